@@ -1,0 +1,84 @@
+/*
+ * pop3d.conf: every setting, its default, its range.  Parsed by libconfuse in
+ * master only; other roles get the few that they may know by message.
+ */
+#ifndef POP3D_CONF_H
+#define POP3D_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/msg.h"
+#include "common/sandbox.h"
+#include "common/title.h"
+
+enum conf_cleartext { CLEARTEXT_NEVER, CLEARTEXT_LOOPBACK, CLEARTEXT_ALWAYS };
+enum conf_socket { SOCKET_PLAIN, SOCKET_STLS, SOCKET_TLS }; /* "plain", "plain+stls", "tls" */
+enum conf_log { CONF_LOG_SYSLOG, CONF_LOG_STDERR };
+
+enum { CONF_ADDRESSES_MAX = 16, CONF_SERVERS_MAX = 64 };
+
+struct conf_server {
+	char name[MSG_WORD_SIZE];
+	size_t naddresses;
+	char addresses[CONF_ADDRESSES_MAX][MSG_WORD_SIZE]; /* numeric; "*": all, IPv4 and IPv6 */
+	uint32_t port;
+	enum conf_socket socket;
+	enum conf_cleartext cleartext_login;
+	char auth[MSG_SPEC_SIZE];
+	char storage[MSG_SPEC_SIZE];
+	char certificate[MSG_PATH_SIZE];     /* the server's own, or the global one; empty: no TLS */
+	char certificate_key[MSG_PATH_SIZE];
+};
+
+struct conf {
+	/* processes */
+	uint32_t login_workers, worker_connections;
+	uint32_t auth_children, session_spares;
+	char login_user[MSG_WORD_SIZE], auth_user[MSG_WORD_SIZE];
+	char runtime_dir[MSG_PATH_SIZE]; /* "/run/pop3d"; the workers' empty root is made below it */
+	/* limits */
+	uint32_t max_connections, max_connections_per_address;
+	uint32_t login_timeout, handshake_timeout, idle_timeout, shutdown_timeout; /* seconds */
+	/* logins */
+	uint32_t max_auth_failures;
+	uint32_t auth_deadline;		/* seconds */
+	uint32_t auth_failure_delay;	/* milliseconds */
+	uint32_t auth_failure_window;	/* seconds */
+	uint32_t auth_failures_per_user, auth_failures_per_source;
+	uint32_t minimum_uid;
+	bool pam_session;
+	enum missing_maildir missing_maildir;
+	/* TLS */
+	char tls_ciphers[MSG_SPEC_SIZE];
+	uint32_t tls_ticket_lifetime; /* seconds; 0: no tickets */
+	/* confinement, log */
+	enum sandbox_mode sandbox;
+	uint32_t landlock_abi_max;
+	enum ps_titles ps_titles;
+	enum conf_log log;
+	int log_level; /* syslog(3) priority */
+	bool trace;
+	/* servers */
+	size_t nservers;
+	struct conf_server servers[CONF_SERVERS_MAX];
+};
+
+/*
+ * Read and check a file.  Every fault is written to `errors` (a stdio stream)
+ * as "FILE:LINE: what was expected", one line each; a doubtful but lawful value
+ * as "FILE:LINE: warning: ...".  0 and *c (large: keep it off the stack), or -1,
+ * *c then undefined.  A missing file is an error.  Equal files give equal
+ * octets of *c; every string in it is zero-filled.  Not for threads.
+ */
+int conf_load(const char *path, struct conf *c, FILE *errors);
+
+/* The built-in defaults, as an empty file gives them. */
+void conf_defaults(struct conf *c);
+
+/* Print every effective setting in the form conf_load reads. */
+void conf_print(const struct conf *c, FILE *out);
+
+#endif

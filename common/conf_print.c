@@ -1,0 +1,104 @@
+/*
+ * Effective settings in the form of the file.
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "common/conf_priv.h"
+
+static void
+print_quoted(const char *text, FILE *out)
+{
+	fputc('"', out);
+	for (; *text != '\0'; text++) {
+		if (*text == '"' || *text == '\\')
+			fputc('\\', out);
+		fputc(*text, out);
+	}
+	fputc('"', out);
+}
+
+static void
+print_number(const struct conf_setting *s, const void *base, FILE *out)
+{
+	uint32_t n;
+
+	memcpy(&n, (const char *)base + s->offset, sizeof(n));
+	fprintf(out, "%u", n);
+	if (s->unit != NULL)
+		fprintf(out, "\t# %s", s->unit);
+}
+
+static void
+print_word(const struct conf_setting *s, const void *base, FILE *out)
+{
+	const struct conf_word *w;
+	int value;
+
+	memcpy(&value, (const char *)base + s->offset, sizeof(value));
+	for (w = s->words; w->word != NULL && w->value != value; w++)
+		;
+	print_quoted(w->word != NULL ? w->word : "", out);
+}
+
+static void
+print_flag(const struct conf_setting *s, const void *base, FILE *out)
+{
+	bool value;
+
+	memcpy(&value, (const char *)base + s->offset, sizeof(value));
+	fputs(value ? "yes" : "no", out);
+}
+
+static void
+print_text(const struct conf_setting *s, const void *base, FILE *out)
+{
+	print_quoted((const char *)base + s->offset, out);
+}
+
+static void
+print_addresses(const struct conf_setting *s, const void *base, FILE *out)
+{
+	const struct conf_server *server = base;
+	size_t i;
+
+	(void)s;
+	fputc('{', out);
+	for (i = 0; i < server->naddresses; i++) {
+		fputs(i > 0 ? ", " : "", out);
+		print_quoted(server->addresses[i], out);
+	}
+	fputc('}', out);
+}
+
+static void
+print_table(const struct conf_setting *table, const void *base, const char *indent, FILE *out)
+{
+	static void (*const print[CONF_KINDS])(const struct conf_setting *, const void *,
+					       FILE *) = {
+	    [CONF_NUMBER] = print_number,	[CONF_WORD] = print_word,
+	    [CONF_FLAG] = print_flag,		[CONF_TEXT] = print_text,
+	    [CONF_ADDRESSES] = print_addresses,
+	};
+	const struct conf_setting *s;
+
+	for (s = table; s->name != NULL; s++) {
+		fprintf(out, "%s%s = ", indent, s->name);
+		print[s->kind](s, base, out);
+		fputc('\n', out);
+	}
+}
+
+void
+conf_print(const struct conf *c, FILE *out)
+{
+	size_t i;
+
+	print_table(conf_global_settings, c, "", out);
+	for (i = 0; i < c->nservers; i++) {
+		fprintf(out, "\nserver \"%s\" {\n", c->servers[i].name);
+		print_table(conf_server_settings, &c->servers[i], "\t", out);
+		fputs("}\n", out);
+	}
+}

@@ -1,0 +1,112 @@
+/*
+ * What the files of the configuration share among themselves: the table of
+ * settings, and the look at the text before libconfuse gets it.
+ */
+#ifndef POP3D_CONF_PRIV_H
+#define POP3D_CONF_PRIV_H
+
+#include "common/conf.h"
+
+#ifndef SYSCONFDIR
+#define SYSCONFDIR "/etc"
+#endif
+
+/* Where faults go, and how many there were. */
+struct conf_faults {
+	const char *path; /* as the caller of conf_load named it */
+	FILE *out;
+	bool quiet; /* count and write nothing: a pass that only looks for unknown names */
+	unsigned count;
+};
+
+/* Write "PATH:LINE: text"; line 0: "PATH: text".  A fault fails the file, a warning does not. */
+void conf_fault(struct conf_faults *f, int line, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void conf_warning(struct conf_faults *f, int line, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+enum {
+	CONF_FILE_MAX = 1024 * 1024, /* octets of a configuration file */
+	CONF_FAULTS_MAX = 100	     /* written of one file */
+};
+
+/*
+ * Read a whole regular file.  Returns it (free(3) it), *len its length; NULL
+ * after a fault was written.
+ */
+char *conf_read_file(struct conf_faults *f, const char *path, size_t *len);
+
+/*
+ * Look at the text before libconfuse does: refuse what that would drop,
+ * expand or trip over without a word, and blank out comments in place.
+ * 0, or -1 after one fault or more was written.
+ */
+int conf_scan(struct conf_faults *f, char *text, size_t len);
+
+/* conf_load on a text in memory, which it changes; `path` names it in faults.  No NULL. */
+int conf_load_text(const char *path, char *text, size_t len, struct conf *c, FILE *errors);
+
+enum conf_kind { CONF_NUMBER, CONF_WORD, CONF_FLAG, CONF_TEXT, CONF_ADDRESSES, CONF_KINDS };
+
+struct conf_word {
+	const char *word;
+	int value;
+};
+
+/* One setting.  Its place is an offset into struct conf or struct conf_server. */
+struct conf_setting {
+	const char *name;
+	enum conf_kind kind;
+	const char *def; /* as it would be written in the file; NULL: made up from others */
+	size_t offset, size;
+	uint32_t min, max;		   /* CONF_NUMBER; CONF_TEXT: max octets, 0: what fits */
+	const char *unit;		   /* CONF_NUMBER; NULL: a plain count */
+	const struct conf_word *words;	   /* CONF_WORD */
+	const char *(*check)(const char *); /* CONF_TEXT: NULL, or what was expected */
+	bool shared; /* of servers: may stand at top level, for all of them */
+};
+
+extern const struct conf_setting conf_global_settings[]; /* end: no name */
+extern const struct conf_setting conf_server_settings[]; /* end: no name */
+
+/* The setting of that name and its index in the table, or NULL. */
+const struct conf_setting *conf_setting_find(const struct conf_setting *table, const char *name,
+    size_t *index);
+
+/* Text for what a value should have been. */
+enum { CONF_EXPECTED_SIZE = 512 };
+
+/*
+ * Store a value as written in the file into the struct at base.  0, or -1 with
+ * what was expected in `expected`; nothing is stored then.
+ */
+int conf_setting_store(const struct conf_setting *s, void *base, const char *value,
+    char expected[CONF_EXPECTED_SIZE]);
+
+/* Store the default of every setting of the table that has one. */
+void conf_settings_default(const struct conf_setting *table, void *base);
+
+/* Bit n of a set: setting n of its table was given. */
+static inline uint64_t
+conf_bit(size_t index)
+{
+	return UINT64_C(1) << index;
+}
+
+/* What a file gave, and where; the one place more is for servers too many. */
+struct conf_given {
+	struct conf_server shared; /* servers' settings at top level */
+	uint64_t shared_set, server_set[CONF_SERVERS_MAX + 1];
+	int shared_line[64], server_line[CONF_SERVERS_MAX + 1];
+};
+
+/* Before a file is read: all defaults, no server. */
+void conf_begin(struct conf *c, struct conf_given *given);
+
+/* After it was read: complete the servers (none: the built-in two) and check them. */
+void conf_finish(struct conf *c, struct conf_given *given, struct conf_faults *f);
+
+/* A server's name: NULL, or what was expected. */
+const char *conf_check_server_name(const char *name);
+
+#endif

@@ -1,0 +1,153 @@
+/*
+ * What can be said of servers only when the whole file was read: defaults that
+ * hang on other settings, and whether they get along with each other.
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "common/conf_priv.h"
+
+/* Fill in what the file does not say of a server. */
+static void
+server_complete(const struct conf_given *given, struct conf_server *server, uint64_t set)
+{
+	char expected[CONF_EXPECTED_SIZE];
+	const struct conf_setting *s;
+	size_t i;
+
+	for (i = 0; (s = &conf_server_settings[i])->name != NULL; i++) {
+		if ((set & conf_bit(i)) != 0)
+			continue;
+		if (s->shared)
+			memcpy((char *)server + s->offset, (const char *)&given->shared + s->offset,
+			       s->size);
+		else if (s->def != NULL)
+			(void)conf_setting_store(s, server, s->def, expected);
+	}
+	(void)conf_setting_find(conf_server_settings, "port", &i);
+	if ((set & conf_bit(i)) == 0)
+		server->port = server->socket == SOCKET_TLS ? 995 : 110;
+}
+
+static void
+server_check_tls(struct conf_faults *f, const struct conf_given *given, struct conf_server *server,
+		 int line)
+{
+	static const char *const names[] = {"certificate", "certificate_key"};
+	const char *values[] = {server->certificate, server->certificate_key};
+	size_t i, index = 0;
+
+	for (i = 0; i < 2 && server->socket != SOCKET_PLAIN; i++) {
+		if (*values[i] != '\0')
+			continue;
+		/* A built-in server has no line: then the one of the setting itself. */
+		(void)conf_setting_find(conf_server_settings, names[i], &index);
+		conf_fault(f, line != 0 ? line : given->shared_line[index],
+			   "server \"%s\": expected a %s, as it offers TLS", server->name,
+			   names[i]);
+	}
+	if (server->socket == SOCKET_PLAIN) {
+		memset(server->certificate, 0, sizeof(server->certificate));
+		memset(server->certificate_key, 0, sizeof(server->certificate_key));
+	}
+}
+
+/* Could two sockets not be bound to these addresses, at one port? */
+static bool
+address_overlap(const char *a, const char *b)
+{
+	bool a6 = strchr(a, ':') != NULL, b6 = strchr(b, ':') != NULL;
+
+	if (strcmp(a, b) == 0 || strcmp(a, "*") == 0 || strcmp(b, "*") == 0)
+		return true;
+	if (a6 != b6)
+		return false;
+	return strcmp(a, a6 ? "::" : "0.0.0.0") == 0 || strcmp(b, b6 ? "::" : "0.0.0.0") == 0;
+}
+
+/* The first address of b that is taken by a, or NULL; of one server: by an earlier one of its own.
+ */
+static const char *
+server_overlap(const struct conf_server *a, const struct conf_server *b)
+{
+	size_t i, k;
+
+	if (a->port != b->port || a->port == 0)
+		return NULL;
+	for (i = 0; i < b->naddresses; i++)
+		for (k = 0; k < (a == b ? i : a->naddresses); k++)
+			if (address_overlap(a->addresses[k], b->addresses[i]))
+				return b->addresses[i];
+	return NULL;
+}
+
+/* Complain of each other server that has what server i wants, and of doubles of its own. */
+static void
+server_check_overlap(struct conf_faults *f, const struct conf *c, size_t i, int line)
+{
+	const char *address;
+	size_t k;
+
+	for (k = 0; k <= i; k++) {
+		address = server_overlap(&c->servers[k], &c->servers[i]);
+		if (address != NULL)
+			conf_fault(
+			    f, line,
+			    "server \"%s\": expected another address or port than \"%s\" port %u, "
+			    "which server \"%s\" has",
+			    c->servers[i].name, address, c->servers[i].port, c->servers[k].name);
+	}
+}
+
+/* The servers of a file without any. */
+static void
+servers_default(struct conf *c, struct conf_given *given)
+{
+	static const struct {
+		const char *name;
+		enum conf_socket socket;
+	} servers[] = {{"pop3s", SOCKET_TLS}, {"pop3", SOCKET_STLS}};
+	size_t i, index = 0;
+
+	(void)conf_setting_find(conf_server_settings, "socket", &index);
+	for (i = 0; i < sizeof(servers) / sizeof(servers[0]); i++) {
+		strcpy(c->servers[i].name, servers[i].name);
+		c->servers[i].socket = servers[i].socket;
+		given->server_set[i] = conf_bit(index);
+		c->nservers++;
+	}
+}
+
+void
+conf_begin(struct conf *c, struct conf_given *given)
+{
+	memset(c, 0, sizeof(*c));
+	memset(given, 0, sizeof(*given));
+	conf_settings_default(conf_global_settings, c);
+	conf_settings_default(conf_server_settings, &given->shared);
+}
+
+void
+conf_finish(struct conf *c, struct conf_given *given, struct conf_faults *f)
+{
+	size_t i;
+
+	if (c->nservers == 0)
+		servers_default(c, given);
+	for (i = 0; i < c->nservers; i++) {
+		server_complete(given, &c->servers[i], given->server_set[i]);
+		server_check_tls(f, given, &c->servers[i], given->server_line[i]);
+		server_check_overlap(f, c, i, given->server_line[i]);
+	}
+}
+
+void
+conf_defaults(struct conf *c)
+{
+	struct conf_faults none = {.path = "", .quiet = true};
+	struct conf_given given;
+
+	conf_begin(c, &given);
+	conf_finish(c, &given, &none);
+}

@@ -1,0 +1,332 @@
+/*
+ * The table of settings, and how a value of each kind is read.
+ */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include <confuse.h>
+
+#include "common/conf_priv.h"
+#include "common/pop3.h"
+
+/* clang-format off */
+
+static const struct conf_word cleartext_words[] = {
+	{"never", CLEARTEXT_NEVER}, {"loopback", CLEARTEXT_LOOPBACK}, {"always", CLEARTEXT_ALWAYS},
+	{NULL, 0}
+};
+static const struct conf_word socket_words[] = {
+	{"tls", SOCKET_TLS}, {"plain+stls", SOCKET_STLS}, {"plain", SOCKET_PLAIN}, {NULL, 0}
+};
+static const struct conf_word log_words[] = {
+	{"syslog", CONF_LOG_SYSLOG}, {"stderr", CONF_LOG_STDERR}, {NULL, 0}
+};
+static const struct conf_word log_level_words[] = {
+	{"error", LOG_ERR}, {"warning", LOG_WARNING}, {"notice", LOG_NOTICE}, {"info", LOG_INFO},
+	{"debug", LOG_DEBUG}, {NULL, 0}
+};
+static const struct conf_word missing_maildir_words[] = {
+	{"empty", MISSING_EMPTY}, {"error", MISSING_ERROR}, {NULL, 0}
+};
+static const struct conf_word sandbox_words[] = {
+	{"off", SANDBOX_OFF}, {"log", SANDBOX_LOG}, {"on", SANDBOX_ON},
+	{"require", SANDBOX_REQUIRE}, {NULL, 0}
+};
+static const struct conf_word ps_titles_words[] = {
+	{"full", PS_TITLES_FULL}, {"role", PS_TITLES_ROLE}, {NULL, 0}
+};
+
+/* clang-format on */
+
+static_assert(sizeof(enum conf_socket) == sizeof(int), "words are stored as int");
+static_assert(sizeof(enum sandbox_mode) == sizeof(int), "words are stored as int");
+
+static bool
+name_only(const char *name)
+{
+	return *name != '\0' &&
+	       name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				 "abcdefghijklmnopqrstuvwxyz0123456789_.-")] == '\0';
+}
+
+const char *
+conf_check_server_name(const char *name)
+{
+	return name_only(name) && strlen(name) < MSG_WORD_SIZE
+		   ? NULL
+		   : "a name of 1 to 63 letters, digits, \"_\", \".\" or \"-\"";
+}
+
+static const char *
+check_account(const char *name)
+{
+	return name_only(name) && *name != '-' ? NULL : "the name of a system account";
+}
+
+static const char *
+check_path(const char *path)
+{
+	return *path == '/' ? NULL : "a path that begins with \"/\"";
+}
+
+static const char *
+check_path_or_none(const char *path)
+{
+	return *path == '\0' || *path == '/' ? NULL : "\"\" or a path that begins with \"/\"";
+}
+
+static const char *
+check_auth(const char *spec)
+{
+	if (*spec == '\0' || strncmp(spec, "file:/", 6) == 0)
+		return NULL;
+	/* PAM makes a file name of it. */
+	if (strncmp(spec, "pam:", 4) == 0 && name_only(spec + 4) && spec[4] != '.')
+		return NULL;
+	return "\"\", \"pam:SERVICE\" (SERVICE of letters, digits, \"_\", \".\" and \"-\", not "
+	       "beginning with \".\") or \"file:/PATH\"";
+}
+
+static const char *
+check_storage(const char *spec)
+{
+	const char *template = spec + strlen("maildir:"), *p;
+
+	if (*spec == '\0')
+		return NULL;
+	if (strncmp(spec, "maildir:", strlen("maildir:")) != 0)
+		return "\"\" or \"maildir:TEMPLATE\"";
+	if (*template != '/' &&
+	    !(strncmp(template, "%h", 2) == 0 && (template[2] == '/' || template[2] == '\0')))
+		return "a template that begins with \"/\" or \"%h/\"";
+	for (p = template; (p = strchr(p, '%')) != NULL; p += 2)
+		if (p[1] == '\0' || strchr("udnh%", p[1]) == NULL)
+			return "only %u, %d, %n, %h or %% in the template";
+	return NULL;
+}
+
+/* clang-format off */
+
+#define GLOBAL(field) offsetof(struct conf, field), sizeof(((struct conf *)0)->field)
+#define SERVER(field) offsetof(struct conf_server, field), sizeof(((struct conf_server *)0)->field)
+
+#define NUMBER(field, def, min, max, unit) \
+	{#field, CONF_NUMBER, def, GLOBAL(field), min, max, unit, NULL, NULL, false}
+#define WORD(field, def, words) \
+	{#field, CONF_WORD, def, GLOBAL(field), 0, 0, NULL, words, NULL, false}
+#define FLAG(field, def) \
+	{#field, CONF_FLAG, def, GLOBAL(field), 0, 0, NULL, NULL, NULL, false}
+#define TEXT(field, def, max, check) \
+	{#field, CONF_TEXT, def, GLOBAL(field), 0, max, NULL, NULL, check, false}
+
+const struct conf_setting conf_global_settings[] = {
+	NUMBER(login_workers, "2", 1, 64, "processes"),
+	NUMBER(worker_connections, "4096", 1, 100000, "connections"),
+	NUMBER(auth_children, "4", 1, 256, "processes"),
+	NUMBER(session_spares, "4", 1, 256, "processes"),
+	TEXT(login_user, "_pop3d", 0, check_account),
+	TEXT(auth_user, "_pop3auth", 0, check_account),
+	/* The address of a local socket below it has 107 octets. */
+	TEXT(runtime_dir, "/run/pop3d", 95, check_path),
+	NUMBER(max_connections, "2000", 1, 100000, "connections"),
+	NUMBER(max_connections_per_address, "50", 1, 100000, "connections"),
+	NUMBER(login_timeout, "60", 1, 3600, "seconds"),
+	NUMBER(handshake_timeout, "30", 1, 600, "seconds"),
+	NUMBER(idle_timeout, "600", 1, 86400, "seconds"),
+	NUMBER(shutdown_timeout, "30", 0, 3600, "seconds"),
+	NUMBER(max_auth_failures, "3", 1, 100, "failures"),
+	NUMBER(auth_deadline, "30", 1, 600, "seconds"),
+	NUMBER(auth_failure_delay, "1000", 0, 60000, "milliseconds"),
+	NUMBER(auth_failure_window, "300", 1, 86400, "seconds"),
+	NUMBER(auth_failures_per_user, "20", 0, 1000000, "failures"),
+	NUMBER(auth_failures_per_source, "100", 0, 1000000, "failures"),
+	NUMBER(minimum_uid, "1000", 0, UINT32_MAX - 1, NULL),
+	FLAG(pam_session, "no"),
+	WORD(missing_maildir, "empty", missing_maildir_words),
+	TEXT(tls_ciphers, "", 0, NULL),
+	NUMBER(tls_ticket_lifetime, "7200", 0, 604800, "seconds"),
+	WORD(sandbox, "on", sandbox_words),
+	NUMBER(landlock_abi_max, "0", 0, 1000, NULL),
+	WORD(ps_titles, "full", ps_titles_words),
+	WORD(log, "syslog", log_words),
+	WORD(log_level, "info", log_level_words),
+	FLAG(trace, "no"),
+	{.name = NULL}
+};
+
+const struct conf_setting conf_server_settings[] = {
+	{"addresses", CONF_ADDRESSES, "*", SERVER(addresses), 0, 0, NULL, NULL, NULL, false},
+	{"port", CONF_NUMBER, NULL, SERVER(port), 1, 65535, NULL, NULL, NULL, false},
+	{"socket", CONF_WORD, "tls", SERVER(socket), 0, 0, NULL, socket_words, NULL, false},
+	{"cleartext_login", CONF_WORD, "loopback", SERVER(cleartext_login), 0, 0, NULL,
+	    cleartext_words, NULL, true},
+	{"auth", CONF_TEXT, "pam:pop3d", SERVER(auth), 0, 0, NULL, NULL, check_auth, true},
+	{"storage", CONF_TEXT, "maildir:%h/Maildir", SERVER(storage), 0, 0, NULL, NULL,
+	    check_storage, true},
+	{"certificate", CONF_TEXT, SYSCONFDIR "/pop3d/cert.pem", SERVER(certificate), 0, 0, NULL,
+	    NULL, check_path_or_none, true},
+	{"certificate_key", CONF_TEXT, SYSCONFDIR "/pop3d/key.pem", SERVER(certificate_key), 0, 0,
+	    NULL, NULL, check_path_or_none, true},
+	{.name = NULL}
+};
+
+/* clang-format on */
+
+const struct conf_setting *
+conf_setting_find(const struct conf_setting *table, const char *name, size_t *index)
+{
+	size_t i;
+
+	for (i = 0; table[i].name != NULL; i++) {
+		if (strcmp(table[i].name, name) == 0) {
+			*index = i;
+			return &table[i];
+		}
+	}
+	return NULL;
+}
+
+static int
+store_number(const struct conf_setting *s, void *base, const char *value,
+	     char expected[CONF_EXPECTED_SIZE])
+{
+	uint64_t n;
+	uint32_t stored;
+
+	if (pop3_number(value, strlen(value), &n) < 0 || n < s->min || n > s->max) {
+		snprintf(expected, CONF_EXPECTED_SIZE, "a number from %u to %u%s%s%s", s->min,
+			 s->max, s->unit != NULL ? " (" : "", s->unit != NULL ? s->unit : "",
+			 s->unit != NULL ? ")" : "");
+		return -1;
+	}
+	stored = (uint32_t)n;
+	memcpy((char *)base + s->offset, &stored, sizeof(stored));
+	return 0;
+}
+
+static int
+store_word(const struct conf_setting *s, void *base, const char *value,
+	   char expected[CONF_EXPECTED_SIZE])
+{
+	const struct conf_word *w;
+	size_t used;
+
+	for (w = s->words; w->word != NULL; w++) {
+		if (strcmp(w->word, value) == 0) {
+			memcpy((char *)base + s->offset, &w->value, sizeof(w->value));
+			return 0;
+		}
+	}
+	snprintf(expected, CONF_EXPECTED_SIZE, "one of");
+	for (w = s->words; w->word != NULL; w++) {
+		used = strlen(expected);
+		snprintf(expected + used, CONF_EXPECTED_SIZE - used, "%s \"%s\"",
+			 w == s->words ? "" : ",", w->word);
+	}
+	return -1;
+}
+
+static int
+store_flag(const struct conf_setting *s, void *base, const char *value,
+	   char expected[CONF_EXPECTED_SIZE])
+{
+	int parsed = cfg_parse_boolean(value);
+	bool stored = parsed == 1;
+
+	if (parsed != 0 && parsed != 1) {
+		snprintf(expected, CONF_EXPECTED_SIZE, "yes or no");
+		return -1;
+	}
+	memcpy((char *)base + s->offset, &stored, sizeof(stored));
+	return 0;
+}
+
+static int
+store_text(const struct conf_setting *s, void *base, const char *value,
+	   char expected[CONF_EXPECTED_SIZE])
+{
+	const char *why = s->check != NULL ? s->check(value) : NULL;
+	size_t len = strlen(value), max = s->max != 0 ? s->max : s->size - 1;
+
+	if (why != NULL) {
+		snprintf(expected, CONF_EXPECTED_SIZE, "%s", why);
+		return -1;
+	}
+	if (len > max) {
+		snprintf(expected, CONF_EXPECTED_SIZE, "at most %zu octets", max);
+		return -1;
+	}
+	memset((char *)base + s->offset, 0, s->size);
+	memcpy((char *)base + s->offset, value, len);
+	return 0;
+}
+
+/* Write the one form in which an address is kept.  0, or -1: none. */
+static int
+address_normalize(const char *value, char out[MSG_WORD_SIZE])
+{
+	struct in6_addr octets;
+	int family = strchr(value, ':') != NULL ? AF_INET6 : AF_INET;
+
+	memset(out, 0, MSG_WORD_SIZE);
+	if (strcmp(value, "*") == 0) {
+		out[0] = '*';
+		return 0;
+	}
+	if (inet_pton(family, value, &octets) != 1)
+		return -1;
+	/* IPv6 sockets serve IPv6 only, so a mapped address would never see a client. */
+	if (family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&octets))
+		return -1;
+	return inet_ntop(family, &octets, out, MSG_WORD_SIZE) != NULL ? 0 : -1;
+}
+
+/* One element of the list; base is the server. */
+static int
+store_address(const struct conf_setting *s, void *base, const char *value,
+	      char expected[CONF_EXPECTED_SIZE])
+{
+	struct conf_server *server = base;
+
+	(void)s;
+	if (server->naddresses == CONF_ADDRESSES_MAX) {
+		snprintf(expected, CONF_EXPECTED_SIZE, "at most %d addresses", CONF_ADDRESSES_MAX);
+		return -1;
+	}
+	if (address_normalize(value, server->addresses[server->naddresses]) < 0) {
+		snprintf(expected, CONF_EXPECTED_SIZE, "\"*\" or a numeric IPv4 or IPv6 address");
+		return -1;
+	}
+	server->naddresses++;
+	return 0;
+}
+
+int
+conf_setting_store(const struct conf_setting *s, void *base, const char *value,
+		   char expected[CONF_EXPECTED_SIZE])
+{
+	static int (*const store[CONF_KINDS])(const struct conf_setting *, void *, const char *,
+					      char[CONF_EXPECTED_SIZE]) = {
+	    [CONF_NUMBER] = store_number,     [CONF_WORD] = store_word,
+	    [CONF_FLAG] = store_flag,	      [CONF_TEXT] = store_text,
+	    [CONF_ADDRESSES] = store_address,
+	};
+
+	return store[s->kind](s, base, value, expected);
+}
+
+void
+conf_settings_default(const struct conf_setting *table, void *base)
+{
+	char expected[CONF_EXPECTED_SIZE];
+	const struct conf_setting *s;
+
+	for (s = table; s->name != NULL; s++)
+		if (s->def != NULL)
+			(void)conf_setting_store(s, base, s->def, expected);
+}

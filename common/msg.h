@@ -1,0 +1,438 @@
+/*
+ * The messages between the processes: one struct per message, one table of
+ * rules.  A message travels as one SOCK_SEQPACKET packet: struct msg_head,
+ * then the struct named here.  Both ends are the same build, so native byte
+ * order and layout serve; what arrives is checked all the same, since the
+ * other end may have been taken over.
+ */
+#ifndef POP3D_MSG_H
+#define POP3D_MSG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* A connection's id: unique while the host's clock does not go back. 0: none. */
+typedef uint64_t conn_id;
+
+enum role {
+	ROLE_MASTER,
+	ROLE_LOGIN,	 /* pop3d-login */
+	ROLE_AUTH,	 /* pop3d-auth, the dispatcher */
+	ROLE_AUTH_CHILD, /* pop3d-auth, one PAM or user-file child */
+	ROLE_SPAWNER,	 /* pop3d-session, the spawner */
+	ROLE_SESSION,	 /* pop3d-session, a spare or a session */
+	ROLE_COUNT
+};
+
+enum {
+	MSG_NAME_SIZE = 256,	 /* user name, password, SASL part: up to 255 octets and NUL */
+	MSG_SPEC_SIZE = 512,	 /* "pam:SERVICE", "maildir:TEMPLATE" and NUL */
+	MSG_PATH_SIZE = 1024,	 /* a path and NUL */
+	MSG_WORD_SIZE = 64,	 /* server name, cipher, mechanism and NUL */
+	MSG_GROUPS_MAX = 1024,	 /* supplementary groups of one account */
+	MSG_TEXT_MAX = 4096,	 /* a log line or a traced line */
+	MSG_FDS_MAX = 2,	 /* descriptors in one message */
+	MSG_BODY_MAX = 12288,	 /* octets behind the head */
+	MSG_TICKET_KEY_SIZE = 80 /* name 16, AES-256 32, HMAC 32 */
+};
+
+enum msg_type {
+	/* master to every long-lived child, and back */
+	MSG_PING = 1,	 /* msg_ping */
+	MSG_PONG,	 /* msg_ping */
+	MSG_LOG,	 /* msg_log, any child to its reader */
+	MSG_TRACE,	 /* msg_trace */
+	MSG_SANDBOX_LOG, /* no body; descriptor: seccomp listener (sandbox = log) */
+	MSG_READY,	 /* msg_ready: set up and confined */
+	MSG_REFUSED,	 /* msg_refused: cannot serve with these settings */
+	MSG_DRAIN,	 /* no body: take nothing new, end with the last connection */
+
+	/* master to worker */
+	MSG_LOGIN_CONF,	  /* msg_login_conf */
+	MSG_LOGIN_SERVER, /* msg_login_server, one a server */
+	MSG_LOGIN_START,  /* no body: all settings were sent; load, drop, answer */
+	MSG_TICKET_KEYS,  /* msg_ticket_keys */
+	MSG_AUTH_CHANNEL, /* no body; descriptor: channel to the auth helper */
+	MSG_CONN_NEW,	  /* msg_conn; descriptor: the client's socket */
+	MSG_STLS_GO,	  /* msg_conn_ref: row renewed, say +OK and begin */
+	MSG_LOGIN_TAKEN,  /* msg_conn_ref; descriptor with TLS: relay end */
+	MSG_LOGIN_FAILED, /* msg_login_failed: granted, but nobody took it */
+	MSG_CONN_DROP,	  /* msg_conn_ref: close it unsent */
+	/* worker to master */
+	MSG_STLS_ASK, /* msg_conn_ref */
+	MSG_CONN_END, /* msg_conn_end */
+
+	/* master to auth helper */
+	MSG_AUTH_CONF,	 /* msg_auth_conf */
+	MSG_AUTH_SERVER, /* msg_auth_server, one a server */
+	MSG_AUTH_START,	 /* no body */
+	MSG_WORKER_NEW,	 /* msg_worker; descriptor: channel to that worker */
+	MSG_WORKER_GONE, /* msg_worker */
+	MSG_ROW,	 /* msg_conn: a row of the connection table, new or renewed */
+	MSG_ROW_GONE,	 /* msg_conn_ref: the connection or its session ended */
+	MSG_GRANT_TAKEN, /* msg_conn_ref: the session opened the mailbox */
+	MSG_GRANT_VOID,	 /* msg_conn_ref: the grant came to nothing, the row stands */
+	/* auth helper to master */
+	MSG_GRANT,	/* msg_grant */
+	MSG_WORKER_BAD, /* msg_worker: broke a rule, kill it */
+
+	/* worker to auth helper, and back */
+	MSG_LOGIN_ASK,	   /* msg_login_ask */
+	MSG_LOGIN_REFUSED, /* msg_login_refused */
+
+	/* auth helper to its child, and back */
+	MSG_CHILD_CONF,	  /* msg_child_conf */
+	MSG_CHILD_ASK,	  /* msg_child_ask */
+	MSG_CHILD_ANSWER, /* msg_child_answer */
+	MSG_CHILD_CLOSE,  /* no body: the mail session ended, close the PAM session */
+
+	/* master to spawner, and back */
+	MSG_SPAWN_CONF, /* msg_spawn_conf */
+	MSG_SPAWN,	/* msg_spawn: make so many more spares */
+	MSG_SPARE,	/* msg_spare; descriptor: channel to the spare */
+	MSG_EXITED,	/* msg_exited: a spare or session was reaped */
+
+	/* master to spare, and back */
+	MSG_HELLO,	  /* no body; the kernel vouches for the pid */
+	MSG_SERVE,	  /* msg_grant; descriptor: the stream */
+	MSG_HAVE_IT,	  /* msg_conn_ref: grant and stream are here */
+	MSG_SESSION_OPEN, /* msg_session_open: login decided */
+	MSG_SESSION_END,  /* msg_session_end */
+	MSG_TYPE_COUNT
+};
+
+struct msg_head {
+	uint32_t type; /* enum msg_type */
+	uint32_t len;  /* octets of the body */
+};
+
+struct msg_addr {
+	uint16_t family; /* AF_INET, AF_INET6; 0: none */
+	uint16_t port;	 /* host byte order */
+	uint8_t octets[16];
+};
+
+/* What the worker knows of a TLS connection; serves the log only. */
+struct msg_tls_facts {
+	char version[16]; /* "TLSv1.3"; empty without TLS */
+	char cipher[MSG_WORD_SIZE];
+	char sni[MSG_NAME_SIZE];
+};
+
+struct msg_ping {
+	uint32_t seq;
+};
+
+struct msg_log {
+	uint32_t prio; /* syslog(3) priority */
+	uint32_t unused;
+	conn_id id; /* 0: about the process itself */
+	char text[MSG_TEXT_MAX];
+};
+
+struct msg_trace {
+	conn_id id;
+	uint32_t from_client; /* 1: client to server */
+	char text[MSG_TEXT_MAX];
+};
+
+struct msg_ready {
+	uint32_t landlock_abi; /* in force; 0: none */
+	uint32_t seccomp;      /* 1: filter attached */
+};
+
+struct msg_refused {
+	char why[MSG_TEXT_MAX];
+};
+
+struct msg_conn_ref {
+	conn_id id;
+};
+
+enum conn_tls { CONN_TLS_NONE, CONN_TLS_IMPLICIT, CONN_TLS_STLS };
+
+/* A row of the connection table, as worker and auth helper may know it. */
+struct msg_conn {
+	conn_id id;
+	uint32_t worker; /* the worker's number */
+	uint32_t server; /* index of the server */
+	uint8_t tls;	 /* enum conn_tls */
+	uint8_t stls;	 /* 1: STLS is offered */
+	uint8_t clear_ok; /* 1: logins without TLS are allowed from this peer */
+	uint8_t unused[5];
+	struct msg_addr peer, local;
+};
+
+struct msg_login_conf {
+	char hostname[MSG_NAME_SIZE];	/* for the greeting */
+	char chroot_dir[MSG_PATH_SIZE]; /* empty: none (rootless) */
+	uint32_t uid, gid;		/* what to become; own ids: stay */
+	uint32_t max_connections;	/* of this worker */
+	uint32_t login_timeout;		/* seconds without a command before login */
+	uint32_t handshake_timeout;	/* seconds */
+	uint32_t max_auth_failures;	/* a connection, then close */
+	uint32_t sandbox;		/* enum sandbox_mode */
+	uint32_t landlock_abi_max;	/* 0: no cap */
+	uint32_t trace;			/* 1: send MSG_TRACE */
+	uint32_t ps_titles;		/* enum ps_titles */
+	uint32_t one_shot;		/* 1: serve one connection, then exit */
+	uint32_t generation;		/* for the title */
+};
+
+struct msg_login_server {
+	uint32_t server; /* index */
+	uint32_t unused;
+	char name[MSG_WORD_SIZE];
+	char certificate[MSG_PATH_SIZE]; /* PEM chain; empty: no TLS */
+	char certificate_key[MSG_PATH_SIZE];
+	char tls_ciphers[MSG_SPEC_SIZE]; /* TLS 1.2 list; empty: built-in */
+};
+
+struct msg_ticket_keys {
+	uint32_t count; /* 1 or 2; the first one issues, all decrypt */
+	uint32_t lifetime; /* seconds a ticket is good for */
+	uint8_t key[2][MSG_TICKET_KEY_SIZE];
+};
+
+/* Why the worker is done with a connection. */
+enum conn_end {
+	CONN_END_QUIT,	    /* QUIT before login */
+	CONN_END_CLIENT,    /* EOF or reset */
+	CONN_END_TIMEOUT,   /* login_timeout */
+	CONN_END_TLS,	    /* handshake failed or took too long */
+	CONN_END_FAILURES,  /* max_auth_failures */
+	CONN_END_ABUSE,	    /* line without end, HTTP and the like */
+	CONN_END_DROPPED,   /* MSG_CONN_DROP or shutting down */
+	CONN_END_RELAY,	    /* relay of a session finished */
+	CONN_END_ERROR,	    /* own trouble */
+	CONN_END_COUNT
+};
+
+struct msg_conn_end {
+	conn_id id;
+	uint32_t why;	   /* enum conn_end */
+	uint32_t failures; /* failed logins on it */
+};
+
+struct msg_login_failed {
+	conn_id id;
+	uint32_t result; /* enum login_result: LOGIN_TEMP or LOGIN_PERM */
+	uint32_t unused;
+};
+
+struct msg_worker {
+	uint32_t worker;
+	uint32_t unused;
+};
+
+struct msg_auth_conf {
+	uint32_t children;	/* PAM children kept ready */
+	uint32_t deadline;	/* seconds a check may take */
+	uint32_t failure_delay; /* milliseconds from request to refusal */
+	uint32_t failure_window; /* seconds over which failures are counted */
+	uint32_t failures_per_user;   /* in the window; 0: no limit */
+	uint32_t failures_per_source; /* in the window; 0: no limit */
+	uint32_t minimum_uid;
+	uint32_t pam_session; /* 1: open and close PAM sessions */
+	uint32_t rootless;    /* 1: only the own uid is ever granted */
+	uint32_t auth_uid, auth_gid; /* of user-file children */
+	uint32_t ps_titles;
+};
+
+struct msg_auth_server {
+	uint32_t server; /* index */
+	uint32_t unused;
+	char name[MSG_WORD_SIZE];
+	char auth[MSG_SPEC_SIZE];    /* "pam:SERVICE", "file:PATH" */
+	char storage[MSG_SPEC_SIZE]; /* "maildir:TEMPLATE" */
+};
+
+enum login_result {
+	LOGIN_OK,
+	LOGIN_BAD,   /* [AUTH] */
+	LOGIN_TEMP,  /* [SYS/TEMP] */
+	LOGIN_PERM,  /* [SYS/PERM] */
+	LOGIN_IN_USE /* [IN-USE]; said by sessions only */
+};
+
+enum login_mech { MECH_USER, MECH_PLAIN, MECH_LOGIN, MECH_COUNT };
+
+struct msg_login_ask {
+	conn_id id;
+	uint32_t mech; /* enum login_mech */
+	uint32_t unused;
+	char authzid[MSG_NAME_SIZE]; /* empty: none */
+	char user[MSG_NAME_SIZE];
+	char password[MSG_NAME_SIZE];
+	struct msg_tls_facts tls;
+};
+
+struct msg_login_refused {
+	conn_id id;
+	uint32_t result; /* enum login_result, not LOGIN_OK */
+	uint32_t delay;	 /* milliseconds to wait before the reply */
+};
+
+struct msg_child_conf {
+	char auth[MSG_SPEC_SIZE]; /* the back end it serves */
+	uint32_t minimum_uid;
+	uint32_t pam_session;
+	uint32_t rootless;
+	uint32_t ps_titles;
+	uint32_t uid, gid; /* what a child that needs no root becomes */
+};
+
+struct msg_child_ask {
+	conn_id id;
+	char user[MSG_NAME_SIZE];
+	char password[MSG_NAME_SIZE];
+	char rhost[MSG_WORD_SIZE]; /* numeric */
+};
+
+struct msg_account {
+	char user[MSG_NAME_SIZE]; /* as the back end has it */
+	char home[MSG_PATH_SIZE];
+	uint32_t uid, gid;
+	uint32_t ngroups;
+	uint32_t groups[MSG_GROUPS_MAX];
+};
+
+struct msg_child_answer {
+	conn_id id;
+	uint32_t result; /* enum login_result */
+	uint32_t unused;
+	char why[MSG_NAME_SIZE]; /* for the log: "password", "account expired" */
+	char mailbox[MSG_PATH_SIZE]; /* the account's own, absolute; empty: by the server's template */
+	struct msg_account account;
+};
+
+enum missing_maildir { MISSING_EMPTY, MISSING_ERROR };
+
+/* All that a session knows.  The helper fills in the account and the mailbox,
+ * master what its settings say. */
+struct msg_grant {
+	conn_id id;
+	uint32_t mech; /* enum login_mech */
+	uint32_t tls;  /* enum conn_tls */
+	struct msg_tls_facts facts;
+	char storage[MSG_WORD_SIZE];	 /* store back end: "maildir" */
+	char mailbox[MSG_PATH_SIZE];	 /* absolute path */
+	/* from master */
+	char server[MSG_WORD_SIZE];
+	struct msg_addr peer;
+	uint32_t idle_timeout;	  /* seconds */
+	uint32_t missing_maildir; /* enum missing_maildir */
+	uint32_t trace;
+	uint32_t ps_titles;
+	uint32_t rootless;
+	uint32_t unused;
+	struct msg_account account;
+};
+
+struct msg_spawn_conf {
+	uint32_t sandbox;
+	uint32_t landlock_abi_max;
+	uint32_t ps_titles;
+	uint32_t rootless;
+};
+
+struct msg_spawn {
+	uint32_t count;
+};
+
+struct msg_spare {
+	int32_t pid;
+};
+
+struct msg_exited {
+	int32_t pid;
+	int32_t status; /* as of waitpid(2) */
+};
+
+struct msg_session_open {
+	conn_id id;
+	uint32_t result; /* enum login_result */
+	uint32_t landlock_abi;
+	uint64_t messages, octets;
+};
+
+/* Why a session ended; the words stand in the log. */
+enum session_end {
+	SESSION_END_QUIT,     /* QUIT, UPDATE done */
+	SESSION_END_UPDATE,   /* QUIT, UPDATE failed in part or whole */
+	SESSION_END_CLIENT,   /* EOF or reset by the client */
+	SESSION_END_TIMEOUT,  /* idle or no progress */
+	SESSION_END_STORE,    /* reading the mailbox failed after +OK */
+	SESSION_END_SHUTDOWN, /* master went away or said so */
+	SESSION_END_ABUSE,    /* line without end */
+	SESSION_END_REFUSED,  /* mailbox not opened */
+	SESSION_END_KILLED,   /* set by master: it ended without a report */
+	SESSION_END_COUNT
+};
+
+struct msg_session_end {
+	conn_id id;
+	uint32_t why; /* enum session_end */
+	uint32_t unused;
+	uint64_t retrieved, retrieved_octets, topped, deleted, left;
+};
+
+/* A message as received. */
+struct msg {
+	enum msg_type type;
+	size_t len; /* octets of the body */
+	union {
+		uint8_t octets[MSG_BODY_MAX];
+		struct msg_ping ping;
+		struct msg_log log;
+		struct msg_trace trace;
+		struct msg_ready ready;
+		struct msg_refused refused;
+		struct msg_conn_ref ref;
+		struct msg_conn conn;
+		struct msg_login_conf login_conf;
+		struct msg_login_server login_server;
+		struct msg_ticket_keys ticket_keys;
+		struct msg_conn_end conn_end;
+		struct msg_login_failed login_failed;
+		struct msg_worker worker;
+		struct msg_auth_conf auth_conf;
+		struct msg_auth_server auth_server;
+		struct msg_login_ask login_ask;
+		struct msg_login_refused login_refused;
+		struct msg_child_conf child_conf;
+		struct msg_child_ask child_ask;
+		struct msg_child_answer child_answer;
+		struct msg_grant grant;
+		struct msg_spawn_conf spawn_conf;
+		struct msg_spawn spawn;
+		struct msg_spare spare;
+		struct msg_exited exited;
+		struct msg_session_open session_open;
+		struct msg_session_end session_end;
+	} u;
+	int fds[MSG_FDS_MAX]; /* owned by the receiver; -1: none */
+	size_t nfds;
+	bool fd_lost; /* a descriptor was due and did not arrive (MSG_CTRUNC) */
+	int32_t pid;  /* SCM_CREDENTIALS, or 0 */
+};
+
+/*
+ * May ROLE `from` send a message of this type, length and number of
+ * descriptors to ROLE `to`?  Also: is every string in it terminated, and every
+ * enum within its range?  Returns 0, or -1 with errno EBADMSG.
+ */
+int msg_check(enum role from, enum role to, const struct msg *m);
+
+/* Name of a message type for the debug log; "?" for an unknown one. */
+const char *msg_name(uint32_t type);
+
+/* Name of a role as it stands in log lines and titles. */
+const char *role_name(enum role role);
+
+/* Does the type carry a descriptor: 0 never, 1 always, 2 it may. */
+int msg_fd_rule(enum msg_type type);
+
+#endif

@@ -1,0 +1,416 @@
+/*
+ * seccomp and Landlock: see sandbox.h.
+ *
+ * A table lists what its role may call; everything else kills the process.
+ * Calls that do the same with the same rights (openat and openat2, rename and
+ * renameat) are all listed, since which one a C library picks is its own affair.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/sandbox.h"
+
+#define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
+
+/* One permitted call; with arguments, permitted only if each comparison holds. */
+struct rule {
+	int call;
+	unsigned nargs;
+	struct scmp_arg_cmp args[2];
+};
+
+/* The kernel takes an int from the lower half of the register, so only that is compared. */
+#define INT_MASK UINT64_C(0xffffffff)
+
+/* clang-format off */
+#define ARG_IS(n, value)   {(n), SCMP_CMP_MASKED_EQ, INT_MASK, (uint64_t)(value) & INT_MASK}
+#define ARG_LACKS(n, bits) {(n), SCMP_CMP_MASKED_EQ, (uint64_t)(bits), 0}
+#define ARG_IS_NULL(n)     {(n), SCMP_CMP_EQ, 0, 0}
+
+#define ANY(name)              {SCMP_SYS(name), 0, {{0, 0, 0, 0}}}
+#define WHEN(name, one)        {SCMP_SYS(name), 1, {one}}
+#define WHEN2(name, one, two)  {SCMP_SYS(name), 2, {one, two}}
+#define SOCKOPT(level, option) WHEN2(setsockopt, ARG_IS(1, level), ARG_IS(2, option))
+/* clang-format on */
+
+#if defined __s390__
+enum { CLONE_FLAGS_ARG = 1 };
+#else
+enum { CLONE_FLAGS_ARG = 0 };
+#endif
+
+/* clang-format off */
+
+/* What every role does: memory, time, its descriptors and channels, its end. */
+static const struct rule common_rules[] = {
+	ANY(read), ANY(readv), ANY(write), ANY(writev), ANY(close), ANY(shutdown),
+	ANY(recvfrom), ANY(recvmsg), ANY(sendmsg),
+	WHEN(sendto, ARG_IS_NULL(4)), /* to the peer it has */
+	WHEN(fcntl, ARG_IS(1, F_GETFL)), WHEN(fcntl, ARG_IS(1, F_SETFL)),
+	WHEN(fcntl, ARG_IS(1, F_GETFD)), WHEN(fcntl, ARG_IS(1, F_SETFD)),
+	WHEN(fcntl, ARG_IS(1, F_DUPFD_CLOEXEC)),
+	WHEN(ioctl, ARG_IS(1, FIONREAD)),
+	WHEN(getsockopt, ARG_IS(1, SOL_SOCKET)), WHEN(getsockopt, ARG_IS(1, IPPROTO_TCP)),
+	ANY(getsockname), ANY(getpeername),
+	SOCKOPT(SOL_SOCKET, SO_KEEPALIVE), SOCKOPT(SOL_SOCKET, SO_LINGER),
+	SOCKOPT(SOL_SOCKET, SO_SNDBUF), SOCKOPT(SOL_SOCKET, SO_RCVBUF),
+	SOCKOPT(SOL_SOCKET, SO_RCVLOWAT), SOCKOPT(SOL_SOCKET, SO_PASSCRED),
+	SOCKOPT(IPPROTO_TCP, TCP_NODELAY), SOCKOPT(IPPROTO_TCP, TCP_CORK),
+	SOCKOPT(IPPROTO_TCP, TCP_QUICKACK), SOCKOPT(IPPROTO_TCP, TCP_NOTSENT_LOWAT),
+	SOCKOPT(IPPROTO_TCP, TCP_KEEPIDLE), SOCKOPT(IPPROTO_TCP, TCP_KEEPINTVL),
+	SOCKOPT(IPPROTO_TCP, TCP_KEEPCNT),
+	ANY(poll), ANY(ppoll),
+	ANY(brk), ANY(munmap), ANY(mremap), ANY(madvise),
+	WHEN(mmap, ARG_LACKS(2, PROT_EXEC)), WHEN(mprotect, ARG_LACKS(2, PROT_EXEC)),
+	ANY(futex), ANY(getrandom),
+	ANY(clock_gettime), ANY(gettimeofday), ANY(time), ANY(clock_getres),
+	ANY(getpid), ANY(gettid),
+	ANY(rt_sigreturn), ANY(rt_sigprocmask), ANY(restart_syscall),
+	ANY(exit), ANY(exit_group),
+};
+
+static const struct rule login_rules[] = {
+	ANY(epoll_create1), ANY(epoll_ctl), ANY(epoll_wait), ANY(epoll_pwait), ANY(epoll_pwait2),
+};
+
+/* The spawner and, since a filter is inherited, its sessions. */
+static const struct rule spawner_rules[] = {
+	/* fork and what glibc does in the child; the sessions' ends */
+	WHEN(clone, ARG_IS(CLONE_FLAGS_ARG, CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD)),
+	ANY(set_robust_list), ANY(rseq), ANY(wait4), ANY(waitid),
+	WHEN(socketpair, ARG_IS(0, AF_UNIX)),
+	/* becoming the user and proving it */
+	ANY(setgroups), ANY(setresgid), ANY(setresuid), ANY(setuid), ANY(setgid),
+	ANY(getgroups), ANY(getresgid), ANY(getresuid),
+	ANY(getuid), ANY(geteuid), ANY(getgid), ANY(getegid), ANY(getppid),
+	ANY(capget), ANY(capset),
+	WHEN(prctl, ARG_IS(0, PR_CAPBSET_READ)), WHEN(prctl, ARG_IS(0, PR_CAPBSET_DROP)),
+	WHEN(prctl, ARG_IS(0, PR_CAP_AMBIENT)), WHEN(prctl, ARG_IS(0, PR_SET_DUMPABLE)),
+	WHEN(prctl, ARG_IS(0, PR_GET_DUMPABLE)), WHEN(prctl, ARG_IS(0, PR_SET_NO_NEW_PRIVS)),
+	WHEN(prlimit64, ARG_IS(0, 0)), ANY(setrlimit), ANY(getrlimit), /* on itself */
+	ANY(landlock_create_ruleset), ANY(landlock_add_rule), ANY(landlock_restrict_self),
+	ANY(rt_sigaction),
+	/* the mailbox */
+	ANY(open), ANY(openat), ANY(openat2), ANY(close_range),
+	ANY(stat), ANY(lstat), ANY(fstat), ANY(newfstatat), ANY(statx), ANY(statfs), ANY(fstatfs),
+	ANY(access), ANY(faccessat), ANY(faccessat2), ANY(readlinkat), ANY(getdents64),
+	ANY(pread64), ANY(preadv), ANY(preadv2), ANY(pwrite64), ANY(lseek), ANY(fadvise64),
+	ANY(sendfile), ANY(ftruncate), ANY(fsync), ANY(fdatasync),
+	ANY(rename), ANY(renameat), ANY(renameat2), ANY(unlink), ANY(unlinkat),
+	ANY(flock), WHEN(fcntl, ARG_IS(1, F_SETLK)), WHEN(fcntl, ARG_IS(1, F_GETLK)),
+	WHEN(fcntl, ARG_IS(1, F_OFD_SETLK)), WHEN(fcntl, ARG_IS(1, F_OFD_GETLK)),
+	ANY(nanosleep), ANY(clock_nanosleep),
+	ANY(sysinfo), /* glibc's qsort asks for the size of the memory */
+	WHEN(ioctl, ARG_IS(1, TIOCOUTQ)), /* SIOCOUTQ: what the client has not got yet */
+};
+
+#if defined __has_feature
+#if __has_feature(address_sanitizer)
+#define WITH_ADDRESS_SANITIZER 1
+#endif
+#endif
+#if defined __SANITIZE_ADDRESS__ && !defined WITH_ADDRESS_SANITIZER
+#define WITH_ADDRESS_SANITIZER 1
+#endif
+
+/* What AddressSanitizer's own code does, to clean up and to report. */
+static const struct rule sanitizer_rules[] = {
+#ifdef WITH_ADDRESS_SANITIZER
+	ANY(sigaltstack), ANY(sched_yield), ANY(openat), ANY(readlink), ANY(newfstatat),
+	ANY(rt_sigaction), ANY(getrlimit), WHEN(prlimit64, ARG_IS(0, 0)), ANY(lseek), ANY(getuid),
+	WHEN(prctl, ARG_IS(0, PR_GET_DUMPABLE)), WHEN(ioctl, ARG_IS(1, TCGETS)),
+#else
+	ANY(exit_group), /* a table has to have a line; this one is permitted to all */
+#endif
+};
+
+static const struct {
+	const struct rule *rules;
+	size_t count;
+	bool login, spawner;
+} tables[] = {
+	{common_rules, COUNT_OF(common_rules), true, true},
+	{login_rules, COUNT_OF(login_rules), true, false},
+	{spawner_rules, COUNT_OF(spawner_rules), false, true},
+	{sanitizer_rules, COUNT_OF(sanitizer_rules), true, true},
+};
+
+/* clang-format on */
+
+/* What is missing without being anybody's mistake: `mode` says whether that is an error. */
+static int
+sandbox_missing(const char *what, enum sandbox_mode mode, int error)
+{
+	log_line(mode == SANDBOX_REQUIRE ? LOG_ERR : LOG_DEBUG, 0,
+		 "sandbox: %s is not available: %s", what, strerror(error));
+	errno = error;
+	return mode == SANDBOX_REQUIRE ? -1 : 0;
+}
+
+static int
+seccomp_add_rules(scmp_filter_ctx ctx, enum role role)
+{
+	int rc;
+
+	for (size_t t = 0; t < COUNT_OF(tables); t++) {
+		if (!(role == ROLE_LOGIN ? tables[t].login : tables[t].spawner))
+			continue;
+		for (size_t i = 0; i < tables[t].count; i++) {
+			const struct rule *r = &tables[t].rules[i];
+
+			rc =
+			    seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, r->call, r->nargs, r->args);
+			if (rc < 0)
+				return rc;
+		}
+	}
+	/* its flags are behind a pointer; glibc goes back to clone */
+	return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+}
+
+/* Make the role's filter and load it.  0 or a negative errno. */
+static int
+seccomp_attach(enum role role, enum sandbox_mode mode, int *listener)
+{
+	uint32_t action = mode == SANDBOX_LOG ? SCMP_ACT_NOTIFY : SCMP_ACT_KILL_PROCESS;
+	scmp_filter_ctx ctx = seccomp_init(action);
+	int rc, fd = -1;
+
+	if (ctx == NULL)
+		return -EINVAL;
+	/* errors of the kernel as they are, not ECANCELED for all */
+	rc = seccomp_attr_set(ctx, SCMP_FLTATR_API_SYSRAWRC, 1);
+	if (rc == 0)
+		rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	if (rc == 0 && mode != SANDBOX_LOG) /* a listener cannot go with it */
+		rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
+	if (rc == 0)
+		rc = seccomp_add_rules(ctx, role);
+	if (rc == 0)
+		rc = seccomp_load(ctx);
+	if (rc == 0 && mode == SANDBOX_LOG) {
+		/* the library's own copy must go: while one is open here, whoever calls what is
+		 * not listed waits for an answer, even if master is dead */
+		fd = seccomp_notify_fd(ctx);
+		*listener = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	}
+	seccomp_release(ctx);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+/* Does this error say that the kernel (or a container around us) cannot do it? */
+static bool
+seccomp_is_missing(int error, enum sandbox_mode mode)
+{
+	return error == ENOSYS || error == EINVAL || error == EOPNOTSUPP ||
+	       (error == EBUSY && mode == SANDBOX_LOG); /* there is a listener around us already */
+}
+
+int
+sandbox_seccomp(enum role role, enum sandbox_mode mode, int *listener)
+{
+	int rc;
+
+	*listener = -1;
+	if (mode == SANDBOX_OFF)
+		return 0;
+	if (role != ROLE_LOGIN && role != ROLE_SPAWNER) {
+		errno = EINVAL;
+		return -1;
+	}
+	rc = seccomp_attach(role, mode, listener);
+	if (rc == 0)
+		return 1;
+	if (seccomp_is_missing(-rc, mode))
+		return sandbox_missing("seccomp", mode, -rc);
+	errno = -rc;
+	return -1;
+}
+
+static void
+sandbox_name_call(const struct seccomp_notif *req)
+{
+	char *name = seccomp_syscall_resolve_num_arch(req->data.arch, req->data.nr);
+
+	log_warn(0, "sandbox: pid %u called %s(%d)", (unsigned)req->pid, name != NULL ? name : "?",
+		 req->data.nr);
+	free(name);
+}
+
+/* Nothing to be read is no error: whoever waited may have been killed. */
+static int
+sandbox_answer(int listener, struct seccomp_notif *req, struct seccomp_notif_resp *resp)
+{
+	int rc = seccomp_notify_receive(listener, req);
+
+	if (rc == 0) {
+		sandbox_name_call(req);
+		resp->id = req->id;
+		resp->flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+		rc = seccomp_notify_respond(listener, resp);
+	}
+	if (rc == 0 || rc == -ECANCELED || rc == -ENOENT || rc == -EINTR)
+		return 0;
+	errno = -rc;
+	return -1;
+}
+
+int
+sandbox_report(int listener)
+{
+	struct pollfd pfd = {.fd = listener, .events = POLLIN, .revents = 0};
+	struct seccomp_notif_resp *resp = NULL;
+	struct seccomp_notif *req = NULL;
+	int rc;
+
+	/* receiving waits whatever the descriptor's flags say */
+	if (poll(&pfd, 1, 0) <= 0)
+		return 0;
+	if ((pfd.revents & POLLIN) == 0) {
+		errno = EPIPE; /* nobody has the filter any more */
+		return -1;
+	}
+	rc = seccomp_notify_alloc(&req, &resp);
+	if (rc == 0) {
+		rc = sandbox_answer(listener, req, resp);
+		seccomp_notify_free(req, resp);
+		return rc;
+	}
+	errno = -rc;
+	return -1;
+}
+
+/* Headers older than the kernel lack the later rights and calls. */
+#ifndef LANDLOCK_ACCESS_FS_REFER
+#define LANDLOCK_ACCESS_FS_REFER (1ULL << 13)
+#endif
+#ifndef LANDLOCK_ACCESS_FS_TRUNCATE
+#define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14)
+#endif
+#ifndef LANDLOCK_ACCESS_FS_IOCTL_DEV
+#define LANDLOCK_ACCESS_FS_IOCTL_DEV (1ULL << 15)
+#endif
+#ifndef LANDLOCK_ACCESS_NET_BIND_TCP
+#define LANDLOCK_ACCESS_NET_BIND_TCP	(1ULL << 0)
+#define LANDLOCK_ACCESS_NET_CONNECT_TCP (1ULL << 1)
+#endif
+#ifndef LANDLOCK_SCOPE_SIGNAL
+#define LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET (1ULL << 0)
+#define LANDLOCK_SCOPE_SIGNAL		    (1ULL << 1)
+#endif
+
+/* struct landlock_ruleset_attr of ABI 6; an older kernel takes as much of it as it knows. */
+struct landlock_attr {
+	uint64_t fs, net, scoped;
+};
+
+enum {
+	LANDLOCK_ABI_REFER = 2,
+	LANDLOCK_FS_FIRST = (1 << 13) - 1 /* the rights of ABI 1: execute to make_sym */
+};
+
+/* What is taken away, by the ABI that knows it. */
+static const struct {
+	uint32_t abi;
+	size_t size; /* of struct landlock_attr to pass */
+	struct landlock_attr add;
+} landlock_abis[] = {
+    {1, 8, {LANDLOCK_FS_FIRST, 0, 0}},
+    {LANDLOCK_ABI_REFER, 8, {LANDLOCK_ACCESS_FS_REFER, 0, 0}},
+    {3, 8, {LANDLOCK_ACCESS_FS_TRUNCATE, 0, 0}},
+    {4, 16, {0, LANDLOCK_ACCESS_NET_BIND_TCP | LANDLOCK_ACCESS_NET_CONNECT_TCP, 0}},
+    {5, 16, {LANDLOCK_ACCESS_FS_IOCTL_DEV, 0, 0}},
+    {6, 24, {0, 0, LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL}},
+};
+
+static const uint64_t landlock_read = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
+static const uint64_t landlock_write =
+    LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
+    LANDLOCK_ACCESS_FS_REFER | LANDLOCK_ACCESS_FS_TRUNCATE;
+
+/* The ABI to use, 0 if there is none (errno). */
+static uint32_t
+landlock_find_abi(int write, uint32_t abi_max)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+
+	if (abi <= 0)
+		return 0;
+	if (abi_max != 0 && abi > (long)abi_max)
+		abi = (long)abi_max;
+	/* without REFER every rename from new/ to cur/ would fail with EXDEV */
+	if (write && abi < LANDLOCK_ABI_REFER) {
+		errno = EOPNOTSUPP;
+		return 0;
+	}
+	return (uint32_t)abi;
+}
+
+/* A ruleset that takes everything the ABI knows; its descriptor, or -1. */
+static int
+landlock_make_ruleset(uint32_t abi, struct landlock_attr *attr)
+{
+	size_t size = 0;
+
+	memset(attr, 0, sizeof(*attr));
+	for (size_t i = 0; i < COUNT_OF(landlock_abis) && landlock_abis[i].abi <= abi; i++) {
+		size = landlock_abis[i].size;
+		attr->fs |= landlock_abis[i].add.fs;
+		attr->net |= landlock_abis[i].add.net;
+		attr->scoped |= landlock_abis[i].add.scoped;
+	}
+	return (int)syscall(SYS_landlock_create_ruleset, attr, size, 0);
+}
+
+int
+sandbox_landlock(int fd, int write, enum sandbox_mode mode, uint32_t abi_max)
+{
+	struct landlock_path_beneath_attr beneath;
+	struct landlock_attr attr;
+	int ruleset, error, result = -1;
+	uint32_t abi;
+
+	if (mode == SANDBOX_OFF || mode == SANDBOX_LOG)
+		return 0;
+	abi = landlock_find_abi(write, abi_max);
+	if (abi == 0)
+		return sandbox_missing("Landlock", mode, errno);
+	ruleset = landlock_make_ruleset(abi, &attr);
+	if (ruleset < 0)
+		return -1;
+	memset(&beneath, 0, sizeof(beneath));
+	beneath.parent_fd = fd;
+	beneath.allowed_access = (write ? landlock_read | landlock_write : landlock_read) & attr.fs;
+	if (fd >= 0 &&
+	    syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0)
+		goto out;
+	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+		goto out;
+	result = (int)abi;
+out:
+	error = errno;
+	close(ruleset);
+	errno = error;
+	return result;
+}

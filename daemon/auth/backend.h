@@ -1,0 +1,53 @@
+/*
+ * Authentication back ends: one file and one line in the table each.  The word
+ * before the colon of an `auth` setting names the back end; what follows the
+ * colon is the back end's own.
+ */
+#ifndef POP3D_AUTH_BACKEND_H
+#define POP3D_AUTH_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/msg.h"
+
+struct userfile;
+
+struct auth_backend {
+	const char *name;
+
+	/* In the dispatcher; none of these may wait for anything. */
+
+	/* Is the argument of the right form?  0, or -1 and why (of cap octets). */
+	int (*check)(const char *arg, char *why, size_t cap);
+	/* A digest of the state of the files it depends on: children are
+	 * replaced when it changes. */
+	uint64_t (*stamp)(const char *arg);
+	/* For back ends whose children have no privilege: who the accounts are,
+	 * so that such a child can only say yes or no.  The result has no
+	 * passwords.  0, or -1.  NULL: a child's word on the account is taken. */
+	int (*accounts)(struct userfile *u, const char *arg, bool rootless);
+
+	/* In a child, which serves one request at a time. */
+
+	/* Get ready, and give up privileges that logins do not need.  A failure
+	 * is for login() to tell.  0, or -1: no use, end. */
+	int (*open)(const struct msg_child_conf *conf, const char *arg);
+	/* Fill in the answer, which comes zeroed but for its id: result, why, and
+	 * the account (the name also for a login that failed, if it exists). */
+	void (*login)(const struct msg_child_ask *ask, struct msg_child_answer *answer);
+	/* After a good login with pam_session: end what was kept for the length
+	 * of the mail session.  NULL: nothing is kept. */
+	void (*close)(void);
+};
+
+extern const struct auth_backend backend_pam, backend_file;
+
+/* The back end of an `auth` setting, *arg behind its colon.  NULL: no such. */
+const struct auth_backend *backend_find(const char *spec, const char **arg);
+
+/* Mix a file's identity, size and times into a digest. */
+uint64_t backend_stamp_file(uint64_t digest, const char *path);
+
+#endif

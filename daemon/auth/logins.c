@@ -1,0 +1,387 @@
+#include "config.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "daemon/auth/account.h"
+#include "daemon/auth/failures.h"
+#include "daemon/auth/logins.h"
+#include "daemon/auth/pools.h"
+#include "daemon/auth/request.h"
+#include "daemon/auth/rows.h"
+#include "daemon/auth/workers.h"
+
+enum { FAILURES_MAX = 16384 /* users, and sources, whose failures are counted */ };
+
+static struct {
+	const struct settings *settings;
+	struct rows rows;
+	struct failures *by_user, *by_source;
+	login_grant_fn *grant;
+	uint64_t late; /* requests for connections that had gone */
+} all;
+
+static const char *const mech_names[MECH_COUNT] = {
+    [MECH_USER] = "USER",
+    [MECH_PLAIN] = "PLAIN",
+    [MECH_LOGIN] = "LOGIN",
+};
+
+static const char *const result_names[] = {
+    [LOGIN_OK] = "ok",	   [LOGIN_BAD] = "auth",      [LOGIN_TEMP] = "temp",
+    [LOGIN_PERM] = "perm", [LOGIN_IN_USE] = "in-use",
+};
+
+static uint64_t
+now_seconds(void)
+{
+	return clock_ms() / 1000;
+}
+
+/* Milliseconds until the refusal may be seen: failure_delay after the request,
+ * or, if the check took longer, at the next multiple of it, so that its length
+ * tells nothing. */
+static uint32_t
+refusal_delay(const struct request *r, enum login_result result)
+{
+	uint64_t delay = all.settings->conf.failure_delay, passed = clock_ms() - r->arrived;
+
+	if (passed < delay)
+		return (uint32_t)(delay - passed);
+	if (result != LOGIN_BAD || delay == 0)
+		return 0;
+	return (uint32_t)((delay - passed % delay) % delay);
+}
+
+/* The stable line of a login that failed.  People type passwords where the
+ * name belongs: a name that is no account's stays out of it. */
+static void
+failure_log(const struct request *r, const char *result, const char *why, const char *known)
+{
+	char id[LOG_ID_SIZE], peer[LOG_ADDR_SIZE], server[LOG_QUOTED_SIZE], user[LOG_QUOTED_SIZE];
+	char tls[LOG_QUOTED_SIZE], reason[LOG_QUOTED_SIZE];
+	const char *version = r->facts.version[0] != '\0' ? r->facts.version : "-";
+
+	log_quote(server, sizeof(server), r->server, strlen(r->server));
+	log_quote(tls, sizeof(tls), version, strlen(version));
+	log_quote(reason, sizeof(reason), why, strlen(why));
+	if (known[0] != '\0')
+		log_quote(user, sizeof(user), known, strlen(known));
+	else
+		snprintf(user, sizeof(user), "unknown");
+	log_info(
+	    r->conn.id,
+	    "login-failed conn=%s server=%s user=%s peer=%s mech=%s tls=%s result=%s reason=%s",
+	    log_conn(id, r->conn.id), server, user, log_addr(peer, &r->conn.peer),
+	    mech_names[r->mech], tls, result, reason);
+	log_debug(r->conn.id, "login-name conn=%s user=%s", log_conn(id, r->conn.id),
+		  log_quote(user, sizeof(user), r->user, strlen(r->user)));
+}
+
+/* The row that this request is under way for; NULL: its client has gone. */
+static struct row *
+request_row(const struct request *r)
+{
+	struct row *row = rows_find(&all.rows, r->conn.id);
+
+	return row != NULL && row->request == r ? row : NULL;
+}
+
+/* Refuse, log, and be done with the request. */
+static void
+request_refuse(struct request *r, enum login_result result, const char *why, const char *known)
+{
+	struct row *row = request_row(r);
+	struct msg_login_refused m = {.id = r->conn.id, .result = result};
+
+	failure_log(r, result_names[result], why, known);
+	if (row != NULL) {
+		row->request = NULL;
+		m.delay = refusal_delay(r, result);
+		workers_refuse(r->conn.worker, &m);
+	}
+	request_free(r);
+}
+
+static void
+failure_add(const struct request *r, bool known)
+{
+	uint64_t now = now_seconds();
+
+	if (all.settings->conf.failures_per_user > 0)
+		failures_add(all.by_user, r->user, strlen(r->user), now, known);
+	if (all.settings->conf.failures_per_source > 0)
+		failures_add(all.by_source, &r->source, sizeof(r->source), now, false);
+}
+
+/* Does an earlier failure tell that the name is an account's? */
+static bool
+user_is_known(const struct request *r)
+{
+	bool known;
+
+	failures_count(all.by_user, r->user, strlen(r->user), now_seconds(), &known);
+	return known;
+}
+
+/* Has the user or the source failed too often? */
+static bool
+failures_are_too_many(const struct request *r)
+{
+	const struct msg_auth_conf *conf = &all.settings->conf;
+	uint64_t now = now_seconds();
+	uint32_t user = failures_count(all.by_user, r->user, strlen(r->user), now, NULL);
+	uint32_t source = failures_count(all.by_source, &r->source, sizeof(r->source), now, NULL);
+
+	return (conf->failures_per_user > 0 && user >= conf->failures_per_user) ||
+	       (conf->failures_per_source > 0 && source >= conf->failures_per_source);
+}
+
+static bool
+name_is_clean(const char *name)
+{
+	for (; *name != '\0'; name++)
+		if ((unsigned char)*name < ' ' || *name == 0x7f)
+			return false;
+	return true;
+}
+
+/* Why a request is refused like a wrong password, without asking a back end; NULL: it is not. */
+static const char *
+request_objection(const struct request *r, const struct msg_auth_server *server)
+{
+	if (r->user[0] == '\0' || r->password[0] == '\0')
+		return "empty name or password";
+	if (!name_is_clean(r->user))
+		return "control characters in the name";
+	if (r->authzid[0] != '\0' && strcmp(r->authzid, r->user) != 0)
+		return "authorization identity is another's";
+	if (server->auth[0] == '\0')
+		return "no auth back end";
+	return NULL;
+}
+
+/* Fill in what the helper has to say.  0, or -1 and why not. */
+static int
+grant_make(struct msg_grant *g, const struct request *r, const struct msg_child_answer *a,
+	   const char **why)
+{
+	const struct msg_auth_server *server = settings_server(all.settings, r->conn.server);
+
+	memset(g, 0, sizeof(*g));
+	g->id = r->conn.id;
+	g->mech = r->mech;
+	g->tls = r->conn.tls;
+	g->facts = r->facts;
+	g->account = a->account;
+	if (server == NULL) {
+		*why = "no such server";
+		return -1;
+	}
+	if (settings_mailbox(server, &a->account, g->storage, g->mailbox) < 0) {
+		*why = "no mailbox path for this name";
+		return -1;
+	}
+	if (a->mailbox[0] == '/' && g->storage[0] != '\0')
+		snprintf(g->mailbox, sizeof(g->mailbox), "%s", a->mailbox);
+	return 0;
+}
+
+/* The password is right and the account may log in. */
+static void
+request_grant(struct request *r, const struct msg_child_answer *a, struct child *keeper)
+{
+	static struct msg_grant g;
+	struct row *row = request_row(r);
+	const char *why;
+
+	failures_clear(all.by_user, r->user, strlen(r->user));
+	if (grant_make(&g, r, a, &why) < 0) {
+		request_refuse(r, LOGIN_PERM, why, a->account.user);
+	} else if (row == NULL) {
+		failure_log(r, "gone", "client gone", a->account.user);
+		request_free(r);
+	} else {
+		row->request = NULL;
+		row->granted = true;
+		row->keeper = keeper;
+		keeper = NULL;
+		all.grant(&g, offsetof(struct msg_grant, account.groups) +
+				  g.account.ngroups * sizeof(g.account.groups[0]));
+		request_free(r);
+	}
+	if (keeper != NULL)
+		child_release(keeper);
+}
+
+static void
+request_decided(struct request *r, enum login_result result, const char *why,
+		const struct msg_child_answer *a, struct child *keeper)
+{
+	const struct msg_auth_conf *conf = &all.settings->conf;
+	const char *known = a != NULL ? a->account.user : "";
+
+	if (result == LOGIN_OK &&
+	    !account_uid_allowed(a->account.uid, conf->minimum_uid, conf->rootless != 0)) {
+		result = LOGIN_BAD;
+		why = "uid not allowed";
+	}
+	if (result == LOGIN_OK) {
+		request_grant(r, a, keeper);
+		return;
+	}
+	if (keeper != NULL)
+		child_release(keeper);
+	if (a == NULL && user_is_known(r))
+		known = r->user;
+	if (a != NULL && result == LOGIN_BAD)
+		failure_add(r, known[0] != '\0');
+	request_refuse(r, result, why, known);
+}
+
+/* Asked again when a child is free: meanwhile others may have failed. */
+static bool
+request_wanted(struct request *r)
+{
+	return !failures_are_too_many(r);
+}
+
+static void
+keeper_gone(conn_id id, struct child *keeper)
+{
+	struct row *row = rows_find(&all.rows, id);
+
+	if (row != NULL && row->keeper == keeper)
+		row->keeper = NULL;
+}
+
+/* The rule that a request breaks; NULL: none. */
+static const char *
+row_objection(const struct row *row, uint32_t worker)
+{
+	if (row->conn.worker != worker)
+		return "login for another worker's connection";
+	if (row->request != NULL)
+		return "second login on a connection";
+	if (row->granted)
+		return "login after login";
+	if (row->conn.tls == CONN_TLS_NONE && !row->conn.clear_ok)
+		return "login without TLS";
+	return NULL;
+}
+
+/* Refuse what needs no child, else give it to one. */
+static void
+request_begin(struct request *r)
+{
+	const struct msg_auth_server *server = settings_server(all.settings, r->conn.server);
+	const char *objection;
+
+	if (server == NULL) {
+		request_refuse(r, LOGIN_TEMP, "no such server", "");
+		return;
+	}
+	memcpy(r->server, server->name, sizeof(r->server));
+	objection = request_objection(r, server);
+	if (objection != NULL) {
+		failure_add(r, false);
+		request_refuse(r, LOGIN_BAD, objection, "");
+	} else if (failures_are_too_many(r))
+		request_refuse(r, LOGIN_BAD, LOGIN_TOO_MANY, user_is_known(r) ? r->user : "");
+	else
+		pools_ask(server->auth, r);
+}
+
+void
+logins_ask(uint32_t worker, const struct msg_login_ask *ask)
+{
+	struct row *row = rows_find(&all.rows, ask->id);
+	const char *objection;
+
+	if (row == NULL) { /* gone meanwhile; master has told the worker or will */
+		all.late++;
+		return;
+	}
+	objection = row_objection(row, worker);
+	if (objection != NULL) {
+		workers_give_up(worker, objection);
+		return;
+	}
+	row->request = request_new(ask, &row->conn);
+	if (row->request == NULL) {
+		struct msg_login_refused m = {.id = ask->id, .result = LOGIN_TEMP};
+
+		log_error(ask->id, "no memory for a login");
+		workers_refuse(worker, &m);
+		return;
+	}
+	request_begin(row->request);
+}
+
+void
+logins_row(const struct msg_conn *conn)
+{
+	if (rows_set(&all.rows, conn) == NULL)
+		log_error(conn->id, "no memory for a connection");
+}
+
+static void
+keeper_release(struct row *row)
+{
+	struct child *keeper = row->keeper;
+
+	row->keeper = NULL;
+	if (keeper != NULL)
+		child_release(keeper);
+}
+
+void
+logins_row_gone(conn_id id)
+{
+	struct row *row = rows_find(&all.rows, id);
+
+	if (row == NULL)
+		return;
+	/* one that has not begun ends here; the other's answer comes late */
+	if (row->request != NULL && pools_cancel(row->request))
+		request_free(row->request);
+	keeper_release(row);
+	rows_remove(&all.rows, row);
+}
+
+void
+logins_grant_void(conn_id id)
+{
+	struct row *row = rows_find(&all.rows, id);
+
+	if (row == NULL)
+		return;
+	row->granted = false;
+	keeper_release(row);
+}
+
+int
+logins_init(struct event_base *base, login_grant_fn *grant)
+{
+	static const struct pools_calls calls = {request_decided, request_wanted, keeper_gone};
+
+	all.grant = grant;
+	all.by_user = failures_new(FAILURES_MAX);
+	all.by_source = failures_new(FAILURES_MAX);
+	if (all.by_user == NULL || all.by_source == NULL)
+		return -1;
+	pools_init(base, &calls);
+	return 0;
+}
+
+void
+logins_configure(const struct settings *s)
+{
+	all.settings = s;
+	failures_set_window(all.by_user, s->conf.failure_window);
+	failures_set_window(all.by_source, s->conf.failure_window);
+	pools_configure(s);
+}

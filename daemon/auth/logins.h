@@ -1,0 +1,34 @@
+/*
+ * Logins: which request of a worker is lawful, which is refused without a
+ * check, and what follows from a child's answer.
+ */
+#ifndef POP3D_AUTH_LOGINS_H
+#define POP3D_AUTH_LOGINS_H
+
+#include <event2/event.h>
+
+#include "common/msg.h"
+#include "daemon/auth/settings.h"
+
+/* Takes a grant to master; `len` octets of it are to be sent. */
+typedef void login_grant_fn(const struct msg_grant *grant, size_t len);
+
+/* Once.  0, or -1 with errno. */
+int logins_init(struct event_base *base, login_grant_fn *grant);
+
+/* Go on with these settings (borrowed until the next call); the counts stay. */
+void logins_configure(const struct settings *s);
+
+/* A row of master's connection table, new or renewed. */
+void logins_row(const struct msg_conn *conn);
+
+/* The connection, or its mail session, has ended. */
+void logins_row_gone(conn_id id);
+
+/* The grant came to nothing; the connection may log in again. */
+void logins_grant_void(conn_id id);
+
+/* A worker asks.  What master has said must have been read before. */
+void logins_ask(uint32_t worker, const struct msg_login_ask *ask);
+
+#endif

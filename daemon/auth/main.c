@@ -1,0 +1,49 @@
+/*
+ * pop3d-auth, the auth helper: a dispatcher and its pre-forked children.
+ *
+ * Runs as: root (rootless: the daemon's user).  Children of the user file
+ * become the user `auth_user` before they see a request; see child.c.
+ * Sees: login requests from the workers, rows of master's connection table,
+ * what the children say of accounts.
+ * May never: touch a mailbox, hold a client's socket, call PAM or NSS or wait
+ * for anything in the dispatcher.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/channel.h"
+#include "common/privs.h"
+#include "common/title.h"
+#include "daemon/auth/child.h"
+#include "daemon/auth/dispatch.h"
+#include "daemon/auth/spawn.h"
+
+/* Is there a channel where one must be? */
+static int
+channel_is_there(void)
+{
+	int type;
+	socklen_t len = sizeof(type);
+
+	return getsockopt(CHANNEL_FD, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+	       type == SOCK_SEQPACKET;
+}
+
+int
+main(int argc, char *argv[], char *envp[])
+{
+	title_init(argc, argv, envp);
+	privs_role_start(CHANNEL_FD + 1);
+	if (!channel_is_there()) {
+		fprintf(stderr, "pop3d-auth: started by pop3d(8) only\n");
+		return EXIT_FAILURE;
+	}
+	if (argc == 2 && strcmp(argv[1], SPAWN_CHILD_WORD) == 0)
+		return child_main();
+	return dispatch_main();
+}

@@ -1,0 +1,342 @@
+#include "config.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "daemon/auth/children.h"
+
+enum {
+	CRASHES_FREE = 3,    /* in a row before replacing is put off */
+	BACKOFF_FIRST = 100, /* milliseconds, then doubled */
+	BACKOFF_MAX = 5000
+};
+
+static TAILQ_HEAD(pool_list, pool) pools;
+
+void
+pool_crashed(struct pool *p)
+{
+	uint64_t wait = BACKOFF_FIRST;
+
+	if (++p->crashes <= CRASHES_FREE)
+		return;
+	for (unsigned i = CRASHES_FREE + 1; i < p->crashes && wait < BACKOFF_MAX; i++)
+		wait *= 2;
+	p->not_before = clock_ms() + (wait < BACKOFF_MAX ? wait : BACKOFF_MAX);
+}
+
+void
+pool_answered(struct pool *p)
+{
+	p->crashes = 0;
+	p->not_before = 0;
+}
+
+size_t
+pool_in_use(const struct pool *p)
+{
+	const struct child *c;
+	size_t n = 0;
+
+	TAILQ_FOREACH(c, &p->children, link)
+	n += c->state != CHILD_ENDING;
+	return n;
+}
+
+/* Bring the pool to its number of children; those not reaped yet count. */
+static void
+pool_fill(struct pool *p)
+{
+	uint64_t now = clock_ms();
+
+	if (!p->wanted && p->queue.nwaiting == 0)
+		return;
+	while (p->nchildren < auth_env.settings->conf.children) {
+		if (now < p->not_before) {
+			timer_set(p->refill, p->not_before - now);
+			return;
+		}
+		if (child_start(p) == 0)
+			continue;
+		log_error(0, "cannot start an auth child: %m");
+		pool_crashed(p);
+		if (p->not_before <= now)
+			p->not_before = now + BACKOFF_FIRST;
+	}
+}
+
+static void
+pool_refill(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	pool_fill(arg);
+	pool_run(arg);
+}
+
+/* Replace all children, each when it is idle. */
+static void
+pool_renew(struct pool *p)
+{
+	struct child *c;
+
+	TAILQ_FOREACH(c, &p->children, link)
+	{
+		c->stale = true;
+		if (c->state == CHILD_IDLE)
+			child_retire(c);
+	}
+}
+
+static void
+pool_read_accounts(struct pool *p)
+{
+	if (p->backend->accounts == NULL)
+		return;
+	userfile_free(&p->accounts);
+	p->backend->accounts(&p->accounts, p->arg, p->conf.rootless != 0);
+}
+
+/* Have the back end's files changed? */
+static void
+pool_check_stamp(struct pool *p)
+{
+	uint64_t stamp = p->backend->stamp(p->arg);
+
+	if (stamp == p->stamp)
+		return;
+	p->stamp = stamp;
+	pool_read_accounts(p);
+	pool_renew(p);
+}
+
+static struct child *
+pool_idle_child(const struct pool *p)
+{
+	struct child *c;
+
+	TAILQ_FOREACH(c, &p->children, link)
+	if (c->state == CHILD_IDLE)
+		return c;
+	return NULL;
+}
+
+void
+pool_run(struct pool *p)
+{
+	size_t share = auth_env.settings->conf.children / 2;
+
+	if (p->queue.nwaiting == 0)
+		return;
+	pool_check_stamp(p);
+	for (;;) {
+		struct child *c = pool_idle_child(p);
+		struct request *r = c == NULL ? NULL : queue_next(&p->queue, share > 0 ? share : 1);
+
+		if (r == NULL)
+			return;
+		evtimer_del(r->patience);
+		if (auth_env.calls.wanted(r)) {
+			child_ask(c, r);
+			continue;
+		}
+		queue_done(r);
+		auth_env.calls.decided(r, LOGIN_BAD, LOGIN_TOO_MANY, NULL, NULL);
+	}
+}
+
+static void
+pool_free(struct pool *p)
+{
+	TAILQ_REMOVE(&pools, p, link);
+	userfile_free(&p->accounts);
+	event_free(p->refill);
+	free(p);
+}
+
+void
+pool_settle(struct pool *p)
+{
+	struct child *c;
+
+	if (!p->wanted && p->queue.nwaiting == 0) {
+		TAILQ_FOREACH(c, &p->children, link)
+		if (c->state == CHILD_IDLE)
+			child_retire(c);
+		if (p->nchildren == 0)
+			pool_free(p);
+		return;
+	}
+	pool_fill(p);
+	pool_run(p);
+}
+
+void
+pool_answer(const struct pool *p, struct msg_child_answer *a, const char *user)
+{
+	const struct userfile_entry *e = userfile_find(&p->accounts, user);
+
+	memset(&a->account, 0, sizeof(a->account));
+	a->mailbox[0] = '\0';
+	if (e == NULL) {
+		if (a->result == LOGIN_OK) { /* the file is changing */
+			a->result = LOGIN_TEMP;
+			snprintf(a->why, sizeof(a->why), "not in the user file");
+		}
+		return;
+	}
+	snprintf(a->account.user, sizeof(a->account.user), "%s", e->name);
+	snprintf(a->account.home, sizeof(a->account.home), "%s", e->home);
+	snprintf(a->mailbox, sizeof(a->mailbox), "%s", e->mailbox);
+	a->account.uid = e->uid;
+	a->account.gid = e->gid;
+	a->account.ngroups = 1;
+	a->account.groups[0] = e->gid;
+}
+
+static struct pool *
+pool_find(const char *auth)
+{
+	struct pool *p;
+
+	TAILQ_FOREACH(p, &pools, link)
+	if (strcmp(p->conf.auth, auth) == 0)
+		return p;
+	return NULL;
+}
+
+static struct pool *
+pool_new(const char *auth)
+{
+	struct pool *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	snprintf(p->conf.auth, sizeof(p->conf.auth), "%s", auth);
+	p->backend = backend_find(p->conf.auth, &p->arg);
+	p->refill = evtimer_new(auth_env.base, pool_refill, p);
+	if (p->backend == NULL || p->refill == NULL) {
+		if (p->refill != NULL)
+			event_free(p->refill);
+		free(p);
+		return NULL;
+	}
+	queue_init(&p->queue);
+	TAILQ_INIT(&p->children);
+	TAILQ_INSERT_TAIL(&pools, p, link);
+	p->stamp = p->backend->stamp(p->arg);
+	return p;
+}
+
+static void
+pool_configure(struct pool *p, const struct msg_auth_conf *s)
+{
+	struct msg_child_conf conf = p->conf;
+
+	conf.minimum_uid = s->minimum_uid;
+	conf.pam_session = s->pam_session;
+	conf.rootless = s->rootless;
+	conf.ps_titles = s->ps_titles;
+	conf.uid = s->auth_uid;
+	conf.gid = s->auth_gid;
+	if (memcmp(&conf, &p->conf, sizeof(conf)) != 0 || p->nchildren == 0) {
+		p->conf = conf;
+		pool_read_accounts(p);
+		pool_renew(p);
+	}
+	p->wanted = true;
+}
+
+void
+pools_init(struct event_base *base, const struct pools_calls *calls)
+{
+	auth_env.base = base;
+	auth_env.calls = *calls;
+	TAILQ_INIT(&auth_env.keepers);
+	TAILQ_INIT(&pools);
+}
+
+void
+pools_configure(const struct settings *s)
+{
+	struct pool *p, *next;
+
+	auth_env.settings = s;
+	TAILQ_FOREACH(p, &pools, link)
+	p->wanted = false;
+	for (size_t i = 0; i < s->nservers; i++) {
+		const char *auth = s->servers[i].auth;
+
+		if (auth[0] == '\0')
+			continue;
+		p = pool_find(auth);
+		if (p == NULL)
+			p = pool_new(auth);
+		if (p == NULL)
+			log_error(0, "auth %s: no memory", auth);
+		else if (!p->wanted)
+			pool_configure(p, &s->conf);
+	}
+	for (p = TAILQ_FIRST(&pools); p != NULL; p = next) {
+		struct child *c;
+
+		next = TAILQ_NEXT(p, link);
+		TAILQ_FOREACH(c, &p->children, link)
+		if (c->state == CHILD_IDLE)
+			child_rest(c); /* there may be too many now */
+		pool_settle(p);
+	}
+}
+
+/* Take a request that waits out of its queue. */
+static void
+request_leave(struct request *r)
+{
+	const struct queue *q = r->turn->queue;
+	struct pool *p;
+
+	queue_remove(r);
+	TAILQ_FOREACH(p, &pools, link)
+	if (&p->queue == q)
+		break;
+	if (p != NULL)
+		pool_settle(p);
+}
+
+/* It has waited long enough for a child. */
+static void
+request_impatient(evutil_socket_t fd, short what, void *arg)
+{
+	struct request *r = arg;
+
+	(void)fd;
+	(void)what;
+	request_leave(r);
+	auth_env.calls.decided(r, LOGIN_TEMP, "no child free", NULL, NULL);
+}
+
+void
+pools_ask(const char *auth, struct request *r)
+{
+	struct pool *p = pool_find(auth);
+
+	r->patience = evtimer_new(auth_env.base, request_impatient, r);
+	if (p == NULL || r->patience == NULL || queue_put(&p->queue, r) < 0) {
+		auth_env.calls.decided(r, LOGIN_TEMP, "queue full", NULL, NULL);
+		return;
+	}
+	timer_set(r->patience, (uint64_t)auth_env.settings->conf.deadline * 1000);
+	pool_run(p);
+}
+
+bool
+pools_cancel(struct request *r)
+{
+	if (!r->waits)
+		return false;
+	request_leave(r);
+	return true;
+}

@@ -1,0 +1,110 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/auth/queue.h"
+
+void
+queue_init(struct queue *q)
+{
+	TAILQ_INIT(&q->turns);
+	q->nwaiting = 0;
+}
+
+static struct turn *
+turn_get(struct queue *q, const struct source *s)
+{
+	struct turn *t;
+
+	TAILQ_FOREACH(t, &q->turns, link)
+	if (memcmp(&t->source, s, sizeof(*s)) == 0)
+		return t;
+	t = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return NULL;
+	t->queue = q;
+	t->source = *s;
+	TAILQ_INIT(&t->waiting);
+	TAILQ_INSERT_TAIL(&q->turns, t, link);
+	return t;
+}
+
+static void
+turn_settle(struct turn *t)
+{
+	if (t->nwaiting > 0 || t->running > 0)
+		return;
+	TAILQ_REMOVE(&t->queue->turns, t, link);
+	free(t);
+}
+
+int
+queue_put(struct queue *q, struct request *r)
+{
+	struct turn *t;
+
+	if (q->nwaiting >= QUEUE_MAX) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	t = turn_get(q, &r->source);
+	if (t == NULL)
+		return -1;
+	if (t->nwaiting >= QUEUE_SOURCE_MAX) {
+		errno = ENOBUFS;
+		return -1;
+	}
+	TAILQ_INSERT_TAIL(&t->waiting, r, link);
+	t->nwaiting++;
+	q->nwaiting++;
+	r->turn = t;
+	r->waits = true;
+	return 0;
+}
+
+struct request *
+queue_next(struct queue *q, size_t share)
+{
+	struct request *r;
+	struct turn *t;
+
+	TAILQ_FOREACH(t, &q->turns, link)
+	if (t->nwaiting > 0 && t->running < share)
+		break;
+	if (t == NULL)
+		return NULL;
+	r = TAILQ_FIRST(&t->waiting);
+	TAILQ_REMOVE(&t->waiting, r, link);
+	t->nwaiting--;
+	t->running++;
+	q->nwaiting--;
+	r->waits = false;
+	TAILQ_REMOVE(&q->turns, t, link);
+	TAILQ_INSERT_TAIL(&q->turns, t, link);
+	return r;
+}
+
+void
+queue_done(struct request *r)
+{
+	struct turn *t = r->turn;
+
+	r->turn = NULL;
+	t->running--;
+	turn_settle(t);
+}
+
+void
+queue_remove(struct request *r)
+{
+	struct turn *t = r->turn;
+
+	r->turn = NULL;
+	r->waits = false;
+	TAILQ_REMOVE(&t->waiting, r, link);
+	t->nwaiting--;
+	t->queue->nwaiting--;
+	turn_settle(t);
+}

@@ -1,0 +1,52 @@
+/*
+ * Requests that wait for a child.  Sources (source.h) have their turn one
+ * after the other, each with its requests in the order they came, and no
+ * source has more than its share under way.
+ */
+#ifndef POP3D_AUTH_QUEUE_H
+#define POP3D_AUTH_QUEUE_H
+
+#include <stddef.h>
+#include <sys/queue.h>
+
+#include "daemon/auth/request.h"
+
+enum {
+	QUEUE_MAX = 1024,	/* requests that wait */
+	QUEUE_SOURCE_MAX = 128 /* of one source */
+};
+
+TAILQ_HEAD(request_list, request);
+
+/* A source with requests that wait or are under way. */
+struct turn {
+	TAILQ_ENTRY(turn) link;
+	struct queue *queue;
+	struct source source;
+	struct request_list waiting;
+	size_t nwaiting, running;
+};
+
+TAILQ_HEAD(turn_list, turn);
+
+struct queue {
+	struct turn_list turns; /* whose turn is next comes first */
+	size_t nwaiting;
+};
+
+void queue_init(struct queue *q);
+
+/* Put a request in line.  0, or -1 with errno ENOBUFS (full), ENOMEM. */
+int queue_put(struct queue *q, struct request *r);
+
+/* Take the next request whose source has fewer than `share` under way; it
+ * counts as under way until queue_done.  NULL: none. */
+struct request *queue_next(struct queue *q, size_t share);
+
+/* A request that queue_next gave out is finished. */
+void queue_done(struct request *r);
+
+/* Take a request that waits out of the line. */
+void queue_remove(struct request *r);
+
+#endif

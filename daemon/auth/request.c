@@ -1,0 +1,44 @@
+#include "config.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/auth/request.h"
+
+uint64_t
+clock_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+struct request *
+request_new(const struct msg_login_ask *ask, const struct msg_conn *conn)
+{
+	struct request *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return NULL;
+	r->arrived = clock_ms();
+	r->conn = *conn;
+	source_set(&r->source, &conn->peer);
+	r->mech = ask->mech;
+	r->facts = ask->tls;
+	memcpy(r->authzid, ask->authzid, sizeof(r->authzid));
+	memcpy(r->user, ask->user, sizeof(r->user));
+	memcpy(r->password, ask->password, sizeof(r->password));
+	return r;
+}
+
+void
+request_free(struct request *r)
+{
+	if (r->patience != NULL)
+		event_free(r->patience);
+	explicit_bzero(r, sizeof(*r));
+	free(r);
+}

@@ -1,0 +1,40 @@
+/*
+ * One login to be decided, from the worker's request until the answer.
+ */
+#ifndef POP3D_AUTH_REQUEST_H
+#define POP3D_AUTH_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "common/msg.h"
+#include "daemon/auth/source.h"
+
+struct event;
+struct turn;
+
+struct request {
+	TAILQ_ENTRY(request) link; /* in its source's line */
+	struct turn *turn;	   /* its source; NULL: not in a queue */
+	bool waits;		   /* no child has it yet */
+	struct event *patience;	   /* ends its waiting for a child */
+	uint64_t arrived;	   /* milliseconds, clock_ms() */
+	struct source source;
+	struct msg_conn conn; /* the connection as it stood when the request came */
+	char server[MSG_WORD_SIZE];
+	uint32_t mech; /* enum login_mech */
+	struct msg_tls_facts facts;
+	char authzid[MSG_NAME_SIZE], user[MSG_NAME_SIZE], password[MSG_NAME_SIZE];
+};
+
+/* Make one of what a worker sent; NULL: no memory. */
+struct request *request_new(const struct msg_login_ask *ask, const struct msg_conn *conn);
+
+/* Wipe and free.  It must have left its queue. */
+void request_free(struct request *r);
+
+/* Milliseconds of a clock that never goes back. */
+uint64_t clock_ms(void);
+
+#endif

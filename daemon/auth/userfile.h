@@ -1,0 +1,66 @@
+/*
+ * The user file, back end "file:PATH".  One account a line:
+ *
+ *   name:password:uid:gid:home[:mailbox]
+ *
+ * password is a crypt(3) hash, or {plain} and the secret itself; home and
+ * mailbox are absolute paths.  In rootless mode uid and gid may be empty: one's
+ * own.  Empty lines and lines that begin with # are passed over.
+ */
+#ifndef POP3D_AUTH_USERFILE_H
+#define POP3D_AUTH_USERFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct userfile_entry {
+	const char *name, *password, *home;
+	const char *mailbox; /* empty: by the server's template */
+	uint32_t uid, gid;
+};
+
+struct userfile {
+	char *text; /* what the entries point into */
+	size_t len;
+	struct userfile_entry *entries; /* sorted by name */
+	size_t n;
+};
+
+/* Told of each line that is no account. */
+typedef void userfile_fault_fn(size_t line, const char *what, void *arg);
+
+/*
+ * Read a user file.  It must be a regular file of root's or the caller's, not
+ * writable by group or others and not readable by others (fstat(2)).
+ * 0 and *text (malloc'ed, terminated, the caller's), or -1 with errno: EPERM
+ * for owner, mode or kind; why (of cap octets) says it in words.
+ */
+int userfile_read(const char *path, char **text, size_t *len, char *why, size_t cap);
+
+/*
+ * Parse text of len octets with a NUL behind them; takes ownership of it, also
+ * when it fails.  Faulty lines and second lines for a name are told to `fault`
+ * (NULL: nobody) and passed over.  own: empty uid and gid mean the caller's.
+ * 0, or -1 with errno ENOMEM.
+ */
+int userfile_parse(
+    struct userfile *u, char *text, size_t len, bool own, userfile_fault_fn *fault, void *arg);
+
+/* The account of that name, or NULL. */
+const struct userfile_entry *userfile_find(const struct userfile *u, const char *name);
+
+/* Wipe all of the text but names, homes and mailboxes; passwords are empty then.
+ * 0, or -1 with errno ENOMEM (everything is wiped and freed). */
+int userfile_forget_passwords(struct userfile *u);
+
+/* Wipe and free everything.  Harmless on a zeroed struct. */
+void userfile_free(struct userfile *u);
+
+/* A crypt(3) hash of this file (one with the cost that its accounts have), or NULL. */
+const char *userfile_any_hash(const struct userfile *u);
+
+/* The secret behind {plain}, or NULL if the entry has a hash. */
+const char *userfile_plain(const struct userfile_entry *e);
+
+#endif

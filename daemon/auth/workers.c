@@ -1,0 +1,124 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "common/channel_event.h"
+#include "common/log.h"
+#include "daemon/auth/workers.h"
+
+enum { WORKER_QUEUE = 4096 /* refusals on their way to one worker */ };
+
+struct worker {
+	LIST_ENTRY(worker) link;
+	uint32_t number;
+	struct evchannel ec;
+};
+
+static struct {
+	struct event_base *base;
+	worker_ask_fn *ask;
+	worker_bad_fn *bad;
+	LIST_HEAD(, worker) list;
+} all;
+
+void
+workers_init(struct event_base *base, worker_ask_fn *ask, worker_bad_fn *bad)
+{
+	all.base = base;
+	all.ask = ask;
+	all.bad = bad;
+	LIST_INIT(&all.list);
+}
+
+static struct worker *
+worker_find(uint32_t number)
+{
+	struct worker *w;
+
+	LIST_FOREACH(w, &all.list, link)
+	if (w->number == number)
+		return w;
+	return NULL;
+}
+
+static void
+worker_free(struct worker *w)
+{
+	LIST_REMOVE(w, link);
+	evchannel_close(&w->ec);
+	free(w);
+}
+
+static void
+worker_message(struct evchannel *ec, struct msg *m, void *arg)
+{
+	const struct worker *w = arg;
+
+	(void)ec;
+	/* the only message that the rules let through */
+	if (m->type == MSG_LOGIN_ASK)
+		all.ask(w->number, &m->u.login_ask);
+}
+
+static void
+worker_end(struct evchannel *ec, int error, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)ec;
+	if (error == EPIPE)
+		worker_free(w); /* master learns it by itself */
+	else
+		workers_give_up(w->number,
+				error == ENOBUFS ? "does not read" : "message against the rules");
+}
+
+void
+workers_add(uint32_t number, int fd)
+{
+	struct worker *w;
+
+	workers_remove(number);
+	w = calloc(1, sizeof(*w));
+	if (w == NULL)
+		close(fd);
+	if (w == NULL || evchannel_open(&w->ec, all.base, fd, ROLE_AUTH, ROLE_LOGIN, WORKER_QUEUE,
+					worker_message, worker_end, w) < 0) {
+		log_error(0, "no channel to worker %u: %m", number);
+		free(w);
+		all.bad(number);
+		return;
+	}
+	w->number = number;
+	LIST_INSERT_HEAD(&all.list, w, link);
+}
+
+void
+workers_remove(uint32_t number)
+{
+	struct worker *w = worker_find(number);
+
+	if (w != NULL)
+		worker_free(w);
+}
+
+void
+workers_give_up(uint32_t number, const char *why)
+{
+	log_warn(0, "worker %u broke a rule: %s", number, why);
+	workers_remove(number);
+	all.bad(number);
+}
+
+void
+workers_refuse(uint32_t number, const struct msg_login_refused *m)
+{
+	struct worker *w = worker_find(number);
+
+	if (w != NULL)
+		evchannel_put(&w->ec, MSG_LOGIN_REFUSED, m, sizeof(*m));
+}

@@ -1,0 +1,32 @@
+/*
+ * The login workers, each with a channel of its own to the helper.
+ */
+#ifndef POP3D_AUTH_WORKERS_H
+#define POP3D_AUTH_WORKERS_H
+
+#include <event2/event.h>
+#include <stdint.h>
+
+#include "common/msg.h"
+
+/* A request of worker `number`; the callee wipes nothing. */
+typedef void worker_ask_fn(uint32_t number, const struct msg_login_ask *ask);
+/* A worker broke a rule, and its channel is closed. */
+typedef void worker_bad_fn(uint32_t number);
+
+/* Once, before everything else. */
+void workers_init(struct event_base *base, worker_ask_fn *ask, worker_bad_fn *bad);
+
+/* A channel to a worker (fd, owned from here on), in place of one it may have had. */
+void workers_add(uint32_t number, int fd);
+
+/* The worker has ended. */
+void workers_remove(uint32_t number);
+
+/* Give a worker up, for that reason. */
+void workers_give_up(uint32_t number, const char *why);
+
+/* Tell a worker the end of a login; nothing happens if it has gone. */
+void workers_refuse(uint32_t number, const struct msg_login_refused *m);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * One long-lived role process of master: started by fork and exec, spoken to
+ * over its channel, watched by heartbeat, restarted with back-off.
+ */
+#ifndef POP3D_CHILD_H
+#define POP3D_CHILD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/channel_event.h"
+
+struct child {
+	enum role role;
+	pid_t pid; /* 0: not running, or reaped */
+	struct evchannel ec;
+	bool ready;	     /* it said MSG_READY */
+	unsigned unanswered; /* heartbeats */
+};
+
+/* How long to wait before the next start of a role that keeps dying. */
+struct backoff {
+	uint64_t started; /* milliseconds, monotonic; 0: never */
+	uint32_t delay;	  /* milliseconds */
+};
+
+/* One that was not started yet, to be freed with free(3). NULL: no memory. */
+struct child *child_new(void);
+
+/*
+ * Start `program` (a name in the private program directory).  Messages and the
+ * channel's end go to `msg` and `end` with `arg`.  0, or -1 with errno.
+ */
+int child_start(struct child *c, struct event_base *base, enum role role, const char *program,
+    evchannel_msg_fn *msg, evchannel_end_fn *end, void *arg);
+
+/*
+ * A process of ours ended: say how, if that is news, and forget its pid.
+ * False: it was none that child_start started.
+ */
+bool child_reaped(pid_t pid, int status);
+
+/* Kill every process that was started and not reaped yet. */
+void child_kill_left(void);
+
+/* Close the channel: the process ends by itself, as its role does on EOF. */
+void child_let_go(struct child *c);
+
+/* Kill it at once, too. */
+void child_kill(struct child *c);
+
+/* Messages that every role may send.  True: handled. */
+bool child_common_msg(struct child *c, struct msg *m);
+
+/* Send the next heartbeat.  False: it has missed so many that it has to go. */
+bool child_heartbeat(struct child *c);
+
+/* Milliseconds to wait now before a start; call once per start. */
+uint32_t backoff_next(struct backoff *b, uint64_t now);
+
+/* "exited with status 1", "killed by signal 11 (Segmentation fault)"; into dst. Returns dst. */
+const char *child_status_text(char *dst, size_t cap, int status);
+
+/* Milliseconds on the monotonic clock. */
+uint64_t now_ms(void);
+
+#endif

@@ -1,0 +1,93 @@
+/*
+ * The connection table: the only authority on what a connection is, and the
+ * way of a connection from accept to its end (DESIGN 3).
+ */
+#ifndef POP3D_CONNS_H
+#define POP3D_CONNS_H
+
+#include <bsd/sys/queue.h>
+#include <bsd/sys/tree.h>
+
+#include "common/msg.h"
+#include "daemon/master.h"
+
+struct session;
+struct worker;
+
+enum conn_state {
+	CONN_WAITING, /* its row has not left for the helper yet */
+	CONN_LOGIN,   /* with its worker, before login */
+	CONN_GRANTED, /* logged in, waits for a spare */
+	CONN_OFFERED, /* a spare was given the stream and has not answered */
+	CONN_SESSION  /* a session serves it */
+};
+
+/* Who logged in, for the log; kept from the grant to the end. */
+struct conn_login {
+	char user[MSG_NAME_SIZE];
+	uint32_t uid, mech;
+	struct msg_tls_facts facts;
+};
+
+struct conn {
+	RB_ENTRY(conn) by_id;
+	TAILQ_ENTRY(conn) in_queue; /* waiting rows, or grants without a spare */
+	TAILQ_ENTRY(conn) in_worker;
+	enum conn_state state;
+	struct msg_conn row;
+	char server[MSG_WORD_SIZE];
+	uint64_t since;	   /* now_ms() of accept, then of the grant */
+	uint64_t accepted; /* now_ms() */
+	int fd;		   /* master's copy of the socket; -1: given away */
+	int stream, relay; /* with TLS, while offered: the session's and the worker's end */
+	struct worker *worker;	 /* NULL: it is done with it */
+	struct session *session; /* offered to, or serving */
+	struct msg_grant *grant; /* until a session has it */
+	struct conn_login *login;
+	unsigned tries; /* spares that it was offered to */
+	bool stls_going; /* STLS was asked for, the worker waits for its go on */
+};
+
+struct conns *conns_new(struct master *m);
+
+/* A client was accepted: takes over fd.  `server` is an index into m->conf. */
+void conns_accepted(struct master *m, uint32_t server, int fd, const struct msg_addr *peer);
+
+/* Rows left for the helper, or a worker got room: hand out what waits. */
+void conns_route(struct master *m);
+
+/* A new helper is there: tell it every undecided row. */
+void conns_tell_rows(struct master *m);
+
+/* From a worker. */
+void conns_stls_asked(struct master *m, struct worker *w, conn_id id);
+void conns_worker_done(struct master *m, struct worker *w, const struct msg_conn_end *end);
+void conns_worker_lost(struct master *m, struct worker *w);
+
+/* From the helper: m->u.grant is checked against the row. */
+void conns_granted(struct master *m, const struct msg_grant *grant, size_t len);
+
+/* From a session. */
+void conns_taken(struct master *m, struct conn *c);
+void conns_opened(struct master *m, struct conn *c, const struct msg_session_open *open);
+void conns_session_gone(struct master *m, struct conn *c, const struct msg_session_end *end);
+/* The spare died or stalled before it had the grant. */
+void conns_not_taken(struct master *m, struct conn *c);
+/* A spare is free: offer the grant that has waited longest. */
+void conns_offer(struct master *m);
+
+/* Once a second: grants that waited too long. */
+void conns_tick(struct master *m);
+
+/* m->conf is new: find every undecided connection's server in it, tell the helper. */
+void conns_renumber(struct master *m);
+
+/* Close every undecided connection; sessions are not touched. */
+void conns_drop_undecided(struct master *m);
+
+size_t conns_count(const struct master *m);
+size_t conns_waiting_grants(const struct master *m);
+/* Logins whose descriptors have not been given away yet. */
+size_t conns_undecided(const struct master *m);
+
+#endif

@@ -1,0 +1,214 @@
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "daemon/conns.h"
+#include "daemon/helper.h"
+#include "daemon/workers.h"
+
+struct helper {
+	struct child child;
+	struct backoff backoff;
+	struct event *restart;
+};
+
+static void
+settings_fill(const struct master *m, struct msg_auth_conf *out)
+{
+	const struct conf *c = m->conf;
+
+	memset(out, 0, sizeof(*out));
+	out->children = c->auth_children;
+	out->deadline = c->auth_deadline;
+	out->failure_delay = c->auth_failure_delay;
+	out->failure_window = c->auth_failure_window;
+	out->failures_per_user = c->auth_failures_per_user;
+	out->failures_per_source = c->auth_failures_per_source;
+	out->minimum_uid = c->minimum_uid;
+	out->pam_session = c->pam_session;
+	out->rootless = m->rootless;
+	out->auth_uid = m->auth_uid;
+	out->auth_gid = m->auth_gid;
+	out->ps_titles = c->ps_titles;
+}
+
+void
+helper_configure(struct master *m)
+{
+	struct evchannel *ec = &m->helper->child.ec;
+	struct msg_auth_conf conf;
+
+	if (!evchannel_is_open(ec))
+		return;
+	settings_fill(m, &conf);
+	evchannel_put(ec, MSG_AUTH_CONF, &conf, sizeof(conf));
+	for (size_t i = 0; i < m->conf->nservers; i++) {
+		const struct conf_server *s = &m->conf->servers[i];
+		struct msg_auth_server server;
+
+		memset(&server, 0, sizeof(server));
+		server.server = (uint32_t)i;
+		memcpy(server.name, s->name, sizeof(server.name));
+		memcpy(server.auth, s->auth, sizeof(server.auth));
+		memcpy(server.storage, s->storage, sizeof(server.storage));
+		evchannel_put(ec, MSG_AUTH_SERVER, &server, sizeof(server));
+	}
+	evchannel_put(ec, MSG_AUTH_START, NULL, 0);
+}
+
+static void
+helper_msg(struct evchannel *ec, struct msg *msg, void *arg)
+{
+	struct master *m = arg;
+	struct child *c = &m->helper->child;
+
+	(void)ec;
+	if (child_common_msg(c, msg))
+		return;
+	if (msg->type == MSG_READY) {
+		c->ready = true;
+		master_check_ready(m);
+	} else if (msg->type == MSG_REFUSED) {
+		master_refused(m, ROLE_AUTH, msg->u.refused.why);
+	} else if (msg->type == MSG_GRANT) {
+		conns_granted(m, &msg->u.grant, msg->len);
+	} else if (msg->type == MSG_WORKER_BAD) {
+		workers_kill(m, msg->u.worker.worker);
+	}
+}
+
+static void
+restart_later(struct master *m)
+{
+	uint32_t ms = backoff_next(&m->helper->backoff, now_ms());
+	struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+
+	event_add(m->helper->restart, &tv);
+}
+
+static void
+helper_end(struct evchannel *ec, int error, void *arg)
+{
+	struct master *m = arg;
+
+	(void)ec;
+	if (m->state == MASTER_STOPPING && conns_count(m) == 0) {
+		child_kill(&m->helper->child);
+		return;
+	}
+	log_warn(0, "auth helper lost (%s); logins wait for a new one",
+	    error == EPIPE ? "gone" : "broke a rule or stalled");
+	child_kill(&m->helper->child);
+	m->helper->child.ready = false;
+	restart_later(m);
+}
+
+static void
+helper_drained(struct evchannel *ec, void *arg)
+{
+	(void)ec;
+	conns_route(arg);
+}
+
+static void
+on_restart(evutil_socket_t fd, short what, void *arg)
+{
+	struct master *m = arg;
+
+	(void)fd, (void)what;
+	if (child_start(&m->helper->child, m->base, ROLE_AUTH, "pop3d-auth", helper_msg, helper_end,
+		m) == -1) {
+		log_error(0, "cannot start pop3d-auth: %s", strerror(errno));
+		restart_later(m);
+		return;
+	}
+	m->helper->child.ec.drained = helper_drained;
+	helper_configure(m);
+	workers_connect_helper(m);
+	conns_tell_rows(m);
+	conns_route(m);
+}
+
+struct helper *
+helper_new(struct master *m)
+{
+	struct helper *h = calloc(1, sizeof(*h));
+
+	if (h != NULL) {
+		h->child.ec.ch.fd = -1;
+		h->restart = evtimer_new(m->base, on_restart, m);
+	}
+	return h;
+}
+
+void
+helper_start(struct master *m)
+{
+	backoff_next(&m->helper->backoff, now_ms());
+	on_restart(-1, 0, m);
+}
+
+bool
+helper_ready(const struct master *m)
+{
+	return m->helper->child.ready;
+}
+
+void
+helper_row(struct master *m, const struct msg_conn *row)
+{
+	evchannel_put(&m->helper->child.ec, MSG_ROW, row, sizeof(*row));
+}
+
+void
+helper_about(struct master *m, enum msg_type type, conn_id id)
+{
+	struct msg_conn_ref ref = {id};
+
+	evchannel_put(&m->helper->child.ec, type, &ref, sizeof(ref));
+}
+
+void
+helper_worker_new(struct master *m, uint32_t worker, int fd)
+{
+	struct msg_worker w = {worker, 0};
+
+	evchannel_send(&m->helper->child.ec, MSG_WORKER_NEW, &w, sizeof(w), &fd, 1);
+}
+
+void
+helper_worker_gone(struct master *m, uint32_t worker)
+{
+	struct msg_worker w = {worker, 0};
+
+	evchannel_put(&m->helper->child.ec, MSG_WORKER_GONE, &w, sizeof(w));
+}
+
+bool
+helper_is_clear(const struct master *m)
+{
+	const struct evchannel *ec = &m->helper->child.ec;
+
+	return evchannel_is_open(ec) && ec->ch.first == NULL;
+}
+
+void
+helper_heartbeat(struct master *m)
+{
+	struct child *c = &m->helper->child;
+
+	if (c->ready && evchannel_is_open(&c->ec) && !child_heartbeat(c)) {
+		log_warn(0, "auth helper does not answer");
+		helper_end(&c->ec, ETIMEDOUT, m);
+	}
+}
+
+void
+helper_stop(struct master *m)
+{
+	event_del(m->helper->restart);
+	child_let_go(&m->helper->child);
+}

@@ -1,0 +1,28 @@
+/*
+ * The auth helper as master sees it.
+ */
+#ifndef POP3D_HELPER_H
+#define POP3D_HELPER_H
+
+#include "daemon/child.h"
+#include "daemon/master.h"
+
+struct helper *helper_new(struct master *m);
+void helper_start(struct master *m);
+/* Send (again) the settings of m->conf. */
+void helper_configure(struct master *m);
+bool helper_ready(const struct master *m);
+
+/* Send; lost without a word when there is no helper: a new one is told all rows. */
+void helper_row(struct master *m, const struct msg_conn *row);
+void helper_about(struct master *m, enum msg_type type, conn_id id);
+void helper_worker_new(struct master *m, uint32_t worker, int fd);
+void helper_worker_gone(struct master *m, uint32_t worker);
+
+/* Has everything sent so far left our queue? */
+bool helper_is_clear(const struct master *m);
+
+void helper_heartbeat(struct master *m);
+void helper_stop(struct master *m);
+
+#endif

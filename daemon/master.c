@@ -1,0 +1,463 @@
+#include "config.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/privs.h"
+#include "common/sandbox.h"
+#include "daemon/conns.h"
+#include "daemon/helper.h"
+#include "daemon/listeners.h"
+#include "daemon/master.h"
+#include "daemon/notify.h"
+#include "daemon/sessions.h"
+#include "daemon/tickets.h"
+#include "daemon/users.h"
+#include "daemon/workers.h"
+
+enum {
+	HEARTBEAT = 10,		/* seconds */
+	KILL_WAIT = 10,		/* seconds for killed processes to be gone */
+	OLD_GENERATIONS = 4,	/* that may drain at a time */
+	RELOAD_WAIT = 600	/* seconds a reload waits for one of them to end */
+};
+
+static struct event_base *sandbox_base;
+static int ready_fd = -1;
+static uint64_t reload_waits_since;
+
+/* ---- ready, refused, idle ---- */
+
+static void
+tell_parent(char result)
+{
+	if (ready_fd == -1)
+		return;
+	(void)!write(ready_fd, &result, 1);
+	close(ready_fd);
+	ready_fd = -1;
+}
+
+static void
+start_serving(struct master *m)
+{
+	m->state = MASTER_SERVING;
+	listeners_use(m, m->conf);
+	workers_switch(m);
+	listeners_resume(m);
+	notify_send("READY=1\nSTATUS=serving");
+	tell_parent('y');
+	log_info(0, "serving servers=%zu login_workers=%u version=%s%s", m->conf->nservers,
+	    m->conf->login_workers, PACKAGE_VERSION, m->rootless ? " rootless" : "");
+}
+
+/* The new generation is ready: its settings are in force from here. */
+static void
+adopt_settings(struct master *m)
+{
+	free(m->conf);
+	m->conf = m->next;
+	m->next = NULL;
+	log_set_level(m->conf->log_level);
+	listeners_use(m, m->conf);
+	helper_configure(m);
+	conns_renumber(m);
+	sessions_renew(m);
+	workers_switch(m);
+	conns_route(m);
+	notify_send("READY=1\nSTATUS=serving");
+	log_info(0, "reloaded %s", m->conf_path);
+}
+
+void
+master_check_ready(struct master *m)
+{
+	if (m->state == MASTER_STARTING && helper_ready(m) && sessions_ready(m) && workers_ready(m))
+		start_serving(m);
+	else if (m->state == MASTER_SERVING && m->next != NULL && workers_ready(m))
+		adopt_settings(m);
+}
+
+void
+master_refused(struct master *m, enum role role, const char *why)
+{
+	log_error(0, "%s refused: %s", role_name(role), why);
+	if (m->state == MASTER_STARTING) {
+		m->exit_status = 1;
+		event_base_loopbreak(m->base);
+	} else if (m->next != NULL && role == ROLE_LOGIN) {
+		workers_abandon(m);
+		free(m->next);
+		m->next = NULL;
+		listeners_use(m, m->conf);
+		notify_send("READY=1\nSTATUS=serving, the last reload was refused");
+		log_error(0, "reload refused, the settings stay as they were");
+	}
+}
+
+void
+master_check_idle(struct master *m)
+{
+	if (m->state == MASTER_STOPPING && conns_count(m) == 0)
+		event_base_loopbreak(m->base);
+}
+
+/* ---- reload ---- */
+
+static struct conf *
+conf_read(const char *path)
+{
+	struct conf *c = calloc(1, sizeof(*c));
+	char *text = NULL, *line, *rest;
+	size_t len = 0;
+	FILE *errors = open_memstream(&text, &len);
+	int r = -1;
+
+	if (c != NULL && errors != NULL)
+		r = conf_load(path, c, errors);
+	if (errors != NULL)
+		fclose(errors);
+	for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
+		if (line[0] != '\0')
+			log_line(r == -1 ? LOG_ERR : LOG_WARNING, 0, "%s", line);
+	free(text);
+	if (r == -1) {
+		free(c);
+		return NULL;
+	}
+	return c;
+}
+
+static int
+find_users(struct master *m, const struct conf *c)
+{
+	static const char text[] = "no usable system user \"%s\": %s (systemd-sysusers or useradd "
+				   "--system makes it)";
+
+	if (m->rootless) {
+		m->login_uid = m->auth_uid = geteuid();
+		m->login_gid = m->auth_gid = getegid();
+		return 0;
+	}
+	if (users_find(c->login_user, &m->login_uid, &m->login_gid) == -1) {
+		log_error(0, text, c->login_user, strerror(errno));
+		return -1;
+	}
+	if (users_find(c->auth_user, &m->auth_uid, &m->auth_gid) == -1) {
+		log_error(0, text, c->auth_user, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static void
+reload(struct master *m)
+{
+	struct conf *c;
+
+	if (m->state != MASTER_SERVING || m->next != NULL ||
+	    workers_old_generations(m) >= OLD_GENERATIONS) {
+		if (!m->reload_again)
+			reload_waits_since = now_ms();
+		m->reload_again = true;
+		return;
+	}
+	m->reload_again = false;
+	notify_send("RELOADING=1");
+	if ((c = conf_read(m->conf_path)) == NULL || find_users(m, c) == -1 ||
+	    listeners_bind(m, c) == -1) {
+		free(c);
+		notify_send("READY=1\nSTATUS=serving, the last reload was refused");
+		log_error(0, "reload refused, the settings stay as they were");
+		return;
+	}
+	m->next = c;
+	workers_start_generation(m, c);
+}
+
+static void
+reload_if_waiting(struct master *m)
+{
+	if (!m->reload_again || m->next != NULL || m->state != MASTER_SERVING)
+		return;
+	if (workers_old_generations(m) < OLD_GENERATIONS)
+		reload(m);
+	else if (now_ms() - reload_waits_since > RELOAD_WAIT * 1000) {
+		log_warn(0, "closing the connections of the oldest generation for a reload");
+		workers_close_oldest(m);
+	}
+}
+
+/* ---- stopping ---- */
+
+static void
+kill_everything(struct master *m)
+{
+	conns_drop_undecided(m);
+	sessions_kill_all(m);
+	workers_kill_all(m);
+	event_base_loopexit(m->base, &(struct timeval){KILL_WAIT, 0});
+	master_check_idle(m);
+}
+
+static void
+on_stop_limit(evutil_socket_t fd, short what, void *arg)
+{
+	struct master *m = arg;
+
+	(void)fd, (void)what;
+	log_warn(0, "shutdown_timeout: ending %zu connections", conns_count(m));
+	kill_everything(m);
+}
+
+static void
+begin_stop(struct master *m, bool at_once)
+{
+	struct timeval limit = {m->conf->shutdown_timeout, 0};
+	bool again = m->state == MASTER_STOPPING;
+
+	if (m->state == MASTER_STARTING) {
+		event_base_loopbreak(m->base);
+		return;
+	}
+	m->state = MASTER_STOPPING;
+	if (!again) {
+		notify_send("STOPPING=1");
+		log_info(0, "stopping connections=%zu", conns_count(m));
+		listeners_close(m);
+		workers_drain_all(m);
+	}
+	if (at_once)
+		kill_everything(m);
+	else if (!again)
+		event_base_once(m->base, -1, EV_TIMEOUT, on_stop_limit, m, &limit);
+	master_check_idle(m);
+}
+
+/* Everybody was told; reap, and make sure of it. */
+static void
+reap_all(void)
+{
+	const struct timespec pause = {0, 5000000};
+	bool killed = false;
+	uint64_t begun = now_ms();
+	pid_t pid;
+	int status;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) != -1 || errno == EINTR) {
+		if (pid > 0) {
+			child_reaped(pid, status);
+			continue;
+		}
+		if (now_ms() - begun > 2000 && !killed) {
+			child_kill_left();
+			killed = true;
+		}
+		if (now_ms() - begun > 4000)
+			return;
+		nanosleep(&pause, NULL);
+	}
+}
+
+/* ---- signals and the clock ---- */
+
+static void
+on_hup(evutil_socket_t sig, short what, void *arg)
+{
+	(void)sig, (void)what;
+	reload(arg);
+}
+
+static void
+on_stop(evutil_socket_t sig, short what, void *arg)
+{
+	(void)what;
+	begin_stop(arg, sig == SIGINT);
+}
+
+static void
+on_child(evutil_socket_t sig, short what, void *arg)
+{
+	pid_t pid;
+	int status;
+
+	(void)sig, (void)what;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (!child_reaped(pid, status))
+			sessions_exited(arg, pid, status);
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	static unsigned ticks;
+	static uint64_t rotated;
+	struct master *m = arg;
+	uint64_t lifetime = m->conf->tls_ticket_lifetime;
+
+	(void)fd, (void)what;
+	conns_tick(m);
+	if (m->state == MASTER_SERVING)
+		conns_route(m);
+	reload_if_waiting(m);
+	if (++ticks % HEARTBEAT == 0) {
+		helper_heartbeat(m);
+		workers_heartbeat(m);
+		sessions_heartbeat(m);
+	}
+	if (rotated == 0)
+		rotated = now_ms();
+	if (lifetime > 0 && now_ms() - rotated > lifetime * 1000) {
+		rotated = now_ms();
+		tickets_rotate();
+		workers_send_tickets(m);
+	}
+}
+
+static void
+on_watchdog(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+	notify_send("WATCHDOG=1");
+}
+
+static void
+on_sandbox_report(evutil_socket_t fd, short what, void *arg)
+{
+	struct event **self = arg;
+
+	(void)what;
+	if (sandbox_report((int)fd) == 0)
+		return;
+	event_free(*self);
+	free(self);
+	close((int)fd);
+}
+
+void
+master_watch_sandbox(int fd)
+{
+	struct event **ev;
+
+	if (fd == -1)
+		return;
+	if ((ev = calloc(1, sizeof(*ev))) == NULL ||
+	    (*ev = event_new(sandbox_base, fd, EV_READ | EV_PERSIST, on_sandbox_report, ev)) ==
+		NULL) {
+		free(ev);
+		close(fd);
+		return;
+	}
+	event_add(*ev, NULL);
+}
+
+/* ---- start ---- */
+
+static int
+watch_signals(struct master *m)
+{
+	static const struct {
+		int signal;
+		event_callback_fn fn;
+	} watched[] = {{SIGHUP, on_hup}, {SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGCHLD, on_child}};
+
+	for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++) {
+		struct event *ev = evsignal_new(m->base, watched[i].signal, watched[i].fn, m);
+
+		if (ev == NULL || event_add(ev, NULL) == -1)
+			return -1;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	return 0;
+}
+
+static int
+watch_clock(struct master *m)
+{
+	struct timeval second = {1, 0}, watchdog;
+	struct event *tick = event_new(m->base, -1, EV_PERSIST, on_tick, m), *dog;
+	uint64_t ms = notify_watchdog_ms() / 2;
+
+	if (tick == NULL || event_add(tick, &second) == -1)
+		return -1;
+	if (ms == 0)
+		return 0;
+	watchdog = (struct timeval){(time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
+	dog = event_new(m->base, -1, EV_PERSIST, on_watchdog, m);
+	return dog == NULL ? -1 : event_add(dog, &watchdog);
+}
+
+static int
+make_parts(struct master *m)
+{
+	m->conns = conns_new(m);
+	m->helper = helper_new(m);
+	m->listeners = listeners_new(m);
+	m->sessions = sessions_new(m);
+	m->workers = workers_new(m);
+	return m->conns != NULL && m->helper != NULL && m->listeners != NULL &&
+		m->sessions != NULL && m->workers != NULL
+	    ? 0
+	    : -1;
+}
+
+static int
+start_all(struct master *m)
+{
+	uint64_t fds = privs_raise_nofile();
+
+	if (make_parts(m) == -1 || watch_signals(m) == -1 || watch_clock(m) == -1) {
+		log_error(0, "cannot set up: %s", strerror(errno));
+		return -1;
+	}
+	log_info(0, "starting max_connections=%u descriptors=%llu", m->conf->max_connections,
+	    (unsigned long long)fds);
+	if (find_users(m, m->conf) == -1)
+		return -1;
+	listeners_inherit(m);
+	if (listeners_bind(m, m->conf) == -1)
+		return -1;
+	tickets_rotate();
+	helper_start(m);
+	sessions_start(m);
+	workers_start_generation(m, m->conf);
+	return 0;
+}
+
+int
+master_run(const struct master_options *options, struct conf *conf)
+{
+	struct master m = {.conf_path = options->conf_path,
+	    .conf = conf,
+	    .rootless = geteuid() != 0,
+	    .state = MASTER_STARTING};
+
+	ready_fd = options->ready_fd;
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if ((m.base = sandbox_base = event_base_new()) == NULL) {
+		log_error(0, "no event loop");
+		return 1;
+	}
+	if (start_all(&m) == 0)
+		event_base_dispatch(m.base);
+	else
+		m.exit_status = 1;
+	tell_parent('n');
+	if (m.workers != NULL) {
+		m.state = MASTER_STOPPING;
+		workers_kill_all(&m);
+		sessions_stop(&m);
+		helper_stop(&m);
+	}
+	reap_all();
+	log_info(0, "stopped");
+	return m.exit_status;
+}

@@ -1,0 +1,64 @@
+/*
+ * Master: what its parts share.  One struct, one per process, passed along.
+ *
+ *   listeners.h  listening sockets, accepting, limits
+ *   conns.h      the connection table and the way of a connection
+ *   workers.h    generations of login workers
+ *   helper.h     the auth helper
+ *   sessions.h   the spawner, spares, sessions
+ *   report.h     the log lines that others rely on
+ */
+#ifndef POP3D_MASTER_H
+#define POP3D_MASTER_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+
+#include "common/conf.h"
+
+struct conns;
+struct helper;
+struct listeners;
+struct sessions;
+struct workers;
+
+enum master_state { MASTER_STARTING, MASTER_SERVING, MASTER_STOPPING };
+
+struct master {
+	struct event_base *base;
+	enum master_state state;
+	const char *conf_path;
+	struct conf *conf;	/* in force */
+	struct conf *next;	/* read, while its workers get ready; else NULL */
+	bool rootless;		/* effective uid not 0 */
+	bool reload_again;	/* asked for while one was under way */
+	uint32_t login_uid, login_gid, auth_uid, auth_gid;
+	struct conns *conns;
+	struct helper *helper;
+	struct listeners *listeners;
+	struct sessions *sessions;
+	struct workers *workers;
+	int exit_status;
+};
+
+struct master_options {
+	const char *conf_path;
+	int ready_fd; /* where a waiting parent reads one octet when we serve; -1: none */
+};
+
+/* Run until stopped.  `conf` is taken over.  Returns the exit status. */
+int master_run(const struct master_options *options, struct conf *conf);
+
+/* A part became ready: begin or go on to serve when all are. */
+void master_check_ready(struct master *m);
+
+/* A part cannot work with these settings: end while starting, keep the old ones on a reload. */
+void master_refused(struct master *m, enum role role, const char *why);
+
+/* The last connection has gone: matters while stopping. */
+void master_check_idle(struct master *m);
+
+/* Serve reports on a seccomp listener (sandbox = log); owns fd. */
+void master_watch_sandbox(int fd);
+
+#endif

@@ -1,0 +1,80 @@
+#include "config.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/pop3.h"
+#include "daemon/notify.h"
+
+static struct sockaddr_un manager;
+static socklen_t manager_len;
+static uint64_t watchdog_ms;
+
+/* A variable that is a number and, with `pid_name`, meant for this process. */
+static uint64_t
+number_from_env(const char *name, const char *pid_name)
+{
+	const char *text = getenv(name), *pid_text = getenv(pid_name);
+	uint64_t value, pid;
+
+	if (text == NULL || pop3_number(text, strlen(text), &value) == -1)
+		return 0;
+	if (pid_text != NULL &&
+	    (pop3_number(pid_text, strlen(pid_text), &pid) == -1 || pid != (uint64_t)getpid()))
+		return 0;
+	return value;
+}
+
+void
+notify_init(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+
+	watchdog_ms = number_from_env("WATCHDOG_USEC", "WATCHDOG_PID") / 1000;
+	if (path != NULL && (path[0] == '/' || path[0] == '@') &&
+	    strlen(path) < sizeof(manager.sun_path)) {
+		manager.sun_family = AF_UNIX;
+		memcpy(manager.sun_path, path, strlen(path));
+		if (path[0] == '@')
+			manager.sun_path[0] = '\0';
+		manager_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+	}
+	unsetenv("NOTIFY_SOCKET");
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
+}
+
+void
+notify_send(const char *lines)
+{
+	int fd;
+
+	if (manager_len == 0)
+		return;
+	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) == -1)
+		return;
+	sendto(fd, lines, strlen(lines), MSG_NOSIGNAL, (struct sockaddr *)&manager, manager_len);
+	close(fd);
+}
+
+uint64_t
+notify_watchdog_ms(void)
+{
+	return manager_len == 0 ? 0 : watchdog_ms;
+}
+
+int
+notify_listen_fds(void)
+{
+	uint64_t n = getenv("LISTEN_PID") == NULL ? 0 : number_from_env("LISTEN_FDS", "LISTEN_PID");
+
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	return n <= 256 ? (int)n : 0;
+}

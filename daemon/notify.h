@@ -1,0 +1,22 @@
+/*
+ * The service manager: sd_notify(3) and sd_listen_fds(3) as their pages
+ * describe the protocol, without the library.
+ */
+#ifndef POP3D_NOTIFY_H
+#define POP3D_NOTIFY_H
+
+#include <stdint.h>
+
+/* Read NOTIFY_SOCKET and WATCHDOG_USEC, and unset them: no role process may speak there. */
+void notify_init(void);
+
+/* Send lines such as "READY=1\nSTATUS=..."; nothing happens without a manager. */
+void notify_send(const char *lines);
+
+/* Milliseconds between two signs of life that the manager expects; 0: none. */
+uint64_t notify_watchdog_ms(void);
+
+/* Number of sockets passed to us from descriptor 3 on; unsets the variables. */
+int notify_listen_fds(void);
+
+#endif

@@ -1,0 +1,139 @@
+/*
+ * pop3d, the master.
+ *
+ * Runs as:  root (or, rootless, as the user who starts it: every role then runs as that user).
+ * Sees:     configuration, listening sockets, accepted sockets until their login is decided,
+ *           one channel to each child.
+ * May never: parse what a client sent, call PAM or a name service, read a private key.
+ *
+ * The other roles: worker/login/main.c before login, daemon/auth/main.c for passwords,
+ * worker/session/main.c after login.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/conf.h"
+#include "common/log.h"
+#include "common/title.h"
+#include "daemon/master.h"
+#include "daemon/notify.h"
+#include "daemon/runtime.h"
+
+struct options {
+	const char *conf_path;
+	bool foreground, to_stderr, check, print;
+};
+
+static const char usage_text[] =
+    "usage: pop3d [-Fe] [-c file] [-t | -T | -V]\n"
+    "  -c file  configuration, else " SYSCONFDIR "/pop3d.conf\n"
+    "  -F       stay in the foreground\n"
+    "  -e       log to standard error\n"
+    "  -t       check the configuration and exit\n"
+    "  -T       print every effective setting and exit\n"
+    "  -V       print the version and exit\n";
+
+static void
+options_read(int argc, char *argv[], struct options *o)
+{
+	int c;
+
+	*o = (struct options){.conf_path = SYSCONFDIR "/pop3d.conf"};
+	while ((c = getopt(argc, argv, "FVTc:eht")) != -1) {
+		switch (c) {
+		case 'c': o->conf_path = optarg; break;
+		case 'F': o->foreground = true; break;
+		case 'e': o->to_stderr = true; break;
+		case 't': o->check = true; break;
+		case 'T': o->print = true; break;
+		case 'V':
+			puts("pop3d " PACKAGE_VERSION);
+			exit(0);
+		case 'h':
+			fputs(usage_text, stdout);
+			exit(0);
+		default:
+			fputs(usage_text, stderr);
+			exit(2);
+		}
+	}
+	if (optind != argc) {
+		fputs(usage_text, stderr);
+		exit(2);
+	}
+}
+
+/* Go to the background.  The parent returns to the shell when the child serves, or failed. */
+static int
+daemonize(void)
+{
+	int pipefd[2], null;
+	char result = 'n';
+	pid_t pid;
+
+	if (pipe2(pipefd, O_CLOEXEC) == -1 || (pid = fork()) == -1) {
+		perror("pop3d");
+		exit(1);
+	}
+	if (pid > 0) {
+		close(pipefd[1]);
+		if (read(pipefd[0], &result, 1) != 1)
+			result = 'n';
+		_exit(result == 'y' ? 0 : 1);
+	}
+	close(pipefd[0]);
+	setsid();
+	if ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) != -1) {
+		dup2(null, 0);
+		dup2(null, 1);
+		dup2(null, 2);
+		close(null);
+	}
+	return pipefd[1];
+}
+
+int
+main(int argc, char *argv[], char *envp[])
+{
+	struct conf *conf = calloc(1, sizeof(*conf));
+	struct master_options master = {.ready_fd = -1};
+	struct options o;
+
+	title_init(argc, argv, envp);
+	options_read(argc, argv, &o);
+	if (conf == NULL || conf_load(o.conf_path, conf, stderr) == -1)
+		return 1;
+	if (o.check) {
+		printf("%s: good\n", o.conf_path);
+		return 0;
+	}
+	if (o.print) {
+		conf_print(conf, stdout);
+		return 0;
+	}
+	notify_init();
+	log_set_level(conf->log_level);
+	if (o.to_stderr || conf->log == CONF_LOG_STDERR)
+		log_to_stderr();
+	else
+		log_to_syslog("pop3d");
+	/* A later reload must find it, wherever we stand then. */
+	if ((o.conf_path = realpath(o.conf_path, NULL)) == NULL || chdir("/") == -1) {
+		perror("pop3d");
+		return 1;
+	}
+	if (!o.foreground)
+		master.ready_fd = daemonize();
+	if (runtime_take(conf, geteuid() != 0) == -1)
+		return 1;
+	title_detail(conf->ps_titles);
+	title_set("master", "%s", o.conf_path);
+	master.conf_path = o.conf_path;
+	return master_run(&master, conf);
+}

@@ -1,0 +1,126 @@
+#include "config.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "daemon/child.h"
+#include "daemon/report.h"
+
+static const char *const conn_ends[CONN_END_COUNT] = {
+    [CONN_END_QUIT] = "quit",		[CONN_END_CLIENT] = "closed",
+    [CONN_END_TIMEOUT] = "timeout",	[CONN_END_TLS] = "tls",
+    [CONN_END_FAILURES] = "failures",	[CONN_END_ABUSE] = "abuse",
+    [CONN_END_DROPPED] = "dropped",	[CONN_END_RELAY] = "relay",
+    [CONN_END_ERROR] = "error",
+};
+
+static const struct {
+	const char *reason, *by;
+} session_ends[SESSION_END_COUNT] = {
+    [SESSION_END_QUIT] = {"quit", "client"},
+    [SESSION_END_UPDATE] = {"update-failed", "client"},
+    [SESSION_END_CLIENT] = {"closed", "client"},
+    [SESSION_END_TIMEOUT] = {"timeout", "server"},
+    [SESSION_END_STORE] = {"mailbox-error", "server"},
+    [SESSION_END_SHUTDOWN] = {"shutdown", "server"},
+    [SESSION_END_ABUSE] = {"abuse", "server"},
+    [SESSION_END_REFUSED] = {"refused", "server"},
+    [SESSION_END_KILLED] = {"killed", "server"},
+};
+
+static const char *const mechs[MECH_COUNT] = {"USER", "PLAIN", "LOGIN"};
+
+static const char *const results[] = {
+    [LOGIN_OK] = "ok",	   [LOGIN_BAD] = "auth",       [LOGIN_TEMP] = "temp",
+    [LOGIN_PERM] = "perm", [LOGIN_IN_USE] = "in-use",
+};
+
+/* The part that every line begins with. */
+struct common {
+	char text[LOG_ID_SIZE + LOG_ADDR_SIZE + MSG_WORD_SIZE + LOG_QUOTED_SIZE + 40];
+	char tls[48];
+};
+
+static const struct common *
+common_part(struct common *out, const struct conn *c)
+{
+	char id[LOG_ID_SIZE], peer[LOG_ADDR_SIZE], user[LOG_QUOTED_SIZE];
+	const struct conn_login *l = c->login;
+
+	if (l == NULL)
+		snprintf(out->text, sizeof(out->text), "conn=%s server=%s peer=%s",
+		    log_conn(id, c->row.id), c->server, log_addr(peer, &c->row.peer));
+	else
+		snprintf(out->text, sizeof(out->text), "conn=%s server=%s user=%s peer=%s",
+		    log_conn(id, c->row.id), c->server,
+		    log_quote(user, sizeof(user), l->user, strlen(l->user)),
+		    log_addr(peer, &c->row.peer));
+	log_quote(out->tls, sizeof(out->tls), "none", 4);
+	if (l != NULL && l->facts.version[0] != '\0')
+		log_quote(out->tls, sizeof(out->tls), l->facts.version,
+		    strlen(l->facts.version));
+	return out;
+}
+
+static double
+seconds_since(uint64_t ms)
+{
+	return (double)(now_ms() - ms) / 1000;
+}
+
+void
+report_connect(const struct conn *c)
+{
+	struct common p;
+
+	log_debug(c->row.id, "connect %s", common_part(&p, c)->text);
+}
+
+void
+report_disconnect(const struct conn *c, enum conn_end why, uint32_t failures)
+{
+	struct common p;
+
+	log_info(c->row.id, "disconnect %s reason=%s failures=%u duration=%.3f",
+	    common_part(&p, c)->text, conn_ends[why], failures, seconds_since(c->accepted));
+}
+
+void
+report_login(const struct conn *c, const struct msg_session_open *open)
+{
+	char cipher[MSG_WORD_SIZE + 8], octets[24] = "unknown";
+	struct common p;
+
+	if (open->octets != UINT64_MAX)
+		snprintf(octets, sizeof(octets), "%" PRIu64, open->octets);
+	common_part(&p, c);
+	log_quote(cipher, sizeof(cipher), c->login->facts.cipher, strlen(c->login->facts.cipher));
+	log_info(c->row.id, "login %s uid=%u mech=%s tls=%s cipher=%s messages=%" PRIu64 " octets=%s",
+	    p.text, c->login->uid, mechs[c->login->mech], p.tls,
+	    c->login->facts.cipher[0] != '\0' ? cipher : "none", open->messages, octets);
+}
+
+void
+report_login_failed(const struct conn *c, enum login_result result, const char *reason)
+{
+	struct common p;
+
+	common_part(&p, c);
+	log_info(c->row.id, "login-failed %s mech=%s tls=%s result=%s reason=%s", p.text,
+	    mechs[c->login->mech], p.tls, results[result], reason);
+}
+
+void
+report_session_end(const struct conn *c, const struct msg_session_end *end)
+{
+	struct common p;
+
+	common_part(&p, c);
+	log_info(c->row.id,
+	    "session-end %s reason=%s by=%s retrieved=%" PRIu64 " retrieved_octets=%" PRIu64
+	    " topped=%" PRIu64 " deleted=%" PRIu64 " left=%" PRIu64 " duration=%.3f tls=%s",
+	    p.text, session_ends[end->why].reason, session_ends[end->why].by, end->retrieved,
+	    end->retrieved_octets, end->topped, end->deleted, end->left, seconds_since(c->since),
+	    p.tls);
+}

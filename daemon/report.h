@@ -1,0 +1,17 @@
+/*
+ * The log lines of master that scripts rely on; their form is part of pop3d(8).
+ */
+#ifndef POP3D_REPORT_H
+#define POP3D_REPORT_H
+
+#include "daemon/conns.h"
+
+void report_connect(const struct conn *c);
+/* A connection that ended before a session took it. */
+void report_disconnect(const struct conn *c, enum conn_end why, uint32_t failures);
+/* Logged in and the mailbox is open; or the mailbox was refused. */
+void report_login(const struct conn *c, const struct msg_session_open *open);
+void report_login_failed(const struct conn *c, enum login_result result, const char *reason);
+void report_session_end(const struct conn *c, const struct msg_session_end *end);
+
+#endif

@@ -1,0 +1,16 @@
+/*
+ * The runtime directory: the workers' empty root, the pid file.
+ */
+#ifndef POP3D_RUNTIME_H
+#define POP3D_RUNTIME_H
+
+#include "common/conf.h"
+
+/*
+ * Make what is missing of conf->runtime_dir and take its pid file, which stays
+ * locked until this process ends: a second master there would fight for the
+ * ports.  Rootless: nothing is needed.  0, or -1 (logged).
+ */
+int runtime_take(const struct conf *conf, bool rootless);
+
+#endif

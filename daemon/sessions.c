@@ -1,0 +1,418 @@
+#include "config.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "daemon/sessions.h"
+
+enum {
+	SESSION_QUEUE = 16,	   /* messages that may wait for one session */
+	CRASH_INTERVAL = 10000	   /* milliseconds: at most one fresh spawner per this after crashes */
+};
+
+TAILQ_HEAD(session_list, session);
+
+struct sessions {
+	struct child *spawner;
+	uint32_t number;       /* of the spawner that serves */
+	struct child *former;  /* replaced, until the new one's spares are here; else NULL */
+	struct session_list list;
+	uint32_t asked;		/* spares on order */
+	size_t count;		/* with a grant */
+	uint64_t renewed;	/* now_ms() of the last fresh spawner after a crash */
+	struct backoff backoff;
+	struct event *restart;
+};
+
+static void spawner_end(struct evchannel *ec, int error, void *arg);
+
+static uint32_t
+spares_ready(const struct sessions *ss)
+{
+	const struct session *s;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH (s, &ss->list, next)
+		n += s->spare && s->hello && s->spawner == ss->number;
+	return n;
+}
+
+/* Spares in sight, the ones on their way included. */
+static uint32_t
+spares_in_hand(const struct sessions *ss)
+{
+	const struct session *s;
+	uint32_t n = ss->asked;
+
+	TAILQ_FOREACH (s, &ss->list, next) {
+		if (!s->spare)
+			break;
+		n += s->spawner == ss->number;
+	}
+	return n;
+}
+
+static void
+order_spares(struct master *m)
+{
+	struct sessions *ss = m->sessions;
+	uint32_t ahead = m->state == MASTER_STOPPING ? 0 : m->conf->session_spares;
+	uint32_t want = ahead + (uint32_t)conns_waiting_grants(m);
+	uint32_t have = spares_in_hand(ss);
+	struct msg_spawn order = {want > have ? want - have : 0};
+
+	if (order.count == 0 || !ss->spawner->ready)
+		return;
+	if (evchannel_put(&ss->spawner->ec, MSG_SPAWN, &order, sizeof(order)) == 0)
+		ss->asked += order.count;
+}
+
+static void
+session_free(struct session *s)
+{
+	TAILQ_REMOVE(&s->master->sessions->list, s, next);
+	if (!s->spare)
+		s->master->sessions->count--;
+	evchannel_close(&s->ec);
+	if (s->pidfd != -1)
+		close(s->pidfd);
+	free(s);
+}
+
+void
+sessions_kill(struct session *s)
+{
+	if (s->pidfd != -1)
+		syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0);
+}
+
+/* The process ends by itself; its sessions live on. */
+static void
+former_free(struct sessions *ss)
+{
+	if (ss->former != NULL)
+		child_let_go(ss->former);
+	free(ss->former);
+	ss->former = NULL;
+}
+
+/* A new spawner's first spares are here: the old ones, whose memory somebody may have felt out, go. */
+static void
+drop_former(struct sessions *ss)
+{
+	struct session *s, *t;
+
+	TAILQ_FOREACH_SAFE (s, &ss->list, next, t)
+		if (s->spare && s->spawner != ss->number)
+			session_free(s);
+	former_free(ss);
+}
+
+static void
+session_hello(struct session *s, pid_t pid)
+{
+	struct master *m = s->master;
+
+	if (s->hello || pid <= 0)
+		return;
+	s->pid = pid;
+	s->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	s->hello = true;
+	if (m->sessions->former != NULL &&
+	    spares_ready(m->sessions) >= m->conf->session_spares)
+		drop_former(m->sessions);
+	if (m->state == MASTER_STARTING)
+		master_check_ready(m);
+	else
+		conns_offer(m);
+}
+
+static void
+session_msg(struct evchannel *ec, struct msg *msg, void *arg)
+{
+	struct session *s = arg;
+	struct conn *c = s->conn;
+
+	(void)ec;
+	if (msg->type == MSG_HELLO)
+		session_hello(s, (pid_t)msg->pid);
+	else if (msg->type == MSG_LOG)
+		log_foreign(ROLE_SESSION, s->pid, &msg->u.log);
+	else if (msg->type == MSG_TRACE && c != NULL) {
+		msg->u.trace.id = c->row.id;
+		log_trace(&msg->u.trace);
+	} else if (c == NULL || msg->u.ref.id != c->row.id) {
+		return; /* about a connection that is not its own */
+	} else if (msg->type == MSG_HAVE_IT && c->state == CONN_OFFERED) {
+		conns_taken(s->master, c);
+	} else if (msg->type == MSG_SESSION_OPEN && c->state == CONN_SESSION) {
+		conns_opened(s->master, c, &msg->u.session_open);
+	} else if (msg->type == MSG_SESSION_END && c->state == CONN_SESSION) {
+		s->end = msg->u.session_end;
+		s->reported = true;
+	}
+}
+
+static void
+session_end(struct evchannel *ec, int error, void *arg)
+{
+	struct session *s = arg;
+	struct master *m = s->master;
+	struct conn *c = s->conn;
+	struct msg_session_end end = {.why = SESSION_END_KILLED};
+	bool taken = c != NULL && c->state == CONN_SESSION;
+
+	(void)ec, (void)error;
+	/* A process that gave up its channel has no business any more. */
+	sessions_kill(s);
+	if (s->reported)
+		end = s->end;
+	if (c != NULL)
+		c->session = NULL;
+	session_free(s);
+	if (taken)
+		conns_session_gone(m, c, &end);
+	else if (c != NULL)
+		conns_not_taken(m, c);
+	order_spares(m);
+	master_check_idle(m);
+}
+
+static void
+spare_arrived(struct master *m, struct msg *msg)
+{
+	struct sessions *ss = m->sessions;
+	struct session *s;
+	int fd = msg_take_fd(msg, 0);
+
+	if (ss->asked > 0)
+		ss->asked--;
+	if (fd == -1)
+		return;
+	if ((s = calloc(1, sizeof(*s))) == NULL) {
+		close(fd);
+		return;
+	}
+	s->master = m;
+	s->pidfd = -1;
+	s->spare = true;
+	s->spawner = ss->number;
+	TAILQ_INSERT_HEAD(&ss->list, s, next);
+	if (evchannel_open(&s->ec, m->base, fd, ROLE_MASTER, ROLE_SESSION, SESSION_QUEUE,
+		session_msg, session_end, s) == -1)
+		session_free(s);
+}
+
+/* A crash may be somebody feeling out the memory that all sessions of a spawner share. */
+static bool
+was_crash(int status)
+{
+	static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGSYS};
+
+	for (size_t i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
+		if (WIFSIGNALED(status) && WTERMSIG(status) == crashes[i])
+			return true;
+	return false;
+}
+
+void
+sessions_exited(struct master *m, pid_t pid, int status)
+{
+	struct sessions *ss = m->sessions;
+	char text[160];
+
+	if (status == 0)
+		return;
+	log_warn(0, "session pid=%ld %s", (long)pid,
+	    child_status_text(text, sizeof(text), status));
+	if (was_crash(status) && now_ms() - ss->renewed >= CRASH_INTERVAL &&
+	    m->state == MASTER_SERVING) {
+		ss->renewed = now_ms();
+		sessions_renew(m);
+	}
+}
+
+static void
+spawner_msg(struct evchannel *ec, struct msg *msg, void *arg)
+{
+	struct master *m = arg;
+	struct sessions *ss = m->sessions;
+	bool current = ec == &ss->spawner->ec;
+
+	if (child_common_msg(current ? ss->spawner : ss->former, msg))
+		return;
+	if (msg->type == MSG_EXITED) {
+		sessions_exited(m, msg->u.exited.pid, msg->u.exited.status);
+	} else if (msg->type == MSG_SPARE && current) {
+		spare_arrived(m, msg);
+	} else if (msg->type == MSG_READY) {
+		ss->spawner->ready = true;
+		log_debug(0, "spawner ready seccomp=%u", msg->u.ready.seccomp);
+		order_spares(m);
+	} else if (msg->type == MSG_REFUSED) {
+		master_refused(m, ROLE_SPAWNER, msg->u.refused.why);
+	}
+}
+
+static void
+spawner_start(struct master *m)
+{
+	struct sessions *ss = m->sessions;
+	struct msg_spawn_conf conf = {.sandbox = m->conf->sandbox,
+	    .landlock_abi_max = m->conf->landlock_abi_max,
+	    .ps_titles = m->conf->ps_titles,
+	    .rootless = m->rootless};
+
+	ss->number++;
+	ss->asked = 0;
+	if (child_start(ss->spawner, m->base, ROLE_SPAWNER, "pop3d-session", spawner_msg,
+		spawner_end, m) == -1) {
+		log_error(0, "cannot start pop3d-session: %s", strerror(errno));
+		spawner_end(&ss->spawner->ec, errno, m);
+		return;
+	}
+	evchannel_put(&ss->spawner->ec, MSG_SPAWN_CONF, &conf, sizeof(conf));
+}
+
+static void
+spawner_end(struct evchannel *ec, int error, void *arg)
+{
+	struct master *m = arg;
+	struct sessions *ss = m->sessions;
+	struct timeval tv;
+	uint32_t ms;
+
+	(void)error;
+	if (ec != &ss->spawner->ec) {
+		former_free(ss);
+		return;
+	}
+	child_kill(ss->spawner);
+	ss->spawner->ready = false;
+	if (m->state == MASTER_STOPPING)
+		return;
+	log_warn(0, "session spawner lost; sessions go on");
+	ms = backoff_next(&ss->backoff, now_ms());
+	tv = (struct timeval){ms / 1000, (ms % 1000) * 1000};
+	event_add(ss->restart, &tv);
+}
+
+static void
+on_restart(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	spawner_start(arg);
+}
+
+struct sessions *
+sessions_new(struct master *m)
+{
+	struct sessions *ss = calloc(1, sizeof(*ss));
+
+	if (ss == NULL || (ss->spawner = child_new()) == NULL)
+		return NULL;
+	TAILQ_INIT(&ss->list);
+	ss->restart = evtimer_new(m->base, on_restart, m);
+	return ss;
+}
+
+void
+sessions_start(struct master *m)
+{
+	backoff_next(&m->sessions->backoff, now_ms());
+	spawner_start(m);
+}
+
+void
+sessions_renew(struct master *m)
+{
+	struct sessions *ss = m->sessions;
+	struct child *fresh;
+
+	/* Not ready: a fresh one is on its way already. */
+	if (!ss->spawner->ready || (fresh = child_new()) == NULL)
+		return;
+	former_free(ss);
+	ss->former = ss->spawner;
+	ss->spawner = fresh;
+	spawner_start(m);
+}
+
+bool
+sessions_ready(const struct master *m)
+{
+	return m->sessions->spawner->ready &&
+	    spares_ready(m->sessions) >= m->conf->session_spares;
+}
+
+struct session *
+sessions_take_spare(struct master *m)
+{
+	struct session *s, *found = NULL;
+
+	TAILQ_FOREACH (s, &m->sessions->list, next)
+		if (s->spare && s->hello && (found == NULL || s->spawner > found->spawner))
+			found = s;
+	if (found != NULL) {
+		/* Sessions stand behind the spares. */
+		TAILQ_REMOVE(&m->sessions->list, found, next);
+		TAILQ_INSERT_TAIL(&m->sessions->list, found, next);
+		found->spare = false;
+		m->sessions->count++;
+	}
+	order_spares(m);
+	return found;
+}
+
+int
+sessions_serve(struct session *s, const struct msg_grant *g, size_t len, int stream)
+{
+	return evchannel_send(&s->ec, MSG_SERVE, g, len, &stream, 1);
+}
+
+void
+sessions_heartbeat(struct master *m)
+{
+	struct child *c = m->sessions->spawner;
+
+	if (c->ready && !child_heartbeat(c)) {
+		log_warn(0, "session spawner does not answer");
+		spawner_end(&c->ec, ETIMEDOUT, m);
+	}
+}
+
+void
+sessions_stop(struct master *m)
+{
+	struct sessions *ss = m->sessions;
+	struct session *s, *t;
+
+	event_del(ss->restart);
+	TAILQ_FOREACH_SAFE (s, &ss->list, next, t)
+		if (s->spare)
+			session_free(s);
+	child_let_go(ss->spawner);
+	former_free(ss);
+}
+
+void
+sessions_kill_all(struct master *m)
+{
+	struct session *s;
+
+	TAILQ_FOREACH (s, &m->sessions->list, next)
+		sessions_kill(s);
+}
+
+size_t
+sessions_count(const struct master *m)
+{
+	return m->sessions->count;
+}

@@ -1,0 +1,47 @@
+/*
+ * The spawner, its spares, and the sessions that they become.
+ */
+#ifndef POP3D_SESSIONS_H
+#define POP3D_SESSIONS_H
+
+#include "daemon/child.h"
+#include "daemon/conns.h"
+
+struct session {
+	TAILQ_ENTRY(session) next;
+	struct master *master;
+	struct evchannel ec;
+	uint32_t spawner; /* number of the spawner that made it */
+	pid_t pid;	  /* as the kernel vouched for it */
+	int pidfd;
+	bool spare;	  /* has no grant yet */
+	bool hello;	  /* spare that has spoken */
+	bool reported;	  /* MSG_SESSION_END came */
+	struct msg_session_end end;
+	struct conn *conn;
+};
+
+struct sessions *sessions_new(struct master *m);
+void sessions_start(struct master *m);
+/* A fresh spawner with the settings in force; the old one's sessions live on. */
+void sessions_renew(struct master *m);
+bool sessions_ready(const struct master *m);
+
+/* A spare that may be given a grant; NULL: none now, more were asked for. */
+struct session *sessions_take_spare(struct master *m);
+
+/* Give it the grant and the stream.  0 or -1. */
+int sessions_serve(struct session *s, const struct msg_grant *g, size_t len, int stream);
+
+/* Kill it, by pidfd. */
+void sessions_kill(struct session *s);
+
+/* A session was reaped, by its spawner or, after that one's end, by us. */
+void sessions_exited(struct master *m, pid_t pid, int status);
+
+void sessions_heartbeat(struct master *m);
+void sessions_stop(struct master *m);
+void sessions_kill_all(struct master *m);
+size_t sessions_count(const struct master *m);
+
+#endif

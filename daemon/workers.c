@@ -1,0 +1,393 @@
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "daemon/helper.h"
+#include "daemon/listeners.h"
+#include "daemon/tickets.h"
+#include "daemon/workers.h"
+
+TAILQ_HEAD(worker_list, worker);
+
+struct workers {
+	struct worker_list list;
+	uint32_t next_number;
+	uint32_t newest;  /* generation being started or serving */
+	uint32_t serving; /* generation that gets connections; 0: none yet */
+	struct backoff backoff;
+	struct event *restart;
+};
+
+/* One-shot workers are made ahead; others are as many as the setting says. */
+enum { QUEUED_TOO_MUCH = 1024 };
+
+static bool
+worker_has_room(const struct master *m, const struct worker *w)
+{
+	return w->child.ready && !w->draining && !w->used &&
+	    w->generation == m->workers->serving && w->connections < m->conf->worker_connections &&
+	    w->child.ec.ch.queued < QUEUED_TOO_MUCH;
+}
+
+static void
+worker_send_servers(struct worker *w, const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->nservers; i++) {
+		const struct conf_server *s = &conf->servers[i];
+		struct msg_login_server msg;
+
+		memset(&msg, 0, sizeof(msg));
+		msg.server = (uint32_t)i;
+		memcpy(msg.name, s->name, sizeof(msg.name));
+		if (s->socket != SOCKET_PLAIN) {
+			memcpy(msg.certificate, s->certificate, sizeof(msg.certificate));
+			memcpy(msg.certificate_key, s->certificate_key,
+			    sizeof(msg.certificate_key));
+			memcpy(msg.tls_ciphers, conf->tls_ciphers, sizeof(msg.tls_ciphers));
+		}
+		evchannel_put(&w->child.ec, MSG_LOGIN_SERVER, &msg, sizeof(msg));
+	}
+}
+
+static void
+worker_send_settings(struct worker *w, const struct conf *conf)
+{
+	const struct master *m = w->master;
+	struct msg_login_conf msg;
+
+	memset(&msg, 0, sizeof(msg));
+	gethostname(msg.hostname, sizeof(msg.hostname) - 1);
+	if (!m->rootless)
+		snprintf(msg.chroot_dir, sizeof(msg.chroot_dir), "%.*s/empty",
+		    (int)sizeof(msg.chroot_dir) - 8, conf->runtime_dir);
+	msg.uid = m->login_uid;
+	msg.gid = m->login_gid;
+	msg.max_connections = conf->worker_connections;
+	msg.login_timeout = conf->login_timeout;
+	msg.handshake_timeout = conf->handshake_timeout;
+	msg.max_auth_failures = conf->max_auth_failures;
+	msg.sandbox = conf->sandbox;
+	msg.landlock_abi_max = conf->landlock_abi_max;
+	msg.trace = conf->trace;
+	msg.ps_titles = conf->ps_titles;
+	msg.one_shot = conf->worker_connections == 1;
+	msg.generation = w->generation;
+	evchannel_put(&w->child.ec, MSG_LOGIN_CONF, &msg, sizeof(msg));
+	worker_send_servers(w, conf);
+	tickets_send(&w->child.ec, conf->tls_ticket_lifetime);
+	evchannel_put(&w->child.ec, MSG_LOGIN_START, NULL, 0);
+}
+
+static void
+worker_connect_helper(struct worker *w)
+{
+	int pair[2];
+
+	if (channel_pair(pair) == -1) {
+		log_error(0, "no channel between worker and auth helper: %s", strerror(errno));
+		return;
+	}
+	helper_worker_new(w->master, w->number, pair[0]);
+	evchannel_send(&w->child.ec, MSG_AUTH_CHANNEL, NULL, 0, &pair[1], 1);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void worker_msg(struct evchannel *ec, struct msg *msg, void *arg);
+static void worker_end(struct evchannel *ec, int error, void *arg);
+
+static int
+worker_start(struct master *m, const struct conf *conf)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return -1;
+	TAILQ_INIT(&w->conns);
+	w->master = m;
+	w->number = ++m->workers->next_number;
+	w->generation = m->workers->newest;
+	if (child_start(&w->child, m->base, ROLE_LOGIN, "pop3d-login", worker_msg, worker_end, w) ==
+	    -1) {
+		log_error(0, "cannot start pop3d-login: %s", strerror(errno));
+		free(w);
+		return -1;
+	}
+	TAILQ_INSERT_TAIL(&m->workers->list, w, next);
+	worker_connect_helper(w);
+	worker_send_settings(w, conf);
+	return 0;
+}
+
+/* Gone for us; the process may still have to be reaped. */
+static void
+worker_forget(struct worker *w)
+{
+	struct master *m = w->master;
+
+	TAILQ_REMOVE(&m->workers->list, w, next);
+	conns_worker_lost(m, w);
+	helper_worker_gone(m, w->number);
+	child_kill(&w->child);
+	free(w);
+}
+
+/* Workers of the newest generation that serve, or will, and can still take a connection. */
+static uint32_t
+workers_in_hand(const struct master *m)
+{
+	const struct worker *w;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH (w, &m->workers->list, next)
+		n += w->generation == m->workers->newest && !w->draining && !w->used;
+	return n;
+}
+
+static void
+fill_later(struct master *m, bool crashed)
+{
+	uint32_t ms = crashed ? backoff_next(&m->workers->backoff, now_ms()) : 0;
+	struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+
+	if (!event_pending(m->workers->restart, EV_TIMEOUT, NULL))
+		event_add(m->workers->restart, &tv);
+}
+
+static void
+on_restart(evutil_socket_t fd, short what, void *arg)
+{
+	struct master *m = arg;
+	const struct conf *conf = m->next != NULL ? m->next : m->conf;
+
+	(void)fd, (void)what;
+	while (workers_in_hand(m) < conf->login_workers)
+		if (worker_start(m, conf) == -1) {
+			fill_later(m, true);
+			return;
+		}
+}
+
+static void
+worker_msg(struct evchannel *ec, struct msg *msg, void *arg)
+{
+	struct worker *w = arg;
+	struct master *m = w->master;
+
+	(void)ec;
+	if (child_common_msg(&w->child, msg))
+		return;
+	if (msg->type == MSG_STLS_ASK) {
+		conns_stls_asked(m, w, msg->u.ref.id);
+	} else if (msg->type == MSG_CONN_END) {
+		conns_worker_done(m, w, &msg->u.conn_end);
+	} else if (msg->type == MSG_READY) {
+		w->child.ready = true;
+		log_debug(0, "worker=%u ready generation=%u landlock_abi=%u seccomp=%u", w->number,
+		    w->generation, msg->u.ready.landlock_abi, msg->u.ready.seccomp);
+		master_check_ready(m);
+		conns_route(m);
+	} else if (msg->type == MSG_REFUSED) {
+		w->draining = true;
+		master_refused(m, ROLE_LOGIN, msg->u.refused.why);
+	}
+}
+
+static void
+worker_end(struct evchannel *ec, int error, void *arg)
+{
+	struct worker *w = arg;
+	struct master *m = w->master;
+	bool expected = w->draining || w->used || m->state == MASTER_STOPPING;
+
+	(void)ec;
+	if (!expected)
+		log_warn(0, "worker=%u lost (%s) connections=%u", w->number,
+		    error == EPIPE ? "gone" : "broke a rule or stalled", w->connections);
+	worker_forget(w);
+	if (m->state != MASTER_STOPPING)
+		fill_later(m, !expected);
+	master_check_idle(m);
+}
+
+struct workers *
+workers_new(struct master *m)
+{
+	struct workers *ws = calloc(1, sizeof(*ws));
+
+	if (ws != NULL) {
+		TAILQ_INIT(&ws->list);
+		ws->restart = evtimer_new(m->base, on_restart, m);
+	}
+	return ws;
+}
+
+void
+workers_start_generation(struct master *m, const struct conf *conf)
+{
+	m->workers->newest++;
+	while (workers_in_hand(m) < conf->login_workers)
+		if (worker_start(m, conf) == -1) {
+			fill_later(m, true);
+			break;
+		}
+}
+
+bool
+workers_ready(const struct master *m)
+{
+	const struct conf *conf = m->next != NULL ? m->next : m->conf;
+	const struct worker *w;
+	uint32_t ready = 0;
+
+	TAILQ_FOREACH (w, &m->workers->list, next)
+		ready += w->generation == m->workers->newest && w->child.ready && !w->draining;
+	return ready >= conf->login_workers;
+}
+
+static void
+worker_drain(struct worker *w)
+{
+	if (w->draining)
+		return;
+	w->draining = true;
+	evchannel_put(&w->child.ec, MSG_DRAIN, NULL, 0);
+}
+
+void
+workers_switch(struct master *m)
+{
+	struct worker *w;
+
+	m->workers->serving = m->workers->newest;
+	TAILQ_FOREACH (w, &m->workers->list, next)
+		if (w->generation != m->workers->serving)
+			worker_drain(w);
+}
+
+void
+workers_abandon(struct master *m)
+{
+	struct worker *w, *t;
+
+	TAILQ_FOREACH_SAFE (w, &m->workers->list, next, t)
+		if (w->generation == m->workers->newest)
+			w->draining = true, child_let_go(&w->child), worker_forget(w);
+	m->workers->newest = m->workers->serving;
+}
+
+unsigned
+workers_old_generations(const struct master *m)
+{
+	const struct worker *w;
+	uint32_t last = 0;
+	unsigned n = 0;
+
+	/* The list is in order of generations. */
+	TAILQ_FOREACH (w, &m->workers->list, next)
+		if (w->generation != m->workers->serving && w->generation != last &&
+		    w->generation != m->workers->newest) {
+			last = w->generation;
+			n++;
+		}
+	return n;
+}
+
+void
+workers_close_oldest(struct master *m)
+{
+	struct worker *w, *t, *first = TAILQ_FIRST(&m->workers->list);
+	uint32_t oldest = first != NULL ? first->generation : 0;
+
+	if (oldest == m->workers->serving)
+		return;
+	TAILQ_FOREACH_SAFE (w, &m->workers->list, next, t)
+		if (w->generation == oldest)
+			worker_forget(w);
+}
+
+struct worker *
+workers_pick(struct master *m)
+{
+	struct worker *w, *best = NULL;
+
+	TAILQ_FOREACH (w, &m->workers->list, next)
+		if (worker_has_room(m, w) && (best == NULL || w->connections < best->connections))
+			best = w;
+	if (best != NULL && m->conf->worker_connections == 1) {
+		best->used = true;
+		fill_later(m, false);
+	}
+	return best;
+}
+
+void
+workers_release(struct master *m, struct worker *w)
+{
+	if (w->connections-- == m->conf->worker_connections && !w->used)
+		listeners_resume(m);
+}
+
+void
+workers_connect_helper(struct master *m)
+{
+	struct worker *w;
+
+	TAILQ_FOREACH (w, &m->workers->list, next)
+		worker_connect_helper(w);
+}
+
+void
+workers_kill(struct master *m, uint32_t number)
+{
+	struct worker *w;
+
+	TAILQ_FOREACH (w, &m->workers->list, next)
+		if (w->number == number) {
+			worker_end(&w->child.ec, EBADMSG, w);
+			return;
+		}
+}
+
+void
+workers_heartbeat(struct master *m)
+{
+	struct worker *w, *t;
+
+	TAILQ_FOREACH_SAFE (w, &m->workers->list, next, t)
+		if (w->child.ready && !child_heartbeat(&w->child)) {
+			log_warn(0, "worker=%u does not answer", w->number);
+			worker_end(&w->child.ec, ETIMEDOUT, w);
+		}
+}
+
+void
+workers_drain_all(struct master *m)
+{
+	struct worker *w;
+
+	TAILQ_FOREACH (w, &m->workers->list, next)
+		worker_drain(w);
+}
+
+void
+workers_kill_all(struct master *m)
+{
+	struct worker *w;
+
+	event_del(m->workers->restart);
+	while ((w = TAILQ_FIRST(&m->workers->list)) != NULL)
+		worker_forget(w);
+}
+
+void
+workers_send_tickets(struct master *m)
+{
+	struct worker *w;
+
+	TAILQ_FOREACH (w, &m->workers->list, next)
+		tickets_send(&w->child.ec, m->conf->tls_ticket_lifetime);
+}

@@ -1,0 +1,61 @@
+/*
+ * Login workers, in generations: a reload starts a new one, the old one takes
+ * nothing new and ends with its last connection.
+ */
+#ifndef POP3D_WORKERS_H
+#define POP3D_WORKERS_H
+
+#include "daemon/child.h"
+#include "daemon/conns.h"
+
+TAILQ_HEAD(conn_list, conn);
+
+struct worker {
+	TAILQ_ENTRY(worker) next;
+	struct child child;
+	struct master *master;
+	uint32_t number, generation;
+	uint32_t connections; /* undecided or relayed */
+	struct conn_list conns;
+	bool draining;
+	bool used; /* one-shot worker: it had its connection */
+};
+
+struct workers *workers_new(struct master *m);
+
+/* Start a generation with these settings (m->next, or m->conf when starting). */
+void workers_start_generation(struct master *m, const struct conf *conf);
+
+/* Are all workers of the newest generation ready? */
+bool workers_ready(const struct master *m);
+
+/* The newest generation serves from now on; older ones drain. */
+void workers_switch(struct master *m);
+
+/* The newest generation was refused: end it, keep the one that serves. */
+void workers_abandon(struct master *m);
+
+/* How many generations drain; close the connections of the oldest one. */
+unsigned workers_old_generations(const struct master *m);
+void workers_close_oldest(struct master *m);
+
+/* The worker with the fewest connections that has room; NULL: all are full. */
+struct worker *workers_pick(struct master *m);
+
+/* A connection left its worker. */
+void workers_release(struct master *m, struct worker *w);
+
+/* Give every worker a channel to the (new) helper. */
+void workers_connect_helper(struct master *m);
+
+/* Kill the worker of this number (it broke a rule towards the helper). */
+void workers_kill(struct master *m, uint32_t number);
+
+
+void workers_heartbeat(struct master *m);
+void workers_drain_all(struct master *m);
+void workers_kill_all(struct master *m);
+/* Send the ticket keys again, after a rotation. */
+void workers_send_tickets(struct master *m);
+
+#endif

@@ -1,0 +1,17 @@
+#!/usr/bin/python3
+"""The system tests: the whole installed daemon, from outside, as root."""
+
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+sys.dont_write_bytecode = True
+
+import runner  # noqa: E402
+
+# The slow ones begin first.
+FIRST = ["test_clients.py", "test_con.py", "test_mlt.py", "test_deploy.py", "test_siz.py", "test_sys.py", "test_tls.py"]
+
+if __name__ == "__main__":
+    sys.exit(runner.main(HERE, FIRST, extra=[os.path.join(HERE, "mailbox.py")]))

@@ -1,0 +1,409 @@
+"""CONFORMANCE group CON: connection, greeting, timers."""
+
+import signal
+import socket
+import time
+
+import harness
+import mailbox
+from client import EOF, Ok, TestCase, tls_context
+from harness import ALL_KINDS, PLAIN, STLS, TLS
+
+IDLE = 3  # seconds, idle_timeout of the timer tests
+
+
+class Greeting(TestCase):
+    def test_CON_01_implicit_tls_greets_inside_tls(self):
+        client = self.connect(TLS)
+        self.assertIn(client.sock.version(), ("TLSv1.2", "TLSv1.3"))
+        self.assertTrue(client.greeting.startswith(b"+OK "))
+        client.quit()
+
+    def test_CON_01_nothing_in_clear_on_the_tls_port(self):
+        with socket.create_connection((self.daemon.address(TLS), self.daemon.port(TLS)), 5) as s:
+            s.settimeout(0.5)
+            with self.assertRaises(TimeoutError):
+                s.recv(100)
+
+    def test_CON_02_one_positive_line_and_then_silence(self):
+        for kind in self.each_kind((PLAIN, TLS)):
+            client = self.connect(kind)
+            client.silent(0.4)
+            client.quit()
+
+    def test_CON_03_greeting_form(self):
+        for kind in self.each_kind((PLAIN, TLS)):
+            client = self.connect(kind)
+            self.assertLessEqual(len(client.greeting) + 2, 512)
+            self.assertNotIn(b"<", client.greeting)  # no APOP in this version
+            self.assertRegex(client.greeting, rb"\A\+OK [\x20-\x7e]+\Z")
+            client.quit()
+
+    def test_CON_04_client_certificate_does_not_log_in(self):
+        for kind in self.each_kind((STLS, TLS)):
+            client = self.connect(kind, context=tls_context(certificate=harness.world().certificate()))
+            client.err(b"STAT")
+            client.err(b"NOOP")
+            client.quit()
+
+    def test_CON_10_half_close_after_whole_commands(self):
+        for kind in self.each_kind():
+            user = self.user(mailbox.simple(2))
+            client = self.session(user, kind)
+            client.send(b"DELE 1\r\nQUIT\r\n")
+            client.shutdown_write()
+            self.assertTrue(client.response().startswith(b"+OK "))
+            self.assertTrue(client.response().startswith(b"+OK "))
+            client.eof()
+            self.assertEqual(user.maildir.stored(), mailbox.simple(2)[1:])
+
+    def test_CON_10_half_close_before_login(self):
+        for kind in self.each_kind():
+            client = self.connect(kind)
+            client.send(b"CAPA\r\nQUIT\r\n")
+            client.shutdown_write()
+            self.assertTrue(client.response().startswith(b"+OK "))
+            client.body()
+            self.assertTrue(client.response().startswith(b"+OK "))
+            client.eof()
+
+    def test_CON_10_half_close_with_the_login_in_the_pipe(self):
+        for kind in self.each_kind():
+            user = self.user(mailbox.simple(2))
+            client = self.connect(kind)
+            client.send(b"USER %s\r\nPASS %s\r\nDELE 2\r\nQUIT\r\n" % (user.name_octets, user.password_octets))
+            client.shutdown_write()
+            for _ in range(4):
+                self.assertTrue(client.response().startswith(b"+OK "))
+            client.eof()
+            self.assertEqual(user.maildir.stored(), mailbox.simple(2)[:1])
+
+
+class Timers(TestCase):
+    settings = {"idle_timeout": IDLE, "login_timeout": 2, "handshake_timeout": 1}
+
+    def test_CON_05_any_command_restarts_the_timer(self):
+        user = self.user(mailbox.simple(1))
+        clients = [self.session(user)]
+        begun = time.monotonic()
+        while time.monotonic() - begun < IDLE * 2:
+            time.sleep(IDLE * 0.6)
+            clients[0].err(b"NONS")
+            time.sleep(IDLE * 0.6)
+            clients[0].ok(b"NOOP")
+        clients[0].quit()
+
+    def test_CON_05_login_timer_before_login(self):
+        begun = time.monotonic()
+        clients = [self.connect(kind) for kind in ALL_KINDS]
+        for client in clients:
+            client.eof()
+        self.assertLess(1, time.monotonic() - begun)
+        self.assertLess(time.monotonic() - begun, 10)
+
+    def test_CON_05_login_timer_restarts_with_each_command(self):
+        client = self.connect(PLAIN)
+        for _ in range(3):
+            time.sleep(1.2)
+            client.multi(b"CAPA")
+        client.quit()
+
+    def test_CON_06_expiry_closes_without_a_word_and_without_update(self):
+        sessions = []
+        for kind in ALL_KINDS:
+            user = self.user(mailbox.simple(2))
+            client = self.session(user, kind)
+            client.ok(b"DELE 1")
+            sessions.append((user, client, time.monotonic()))
+        for user, client, since in sessions:
+            client.eof()
+            took = time.monotonic() - since
+            self.assertLess(IDLE * 0.8, took)
+            self.assertLess(took, IDLE + 4)
+            self.assertEqual(user.maildir.stored(), mailbox.simple(2))
+            again = self.session(user)
+            self.assertEqual(len(again.listing(b"LIST")), 2)
+            again.quit()
+
+    def test_CON_06_REG_17_expiry_with_half_a_quit(self):
+        user = self.user(mailbox.simple(2))
+        client = self.session(user)
+        client.ok(b"DELE 1")
+        client.send(b"QUIT")
+        client.eof()
+        self.assertEqual(len(user.maildir.stored()), 2)
+
+    def test_CON_07_slow_download_does_not_expire(self):
+        message = mailbox.letter("slow", (b"0123456789abcdef" * 4 + b"\n") * (20 << 14))
+        for kind in self.each_kind((PLAIN, TLS)):
+            user = self.user([message])
+            client = self.session(user, kind, rcvbuf=65536)
+            client.ok(b"RETR 1")
+            want, got, begun = mailbox.wire(message) + b".\r\n", bytearray(client.buffer), time.monotonic()
+            client.buffer = b""
+            while len(got) < len(want):
+                piece = client.sock.recv(65536)
+                self.assertTrue(piece, "closed in the middle of a download")
+                got += piece
+                ahead = len(got) / len(want) * IDLE * 1.6 - (time.monotonic() - begun)
+                if ahead > 0:
+                    time.sleep(ahead)
+            self.assertTrue(got == want)
+            self.assertGreater(time.monotonic() - begun, IDLE * 1.4)
+            client.ok(b"NOOP")
+            client.quit()
+
+    def test_CON_07_send_without_progress_ends_the_session(self):
+        message = b"x" * 70 + b"\n"
+        message *= (40 << 20) // len(message)
+        sessions = []
+        for kind in (PLAIN, TLS):
+            user = self.user([b"short\n", message])
+            client = self.session(user, kind, rcvbuf=65536)
+            client.ok(b"DELE 1")
+            client.send(b"RETR 2\r\n")
+            sessions.append((user, client))
+        time.sleep(IDLE)
+        for user, client in sessions:
+            again = harness.wait_for(lambda: self.attempt(user), IDLE + 6, 0.3)
+            self.assertTrue(again, "the lock is still held")
+            self.assertEqual(len(again.listing(b"LIST")), 2)
+            again.quit()
+            self.assertNotEqual(client.rest()[-5:], b"\r\n.\r\n")
+
+    def attempt(self, user):
+        client = self.connect()
+        return client if client.try_login(user).startswith(b"+OK") else client.close()
+
+    def test_CON_08_handshake_has_a_limit_of_its_own(self):
+        with socket.create_connection((self.daemon.address(TLS), self.daemon.port(TLS)), 5) as s:
+            begun = time.monotonic()
+            s.settimeout(8)
+            self.assertNotIn(b"+OK", s.recv(1000))
+            self.assertLess(time.monotonic() - begun, 5)
+
+    def test_CON_08_handshake_limit_after_stls(self):
+        client = self.connect(PLAIN)
+        client.ok(b"STLS")
+        begun = time.monotonic()
+        self.assertNotIn(b"-ERR", client.rest())
+        self.assertLess(time.monotonic() - begun, 5)
+
+
+class Cut(TestCase):
+    """CON-09: only a complete QUIT line deletes."""
+
+    def check_kept(self, user):
+        again = self.session(user)
+        self.assertEqual(len(again.listing(b"LIST")), 2)
+        again.quit()
+        self.assertEqual(user.maildir.stored(), mailbox.simple(2))
+
+    def marked(self, kind, **options):
+        user = self.user(mailbox.simple(2))
+        client = self.session(user, kind, **options)
+        client.ok(b"DELE 1")
+        return user, client
+
+    def test_CON_09_eof(self):
+        for kind in self.each_kind():
+            user, client = self.marked(kind)
+            client.close()
+            self.check_kept(user)
+
+    def test_CON_09_half_close(self):
+        for kind in self.each_kind():
+            user, client = self.marked(kind)
+            client.shutdown_write()
+            client.eof()
+            self.check_kept(user)
+
+    def test_CON_09_reset(self):
+        for kind in self.each_kind():
+            user, client = self.marked(kind)
+            client.reset()
+            self.check_kept(user)
+
+    def test_CON_09_close_notify_is_no_quit(self):
+        for kind in self.each_kind((STLS, TLS)):
+            user, client = self.marked(kind)
+            client.sock.unwrap()
+            self.check_kept(user)
+
+    def test_CON_09_REG_17_quit_cut_off(self):
+        for kind in self.each_kind():
+            for piece in (b"Q", b"QUI", b"QUIT", b"QUIT\r", b"QUIT "):
+                with self.subTest(piece=piece):
+                    user, client = self.marked(kind)
+                    client.send(piece)
+                    client.shutdown_write()
+                    client.eof()
+                    self.check_kept(user)
+
+    def test_CON_09_quit_cut_off_and_reset(self):
+        for kind in self.each_kind():
+            user, client = self.marked(kind)
+            client.send(b"QUIT\r")
+            time.sleep(0.05)
+            client.reset()
+            self.check_kept(user)
+
+    def test_CON_09_killed_session(self):
+        for kind in self.each_kind():
+            user, client = self.marked(kind)
+            pids = self.daemon.session_of(user)
+            self.assertEqual(len(pids), 1)
+            harness.os.kill(pids[0], signal.SIGKILL)
+            self.assertEqual(client.rest(), b"")
+            self.check_kept(user)
+
+    def test_CON_09_sigterm_of_the_daemon(self):
+        daemon = harness.Daemon(shutdown_timeout=1)
+        marked = []
+        for kind in ALL_KINDS:
+            user = self.user(mailbox.simple(2))
+            client = self.session(user, kind, daemon)
+            client.ok(b"DELE 1")
+            marked.append((user, client))
+        self.assertEqual(daemon.stop(), [])
+        for user, client in marked:
+            client.rest()
+            self.assertEqual(user.maildir.stored(), mailbox.simple(2))
+
+
+class Limits(TestCase):
+    def test_CON_11_per_address_limit(self):
+        daemon = self.own_daemon(max_connections_per_address=3)
+        time.sleep(0.3)  # the readiness probes have gone
+        clients = [self.connect(daemon=daemon) for _ in range(3)]
+        refused = self.connect(daemon=daemon, greet=False)
+        rest = refused.rest()
+        self.assertTrue(rest == b"" or rest.startswith(b"-ERR [SYS/TEMP] "), rest)
+        self.assertLessEqual(rest.count(b"\n"), 1)
+        other = self.connect(daemon=daemon, source="127.0.0.9")
+        other.quit()
+        clients.pop().quit()
+        self.greets_again(daemon)
+        user = self.user(mailbox.simple(1))
+        clients[0].login(user)
+        clients[0].quit()
+
+    def greets_again(self, daemon):
+        def attempt():
+            client = self.connect(daemon=daemon, greet=False)
+            try:
+                return client.response().startswith(b"+OK") and (client.quit() or True)
+            except (AssertionError, OSError):
+                return False
+        self.assertTrue(harness.wait_for(attempt, 3, 0.1), "no place was freed")
+
+    def test_CON_11_total_limit(self):
+        daemon = self.own_daemon(max_connections=4)
+        time.sleep(0.3)
+        clients = [self.connect(daemon=daemon, source="127.0.0.%d" % (i + 10)) for i in range(4)]
+        refused = self.connect(daemon=daemon, greet=False, source="127.0.0.99", timeout=2)
+        try:
+            rest = refused.rest()
+            self.assertTrue(rest == b"" or rest.startswith(b"-ERR [SYS/TEMP] "), rest)
+        except TimeoutError:
+            pass  # it waits in the listen queue: as good
+        refused.close()
+        clients.pop().quit()
+        self.greets_again(daemon)
+
+    def test_CON_11_limit_counts_sessions_too(self):
+        daemon = self.own_daemon(max_connections_per_address=2)
+        time.sleep(0.3)
+        user = self.user(mailbox.simple(1))
+        one = self.session(user, daemon=daemon)
+        two = self.connect(TLS, daemon=daemon)
+        three = self.connect(daemon=daemon, greet=False)
+        self.assertNotIn(b"+OK", three.rest())
+        two.quit()
+        one.quit()
+        self.greets_again(daemon)
+
+    def test_CON_11_failed_logins_close_the_connection(self):
+        daemon = self.own_daemon(max_auth_failures=3)
+        for kind in self.each_kind():
+            user = self.user()
+            client = self.connect(kind, daemon)
+            for _ in range(3):
+                self.assertTrue(client.try_login(user, b"wrong").startswith(b"-ERR [AUTH] "))
+            client.eof()
+
+    def test_CON_11_failed_sasl_counts_too(self):
+        daemon = self.own_daemon(max_auth_failures=3)
+        client = self.connect(TLS, daemon)
+        for _ in range(3):
+            client.err(b"AUTH PLAIN AG5vYm9keQB3cm9uZw==")
+        client.eof()
+
+    def test_CON_11_TLS_03_stls_does_not_reset_the_count(self):
+        daemon = self.own_daemon(max_auth_failures=3)
+        user = self.user()
+        client = self.connect(PLAIN, daemon)
+        for _ in range(2):
+            client.try_login(user, b"wrong")
+        client.stls()
+        self.assertTrue(client.try_login(user, b"wrong").startswith(b"-ERR [AUTH] "))
+        client.eof()
+
+    def test_CON_11_delay_blocks_nobody_else(self):
+        daemon = self.own_daemon(auth_failure_delay=1500)
+        user = self.user(mailbox.simple(1))
+        losers = [self.connect(kind, daemon) for kind in ALL_KINDS * 3]
+        begun = time.monotonic()
+        for client in losers:
+            client.ok(b"USER nobody-here")
+        for client in losers:
+            client.send(b"PASS wrong\r\n")
+        for _ in range(3):
+            self.session(user, TLS, daemon).quit()
+        self.assertLess(time.monotonic() - begun, 1.4)
+        for client in losers:
+            self.assertTrue(client.response().startswith(b"-ERR [AUTH] "))
+        self.assertGreaterEqual(time.monotonic() - begun, 1.4)
+
+    def test_CON_12_no_line_unasked_on_shutdown(self):
+        daemon = harness.Daemon(shutdown_timeout=3)
+        clients = []
+        for kind in ALL_KINDS:
+            user = self.user(mailbox.simple(1))
+            clients.append(self.session(user, kind, daemon))
+        daemon.send_signal(signal.SIGTERM)
+        time.sleep(0.7)
+        for client in clients:
+            try:
+                client.silent(0.1)
+            except AssertionError as e:
+                self.assertIn("EOF", str(e))
+                continue
+            try:
+                response = client.command(b"NOOP")
+                self.assertRegex(response, rb"\A(\+OK |-ERR \[SYS/TEMP\] )")
+            except (AssertionError, OSError):
+                pass
+        for client in clients:
+            client.eof()
+        self.assertEqual(daemon.stop(), [])
+
+    def test_CON_12_sessions_may_finish_on_shutdown(self):
+        daemon = harness.Daemon(shutdown_timeout=8)
+        user = self.user(mailbox.simple(2))
+        client = self.session(user, TLS, daemon)
+        client.ok(b"DELE 1")
+        daemon.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        with self.assertRaises(OSError):
+            socket.create_connection((daemon.address(PLAIN), daemon.port(PLAIN)), 2)
+        client.quit()
+        self.assertEqual(user.maildir.stored(), mailbox.simple(2)[1:])
+        begun = time.monotonic()
+        self.assertEqual(daemon.stop(), [])
+        self.assertLess(time.monotonic() - begun, 4, "it waits although nobody is left (REG-18)")
+
+
+class Pipelines(TestCase):
+    def test_CON_01_transcript(self):
+        self.transcript([("NOOP", Ok()), ("QUIT", Ok(), EOF)], mailbox.simple(1))

@@ -1,0 +1,167 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/channel.h"
+#include "tests/unit/unit.h"
+
+static struct channel master, worker;
+static struct msg m;
+
+static void
+open_pair(size_t queue_max)
+{
+	int fd[2];
+
+	CU_ASSERT_EQUAL_FATAL(channel_pair(fd), 0);
+	channel_init(&master, fd[0], ROLE_MASTER, ROLE_LOGIN, queue_max);
+	channel_init(&worker, fd[1], ROLE_LOGIN, ROLE_MASTER, queue_max);
+}
+
+static void
+close_pair(void)
+{
+	channel_close(&master);
+	channel_close(&worker);
+}
+
+static void
+test_round_trip(void)
+{
+	struct msg_ping ping = {77};
+
+	open_pair(4);
+	CU_ASSERT_EQUAL(channel_recv(&worker, &m), 0);
+	CU_ASSERT_EQUAL(channel_put(&master, MSG_PING, &ping, sizeof(ping)), 0);
+	CU_ASSERT_EQUAL(channel_put(&master, MSG_DRAIN, NULL, 0), 0);
+	CU_ASSERT_EQUAL(channel_recv(&worker, &m), 1);
+	CU_ASSERT_EQUAL(m.type, MSG_PING);
+	CU_ASSERT_EQUAL(m.u.ping.seq, 77);
+	CU_ASSERT_EQUAL(channel_wait(&worker, &m, 1000), 1);
+	CU_ASSERT_EQUAL(m.type, MSG_DRAIN);
+	CU_ASSERT_EQUAL(channel_recv(&worker, &m), 0);
+	close_pair();
+}
+
+static void
+test_queue_is_bounded_and_in_order(void)
+{
+	struct msg_ping ping = {0};
+	uint32_t sent = 0, got = 0;
+
+	open_pair(8);
+	while (channel_put(&master, MSG_PING, &ping, sizeof(ping)) == 0)
+		ping.seq = ++sent;
+	CU_ASSERT_EQUAL(errno, ENOBUFS);
+	CU_ASSERT_EQUAL(master.queued, 8);
+	CU_ASSERT_EQUAL(channel_flush(&master), 1);
+	while (got < sent) {
+		CU_ASSERT_EQUAL_FATAL(channel_recv(&worker, &m), 1);
+		CU_ASSERT_EQUAL(m.u.ping.seq, got);
+		got++;
+		channel_flush(&master);
+	}
+	CU_ASSERT_EQUAL(channel_flush(&master), 0);
+	CU_ASSERT_EQUAL(master.queued, 0);
+	close_pair();
+}
+
+static int
+open_fds(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return n;
+}
+
+static void
+test_descriptors_travel_and_do_not_leak(void)
+{
+	struct msg_conn conn = {.id = 5};
+	int before = open_fds(), p[2];
+
+	CU_ASSERT_EQUAL_FATAL(pipe(p), 0);
+	open_pair(200);
+	/* More than the socket holds: the rest waits with duplicates. */
+	for (int i = 0; i < 100; i++)
+		CU_ASSERT_EQUAL(
+		    channel_send(&master, MSG_CONN_NEW, &conn, sizeof(conn), &p[1], 1), 0);
+	CU_ASSERT_EQUAL(channel_recv(&worker, &m), 1);
+	CU_ASSERT_EQUAL(m.nfds, 1);
+	int fd = msg_take_fd(&m, 0);
+	CU_ASSERT_EQUAL(write(fd, "x", 1), 1);
+	CU_ASSERT_EQUAL(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+	close(fd);
+	msg_discard(&m);
+	close_pair();
+	close(p[0]);
+	close(p[1]);
+	CU_ASSERT_EQUAL(open_fds(), before);
+}
+
+static void
+test_broken_rules(void)
+{
+	struct msg_head head = {MSG_PING, 4};
+	uint32_t packet[3] = {MSG_PING, 4, 9};
+	int before = open_fds();
+
+	open_pair(4);
+	CU_ASSERT_EQUAL(send(master.fd, &head, sizeof(head), 0), sizeof(head)); /* says 4, has 0 */
+	CU_ASSERT_EQUAL(channel_recv(&worker, &m), -1);
+	CU_ASSERT_EQUAL(errno, EBADMSG);
+	CU_ASSERT_EQUAL(send(master.fd, &head, 3, 0), 3); /* shorter than a head */
+	CU_ASSERT_EQUAL(channel_recv(&worker, &m), -1);
+	CU_ASSERT_EQUAL(errno, EBADMSG);
+	CU_ASSERT_EQUAL(send(worker.fd, packet, sizeof(packet), 0), sizeof(packet)); /* wrong way */
+	CU_ASSERT_EQUAL(channel_recv(&master, &m), -1);
+	CU_ASSERT_EQUAL(errno, EBADMSG);
+	/* An unexpected descriptor is closed with the message. */
+	CU_ASSERT_EQUAL(channel_send(&master, MSG_DRAIN, NULL, 0, &master.fd, 1), 0);
+	CU_ASSERT_EQUAL(channel_recv(&worker, &m), -1);
+	CU_ASSERT_EQUAL(errno, EBADMSG);
+	close_pair();
+	CU_ASSERT_EQUAL(open_fds(), before);
+}
+
+static void
+test_end_comes_after_what_was_sent(void)
+{
+	struct msg_ping ping = {1};
+
+	open_pair(4);
+	/* Unread octets at the closing end must not hide what it said before. */
+	CU_ASSERT_EQUAL(channel_put(&worker, MSG_PONG, &ping, sizeof(ping)), 0);
+	CU_ASSERT_EQUAL(channel_put(&master, MSG_PING, &ping, sizeof(ping)), 0);
+	channel_close(&worker);
+	CU_ASSERT_EQUAL(channel_recv(&master, &m), 1);
+	CU_ASSERT_EQUAL(m.type, MSG_PONG);
+	CU_ASSERT_EQUAL(channel_recv(&master, &m), -1);
+	CU_ASSERT_EQUAL(errno, EPIPE);
+	CU_ASSERT_EQUAL(channel_put(&master, MSG_PING, &ping, sizeof(ping)), -1);
+	CU_ASSERT_EQUAL(errno, EPIPE);
+	channel_close(&master);
+	CU_ASSERT_EQUAL(channel_put(&master, MSG_PING, &ping, sizeof(ping)), -1);
+	CU_ASSERT_EQUAL(errno, EPIPE);
+}
+
+int
+main(void)
+{
+	static const struct unit_test tests[] = {
+	    {"messages arrive in order", test_round_trip},
+	    {"the queue is bounded and keeps order", test_queue_is_bounded_and_in_order},
+	    {"descriptors travel and do not leak", test_descriptors_travel_and_do_not_leak},
+	    {"broken rules are errors of the peer", test_broken_rules},
+	    {"the end comes after what was sent", test_end_comes_after_what_was_sent},
+	    {NULL, NULL},
+	};
+
+	return unit_run("channel", tests);
+}

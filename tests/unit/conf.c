@@ -1,0 +1,705 @@
+/*
+ * pop3d.conf: defaults, every kind of fault with its line, round trip.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "common/conf_priv.h"
+#include "tests/unit/unit.h"
+
+static struct conf conf, other;
+static char said[65536]; /* what the last load wrote */
+
+static int
+load_octets(const char *octets, size_t len, struct conf *c)
+{
+	FILE *errors = fmemopen(said, sizeof(said), "w");
+	char *text = malloc(len + 1);
+	int result;
+
+	CU_ASSERT_FATAL(errors != NULL && text != NULL);
+	memset(said, 0, sizeof(said));
+	memcpy(text, octets, len);
+	result = conf_load_text("x.conf", text, len, c, errors);
+	free(text);
+	fclose(errors);
+	return result;
+}
+
+static int
+load(const char *text)
+{
+	return load_octets(text, strlen(text), &conf);
+}
+
+/* Was exactly this written?  Shows both if not. */
+static void
+expect_said(const char *expected)
+{
+	if (strcmp(said, expected) != 0)
+		printf("expected: %s\nsaid: %s\n", expected, said);
+	CU_ASSERT_STRING_EQUAL(said, expected);
+}
+
+/* This text is refused with just these words. */
+static void
+refuse(const char *text, const char *expected)
+{
+	CU_ASSERT_EQUAL(load(text), -1);
+	expect_said(expected);
+}
+
+static void
+test_defaults(void)
+{
+	conf_defaults(&conf);
+	CU_ASSERT_EQUAL(conf.login_workers, 2);
+	CU_ASSERT_EQUAL(conf.worker_connections, 4096);
+	CU_ASSERT_EQUAL(conf.auth_children, 4);
+	CU_ASSERT_EQUAL(conf.session_spares, 4);
+	CU_ASSERT_STRING_EQUAL(conf.login_user, "_pop3d");
+	CU_ASSERT_STRING_EQUAL(conf.auth_user, "_pop3auth");
+	CU_ASSERT_STRING_EQUAL(conf.runtime_dir, "/run/pop3d");
+	CU_ASSERT_EQUAL(conf.max_connections, 2000);
+	CU_ASSERT_EQUAL(conf.max_connections_per_address, 50);
+	CU_ASSERT_EQUAL(conf.login_timeout, 60);
+	CU_ASSERT_EQUAL(conf.handshake_timeout, 30);
+	CU_ASSERT_EQUAL(conf.idle_timeout, 600);
+	CU_ASSERT_EQUAL(conf.shutdown_timeout, 30);
+	CU_ASSERT_EQUAL(conf.max_auth_failures, 3);
+	CU_ASSERT_EQUAL(conf.auth_deadline, 30);
+	CU_ASSERT_EQUAL(conf.auth_failure_delay, 1000);
+	CU_ASSERT_EQUAL(conf.auth_failure_window, 300);
+	CU_ASSERT_EQUAL(conf.auth_failures_per_user, 20);
+	CU_ASSERT_EQUAL(conf.auth_failures_per_source, 100);
+	CU_ASSERT_EQUAL(conf.minimum_uid, 1000);
+	CU_ASSERT_FALSE(conf.pam_session);
+	CU_ASSERT_EQUAL(conf.missing_maildir, MISSING_EMPTY);
+	CU_ASSERT_STRING_EQUAL(conf.tls_ciphers, "");
+	CU_ASSERT_EQUAL(conf.tls_ticket_lifetime, 7200);
+	CU_ASSERT_EQUAL(conf.sandbox, SANDBOX_ON);
+	CU_ASSERT_EQUAL(conf.landlock_abi_max, 0);
+	CU_ASSERT_EQUAL(conf.ps_titles, PS_TITLES_FULL);
+	CU_ASSERT_EQUAL(conf.log, CONF_LOG_SYSLOG);
+	CU_ASSERT_EQUAL(conf.log_level, LOG_INFO);
+	CU_ASSERT_FALSE(conf.trace);
+}
+
+static void
+test_default_servers(void)
+{
+	static const struct {
+		const char *name;
+		uint32_t port;
+		enum conf_socket socket;
+	} expected[] = {{"pop3s", 995, SOCKET_TLS}, {"pop3", 110, SOCKET_STLS}};
+	const struct conf_server *s;
+	size_t i;
+
+	conf_defaults(&conf);
+	CU_ASSERT_EQUAL_FATAL(conf.nservers, 2);
+	for (i = 0; i < 2; i++) {
+		s = &conf.servers[i];
+		CU_ASSERT_STRING_EQUAL(s->name, expected[i].name);
+		CU_ASSERT_EQUAL(s->port, expected[i].port);
+		CU_ASSERT_EQUAL(s->socket, expected[i].socket);
+		CU_ASSERT_EQUAL(s->naddresses, 1);
+		CU_ASSERT_STRING_EQUAL(s->addresses[0], "*");
+		CU_ASSERT_EQUAL(s->cleartext_login, CLEARTEXT_LOOPBACK);
+		CU_ASSERT_STRING_EQUAL(s->auth, "pam:pop3d");
+		CU_ASSERT_STRING_EQUAL(s->storage, "maildir:%h/Maildir");
+		CU_ASSERT_STRING_EQUAL(s->certificate, SYSCONFDIR "/pop3d/cert.pem");
+		CU_ASSERT_STRING_EQUAL(s->certificate_key, SYSCONFDIR "/pop3d/key.pem");
+	}
+}
+
+static void
+test_empty(void)
+{
+	static const char *const texts[] = {"", "\n", "#", "#\n", "# a = 1\n\n\t \r\n#", "   "};
+	size_t i;
+
+	conf_defaults(&other);
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		CU_ASSERT_EQUAL(load(texts[i]), 0);
+		CU_ASSERT_STRING_EQUAL(said, "");
+		CU_ASSERT_EQUAL(memcmp(&conf, &other, sizeof(conf)), 0);
+	}
+}
+
+/* Print what `conf` holds, read that, and compare. */
+static void
+round_trip(void)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	CU_ASSERT_FATAL(out != NULL);
+	conf_print(&conf, out);
+	fclose(out);
+	CU_ASSERT_EQUAL(load_octets(text, len, &other), 0);
+	expect_said("");
+	CU_ASSERT_EQUAL(memcmp(&conf, &other, sizeof(conf)), 0);
+	free(text);
+}
+
+static void
+test_round_trip(void)
+{
+	conf_defaults(&conf);
+	round_trip();
+	CU_ASSERT_EQUAL(
+	    load("log = stderr log_level = \"debug\" trace = on pam_session = true\n"
+		 "idle_timeout = 1200 minimum_uid = 0 sandbox = require ps_titles = role\n"
+		 "tls_ciphers = 'a \"b\\\\ c\\' d' landlock_abi_max = 2\n"
+		 "missing_maildir = \"error\" runtime_dir = /tmp/x # here\n"
+		 "certificate = \"/c \xc3\xa9.pem\"\n"
+		 "server a { port = 1100 socket = plain cleartext_login = always }\n"
+		 "server b.2-_ { socket = \"plain+stls\" auth = \"file:/etc/users\"\n"
+		 "  addresses = {127.0.0.1, \"0:0::1\", ::ffff} storage = '' }\n"
+		 "server c { cleartext_login = never auth = \"\"\n"
+		 "  storage = \"maildir:/var/%%/%d/%n/%u%h\" }\n"),
+	    0);
+	expect_said("");
+	CU_ASSERT_STRING_EQUAL(conf.tls_ciphers, "a \"b\\ c' d");
+	CU_ASSERT_STRING_EQUAL(conf.servers[1].addresses[1], "::1");
+	CU_ASSERT_EQUAL(conf.servers[1].port, 110);
+	CU_ASSERT_EQUAL(conf.servers[2].port, 995);
+	CU_ASSERT_STRING_EQUAL(conf.servers[0].certificate, "");
+	CU_ASSERT_STRING_EQUAL(conf.servers[2].certificate, "/c \xc3\xa9.pem");
+	CU_ASSERT_TRUE(conf.trace);
+	CU_ASSERT_TRUE(conf.pam_session);
+	CU_ASSERT_EQUAL(conf.log_level, LOG_DEBUG);
+	round_trip();
+}
+
+/* A value of every setting that differs from the default, one by one. */
+static void
+test_round_trip_each(void)
+{
+	char text[256];
+	const struct conf_setting *s;
+
+	for (s = conf_global_settings; s->name != NULL; s++) {
+		if (s->kind == CONF_NUMBER)
+			snprintf(text, sizeof(text), "%s = %u", s->name, s->max);
+		else if (s->kind == CONF_WORD)
+			snprintf(text, sizeof(text), "%s = %s", s->name,
+				 strcmp(s->words[0].word, s->def) != 0 ? s->words[0].word
+								       : s->words[1].word);
+		else
+			snprintf(text, sizeof(text), "%s = %s", s->name,
+				 s->kind == CONF_FLAG ? "yes" : "/a");
+		if (s->kind == CONF_TEXT && s->check != NULL && s->check("/a") != NULL)
+			snprintf(text, sizeof(text), "%s = other", s->name);
+		CU_ASSERT_EQUAL(load(text), 0);
+		expect_said("");
+		conf_defaults(&other);
+		CU_ASSERT_NOT_EQUAL(memcmp(&conf, &other, sizeof(conf)), 0);
+		round_trip();
+	}
+}
+
+static void
+test_ranges(void)
+{
+	char text[256], expected[512];
+	const struct conf_setting *s;
+	const uint64_t huge[] = {UINT64_C(4294967296), UINT64_C(18446744073709551615)};
+	size_t i;
+
+	for (s = conf_global_settings; s->name != NULL; s++) {
+		if (s->kind != CONF_NUMBER)
+			continue;
+		snprintf(text, sizeof(text), "%s = %u", s->name, s->min);
+		CU_ASSERT_EQUAL(load(text), 0);
+		for (i = 0; i < 4; i++) {
+			snprintf(text, sizeof(text), "\n%s = %llu", s->name,
+				 i < 2	  ? (unsigned long long)huge[i]
+				 : i == 2 ? (unsigned long long)s->max + 1
+					  : (unsigned long long)s->min - 1);
+			snprintf(
+			    expected, sizeof(expected),
+			    "x.conf:2: %s: expected a number from %u to %u%s%s%s, not \"%s\"\n",
+			    s->name, s->min, s->max, s->unit != NULL ? " (" : "",
+			    s->unit != NULL ? s->unit : "", s->unit != NULL ? ")" : "",
+			    strrchr(text, ' ') + 1);
+			refuse(text, expected);
+		}
+	}
+}
+
+static void
+test_values(void)
+{
+	static const char *const numbers[] = {"1x",	"-1",	  "0x10", "1.5",
+					      "\" 7\"", "\"+7\"", "\"\""};
+	char text[128], expected[256];
+	size_t i;
+
+	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		snprintf(text, sizeof(text), "login_timeout = %s", numbers[i]);
+		snprintf(expected, sizeof(expected),
+			 "x.conf:1: login_timeout: expected a number from 1 to 3600 (seconds), not "
+			 "\"%.*s\"\n",
+			 (int)strcspn(numbers[i] + (*numbers[i] == '"'), "\""),
+			 numbers[i] + (*numbers[i] == '"'));
+		refuse(text, expected);
+	}
+	refuse("sandbox = yes", "x.conf:1: sandbox: expected one of \"off\", \"log\", \"on\", "
+				"\"require\", not \"yes\"\n");
+	refuse("trace = 2", "x.conf:1: trace: expected yes or no, not \"2\"\n");
+	refuse("login_user = \"a b\"",
+	       "x.conf:1: login_user: expected the name of a system account, not \"a b\"\n");
+	refuse("runtime_dir = run",
+	       "x.conf:1: runtime_dir: expected a path that begins with \"/\", not \"run\"\n");
+	refuse("certificate = x.pem", "x.conf:1: certificate: expected \"\" or a path that begins "
+				      "with \"/\", not \"x.pem\"\n");
+}
+
+static void
+test_too_long(void)
+{
+	char text[4096], expected[512];
+
+	snprintf(text, sizeof(text), "tls_ciphers = \"%0*d\"", MSG_SPEC_SIZE - 1, 0);
+	CU_ASSERT_EQUAL(load(text), 0);
+	CU_ASSERT_EQUAL(strlen(conf.tls_ciphers), MSG_SPEC_SIZE - 1);
+	snprintf(text, sizeof(text), "tls_ciphers = \"%0*d\"", MSG_SPEC_SIZE, 0);
+	snprintf(expected, sizeof(expected),
+		 "x.conf:1: tls_ciphers: expected at most 511 octets, not \"%080d\"\n", 0);
+	refuse(text, expected);
+	snprintf(text, sizeof(text), "runtime_dir = \"/%0*d\"", 95, 0);
+	snprintf(expected, sizeof(expected),
+		 "x.conf:1: runtime_dir: expected at most 95 octets, not \"/%079d\"\n", 0);
+	refuse(text, expected);
+	snprintf(text, sizeof(text), "server %064d {}", 0);
+	snprintf(expected, sizeof(expected),
+		 "x.conf:1: server: expected a name of 1 to 63 letters, digits, \"_\", \".\" or "
+		 "\"-\", not \"%064d\"\n",
+		 0);
+	refuse(text, expected);
+}
+
+static void
+test_specs(void)
+{
+#define AUTH                                                                                       \
+	": auth: expected \"\", \"pam:SERVICE\" (SERVICE of letters, digits, \"_\", \".\" and "    \
+	"\"-\", not beginning with \".\") or \"file:/PATH\", not "
+	refuse("auth = pam", "x.conf:1" AUTH "\"pam\"\n");
+	refuse("auth = pam:", "x.conf:1" AUTH "\"pam:\"\n");
+	refuse("auth = pam:../x", "x.conf:1" AUTH "\"pam:../x\"\n");
+	refuse("auth = pam:..", "x.conf:1" AUTH "\"pam:..\"\n");
+	refuse("\nauth = file:x", "x.conf:2" AUTH "\"file:x\"\n");
+	refuse("storage = /var/mail",
+	       "x.conf:1: storage: expected \"\" or \"maildir:TEMPLATE\", not \"/var/mail\"\n");
+#define BEGINS ": storage: expected a template that begins with \"/\" or \"%h/\", not "
+	refuse("storage = maildir:", "x.conf:1" BEGINS "\"maildir:\"\n");
+	refuse("storage = maildir:%u", "x.conf:1" BEGINS "\"maildir:%u\"\n");
+	refuse("storage = maildir:%hx", "x.conf:1" BEGINS "\"maildir:%hx\"\n");
+#define ONLY ": storage: expected only %u, %d, %n, %h or %% in the template, not "
+	refuse("storage = maildir:/%x", "x.conf:1" ONLY "\"maildir:/%x\"\n");
+	refuse("storage = maildir:/%%%", "x.conf:1" ONLY "\"maildir:/%%%\"\n");
+	CU_ASSERT_EQUAL(load("storage = maildir:%h"), 0);
+	CU_ASSERT_STRING_EQUAL(conf.servers[1].storage, "maildir:%h");
+}
+
+static void
+test_many_faults(void)
+{
+	refuse("login_workers = 0\n"
+	       "colour = blue\n"
+	       "trace = maybe trace = no\n"
+	       "port = 995\n"
+	       "list = {1, 2,\n 3}\n"
+	       "server a {\n"
+	       "\tsocket = ssl\n"
+	       "\tlog = stderr\n"
+	       "\tsize = 5\n"
+	       "\tport = 1 port = 2\n"
+	       "\taddresses = {localhost}\n"
+	       "\taddresses = {127.0.0.1, ::ffff:1.2.3.4, fe80::1%eth0}\n"
+	       "}\n",
+	       "x.conf:1: login_workers: expected a number from 1 to 64 (processes), not \"0\"\n"
+	       "x.conf:2: unknown setting \"colour\": expected one of those in pop3d.conf(5)\n"
+	       "x.conf:3: trace: expected yes or no, not \"maybe\"\n"
+	       "x.conf:3: trace: expected once only\n"
+	       "x.conf:4: port: expected only within server NAME { ... }\n"
+	       "x.conf:5: unknown setting \"list\": expected one of those in pop3d.conf(5)\n"
+	       "x.conf:8: socket: expected one of \"tls\", \"plain+stls\", \"plain\", not \"ssl\"\n"
+	       "x.conf:9: log: expected only outside of server NAME { ... }\n"
+	       "x.conf:10: unknown setting \"size\": expected one of those in pop3d.conf(5)\n"
+	       "x.conf:11: port: expected once only\n"
+	       "x.conf:12: addresses: expected \"*\" or a numeric IPv4 or IPv6 address, not "
+	       "\"localhost\"\n"
+	       "x.conf:13: addresses: expected once only\n"
+	       "x.conf:13: addresses: expected \"*\" or a numeric IPv4 or IPv6 address, not "
+	       "\"::ffff:1.2.3.4\"\n"
+	       "x.conf:13: addresses: expected \"*\" or a numeric IPv4 or IPv6 address, not "
+	       "\"fe80::1%eth0\"\n");
+}
+
+static void
+test_fault_flood(void)
+{
+	char *text = malloc(40000);
+	size_t i, lines = 0;
+
+	CU_ASSERT_FATAL(text != NULL);
+	for (i = 0; i < 1000; i++)
+		snprintf(text + i * 10, 11, "unk%04zu=1\n", i);
+	CU_ASSERT_EQUAL(load(text), -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(said, "x.conf:32: unknown setting \"unk0031\""));
+	for (i = 0; i < 1000; i++)
+		snprintf(text + i * 8, 9, "trace=x\n");
+	CU_ASSERT_EQUAL(load(text), -1);
+	for (i = 0; said[i] != '\0'; i++)
+		lines += said[i] == '\n';
+	CU_ASSERT_EQUAL(lines, CONF_FAULTS_MAX + 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(said, "\nx.conf: more faults are not shown\n"));
+	free(text);
+}
+
+static void
+test_syntax(void)
+{
+#define TOKEN "\": expected NAME = VALUE, NAME = {VALUE, VALUE} or server NAME { ... }\n"
+	refuse("\n= 5", "x.conf:2: unexpected \"=" TOKEN);
+	refuse("trace = }", "x.conf:1: unexpected \"}" TOKEN);
+	refuse("trace = {yes}", "x.conf:1: unexpected \"{" TOKEN);
+	refuse("trace yes", "x.conf:1: expected \"=\" after \"trace\"\n");
+	refuse("blue {}", "x.conf:1: unknown setting \"blue\": expected one of those in "
+			  "pop3d.conf(5)\n");
+	refuse("trace =\n\n", "x.conf:3: unexpected end of file: expected a value\n");
+	refuse("}", "x.conf:1: unexpected \"}\": expected no more than were opened\n");
+	refuse("server {}", "x.conf:1: expected a name after \"server\"\n");
+	refuse("server a = 5", "x.conf:1: expected \"{\" after \"server\" and its name\n");
+	refuse("server a {\nport = 1\nserver b {\n}\n}", "x.conf:3: expected \"}\" before the "
+							 "next server\n");
+	refuse("server a {\nport = 1\nserver b {\n}\n",
+	       "x.conf:5: unexpected end of file: expected \"}\" for the \"{\" in line 1\n");
+	refuse("{\n{{{{}}",
+	       "x.conf:2: unexpected \"{\": expected no braces within others\n"
+	       "x.conf:2: unexpected end of file: expected \"}\" for the \"{\" in line "
+	       "2\n");
+	refuse("\"server|port\" = 1", "x.conf:1: unknown setting \"server|...\"\n");
+	refuse("\"\" = 1", "x.conf:1: expected NAME = VALUE or server NAME { ... }\n");
+}
+
+static void
+test_lexical(void)
+{
+	refuse("trace = no\nlog = \"syslog\ntrace = \"no\n",
+	       "x.conf:2: expected a closing quote (\") on the same line\n"
+	       "x.conf:3: expected a closing quote (\") on the same line\n");
+	refuse("log = 'a", "x.conf:1: expected a closing quote (') on the same line\n");
+	refuse("log = \"a\\nb\"", "x.conf:1: expected \"\\\\\" or the closing quote after a "
+				  "backslash\n");
+	refuse("log = \"a\tb\"", "x.conf:1: expected a string without control characters\n");
+	refuse("storage = \"maildir:${HOME}\"",
+	       "x.conf:1: \"${\" may not stand in a string: nothing "
+	       "is expanded in this file\n");
+	refuse("log = ${HOME}", "x.conf:1: unexpected \"$\": expected quotes around the value\n");
+	refuse("server a { addresses = {*} }",
+	       "x.conf:1: unexpected \"*\": expected quotes around the value\n");
+	refuse("trace = no;\n/* x */",
+	       "x.conf:1: unexpected \";\": expected quotes around the value\n"
+	       "x.conf:2: unexpected \"*\": expected quotes around the value\n"
+	       "x.conf:2: unexpected \"*\": expected quotes around the value\n");
+	refuse("// x", "x.conf:1: expected \"#\" before a comment, or quotes around a value with "
+		       "\"//\"\n");
+	refuse("log = a\xff",
+	       "x.conf:1: unexpected character (octet 0xff): expected plain text, or "
+	       "quotes around the value\n");
+	/* libconfuse keeps its scanner's state over an error; a good file must still be read. */
+	CU_ASSERT_EQUAL(load("trace = yes"), 0);
+	CU_ASSERT_TRUE(conf.trace);
+}
+
+static void
+test_nul(void)
+{
+	static const char bare[] = "trace = yes\n\0idle_timeout = 5\n";
+	static const char quoted[] = "log = \"syslog\0\"";
+
+	CU_ASSERT_EQUAL(load_octets(bare, sizeof(bare) - 1, &conf), -1);
+	expect_said("x.conf:2: unexpected character (octet 0x00): expected plain text, or quotes "
+		    "around the value\n");
+	CU_ASSERT_EQUAL(load_octets(quoted, sizeof(quoted) - 1, &conf), -1);
+	expect_said("x.conf:1: expected a string without control characters\n");
+}
+
+static void
+test_no_expansion(void)
+{
+	CU_ASSERT_EQUAL(load("tls_ciphers = \"~/$HOME # x // y /* z\"\t# 'comment\n"), 0);
+	CU_ASSERT_STRING_EQUAL(conf.tls_ciphers, "~/$HOME # x // y /* z");
+	CU_ASSERT_EQUAL(load("runtime_dir = \"~/x\""), -1);
+}
+
+static void
+test_warning(void)
+{
+	CU_ASSERT_EQUAL(load("\nidle_timeout = 599"), 0);
+	expect_said("x.conf:2: warning: idle_timeout: RFC 1939 expects at least 600 seconds\n");
+	CU_ASSERT_EQUAL(conf.idle_timeout, 599);
+	CU_ASSERT_EQUAL(load("idle_timeout = 600"), 0);
+	expect_said("");
+}
+
+static void
+test_shared(void)
+{
+	/* Also for sections that stand before, and for the built-in servers. */
+	CU_ASSERT_EQUAL(load("server a { auth = \"pam:a\" }\n"
+			     "server b { port = 1 }\n"
+			     "auth = \"pam:x\" cleartext_login = never certificate = /c\n"),
+			0);
+	expect_said("");
+	CU_ASSERT_STRING_EQUAL(conf.servers[0].auth, "pam:a");
+	CU_ASSERT_STRING_EQUAL(conf.servers[1].auth, "pam:x");
+	CU_ASSERT_EQUAL(conf.servers[0].cleartext_login, CLEARTEXT_NEVER);
+	CU_ASSERT_STRING_EQUAL(conf.servers[1].certificate, "/c");
+	CU_ASSERT_EQUAL(load("auth = \"pam:x\" certificate_key = /k"), 0);
+	CU_ASSERT_EQUAL_FATAL(conf.nservers, 2);
+	CU_ASSERT_STRING_EQUAL(conf.servers[0].auth, "pam:x");
+	CU_ASSERT_STRING_EQUAL(conf.servers[1].certificate_key, "/k");
+}
+
+static void
+test_server_faults(void)
+{
+	refuse(
+	    "server a {\n}\nserver b { port = 1 }\nserver a {\nport = 2\n}\nserver b {}\n",
+	    "x.conf:4: server: expected another name than \"a\", as in line 2\n"
+	    "x.conf:7: server: expected another name than \"b\", as in line 3\n"
+	    "x.conf:7: server \"b\": expected another address or port than \"*\" port 995, which "
+	    "server \"a\" has\n");
+	refuse("server 'a b' {}", "x.conf:1: server: expected a name of 1 to 63 letters, digits, "
+				  "\"_\", \".\" or \"-\", not \"a b\"\n");
+	refuse("server a {\naddresses = {}\n}", "x.conf:3: addresses: expected at least one\n");
+	refuse("server a { port = 0 }",
+	       "x.conf:1: port: expected a number from 1 to 65535, not \"0\"\n");
+	refuse("server a { port = 65536 }",
+	       "x.conf:1: port: expected a number from 1 to 65535, not \"65536\"\n");
+}
+
+static void
+test_server_many(void)
+{
+	char text[8192];
+	size_t i, used = 0;
+
+	for (i = 0; i < CONF_SERVERS_MAX; i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used,
+					 "server s%zu {\nport = %zu }\n", i, i + 1);
+	CU_ASSERT_EQUAL(load(text), 0);
+	expect_said("");
+	CU_ASSERT_EQUAL(conf.nservers, CONF_SERVERS_MAX);
+	CU_ASSERT_EQUAL(conf.servers[63].port, 64);
+	snprintf(text + used, sizeof(text) - used, "server x {\nport = 0}\nserver y { port = 0 }");
+	refuse(text, "x.conf:129: expected at most 64 servers\n"
+		     "x.conf:130: port: expected a number from 1 to 65535, not \"0\"\n");
+}
+
+static void
+test_address_many(void)
+{
+	char text[4096] = "server a { addresses = {";
+	size_t i;
+
+	for (i = 1; i <= CONF_ADDRESSES_MAX; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "127.0.0.%zu,\n", i);
+	snprintf(text + strlen(text), sizeof(text) - strlen(text), "::1 } }");
+	refuse(text, "x.conf:17: addresses: expected at most 16 addresses, not \"::1\"\n");
+}
+
+static void
+test_certificate_needed(void)
+{
+	refuse("\ncertificate = \"\"", "x.conf:2: server \"pop3s\": expected a certificate, as it "
+				       "offers TLS\n"
+				       "x.conf:2: server \"pop3\": expected a certificate, as it "
+				       "offers TLS\n");
+	refuse("certificate_key = ''\nserver a { socket = plain }\nserver b { port = 2\n}",
+	       "x.conf:3: server \"b\": expected a certificate_key, as it offers TLS\n");
+	CU_ASSERT_EQUAL(load("certificate = '' server a { socket = plain port = 1 }"), 0);
+}
+
+static void
+test_overlap(void)
+{
+	static const struct {
+		const char *a, *b;
+		bool overlap;
+	} cases[] = {
+	    {"127.0.0.1", "127.0.0.1", true},
+	    {"127.0.0.1", "127.0.0.2", false},
+	    {"\"*\"", "127.0.0.1", true},
+	    {"::1", "\"*\"", true},
+	    {"0.0.0.0", "127.0.0.1", true},
+	    {"127.0.0.1", "0.0.0.0", true},
+	    {"0.0.0.0", "::1", false},
+	    {"0.0.0.0", "::", false},
+	    {"::", "::1", true},
+	    {"2001:db8::1", "2001:DB8:0::1", true},
+	    {"::1", "127.0.0.1", false},
+	};
+	char text[256], expected[256];
+	size_t i;
+	int result;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text),
+			 "server a { addresses = {%s} }\nserver b {\naddresses = {%s} }\n",
+			 cases[i].a, cases[i].b);
+		result = load(text);
+		CU_ASSERT_EQUAL(result, cases[i].overlap ? -1 : 0);
+		snprintf(expected, sizeof(expected),
+			 "x.conf:2: server \"b\": expected another address or port than \"%s\" "
+			 "port 995, "
+			 "which server \"a\" has\n",
+			 conf.servers[1].addresses[0]);
+		expect_said(cases[i].overlap ? expected : "");
+	}
+	CU_ASSERT_EQUAL(load("server a { port = 1 } server b { port = 2 }"), 0);
+	refuse(
+	    "server a { addresses = {::1, 127.0.0.1, 0.0.0.0} }",
+	    "x.conf:1: server \"a\": expected another address or port than \"0.0.0.0\" port 995, "
+	    "which server \"a\" has\n");
+}
+
+/* Load a file by its path. */
+static int
+load_path(const char *path)
+{
+	FILE *errors = fmemopen(said, sizeof(said), "w");
+	int result;
+
+	CU_ASSERT_FATAL(errors != NULL);
+	memset(said, 0, sizeof(said));
+	result = conf_load(path, &conf, errors);
+	fclose(errors);
+	return result;
+}
+
+static void
+test_files(void)
+{
+	char dir[] = "/tmp/pop3d-conf-XXXXXX", path[64], expected[256];
+	FILE *f;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/c", dir);
+
+	CU_ASSERT_EQUAL(load_path(path), -1);
+	snprintf(expected, sizeof(expected), "%s: cannot open the configuration file: %s\n", path,
+		 strerror(ENOENT));
+	expect_said(expected);
+
+	CU_ASSERT_EQUAL(load_path(dir), -1);
+	snprintf(expected, sizeof(expected), "%s: expected a regular file\n", dir);
+	expect_said(expected);
+
+	CU_ASSERT_EQUAL_FATAL(mkfifo(path, 0600), 0);
+	CU_ASSERT_EQUAL(load_path(path), -1);
+	snprintf(expected, sizeof(expected), "%s: expected a regular file\n", path);
+	expect_said(expected);
+	unlink(path);
+
+	f = fopen(path, "w");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+	CU_ASSERT_EQUAL(load_path(path), 0); /* empty */
+	conf_defaults(&other);
+	CU_ASSERT_EQUAL(memcmp(&conf, &other, sizeof(conf)), 0);
+	fputs("\ntrace = x\n", f);
+	fflush(f);
+	CU_ASSERT_EQUAL(load_path(path), -1);
+	snprintf(expected, sizeof(expected), "%s:2: trace: expected yes or no, not \"x\"\n", path);
+	expect_said(expected);
+
+	rewind(f);
+	fprintf(f, "%*s", CONF_FILE_MAX, "\n");
+	fflush(f);
+	CU_ASSERT_EQUAL(load_path(path), 0);
+	fputc('\n', f);
+	fclose(f);
+	CU_ASSERT_EQUAL(load_path(path), -1);
+	snprintf(expected, sizeof(expected), "%s: expected a file of at most 1048576 octets\n",
+		 path);
+	expect_said(expected);
+	unlink(path);
+	rmdir(dir);
+}
+
+/* The sample says nothing but the defaults, in comments; without their "#" it says the same. */
+static void
+test_sample(void)
+{
+	const char *src = getenv("srcdir");
+	char path[1024], line[512], *text = NULL;
+	size_t len = 0;
+	FILE *in, *out = open_memstream(&text, &len);
+
+	snprintf(path, sizeof(path), "%s/etc/pop3d.conf", src != NULL ? src : ".");
+	CU_ASSERT_EQUAL(load_path(path), 0);
+	expect_said("");
+	conf_defaults(&other);
+	CU_ASSERT_EQUAL(memcmp(&conf, &other, sizeof(conf)), 0);
+	in = fopen(path, "r");
+	CU_ASSERT_FATAL(in != NULL && out != NULL);
+	while (fgets(line, sizeof(line), in) != NULL)
+		fputs(line[0] == '#' && line[1] != ' ' ? line + 1 : line, out);
+	fclose(in);
+	fclose(out);
+	CU_ASSERT_EQUAL(load_octets(text, len, &conf), 0);
+	expect_said("");
+	/* Paths depend on where it was configured to be installed. */
+	if (strcmp(SYSCONFDIR, "/etc") == 0)
+		CU_ASSERT_EQUAL(memcmp(&conf, &other, sizeof(conf)), 0);
+	free(text);
+}
+
+static const struct unit_test tests[] = {
+    {"defaults", test_defaults},
+    {"CON-01 default servers", test_default_servers},
+    {"empty file", test_empty},
+    {"print and load again", test_round_trip},
+    {"print and load again, each setting", test_round_trip_each},
+    {"number ranges", test_ranges},
+    {"wrong values", test_values},
+    {"too long", test_too_long},
+    {"auth and storage", test_specs},
+    {"all faults of a file", test_many_faults},
+    {"a flood of faults", test_fault_flood},
+    {"syntax", test_syntax},
+    {"what libconfuse would pass over", test_lexical},
+    {"NUL", test_nul},
+    {"nothing is expanded", test_no_expansion},
+    {"idle_timeout warning", test_warning},
+    {"server settings at top level", test_shared},
+    {"server faults", test_server_faults},
+    {"too many servers", test_server_many},
+    {"too many addresses", test_address_many},
+    {"certificate needed", test_certificate_needed},
+    {"overlapping listeners", test_overlap},
+    {"missing, empty, large, no file", test_files},
+    {"sample file", test_sample},
+    {NULL, NULL},
+};
+
+int
+main(void)
+{
+	return unit_run("conf", tests);
+}

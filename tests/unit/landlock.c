@@ -1,0 +1,174 @@
+/* common/sandbox.c, Landlock; each test in a child of its own, since nothing of it can be undone.
+ */
+#include "config.h"
+
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "common/privs.h"
+#include "common/sandbox.h"
+#include "tests/unit/child.h"
+#include "tests/unit/scratch.h"
+#include "tests/unit/unit.h"
+
+static int tcp;
+
+static bool
+landlock_is_there(long abi)
+{
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) >= abi)
+		return true;
+	unit_skip("the kernel's Landlock is too old or switched off");
+	return false;
+}
+
+static int
+child_landlock_write(void)
+{
+	int passwd = open("/etc/passwd", O_RDONLY);
+	char c;
+
+	NEED(privs_harden(true) == 0);
+	NEED(sandbox_landlock(scratch_fd, 1, SANDBOX_REQUIRE, 0) >= 2);
+	NEED(scratch_use() == 0);
+	NEED_ERROR(open("/etc/passwd", O_RDONLY), EACCES);
+	NEED_ERROR(open("/tmp", O_RDONLY | O_DIRECTORY), EACCES);
+	NEED_ERROR(openat(scratch_fd, "..", O_RDONLY | O_DIRECTORY), EACCES);
+	NEED_ERROR(openat(scratch_fd, "../pop3d-sandbox-made", O_CREAT | O_WRONLY, 0600), EACCES);
+	NEED_ERROR(mkdirat(scratch_fd, "made", 0700), EACCES);
+	NEED_ERROR(symlinkat("/etc", scratch_fd, "made"), EACCES);
+	NEED_ERROR(mkfifoat(scratch_fd, "made", 0600), EACCES);
+	NEED_ERROR(unlinkat(scratch_fd, "a", AT_REMOVEDIR), EACCES);
+	NEED(passwd >= 0 && read(passwd, &c, 1) == 1);
+	return 0;
+}
+
+static int
+child_landlock_read(void)
+{
+	NEED(privs_harden(true) == 0);
+	close(openat(scratch_fd, "a/old", O_CREAT | O_WRONLY, 0600));
+	NEED(sandbox_landlock(scratch_fd, 0, SANDBOX_REQUIRE, 0) >= 1);
+	NEED(openat(scratch_fd, "a/old", O_RDONLY) >= 0);
+	NEED_ERROR(openat(scratch_fd, "a/old", O_WRONLY), EACCES);
+	NEED_ERROR(openat(scratch_fd, "a/new", O_CREAT | O_WRONLY, 0600), EACCES);
+	NEED_ERROR(unlinkat(scratch_fd, "a/old", 0), EACCES);
+	return 0;
+}
+
+static int
+child_landlock_nothing(void)
+{
+	NEED(privs_harden(true) == 0);
+	NEED(sandbox_landlock(-1, 0, SANDBOX_REQUIRE, 0) >= 1);
+	NEED_ERROR(open("/", O_RDONLY | O_DIRECTORY), EACCES);
+	NEED_ERROR(openat(scratch_fd, "a", O_RDONLY | O_DIRECTORY), EACCES);
+	NEED_ERROR(openat(scratch_fd, "made", O_CREAT | O_WRONLY, 0600), EACCES);
+	return 0;
+}
+
+/* As on Debian 12: renaming works, the network is not covered. */
+static int
+child_landlock_abi2(void)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET};
+
+	NEED(privs_harden(true) == 0);
+	NEED(sandbox_landlock(scratch_fd, 1, SANDBOX_REQUIRE, 2) == 2);
+	NEED(scratch_use() == 0);
+	NEED_ERROR(open("/etc/passwd", O_RDONLY), EACCES);
+	NEED(bind(tcp, (struct sockaddr *)&sin, sizeof(sin)) == 0);
+	return 0;
+}
+
+static int
+child_landlock_abi1(void)
+{
+	NEED(privs_harden(true) == 0);
+	NEED(sandbox_landlock(scratch_fd, 1, SANDBOX_ON, 1) == 0);
+	NEED_ERROR(sandbox_landlock(scratch_fd, 1, SANDBOX_REQUIRE, 1), EOPNOTSUPP);
+	NEED(access("/etc/passwd", R_OK) == 0);
+	NEED(sandbox_landlock(-1, 0, SANDBOX_REQUIRE, 1) == 1);
+	NEED_ERROR(open("/etc/passwd", O_RDONLY), EACCES);
+	return 0;
+}
+
+static int
+child_landlock_net(void)
+{
+	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = 9};
+
+	NEED(privs_harden(true) == 0);
+	NEED(sandbox_landlock(-1, 0, SANDBOX_REQUIRE, 0) >= 4);
+	NEED_ERROR(bind(tcp, (struct sockaddr *)&sin, sizeof(sin)), EACCES);
+	NEED_ERROR(connect(tcp, (struct sockaddr *)&sin, sizeof(sin)), EACCES);
+	return 0;
+}
+
+static int
+child_landlock_signal(void)
+{
+	NEED(privs_harden(true) == 0);
+	NEED(kill(getppid(), 0) == 0);
+	NEED(sandbox_landlock(-1, 0, SANDBOX_REQUIRE, 0) >= 6);
+	NEED_ERROR(kill(getppid(), 0), EPERM);
+	return 0;
+}
+
+static void
+test_landlock_rules(void)
+{
+	if (!landlock_is_there(2))
+		return;
+	CU_ASSERT_EQUAL(child_run(child_landlock_write), 0);
+	CU_ASSERT_EQUAL(child_run(child_landlock_read), 0);
+	CU_ASSERT_EQUAL(child_run(child_landlock_nothing), 0);
+}
+
+static void
+test_landlock_caps(void)
+{
+	if (!landlock_is_there(4))
+		return;
+	CU_ASSERT_EQUAL(child_run(child_landlock_abi2), 0);
+	CU_ASSERT_EQUAL(child_run(child_landlock_abi1), 0);
+}
+
+static void
+test_landlock_net(void)
+{
+	if (landlock_is_there(4))
+		CU_ASSERT_EQUAL(child_run(child_landlock_net), 0);
+}
+
+static void
+test_landlock_signal(void)
+{
+	if (landlock_is_there(6))
+		CU_ASSERT_EQUAL(child_run(child_landlock_signal), 0);
+}
+
+static const struct unit_test tests[] = {
+    {"SYS-05 one directory", test_landlock_rules},
+    {"SYS-05 older ABIs", test_landlock_caps},
+    {"SYS-05 no network", test_landlock_net},
+    {"SYS-05 no signals", test_landlock_signal},
+    {NULL, NULL},
+};
+
+int
+main(void)
+{
+	int status;
+
+	scratch_make();
+	tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (tcp < 0)
+		abort();
+	status = unit_run("landlock", tests);
+	scratch_remove();
+	return status;
+}

@@ -1,0 +1,105 @@
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/child.h"
+#include "daemon/limits.h"
+#include "tests/unit/unit.h"
+
+static struct msg_addr
+addr(const char *text)
+{
+	struct msg_addr a;
+
+	memset(&a, 0, sizeof(a));
+	a.family = strchr(text, ':') != NULL ? AF_INET6 : AF_INET;
+	CU_ASSERT_EQUAL(inet_pton(a.family, text, a.octets), 1);
+	return a;
+}
+
+static void
+test_most_per_address(void)
+{
+	struct limits *l = limits_new();
+	struct msg_addr a = addr("192.0.2.1"), b = addr("192.0.2.2");
+
+	a.port = 1000;
+	CU_ASSERT_EQUAL(limits_enter(l, &a, 2), 0);
+	a.port = 1001;
+	CU_ASSERT_EQUAL(limits_enter(l, &a, 2), 0);
+	CU_ASSERT_EQUAL(limits_enter(l, &a, 2), -1);
+	CU_ASSERT_EQUAL(errno, EUSERS);
+	CU_ASSERT_EQUAL(limits_enter(l, &b, 2), 0);
+	limits_leave(l, &a);
+	CU_ASSERT_EQUAL(limits_enter(l, &a, 2), 0);
+	CU_ASSERT_EQUAL(limits_enter(l, &a, 2), -1);
+	limits_free(l);
+}
+
+static void
+test_ipv6_counts_by_network(void)
+{
+	struct limits *l = limits_new();
+	struct msg_addr a = addr("2001:db8:1:2::1"), b = addr("2001:db8:1:2:ffff::9"),
+			c = addr("2001:db8:1:3::1");
+
+	CU_ASSERT_EQUAL(limits_enter(l, &a, 1), 0);
+	CU_ASSERT_EQUAL(limits_enter(l, &b, 1), -1);
+	CU_ASSERT_EQUAL(limits_enter(l, &c, 1), 0);
+	/* IPv4 in IPv6 is told apart by all of its octets. */
+	a = addr("::ffff:192.0.2.1");
+	b = addr("::ffff:192.0.2.2");
+	CU_ASSERT_EQUAL(limits_enter(l, &a, 1), 0);
+	CU_ASSERT_EQUAL(limits_enter(l, &b, 1), 0);
+	limits_free(l);
+}
+
+static void
+test_loopback(void)
+{
+	static const struct {
+		const char *text;
+		int loopback;
+	} table[] = {{"127.0.0.1", 1}, {"127.255.1.2", 1}, {"128.0.0.1", 0}, {"::1", 1}, {"::2", 0},
+	    {"::ffff:127.0.0.1", 1}, {"::ffff:192.0.2.1", 0}, {"::", 0}};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct msg_addr a = addr(table[i].text);
+
+		CU_ASSERT_EQUAL(limits_is_loopback(&a), table[i].loopback);
+	}
+}
+
+static void
+test_backoff(void)
+{
+	struct backoff b = {0, 0};
+	uint64_t now = 1000;
+	uint32_t delay, last = 0;
+
+	CU_ASSERT_EQUAL(backoff_next(&b, now), 0); /* the first death is mended at once */
+	for (int i = 0; i < 20; i++) {
+		delay = backoff_next(&b, now);
+		CU_ASSERT(delay > 0 && delay >= last && delay <= 30000);
+		now += delay;
+		last = delay;
+	}
+	CU_ASSERT_EQUAL(last, 30000);
+	CU_ASSERT_EQUAL(backoff_next(&b, now + 120000), 0); /* it ran well: forgotten */
+}
+
+int
+main(void)
+{
+	static const struct unit_test tests[] = {
+	    {"CON-11 most connections of an address", test_most_per_address},
+	    {"CON-11 IPv6 counts by /64", test_ipv6_counts_by_network},
+	    {"USR-03 what is loopback", test_loopback},
+	    {"back-off of a role that keeps dying", test_backoff},
+	    {NULL, NULL},
+	};
+
+	return unit_run("limits", tests);
+}

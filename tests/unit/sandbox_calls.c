@@ -1,0 +1,226 @@
+/* common/sandbox.c: the calls that kill whoever makes them, one a child. */
+#include "config.h"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+
+#include "common/privs.h"
+#include "common/sandbox.h"
+#include "tests/unit/child.h"
+#include "tests/unit/unit.h"
+
+/* Who must not; a build with AddressSanitizer permits login workers what its own code calls. */
+enum { NO_LOGIN = 1, NO_SPAWNER = 2, NOBODY = 3 };
+#if defined __has_feature
+#if __has_feature(address_sanitizer)
+#define WITH_ADDRESS_SANITIZER 1
+#endif
+#endif
+#if defined __SANITIZE_ADDRESS__ || defined WITH_ADDRESS_SANITIZER
+enum { NO_LOGIN_PLAIN = 0 };
+#else
+enum { NO_LOGIN_PLAIN = NO_LOGIN };
+#endif
+
+/* Descriptors made before the filter. */
+enum { FD_TCP = 50, FD_UNIX, FD_NULL };
+
+#define AT(what) ((uintptr_t)(what))
+
+static const struct sockaddr_in discard = {.sin_family = AF_INET, .sin_port = 9};
+static const struct sockaddr_un dev_log = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};
+static const int one = 1;
+static char *none[] = {NULL};
+static int room[64];
+
+/* Each would be harmless if it were permitted. */
+static const struct forbidden {
+	const char *name;
+	unsigned who;
+	long call;
+	uintptr_t args[6];
+} forbidden[] = {
+    /* other files, programs, processes */
+    {"openat", NO_LOGIN_PLAIN, SYS_openat, {AT(AT_FDCWD), AT("/etc/passwd"), O_RDONLY}},
+    {"mkdirat", NOBODY, SYS_mkdirat, {AT(AT_FDCWD), AT("/dev/null/x"), 0700}},
+    {"symlinkat", NOBODY, SYS_symlinkat, {AT("x"), AT(AT_FDCWD), AT("/dev/null/x")}},
+    {"mknodat", NOBODY, SYS_mknodat, {AT(AT_FDCWD), AT("/dev/null/x"), 0600}},
+    {"fchmod", NOBODY, SYS_fchmod, {FD_UNIX, 0700}},
+    {"fchown", NOBODY, SYS_fchown, {FD_UNIX, AT(-1), AT(-1)}},
+    {"chroot", NOBODY, SYS_chroot, {AT("/dev/null")}},
+    {"mount", NOBODY, SYS_mount, {AT("none"), AT("/dev/null/x"), AT("tmpfs"), 0, 0}},
+    {"execve", NOBODY, SYS_execve, {AT("/bin/true"), AT(none), AT(none)}},
+    {"execveat", NOBODY, SYS_execveat, {FD_NULL, AT("x"), AT(none), AT(none), 0}},
+    {"fork", NO_LOGIN, SYS_clone, {CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD}},
+    {"clone as vfork", NOBODY, SYS_clone, {CLONE_VM | CLONE_VFORK | SIGCHLD}},
+    {"clone, user namespace", NOBODY, SYS_clone, {CLONE_NEWUSER | SIGCHLD}},
+    {"clone, parent", NOBODY, SYS_clone, {CLONE_PARENT | SIGCHLD}},
+    {"clone, thread", NOBODY, SYS_clone, {CLONE_VM | CLONE_THREAD | CLONE_SIGHAND}},
+    {"unshare", NOBODY, SYS_unshare, {CLONE_NEWUSER}},
+    {"kill", NOBODY, SYS_kill, {1, 0}},
+    {"tgkill", NOBODY, SYS_tgkill, {1, 1, 0}},
+    {"pidfd_open", NOBODY, SYS_pidfd_open, {1, 0}},
+    {"pidfd_getfd", NOBODY, SYS_pidfd_getfd, {FD_NULL, 0, 0}},
+    {"pidfd_send_signal", NOBODY, SYS_pidfd_send_signal, {FD_NULL, 0, 0, 0}},
+    {"ptrace", NOBODY, SYS_ptrace, {PTRACE_TRACEME, 0, 0, 0}},
+    {"process_vm_readv", NOBODY, SYS_process_vm_readv, {1, 0, 0, 0, 0, 0}},
+    {"prlimit64 of another", NOBODY, SYS_prlimit64, {1, 0, 0, AT(room)}},
+    {"setpriority", NOBODY, SYS_setpriority, {0, 1, 0}},
+    {"setpgid", NOBODY, SYS_setpgid, {0, 0}},
+    /* the network */
+    {"socket", NOBODY, SYS_socket, {AF_INET, SOCK_STREAM, 0}},
+    {"socket, netlink", NOBODY, SYS_socket, {AF_NETLINK, SOCK_RAW, 0}},
+    {"connect", NOBODY, SYS_connect, {FD_TCP, AT(&discard), sizeof(discard)}},
+    {"bind", NOBODY, SYS_bind, {FD_TCP, AT(&discard), sizeof(discard)}},
+    {"listen", NOBODY, SYS_listen, {FD_UNIX, 1}},
+    {"accept4", NOBODY, SYS_accept4, {FD_TCP, 0, 0, 0}},
+    {"sendto elsewhere", NOBODY, SYS_sendto, {FD_UNIX, AT("x"), 0, 0, AT(&dev_log), 2}},
+    {"socketpair", NO_LOGIN, SYS_socketpair, {AF_UNIX, SOCK_STREAM, 0, AT(room)}},
+    {"socketpair, inet", NOBODY, SYS_socketpair, {AF_INET, SOCK_STREAM, 0, AT(room)}},
+    {"SO_ATTACH_FILTER", NOBODY, SYS_setsockopt, {FD_UNIX, SOL_SOCKET, SO_ATTACH_FILTER, 0, 0}},
+    {"TCP_ULP", NOBODY, SYS_setsockopt, {FD_TCP, IPPROTO_TCP, TCP_ULP, AT("tls"), 3}},
+    {"IP_TOS", NOBODY, SYS_setsockopt, {FD_TCP, IPPROTO_IP, IP_TOS, AT(&one), 4}},
+    {"getsockopt, ip", NOBODY, SYS_getsockopt, {FD_TCP, IPPROTO_IP, IP_TOS, AT(room), AT(&one)}},
+    /* code and descriptors */
+    {"mmap, executable",
+     NOBODY,
+     SYS_mmap,
+     {0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, AT(-1), 0}},
+    {"mprotect, executable", NOBODY, SYS_mprotect, {0, 0, PROT_EXEC}},
+    {"pkey_mprotect", NOBODY, SYS_pkey_mprotect, {0, 0, PROT_EXEC, AT(-1)}},
+    {"memfd_create", NOBODY, SYS_memfd_create, {AT("x"), 0}},
+    {"ioctl TIOCSTI", NOBODY, SYS_ioctl, {FD_NULL, TIOCSTI, AT("x")}},
+    {"F_SETLK", NO_LOGIN, SYS_fcntl, {FD_NULL, F_SETLK, AT(room)}},
+    {"F_SETLKW", NOBODY, SYS_fcntl, {FD_NULL, F_SETLKW, AT(room)}},
+    {"F_SETOWN", NOBODY, SYS_fcntl, {FD_UNIX, F_SETOWN, 0}},
+    {"F_NOTIFY", NOBODY, SYS_fcntl, {FD_NULL, F_NOTIFY, 0}},
+    {"flock", NO_LOGIN, SYS_flock, {FD_NULL, 0}},
+    {"unlinkat", NO_LOGIN, SYS_unlinkat, {AT(AT_FDCWD), AT("/dev/null/x"), 0}},
+    {"renameat2", NO_LOGIN, SYS_renameat2, {AT(AT_FDCWD), AT("x/"), AT(AT_FDCWD), AT("x/"), 0}},
+    /* the kernel */
+    {"setresuid", NO_LOGIN, SYS_setresuid, {AT(-1), AT(-1), AT(-1)}},
+    {"capset", NO_LOGIN, SYS_capset, {0, 0}},
+    {"PR_SET_NAME", NOBODY, SYS_prctl, {PR_SET_NAME, AT("x")}},
+    {"PR_SET_SECCOMP", NOBODY, SYS_prctl, {PR_SET_SECCOMP, 9, 0, 0, 0}},
+    {"PR_SET_PTRACER", NOBODY, SYS_prctl, {PR_SET_PTRACER, 1, 0, 0, 0}},
+    {"PR_SET_MM", NOBODY, SYS_prctl, {PR_SET_MM, 0, 0, 0, 0}},
+    {"PR_SET_SECUREBITS", NOBODY, SYS_prctl, {PR_SET_SECUREBITS, 0, 0, 0, 0}},
+    {"personality", NOBODY, SYS_personality, {0xffffffff}},
+    {"seccomp", NOBODY, SYS_seccomp, {0, 9, 0}},
+    {"bpf", NOBODY, SYS_bpf, {0, 0, 0}},
+    {"io_uring_setup", NOBODY, SYS_io_uring_setup, {1, 0}},
+    {"userfaultfd", NOBODY, SYS_userfaultfd, {0}},
+    {"perf_event_open", NOBODY, SYS_perf_event_open, {0, 0, 0, 0, 0}},
+    {"keyctl", NOBODY, SYS_keyctl, {0, 0, 0, 0, 0}},
+    {"name_to_handle_at", NOBODY, SYS_name_to_handle_at, {FD_NULL, AT("x"), 0, 0, 0}},
+    {"a call that does not exist", NOBODY, 9999, {0}},
+#ifdef __x86_64__
+    {"x32", NOBODY, 0x40000000 | SYS_getpid, {0}},
+#endif
+};
+
+static const struct forbidden *tried; /* for the child */
+static enum role tried_as;
+
+static bool
+child_confine(void)
+{
+	int fd[2], listener;
+
+	return socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0 && dup2(fd[0], FD_UNIX) == FD_UNIX &&
+	       dup2(socket(AF_INET, SOCK_STREAM, 0), FD_TCP) == FD_TCP &&
+	       dup2(open("/dev/null", O_RDWR), FD_NULL) == FD_NULL && privs_harden(true) == 0 &&
+	       sandbox_seccomp(tried_as, SANDBOX_REQUIRE, &listener) == 1;
+}
+
+static int
+child_forbidden(void)
+{
+	const uintptr_t *a = tried->args;
+
+	NEED(child_confine());
+	(void)syscall(tried->call, a[0], a[1], a[2], a[3], a[4], a[5]);
+	return 0;
+}
+
+static int
+child_abort(void)
+{
+	NEED(child_confine());
+	abort();
+	return 0;
+}
+
+#ifdef __x86_64__
+/* The filter is told the architecture of each call. */
+static int
+child_i386(void)
+{
+	long n = 20; /* getpid there */
+
+	NEED(child_confine());
+	__asm__ volatile("int $0x80" : "+a"(n) : : "memory");
+	return 0;
+}
+#endif
+
+static void
+check_killed(const char *name, int (*fn)(void))
+{
+	int status = child_run(fn);
+	bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
+
+	if (!killed)
+		printf("%s by %s: status %#x\n", name, role_name(tried_as), (unsigned)status);
+	CU_ASSERT_TRUE(killed);
+}
+
+static void
+check_forbidden(enum role role, unsigned who)
+{
+	tried_as = role;
+	for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++) {
+		tried = &forbidden[i];
+		if ((tried->who & who) != 0)
+			check_killed(tried->name, child_forbidden);
+	}
+	check_killed("abort", child_abort);
+#ifdef __x86_64__
+	check_killed("i386", child_i386);
+#endif
+}
+
+static void
+test_login(void)
+{
+	check_forbidden(ROLE_LOGIN, NO_LOGIN);
+}
+
+static void
+test_spawner(void)
+{
+	check_forbidden(ROLE_SPAWNER, NO_SPAWNER);
+}
+
+static const struct unit_test tests[] = {
+    {"SYS-04 calls that kill a login worker", test_login},
+    {"SYS-04 calls that kill spawner and sessions", test_spawner},
+    {NULL, NULL},
+};
+
+int
+main(void)
+{
+	return unit_run("sandbox_calls", tests);
+}

@@ -1,0 +1,225 @@
+#include "config.h"
+
+#include "worker/login/commands.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/pop3.h"
+#include "worker/login/links.h"
+#include "worker/login/login.h"
+#include "worker/login/sasl.h"
+#include "worker/login/trace.h"
+
+/* No text but a response code has a '[' (RFC 2449 section 3), and none shows what the client sent.
+ */
+static const char *const replies[EVENT_COUNT] = {
+    [EVENT_UNKNOWN] = "-ERR unknown command\r\n",
+    [EVENT_MALFORMED] = "-ERR malformed command\r\n",
+    [EVENT_TOO_LONG] = "-ERR line too long\r\n",
+    [EVENT_NOT_YET] = "-ERR log in first\r\n",
+    [EVENT_NEEDS_TLS] = "-ERR use STLS first\r\n",
+    [EVENT_NO_CLEARTEXT] = "-ERR logins without TLS are refused\r\n",
+    [EVENT_NAME_TAKEN] = "+OK send PASS\r\n",
+    [EVENT_NEEDS_USER] = "-ERR send USER first\r\n",
+    [EVENT_NO_MECHANISM] = "-ERR unknown mechanism\r\n",
+    [EVENT_SASL_MALFORMED] = "-ERR malformed response\r\n",
+    [EVENT_SASL_CANCELLED] = "-ERR authentication cancelled\r\n",
+    [EVENT_TLS_ON] = "-ERR TLS is on already\r\n",
+    [EVENT_NO_TLS] = "-ERR [SYS/PERM] TLS is not available\r\n",
+    [EVENT_NO_MEMORY] = "-ERR [SYS/TEMP] out of memory, try again later\r\n",
+    [EVENT_QUIT] = "+OK goodbye\r\n",
+};
+
+static enum command_event
+command_refuse_clear(const struct conn *c)
+{
+	return conn_offers_stls(c) ? EVENT_NEEDS_TLS : EVENT_NO_CLEARTEXT;
+}
+
+static enum command_event
+command_capa(struct conn *c, const struct pop3_command *cmd)
+{
+	const struct pop3_capa facts = {
+	    .login_allowed = conn_is_secure(c), .stls = conn_offers_stls(c), .after_login = false};
+	char text[POP3_CAPA_MAX];
+
+	(void)cmd;
+	conn_reply(c, text, pop3_capa(&facts, text));
+	return EVENT_DONE;
+}
+
+/* Refused without TLS before a password is sent, whoever it is (RFC 8314 section 4.1). */
+static enum command_event
+command_user(struct conn *c, const struct pop3_command *cmd)
+{
+	if (!conn_is_secure(c))
+		return command_refuse_clear(c);
+	c->user = strndup(cmd->argv[0], cmd->arg_len[0]);
+	return c->user != NULL ? EVENT_NAME_TAKEN : EVENT_NO_MEMORY;
+}
+
+/* All behind the first SP is the password, blanks included (RFC 1939 section 7). */
+static enum command_event
+command_pass(struct conn *c, const struct pop3_command *cmd)
+{
+	char *user = c->user;
+	enum command_event event = EVENT_DONE;
+	struct msg_login_ask *ask;
+
+	c->user = NULL;
+	if (cmd->rest_len == 0 || cmd->rest_len >= sizeof(ask->password))
+		event = EVENT_MALFORMED;
+	else if (user == NULL)
+		event = EVENT_NEEDS_USER;
+	else if ((ask = login_begin(c)) == NULL)
+		event = EVENT_NO_MEMORY;
+	else {
+		ask->mech = MECH_USER;
+		memcpy(ask->user, user, strlen(user));
+		memcpy(ask->password, cmd->rest, cmd->rest_len);
+		conn_enter(c, CONN_ASK);
+	}
+	if (user != NULL)
+		explicit_bzero(user, strlen(user));
+	free(user);
+	return event;
+}
+
+/* Go on after a step of an exchange. */
+static enum command_event
+command_sasl_step(struct conn *c, enum sasl_result result)
+{
+	if (result == SASL_LOGIN) {
+		conn_enter(c, CONN_ASK);
+		return EVENT_DONE;
+	}
+	if (result == SASL_CHALLENGE) {
+		conn_enter(c, CONN_SASL);
+		char line[64]; /* an empty challenge keeps its blank, RFC 5034 section 4 */
+		size_t len = strlen(c->sasl.challenge);
+		memcpy(line, "+ ", 2);
+		memcpy(line + 2, c->sasl.challenge, len);
+		memcpy(line + 2 + len, "\r\n", 2);
+		conn_reply(c, line, len + 4);
+		return EVENT_DONE;
+	}
+	conn_enter(c, CONN_COMMAND);
+	conn_forget_login(c);
+	return result == SASL_CANCELLED ? EVENT_SASL_CANCELLED : EVENT_SASL_MALFORMED;
+}
+
+static enum command_event
+command_auth(struct conn *c, const struct pop3_command *cmd)
+{
+	const struct sasl_mechanism *mechanism = sasl_find(cmd->argv[0], cmd->arg_len[0]);
+	/* the line is ours to write to */
+	char *initial = cmd->argc > 1 ? (char *)cmd->argv[1] : NULL;
+
+	if (mechanism == NULL)
+		return EVENT_NO_MECHANISM;
+	if (sasl_needs_tls(mechanism) && !conn_is_secure(c))
+		return command_refuse_clear(c);
+	if (login_begin(c) == NULL)
+		return EVENT_NO_MEMORY;
+	return command_sasl_step(c,
+				 sasl_begin(&c->sasl, mechanism, initial, cmd->arg_len[1], c->ask));
+}
+
+static enum command_event
+command_stls(struct conn *c, const struct pop3_command *cmd)
+{
+	(void)cmd;
+	if (c->row.tls != CONN_TLS_NONE)
+		return EVENT_TLS_ON;
+	if (!conn_offers_stls(c))
+		return EVENT_NO_TLS;
+	conn_enter(c, CONN_STLS_WAIT);
+	links_ask_stls(c->w, c->row.id);
+	return EVENT_DONE;
+}
+
+static enum command_event
+command_quit(struct conn *c, const struct pop3_command *cmd)
+{
+	(void)c, (void)cmd;
+	return EVENT_QUIT;
+}
+
+static enum command_event
+command_not_yet(struct conn *c, const struct pop3_command *cmd)
+{
+	(void)c, (void)cmd;
+	return EVENT_NOT_YET;
+}
+
+enum { ARGS_ANY = 3 /* pop3_parse counts no further */ };
+
+static const struct command {
+	const char *keyword;
+	unsigned args_min, args_max;
+	enum command_event (*handle)(struct conn *c, const struct pop3_command *cmd);
+} commands[] = {
+    {"CAPA", 0, 0, command_capa},	    {"USER", 1, 1, command_user},
+    {"PASS", 0, ARGS_ANY, command_pass},    {"AUTH", 1, 2, command_auth},
+    {"STLS", 0, 0, command_stls},	    {"QUIT", 0, 0, command_quit},
+    {"STAT", 0, ARGS_ANY, command_not_yet}, {"LIST", 0, ARGS_ANY, command_not_yet},
+    {"RETR", 0, ARGS_ANY, command_not_yet}, {"DELE", 0, ARGS_ANY, command_not_yet},
+    {"NOOP", 0, ARGS_ANY, command_not_yet}, {"RSET", 0, ARGS_ANY, command_not_yet},
+    {"TOP", 0, ARGS_ANY, command_not_yet},  {"UIDL", 0, ARGS_ANY, command_not_yet},
+};
+
+static const struct command *
+command_find(const char *keyword)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(commands[i].keyword, keyword) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static enum command_event
+command_line(struct conn *c, struct line_text line)
+{
+	struct pop3_command cmd;
+	bool whole = pop3_parse(line.octets, line.len, &cmd) == 0;
+	const struct command *command = whole ? command_find(cmd.keyword) : NULL;
+
+	/* PASS must directly follow a successful USER (RFC 1939 section 7). */
+	if (command == NULL || command->handle != command_pass)
+		conn_forget_login(c);
+	if (!whole)
+		return EVENT_MALFORMED;
+	if (command == NULL)
+		return EVENT_UNKNOWN;
+	if (cmd.argc < command->args_min || cmd.argc > command->args_max)
+		return EVENT_MALFORMED;
+	return command->handle(c, &cmd);
+}
+
+void
+command_run(struct conn *c, struct line_text line)
+{
+	bool sasl = c->state == CONN_SASL;
+
+	if (c->w->conf.trace != 0) {
+		char text[TRACE_TEXT_SIZE];
+		size_t len = trace_mask(text, line.octets, line.len, sasl);
+		links_trace(c->w, c->row.id, true, text, len);
+	}
+	command_reply(c, sasl ? command_sasl_step(c, sasl_continue(&c->sasl, line.octets, line.len))
+			      : command_line(c, line));
+}
+
+void
+command_reply(struct conn *c, enum command_event event)
+{
+	if (event == EVENT_TOO_LONG) {
+		conn_forget_login(c);
+		conn_enter(c, CONN_COMMAND);
+	}
+	if (replies[event] != NULL)
+		conn_say(c, replies[event]);
+	if (event == EVENT_QUIT)
+		conn_finish(c, CONN_END_QUIT);
+}

@@ -1,0 +1,141 @@
+#include "config.h"
+
+#include "worker/login/line.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/pop3.h"
+
+enum {
+	LINE_WINDOW = 512, /* so little is read ahead that nothing ever needs handing over */
+	LINE_WINDOW_SASL = 4096,
+	LINE_ROOM = 512,				   /* first allocation */
+	LINE_SASL_MAX = POP3_SASL_LINE_MAX + POP3_LINE_MAX /* AUTH, its mechanism, CRLF */
+};
+
+static bool
+line_begins_auth(const char *octets, size_t len)
+{
+	return len >= 5 && strncasecmp(octets, "AUTH ", 5) == 0;
+}
+
+size_t
+line_window(const struct line *l, bool sasl)
+{
+	return sasl || line_begins_auth(l->octets, l->len) ? LINE_WINDOW_SASL : LINE_WINDOW;
+}
+
+size_t
+line_share(const char *octets, size_t len)
+{
+	const char *end = memchr(octets, '\n', len);
+	return end != NULL ? (size_t)(end - octets) + 1 : len;
+}
+
+static void
+line_drop(struct line *l)
+{
+	if (l->octets != NULL)
+		explicit_bzero(l->octets, l->cap);
+	free(l->octets);
+	l->octets = NULL;
+	l->len = l->cap = 0;
+}
+
+void
+line_reset(struct line *l)
+{
+	line_drop(l);
+	l->total = l->give_up = 0;
+}
+
+/* realloc(3) would leave a copy of a password behind. */
+static int
+line_append(struct line *l, const char *octets, size_t len)
+{
+	if (l->len + len > l->cap) {
+		size_t cap = l->cap > 0 ? l->cap : LINE_ROOM;
+		while (cap < l->len + len)
+			cap *= 2;
+		char *grown = malloc(cap);
+		if (grown == NULL)
+			return -1;
+		size_t kept = l->len;
+		if (kept > 0)
+			memcpy(grown, l->octets, kept);
+		line_drop(l);
+		l->octets = grown;
+		l->len = kept;
+		l->cap = cap;
+	}
+	memcpy(l->octets + l->len, octets, len);
+	l->len += len;
+	return 0;
+}
+
+static enum line_result
+line_discard(struct line *l, bool ended)
+{
+	if (ended) {
+		line_reset(l);
+		return LINE_TOO_LONG;
+	}
+	return l->total > l->give_up ? LINE_ENDLESS : LINE_MORE;
+}
+
+/* Without its LF, and a CR before that. */
+static struct line_text
+line_strip(char *octets, size_t len)
+{
+	len--;
+	if (len > 0 && octets[len - 1] == '\r')
+		len--;
+	return (struct line_text){octets, len};
+}
+
+enum line_result
+line_feed(struct line *l, bool sasl, char *octets, size_t len, struct line_text *text)
+{
+	bool ended = octets[len - 1] == '\n';
+	l->total += len;
+	if (l->give_up == 0) {
+		bool wide = sasl || (l->len > 0 ? line_begins_auth(l->octets, l->len)
+						: line_begins_auth(octets, len));
+		size_t limit = wide ? LINE_SASL_MAX : POP3_LINE_MAX;
+		if (l->total <= limit && l->len == 0 && ended) {
+			*text = line_strip(octets, len);
+			return LINE_READY;
+		}
+		if (l->total > limit || line_append(l, octets, len) == -1) {
+			l->give_up = wide ? LINE_SASL_MAX + POP3_JUNK_MAX : POP3_JUNK_MAX;
+			line_drop(l);
+		}
+	}
+	if (l->give_up > 0)
+		return line_discard(l, ended);
+	if (!ended)
+		return LINE_MORE;
+	*text = line_strip(l->octets, l->len);
+	return LINE_READY;
+}
+
+struct line_text
+line_partial(const struct line *l)
+{
+	return (struct line_text){l->octets, l->len};
+}
+
+bool
+line_is_foreign(const char *octets, size_t len)
+{
+	static const char *const words[] = {"\x16\x03", "GET ",	    "POST ",	"HEAD ",
+					    "PUT ",	"OPTIONS ", "CONNECT ", "PRI * HTTP"};
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		size_t n = strlen(words[i]);
+		if (len >= n && memcmp(octets, words[i], n) == 0)
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,410 @@
+#include "config.h"
+
+#include "worker/login/links.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/title.h"
+#include "worker/login/conn.h"
+#include "worker/login/handshake.h"
+#include "worker/login/login.h"
+#include "worker/login/tls.h"
+
+enum {
+	LINKS_CONGESTED = 256,	/* messages waiting: clients wait, too */
+	LINKS_QUEUE_BASE = 4096 /* beside what each connection may owe */
+};
+
+/* A message about a connection: that one if it is in the state to which the message belongs.
+ * Otherwise its client has gone meanwhile, which is nobody's fault. */
+static struct conn *
+links_find(struct worker *w, conn_id id, enum conn_state state)
+{
+	struct conn *c = worker_find(w, id);
+
+	if (c != NULL && c->state == state)
+		return c;
+	w->late++;
+	log_debug(id, "message about a connection that has gone on (%llu so far)",
+		  (unsigned long long)w->late);
+	return NULL;
+}
+
+static void
+links_on_ping(struct worker *w, struct msg *m)
+{
+	evchannel_put(&w->master, MSG_PONG, &m->u.ping, sizeof(m->u.ping));
+}
+
+/* The greeting has a host name and no '<', which would announce APOP (RFC 1939 section 7). */
+static void
+links_make_greeting(struct worker *w)
+{
+	static const char name_chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+					 "0123456789.-_:";
+	const char *host = w->conf.hostname;
+
+	if (host[0] == '\0' || host[strspn(host, name_chars)] != '\0')
+		host = "localhost";
+	int n = snprintf(w->greeting, sizeof(w->greeting), "+OK %s POP3 server ready\r\n", host);
+	w->greeting_len = n > 0 ? (size_t)n : 0;
+}
+
+static void
+links_on_conf(struct worker *w, struct msg *m)
+{
+	w->conf = m->u.login_conf;
+	title_detail((enum ps_titles)w->conf.ps_titles);
+	links_make_greeting(w);
+	w->master.ch.queue_max = LINKS_QUEUE_BASE + 4 * (size_t)w->conf.max_connections;
+
+	const struct timeval limits[TIMER_COUNT] = {
+	    [TIMER_LOGIN] = {w->conf.login_timeout, 0},
+	    [TIMER_HANDSHAKE] = {w->conf.handshake_timeout, 0},
+	    [TIMER_FLUSH] = {30, 0},
+	    [TIMER_WATCH] = {30, 0},
+	    [TIMER_LINGER] = {2, 0},
+	    [TIMER_ORPHAN] = {11, 0}, /* master keeps a grant in its queue for ten seconds */
+	};
+	for (size_t i = TIMER_NONE + 1; i < TIMER_COUNT; i++)
+		w->timers[i] = event_base_init_common_timeout(w->base, &limits[i]);
+}
+
+static void
+links_on_server(struct worker *w, struct msg *m)
+{
+	uint32_t index = m->u.login_server.server;
+	struct worker_server *server = calloc(1, sizeof(*server));
+	struct worker_server **grown = NULL;
+
+	if (index < WORKER_SERVERS_MAX && index >= w->nservers) {
+		grown = reallocarray(w->servers, index + 1, sizeof(*grown));
+		if (grown == NULL)
+			index = WORKER_SERVERS_MAX;
+	}
+	if (server == NULL || index >= WORKER_SERVERS_MAX) {
+		log_error(0, "server %u cannot be taken on", (unsigned)index);
+		free(server);
+		return;
+	}
+	if (grown != NULL) {
+		w->servers = grown;
+		while (w->nservers <= index)
+			w->servers[w->nservers++] = NULL;
+	}
+	free(w->servers[index]);
+	server->conf = m->u.login_server;
+	w->servers[index] = server;
+}
+
+static void
+links_on_start(struct worker *w, struct msg *m)
+{
+	static struct msg_refused refused;
+	struct msg_ready ready = {0, 0};
+
+	(void)m;
+	if (worker_confine(w, &ready, refused.why, sizeof(refused.why)) == -1) {
+		evchannel_put(&w->master, MSG_REFUSED, &refused, sizeof(refused));
+		worker_finish(w);
+		return;
+	}
+	w->serving = true;
+	title_set(role_name(ROLE_LOGIN), "0 connections");
+	evchannel_put(&w->master, MSG_READY, &ready, sizeof(ready));
+}
+
+static void
+links_on_ticket_keys(struct worker *w, struct msg *m)
+{
+	tls_tickets_set(&m->u.ticket_keys);
+	for (size_t i = 0; i < w->nservers; i++)
+		if (w->servers[i] != NULL && w->servers[i]->tls != NULL)
+			tls_tickets_apply(w->servers[i]->tls);
+}
+
+static void links_on_helper(struct evchannel *ec, struct msg *m, void *arg);
+static void links_on_helper_end(struct evchannel *ec, int error, void *arg);
+static void links_on_drained(struct evchannel *ec, void *arg);
+
+/* Do something with every connection; it may end those. */
+static void
+links_each(struct worker *w, void (*act)(struct conn *c))
+{
+	struct conn *c, *next;
+
+	for (c = RB_MIN(conn_tree, &w->conns); c != NULL; c = next) {
+		next = RB_NEXT(conn_tree, &w->conns, c);
+		act(c);
+	}
+}
+
+static void
+links_orphan(struct conn *c)
+{
+	if (c->state == CONN_LOGIN)
+		login_orphan(c);
+}
+
+/* Master has settled the grants of the former helper before it made a channel to the new one. */
+static void
+links_release(struct conn *c)
+{
+	if (c->state != CONN_LOGIN)
+		return;
+	login_failed(c, LOGIN_TEMP);
+	conn_settle(c);
+}
+
+static void
+links_on_auth_channel(struct worker *w, struct msg *m)
+{
+	int fd = msg_take_fd(m, 0);
+
+	if (evchannel_is_open(&w->helper))
+		evchannel_read_dry(&w->helper);
+	evchannel_close(&w->helper);
+	links_each(w, links_release);
+	if (fd == -1 || evchannel_open(&w->helper, w->base, fd, ROLE_LOGIN, ROLE_AUTH,
+				       LINKS_QUEUE_BASE + w->conf.max_connections, links_on_helper,
+				       links_on_helper_end, w) == -1)
+		log_error(0, "no channel to the auth helper: %s",
+			  fd == -1 ? "its descriptor was lost" : strerror(errno));
+	else
+		w->helper.drained = links_on_drained;
+}
+
+static void
+links_on_conn_new(struct worker *w, struct msg *m)
+{
+	conn_new(w, &m->u.conn, msg_take_fd(m, 0));
+}
+
+static void
+links_on_stls_go(struct worker *w, struct msg *m)
+{
+	struct conn *c = links_find(w, m->u.ref.id, CONN_STLS_WAIT);
+
+	if (c == NULL)
+		return;
+	handshake_go(c);
+	conn_settle(c);
+}
+
+/* A plain socket is the session's now, whatever was believed here meanwhile. */
+static void
+links_on_login_taken(struct worker *w, struct msg *m)
+{
+	struct conn *c = worker_find(w, m->u.ref.id);
+
+	if (c == NULL || c->stream.ssl != NULL)
+		c = links_find(w, m->u.ref.id, CONN_LOGIN);
+	if (c == NULL)
+		return;
+	login_taken(c, msg_take_fd(m, 0));
+	conn_settle(c);
+}
+
+static void
+links_on_login_failed(struct worker *w, struct msg *m)
+{
+	struct conn *c = links_find(w, m->u.login_failed.id, CONN_LOGIN);
+
+	if (c == NULL)
+		return;
+	login_failed(c, (enum login_result)m->u.login_failed.result);
+	conn_settle(c);
+}
+
+static void
+links_on_conn_drop(struct worker *w, struct msg *m)
+{
+	struct conn *c = worker_find(w, m->u.ref.id);
+
+	if (c == NULL)
+		return;
+	conn_end(c, CONN_END_DROPPED);
+	conn_settle(c);
+}
+
+static void
+links_on_drain(struct worker *w, struct msg *m)
+{
+	(void)m;
+	w->draining = true;
+	if (w->nconns == 0)
+		worker_finish(w);
+}
+
+static void
+links_on_login_refused(struct worker *w, struct msg *m)
+{
+	struct conn *c = links_find(w, m->u.login_refused.id, CONN_LOGIN);
+
+	if (c == NULL)
+		return;
+	login_refused(c, (enum login_result)m->u.login_refused.result, m->u.login_refused.delay);
+	conn_settle(c);
+}
+
+enum { BEFORE_START = 1, SERVING = 2, EVER = BEFORE_START | SERVING };
+
+struct links_rule {
+	enum msg_type type;
+	int when;
+	void (*handle)(struct worker *w, struct msg *m);
+};
+
+static const struct links_rule master_rules[] = {
+    {MSG_PING, EVER, links_on_ping},
+    {MSG_LOGIN_CONF, BEFORE_START, links_on_conf},
+    {MSG_LOGIN_SERVER, BEFORE_START, links_on_server},
+    {MSG_LOGIN_START, BEFORE_START, links_on_start},
+    {MSG_TICKET_KEYS, EVER, links_on_ticket_keys},
+    {MSG_AUTH_CHANNEL, EVER, links_on_auth_channel},
+    {MSG_CONN_NEW, SERVING, links_on_conn_new},
+    {MSG_STLS_GO, SERVING, links_on_stls_go},
+    {MSG_LOGIN_TAKEN, SERVING, links_on_login_taken},
+    {MSG_LOGIN_FAILED, SERVING, links_on_login_failed},
+    {MSG_CONN_DROP, SERVING, links_on_conn_drop},
+    {MSG_DRAIN, EVER, links_on_drain},
+    {0, 0, NULL},
+};
+
+static const struct links_rule helper_rules[] = {
+    {MSG_LOGIN_REFUSED, SERVING, links_on_login_refused},
+    {0, 0, NULL},
+};
+
+/* 0, or -1: no message for this moment. */
+static int
+links_dispatch(struct worker *w, const struct links_rule *rule, struct msg *m)
+{
+	int now = w->serving ? SERVING : BEFORE_START;
+
+	for (; rule->handle != NULL; rule++)
+		if (rule->type == m->type && (rule->when & now) != 0) {
+			rule->handle(w, m);
+			return 0;
+		}
+	return -1;
+}
+
+static void
+links_on_master(struct evchannel *ec, struct msg *m, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)ec;
+	if (!w->finished && links_dispatch(w, master_rules, m) == -1)
+		event_base_loopbreak(w->base);
+}
+
+/* Without master there is nothing to serve for. */
+static void
+links_on_master_end(struct evchannel *ec, int error, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)ec, (void)error;
+	event_base_loopbreak(w->base);
+}
+
+static void
+links_on_helper(struct evchannel *ec, struct msg *m, void *arg)
+{
+	if (links_dispatch(arg, helper_rules, m) == -1)
+		links_on_helper_end(ec, EBADMSG, arg);
+}
+
+static void
+links_on_helper_end(struct evchannel *ec, int error, void *arg)
+{
+	struct worker *w = arg;
+
+	if (error != EPIPE)
+		log_error(0, "channel to the auth helper given up: %s", strerror(error));
+	evchannel_close(ec);
+	links_each(w, links_orphan);
+}
+
+static void
+links_on_drained(struct evchannel *ec, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)ec;
+	if (w->finished)
+		event_base_loopbreak(w->base);
+	else
+		links_each(w, conn_settle);
+}
+
+int
+links_open(struct worker *w, int fd)
+{
+	if (evchannel_open(&w->master, w->base, fd, ROLE_LOGIN, ROLE_MASTER, LINKS_QUEUE_BASE,
+			   links_on_master, links_on_master_end, w) == -1)
+		return -1;
+	w->master.drained = links_on_drained;
+	return 0;
+}
+
+void
+links_close(struct worker *w)
+{
+	evchannel_close(&w->helper);
+	evchannel_close(&w->master);
+}
+
+int
+links_ask_login(struct worker *w, const struct msg_login_ask *ask)
+{
+	if (!evchannel_is_open(&w->helper))
+		return -1;
+	return evchannel_put(&w->helper, MSG_LOGIN_ASK, ask, sizeof(*ask));
+}
+
+void
+links_ask_stls(struct worker *w, conn_id id)
+{
+	const struct msg_conn_ref ref = {id};
+	evchannel_put(&w->master, MSG_STLS_ASK, &ref, sizeof(ref));
+}
+
+void
+links_conn_end(struct worker *w, conn_id id, enum conn_end why, uint32_t failures)
+{
+	const struct msg_conn_end end = {id, why, failures};
+	evchannel_put(&w->master, MSG_CONN_END, &end, sizeof(end));
+}
+
+void
+links_trace(struct worker *w, conn_id id, bool from_client, const char *text, size_t len)
+{
+	struct msg_trace trace = {.id = id, .from_client = from_client};
+
+	for (size_t share; len > 0; text += share, len -= share) {
+		const char *end = memchr(text, '\n', len);
+		share = end != NULL ? (size_t)(end - text) + 1 : len;
+		size_t shown = share;
+		while (shown > 0 && (text[shown - 1] == '\n' || text[shown - 1] == '\r'))
+			shown--;
+		if (shown >= sizeof(trace.text))
+			shown = sizeof(trace.text) - 1;
+		memcpy(trace.text, text, shown);
+		trace.text[shown] = '\0';
+		evchannel_put(&w->master, MSG_TRACE, &trace,
+			      offsetof(struct msg_trace, text) + shown + 1);
+	}
+}
+
+bool
+links_congested(const struct worker *w)
+{
+	return w->master.ch.queued > LINKS_CONGESTED || w->helper.ch.queued > LINKS_CONGESTED;
+}

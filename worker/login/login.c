@@ -1,0 +1,89 @@
+#include "config.h"
+
+#include "worker/login/login.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/login/links.h"
+#include "worker/login/relay.h"
+
+#define REPLY_TEMP "-ERR [SYS/TEMP] no login is possible now, try again later\r\n"
+
+/* RFC 3206 sections 4 and 5.  What the helper cannot say counts as trouble. */
+static const char *const replies[] = {
+    [LOGIN_OK] = REPLY_TEMP,
+    [LOGIN_BAD] = "-ERR [AUTH] authentication failed\r\n",
+    [LOGIN_TEMP] = REPLY_TEMP,
+    [LOGIN_PERM] = "-ERR [SYS/PERM] no login is possible, ask the administrator\r\n",
+    [LOGIN_IN_USE] = REPLY_TEMP,
+};
+
+struct msg_login_ask *
+login_begin(struct conn *c)
+{
+	conn_forget_login(c);
+	c->ask = calloc(1, sizeof(*c->ask));
+	if (c->ask != NULL)
+		c->ask->id = c->row.id;
+	return c->ask;
+}
+
+void
+login_ask(struct conn *c)
+{
+	stream_facts(&c->stream, &c->ask->tls);
+	int rc = links_ask_login(c->w, c->ask);
+	conn_forget_login(c);
+	if (rc == 0)
+		conn_enter(c, CONN_LOGIN);
+	else
+		login_failed(c, LOGIN_TEMP);
+}
+
+void
+login_refused(struct conn *c, enum login_result result, uint32_t delay)
+{
+	conn_enter(c, CONN_DELAY);
+	c->refused = result;
+	if (delay > 0)
+		conn_set_delay(c, delay);
+	else
+		login_reply(c);
+}
+
+void
+login_reply(struct conn *c)
+{
+	bool wrong = c->refused == LOGIN_BAD;
+
+	conn_enter(c, CONN_COMMAND);
+	conn_say(c, replies[c->refused]);
+	if (wrong && ++c->failures >= c->w->conf.max_auth_failures)
+		conn_finish(c, CONN_END_FAILURES);
+}
+
+void
+login_failed(struct conn *c, enum login_result result)
+{
+	c->refused = result == LOGIN_PERM ? LOGIN_PERM : LOGIN_TEMP;
+	login_reply(c);
+}
+
+void
+login_taken(struct conn *c, int fd)
+{
+	if (c->stream.ssl == NULL) {
+		c->handed_over = true;
+		conn_end(c, CONN_END_ERROR);
+	} else if (fd == -1 || relay_start(c, fd) == -1) {
+		conn_end(c, CONN_END_ERROR);
+	}
+}
+
+void
+login_orphan(struct conn *c)
+{
+	c->refused = LOGIN_TEMP;
+	conn_set_timer(c, TIMER_ORPHAN);
+}

@@ -1,0 +1,211 @@
+#include "config.h"
+
+#include "worker/login/stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/tcp.h> /* struct tcp_info in full */
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+
+/* OpenSSL judges a result by the thread's error queue and errno: start clean. */
+static void
+stream_tls_begin(struct stream *s)
+{
+	ERR_clear_error();
+	errno = 0;
+	s->want_write = false;
+}
+
+/* Turn the result of an OpenSSL call into the one of stream_peek. */
+static ssize_t
+stream_tls_result(struct stream *s, int rc)
+{
+	if (rc > 0)
+		return rc;
+	int saved = errno;
+	int error = SSL_get_error(s->ssl, rc);
+	if (error == SSL_ERROR_ZERO_RETURN)
+		return 0;
+	if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
+		s->want_write = error == SSL_ERROR_WANT_WRITE;
+		errno = EAGAIN;
+		return -1;
+	}
+	s->broken = true;
+	errno = error == SSL_ERROR_SYSCALL ? (saved != 0 ? saved : ECONNRESET) : EPROTO;
+	return -1;
+}
+
+static int
+stream_int(size_t len)
+{
+	return len > INT32_MAX ? INT32_MAX : (int)len;
+}
+
+ssize_t
+stream_peek(struct stream *s, void *buf, size_t len)
+{
+	if (s->ssl == NULL)
+		return recv(s->fd, buf, len, MSG_PEEK | MSG_DONTWAIT);
+	stream_tls_begin(s);
+	ssize_t got = stream_tls_result(s, SSL_peek(s->ssl, buf, stream_int(len)));
+	s->dry = got <= 0;
+	return got;
+}
+
+ssize_t
+stream_read(struct stream *s, void *buf, size_t len)
+{
+	if (s->ssl == NULL)
+		return recv(s->fd, buf, len, MSG_DONTWAIT);
+	stream_tls_begin(s);
+	ssize_t got = stream_tls_result(s, SSL_read(s->ssl, buf, stream_int(len)));
+	s->dry = got <= 0;
+	return got;
+}
+
+ssize_t
+stream_write(struct stream *s, const void *buf, size_t len)
+{
+	if (s->ssl == NULL)
+		return send(s->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	stream_tls_begin(s);
+	return stream_tls_result(s, SSL_write(s->ssl, buf, stream_int(len)));
+}
+
+bool
+stream_pending(const struct stream *s)
+{
+	return s->ssl != NULL && !s->dry && SSL_has_pending(s->ssl);
+}
+
+int
+stream_start_tls(struct stream *s, SSL_CTX *ctx)
+{
+	/* OpenSSL uses read(2) and write(2); this worker keeps the socket to itself from here on.
+	 */
+	int flags = fcntl(s->fd, F_GETFL);
+	if (flags != -1 && (flags & O_NONBLOCK) == 0)
+		fcntl(s->fd, F_SETFL, flags | O_NONBLOCK);
+	/* SSL_set_fd(3) would try to attach kernel TLS here. */
+	BIO *bio = BIO_new(BIO_s_socket());
+	s->ssl = SSL_new(ctx);
+	if (s->ssl == NULL || bio == NULL) {
+		BIO_free(bio);
+		SSL_free(s->ssl);
+		s->ssl = NULL;
+		errno = ENOMEM;
+		return -1;
+	}
+	BIO_set_fd(bio, s->fd, BIO_NOCLOSE);
+	SSL_set_bio(s->ssl, bio, bio);
+	SSL_set_accept_state(s->ssl);
+	return 0;
+}
+
+int
+stream_handshake(struct stream *s)
+{
+	stream_tls_begin(s);
+	int rc = (int)stream_tls_result(s, SSL_do_handshake(s->ssl));
+	s->dry = rc <= 0;
+	return rc;
+}
+
+bool
+stream_heard(const struct stream *s)
+{
+	return s->ssl != NULL && BIO_number_read(SSL_get_rbio(s->ssl)) > 0;
+}
+
+static void
+stream_copy(char *dst, size_t cap, const char *src)
+{
+	size_t len = src != NULL ? strlen(src) : 0;
+	if (len >= cap)
+		len = cap - 1;
+	if (len > 0)
+		memcpy(dst, src, len);
+	dst[len] = '\0';
+}
+
+void
+stream_facts(const struct stream *s, struct msg_tls_facts *facts)
+{
+	memset(facts, 0, sizeof(*facts));
+	if (s->ssl == NULL)
+		return;
+	stream_copy(facts->version, sizeof(facts->version), SSL_get_version(s->ssl));
+	stream_copy(facts->cipher, sizeof(facts->cipher), SSL_get_cipher_name(s->ssl));
+	stream_copy(facts->sni, sizeof(facts->sni),
+		    SSL_get_servername(s->ssl, TLSEXT_NAMETYPE_host_name));
+}
+
+const char *
+stream_fault(void)
+{
+	const char *reason = ERR_reason_error_string(ERR_peek_error());
+	return reason != NULL ? reason : "";
+}
+
+int
+stream_finish(struct stream *s)
+{
+	if (s->ssl != NULL && !s->broken && SSL_is_init_finished(s->ssl)) {
+		stream_tls_begin(s);
+		int rc = SSL_shutdown(s->ssl);
+		if (rc < 0 && stream_tls_result(s, rc) == -1 && errno == EAGAIN && s->want_write)
+			return -1;
+	}
+	s->want_write = false;
+	s->dry = true; /* what OpenSSL still holds has no reader any more */
+	shutdown(s->fd, SHUT_WR);
+	return 0;
+}
+
+ssize_t
+stream_drain(struct stream *s, void *buf, size_t len)
+{
+	return recv(s->fd, buf, len, MSG_DONTWAIT);
+}
+
+void
+stream_tune(struct stream *s)
+{
+	static const int on = 1, idle = 120;
+	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(s->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+}
+
+int
+stream_peer_dead(const struct stream *s, unsigned ms)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	memset(&info, 0, sizeof(info));
+	if (getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == -1)
+		return -1;
+	if (info.tcpi_unacked == 0 && info.tcpi_notsent_bytes == 0)
+		return -1;
+	return info.tcpi_last_ack_recv > ms;
+}
+
+void
+stream_close(struct stream *s, bool hang_up)
+{
+	SSL_free(s->ssl);
+	s->ssl = NULL;
+	if (s->fd == -1)
+		return;
+	if (hang_up)
+		shutdown(s->fd, SHUT_RDWR);
+	close(s->fd);
+	s->fd = -1;
+}

@@ -1,0 +1,240 @@
+#include "config.h"
+
+#include "worker/login/tls.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+
+#include "common/log.h"
+
+/* RFC 9325 section 4.2: forward secrecy and AEAD only. */
+#define TLS12_CIPHERS                                                                              \
+	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"                               \
+	"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"                               \
+	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+
+enum { TICKET_NAME_SIZE = 16, TICKET_AES_SIZE = 32, TICKET_MAC_SIZE = 32 };
+
+static struct msg_ticket_keys tickets;
+static EVP_CIPHER *ticket_cipher;
+
+int
+tls_init(char *why, size_t cap)
+{
+	unsigned char octet;
+
+	if (OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS | OPENSSL_INIT_LOAD_CRYPTO_STRINGS |
+				 OPENSSL_INIT_LOAD_CONFIG,
+			     NULL) != 1 ||
+	    RAND_bytes(&octet, 1) != 1 ||
+	    (ticket_cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL)) == NULL) {
+		snprintf(why, cap, "OpenSSL cannot be used: %s",
+			 ERR_reason_error_string(ERR_peek_error()));
+		return -1;
+	}
+	return 0;
+}
+
+/* A reason for a failure with `path`: OpenSSL's, or the system's if it was one. */
+static void
+tls_explain(char *why, size_t cap, const char *setting, const char *path)
+{
+	unsigned long error = ERR_peek_error();
+	const char *reason = ERR_SYSTEM_ERROR(error) ? strerror(ERR_GET_REASON(error))
+						     : ERR_reason_error_string(error);
+	snprintf(why, cap, "%s %s: %s", setting, path, reason != NULL ? reason : "not usable");
+}
+
+/* A key behind a passphrase: nobody is there to type it. */
+static int
+tls_no_passphrase(char *buf, int size, int writing, void *arg)
+{
+	(void)buf, (void)size, (void)writing, (void)arg;
+	return -1;
+}
+
+/* Say early what clients will complain about. */
+static void
+tls_check_dates(SSL_CTX *ctx, const char *path)
+{
+	const X509 *cert = SSL_CTX_get0_certificate(ctx);
+	if (cert == NULL)
+		return;
+	if (X509_cmp_current_time(X509_get0_notAfter(cert)) < 0)
+		log_warn(0, "certificate %s: it has expired", path);
+	else if (X509_cmp_current_time(X509_get0_notBefore(cert)) > 0)
+		log_warn(0, "certificate %s: it is not valid yet", path);
+}
+
+static void
+tls_check_mode(const char *path)
+{
+	struct stat st;
+	if (stat(path, &st) == 0 && (st.st_mode & S_IRWXO) != 0)
+		log_warn(0, "certificate_key %s: every user of this host can read it", path);
+}
+
+static int
+tls_load_pair(SSL_CTX *ctx, const struct msg_login_server *server, char *why, size_t cap)
+{
+	const char *key =
+	    server->certificate_key[0] != '\0' ? server->certificate_key : server->certificate;
+	ERR_clear_error();
+	SSL_CTX_set_default_passwd_cb(ctx, tls_no_passphrase);
+	if (SSL_CTX_use_certificate_chain_file(ctx, server->certificate) != 1) {
+		tls_explain(why, cap, "certificate", server->certificate);
+		return -1;
+	}
+	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) {
+		tls_explain(why, cap, "certificate_key", key);
+		return -1;
+	}
+	if (SSL_CTX_check_private_key(ctx) != 1) {
+		snprintf(why, cap, "certificate_key %s does not belong to certificate %s", key,
+			 server->certificate);
+		return -1;
+	}
+	tls_check_dates(ctx, server->certificate);
+	tls_check_mode(key);
+	return 0;
+}
+
+/* RFC 7301 section 3.2: a client that offers protocols must offer ours. */
+static int
+tls_select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+		const unsigned char *offered, unsigned offered_len, void *arg)
+{
+	static const unsigned char pop3[] = {4, 'p', 'o', 'p', '3'};
+	(void)ssl, (void)arg;
+
+	unsigned char *chosen;
+	if (SSL_select_next_proto(&chosen, out_len, pop3, sizeof(pop3), offered, offered_len) !=
+	    OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	*out = chosen;
+	return SSL_TLSEXT_ERR_OK;
+}
+
+/* Start encrypting or decrypting a ticket with one key. */
+static int
+tls_ticket_use(const uint8_t *key, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
+	       int enc)
+{
+	uint8_t mac_key[TICKET_MAC_SIZE];
+	char digest[] = "SHA256";
+	OSSL_PARAM params[] = {
+	    OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, mac_key, sizeof(mac_key)),
+	    OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+	    OSSL_PARAM_construct_end()};
+
+	memcpy(mac_key, key + TICKET_NAME_SIZE + TICKET_AES_SIZE, sizeof(mac_key));
+	int ok =
+	    EVP_CipherInit_ex2(cipher, ticket_cipher, key + TICKET_NAME_SIZE, iv, enc, NULL) == 1 &&
+	    EVP_MAC_CTX_set_params(mac, params) == 1;
+	explicit_bzero(mac_key, sizeof(mac_key));
+	return ok ? 1 : -1;
+}
+
+/* SSL_CTX_set_tlsext_ticket_key_evp_cb(3): 0 no such key, 1 fine, 2 fine but send a new ticket. */
+static int
+tls_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+	       EVP_MAC_CTX *mac, int enc)
+{
+	(void)ssl;
+	if (enc) {
+		if (tickets.count == 0 ||
+		    RAND_bytes(iv, EVP_CIPHER_get_iv_length(ticket_cipher)) != 1)
+			return tickets.count == 0 ? 0 : -1;
+		memcpy(name, tickets.key[0], TICKET_NAME_SIZE);
+		return tls_ticket_use(tickets.key[0], iv, cipher, mac, enc);
+	}
+	for (uint32_t i = 0; i < tickets.count; i++) {
+		if (memcmp(name, tickets.key[i], TICKET_NAME_SIZE) != 0)
+			continue;
+		int rc = tls_ticket_use(tickets.key[i], iv, cipher, mac, enc);
+		return rc == 1 && i > 0 ? 2 : rc;
+	}
+	return 0;
+}
+
+void
+tls_tickets_set(const struct msg_ticket_keys *keys)
+{
+	memcpy(&tickets, keys, sizeof(tickets));
+	if (tickets.count > 2)
+		tickets.count = 2;
+}
+
+void
+tls_tickets_apply(SSL_CTX *ctx)
+{
+	if (tickets.count == 0) {
+		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+		SSL_CTX_set_num_tickets(ctx, 0);
+		return;
+	}
+	SSL_CTX_clear_options(ctx, SSL_OP_NO_TICKET);
+	SSL_CTX_set_num_tickets(ctx, 1);
+	SSL_CTX_set_timeout(ctx, tickets.lifetime);
+}
+
+/* Tickets of one server are no good at another, though their keys are the same. */
+static int
+tls_set_id_context(SSL_CTX *ctx, const char *name)
+{
+	unsigned char digest[SSL_MAX_SID_CTX_LENGTH];
+	size_t len;
+	return EVP_Q_digest(NULL, "SHA256", NULL, name, strlen(name), digest, &len) == 1 &&
+		       SSL_CTX_set_session_id_context(ctx, digest, (unsigned)len) == 1
+		   ? 0
+		   : -1;
+}
+
+static void
+tls_set_behaviour(SSL_CTX *ctx)
+{
+	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+				     SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+				     SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_CLEANSE_PLAINTEXT);
+	/* A connection that waits keeps no buffers; one read(2) fetches whole records. */
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+				  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_read_ahead(ctx, 1);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_max_early_data(ctx, 0);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+	SSL_CTX_set_alpn_select_cb(ctx, tls_select_alpn, NULL);
+	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, tls_ticket_key);
+}
+
+SSL_CTX *
+tls_context_new(const struct msg_login_server *server, char *why, size_t cap)
+{
+	const char *ciphers = server->tls_ciphers[0] != '\0' ? server->tls_ciphers : TLS12_CIPHERS;
+
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	if (ctx == NULL) {
+		snprintf(why, cap, "no memory for TLS");
+		return NULL;
+	}
+	tls_set_behaviour(ctx);
+	tls_tickets_apply(ctx);
+	if (tls_set_id_context(ctx, server->name) == -1 ||
+	    SSL_CTX_set1_groups_list(ctx, "X25519:P-256") != 1)
+		snprintf(why, cap, "OpenSSL lacks X25519 or SHA-256");
+	else if (SSL_CTX_set_cipher_list(ctx, ciphers) != 1)
+		snprintf(why, cap, "tls_ciphers \"%s\": no cipher of this list is known", ciphers);
+	else if (tls_load_pair(ctx, server, why, cap) == 0)
+		return ctx;
+	SSL_CTX_free(ctx);
+	return NULL;
+}

@@ -1,0 +1,32 @@
+/*
+ * TLS settings of the servers: certificates, versions, ciphers, tickets, ALPN
+ * (RFC 9325, CONFORMANCE TLS).  Contexts are made as root, before confinement.
+ */
+#ifndef POP3D_LOGIN_TLS_H
+#define POP3D_LOGIN_TLS_H
+
+#include <openssl/ssl.h>
+
+#include "common/msg.h"
+
+/*
+ * Load all that OpenSSL would look for later, when no file can be opened any
+ * more.  0, or -1 and why in `why`.
+ */
+int tls_init(char *why, size_t cap);
+
+/*
+ * Load and check a server's certificate and key.  NULL and in `why` a text that
+ * names the file.  The caller frees the context (SSL_CTX_free).
+ */
+SSL_CTX *tls_context_new(const struct msg_login_server *server, char *why, size_t cap);
+
+/*
+ * Use these ticket keys from now on in every context, also those made later:
+ * the first issues, all decrypt.  A count of 0 (the state at the start) means no tickets.
+ */
+void tls_tickets_set(const struct msg_ticket_keys *keys);
+/* Bring a context into line with the keys in force. */
+void tls_tickets_apply(SSL_CTX *ctx);
+
+#endif

@@ -1,0 +1,391 @@
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/pop3.h"
+#include "worker/session/commands.h"
+#include "worker/session/wire.h"
+
+enum {
+	READ_BLOCK = 65536,
+	LISTING_ROOM = 2 * 20 + 3 + STORE_UID_SIZE /* two numbers or number and uid, SP, CRLF */
+};
+
+static const char *const failures[STORE_RESULT_COUNT] = {
+    [STORE_TEMP] = "-ERR [SYS/TEMP] the message cannot be read now",
+    [STORE_PERM] = "-ERR [SYS/PERM] the message cannot be read",
+    [STORE_MISSING] = "-ERR [SYS/TEMP] the message has been removed by another program",
+};
+
+/* The message that the first argument names.  0; -1: there is none, and that was said. */
+static int
+message_find(struct session *ss, const struct pop3_command *c, size_t *i)
+{
+	uint64_t n;
+
+	if (pop3_number(c->argv[0], c->arg_len[0], &n) == -1 || n == 0 || n > ss->store.count) {
+		stream_reply(&ss->stream, "-ERR no such message");
+		return -1;
+	}
+	*i = (size_t)(n - 1);
+	if (store_is_marked(ss->marked, *i)) {
+		stream_reply(&ss->stream, "-ERR no such message: it is marked as deleted");
+		return -1;
+	}
+	return 0;
+}
+
+/* Sum of the sizes of all messages not marked; afterwards every one of them is known. */
+static int
+octets_find(struct session *ss)
+{
+	struct store *s = &ss->store;
+	uint64_t sum = 0, octets;
+
+	if (ss->octets_known)
+		return 0;
+	for (size_t i = 0; i < s->count; i++) {
+		if (store_is_marked(ss->marked, i))
+			continue;
+		if (s->backend->size(s, i, true, &octets) != STORE_OK) {
+			stream_reply(&ss->stream,
+				     "-ERR [SYS/TEMP] a message cannot be read now");
+			return -1;
+		}
+		sum += octets;
+	}
+	ss->octets = sum;
+	ss->octets_known = true;
+	return 0;
+}
+
+static enum command_event
+command_stat(struct session *ss, const struct pop3_command *c)
+{
+	(void)c;
+	if (octets_find(ss) == 0)
+		stream_reply(&ss->stream, "+OK %" PRIu64 " %" PRIu64,
+			     ss->store.count - ss->marked_count, ss->octets);
+	return COMMAND_GO_ON;
+}
+
+static char *
+put_number(char *p, uint64_t n)
+{
+	char digits[20];
+	size_t len = 0;
+
+	do
+		digits[len++] = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	while (len > 0)
+		*p++ = digits[--len];
+	return p;
+}
+
+/* Writes what a listing says of message i behind its number. */
+typedef char *listing(struct session *ss, size_t i, char *p);
+
+static char *
+listing_size(struct session *ss, size_t i, char *p)
+{
+	uint64_t octets;
+
+	(void)ss->store.backend->size(&ss->store, i, false, &octets);
+	return put_number(p, octets);
+}
+
+static char *
+listing_uid(struct session *ss, size_t i, char *p)
+{
+	ss->store.backend->uid(&ss->store, i, p);
+	return p + strlen(p);
+}
+
+static void
+put_listing(struct session *ss, listing *say)
+{
+	char *start, *p;
+
+	for (size_t i = 0; i < ss->store.count && !stream_is_over(&ss->stream); i++) {
+		if (store_is_marked(ss->marked, i))
+			continue;
+		start = stream_room(&ss->stream, LISTING_ROOM);
+		p = put_number(start, i + 1);
+		*p++ = ' ';
+		p = say(ss, i, p);
+		*p++ = '\r';
+		*p++ = '\n';
+		stream_filled(&ss->stream, (size_t)(p - start));
+	}
+	stream_put_end(&ss->stream, "", 0);
+}
+
+static enum command_event
+command_list(struct session *ss, const struct pop3_command *c)
+{
+	struct store *s = &ss->store;
+	uint64_t octets;
+	size_t i;
+
+	if (c->argc == 0) {
+		if (octets_find(ss) == 0) {
+			stream_reply(&ss->stream, "+OK %" PRIu64 " messages (%" PRIu64 " octets)",
+				     s->count - ss->marked_count, ss->octets);
+			put_listing(ss, listing_size);
+		}
+	} else if (message_find(ss, c, &i) == 0) {
+		if (s->backend->size(s, i, true, &octets) == STORE_OK)
+			stream_reply(&ss->stream, "+OK %zu %" PRIu64, i + 1, octets);
+		else
+			stream_reply(&ss->stream, "%s", failures[STORE_TEMP]);
+	}
+	return COMMAND_GO_ON;
+}
+
+static enum command_event
+command_uidl(struct session *ss, const struct pop3_command *c)
+{
+	char uid[STORE_UID_SIZE];
+	size_t i;
+
+	if (c->argc == 0) {
+		stream_reply(&ss->stream, "+OK unique-id listing follows");
+		put_listing(ss, listing_uid);
+	} else if (message_find(ss, c, &i) == 0) {
+		ss->store.backend->uid(&ss->store, i, uid);
+		stream_reply(&ss->stream, "+OK %zu %s", i + 1, uid);
+	}
+	return COMMAND_GO_ON;
+}
+
+/* A message under way from the store to the stream. */
+struct transfer {
+	size_t i;
+	struct store_reader reader;
+	ssize_t len; /* of what is in the block */
+	char *block;
+};
+
+/* Open message t->i and read its first block, so that what is wrong shows before "+OK".
+ * 0; -1: it cannot be had, and that was said. */
+static int
+transfer_begin(struct session *ss, struct transfer *t)
+{
+	static char block[READ_BLOCK];
+	enum store_result result;
+
+	t->block = block;
+	result = ss->store.backend->get(&ss->store, t->i, &t->reader);
+	if (result == STORE_OK && (t->len = store_read(&t->reader, block, sizeof(block))) == -1) {
+		store_reader_end(&t->reader);
+		result = STORE_TEMP;
+	}
+	if (result == STORE_OK)
+		return 0;
+	stream_reply(&ss->stream, "%s", failures[result]);
+	return -1;
+}
+
+/* The size of the message, found without reading a small one twice. */
+static enum store_result
+transfer_size(struct session *ss, const struct transfer *t, uint64_t *octets)
+{
+	const struct store_backend *backend = ss->store.backend;
+	struct wire w;
+
+	if (backend->size(&ss->store, t->i, false, octets) == STORE_OK && *octets != STORE_NO_SIZE)
+		return STORE_OK;
+	if (t->reader.pos < t->reader.end)
+		return backend->size(&ss->store, t->i, true, octets);
+	wire_begin(&w);
+	wire_count(&w, t->block, (size_t)t->len);
+	*octets = wire_count_total(&w);
+	backend->keep_size(&ss->store, t->i, *octets);
+	return STORE_OK;
+}
+
+/* Send the message as `w` says, and end the response. */
+static enum command_event
+transfer_send(struct session *ss, struct transfer *t, struct wire *w)
+{
+	struct stream *s = &ss->stream;
+	char tail[WIRE_FINISH_ROOM];
+
+	while (t->len > 0 && !w->done && !stream_is_over(s)) {
+		char *out = stream_room(s, WIRE_ROOM(t->len));
+
+		stream_filled(s, wire_convert(w, t->block, (size_t)t->len, out));
+		if (!w->done)
+			t->len = store_read(&t->reader, t->block, READ_BLOCK);
+	}
+	if (t->len == -1)
+		log_error(ss->grant.id, "reading message %zu of %s failed: %s", t->i + 1,
+			  ss->store.path, strerror(errno));
+	store_reader_end(&t->reader);
+	if (t->len == -1)
+		return COMMAND_BROKEN;
+	stream_put_end(s, tail, wire_finish(w, tail));
+	return COMMAND_GO_ON;
+}
+
+static enum command_event
+command_retr(struct session *ss, const struct pop3_command *c)
+{
+	enum command_event event;
+	struct transfer t;
+	struct wire w;
+	uint64_t octets;
+
+	if (message_find(ss, c, &t.i) == -1 || transfer_begin(ss, &t) == -1)
+		return COMMAND_GO_ON;
+	if (transfer_size(ss, &t, &octets) != STORE_OK) {
+		store_reader_end(&t.reader);
+		stream_reply(&ss->stream, "%s", failures[STORE_TEMP]);
+		return COMMAND_GO_ON;
+	}
+	stream_reply(&ss->stream, "+OK %" PRIu64 " octets", octets);
+	wire_begin(&w);
+	event = transfer_send(ss, &t, &w);
+	if (event != COMMAND_GO_ON || stream_is_over(&ss->stream))
+		return event;
+	if (w.octets != octets)
+		log_warn(ss->grant.id,
+			 "message %zu of %s has %" PRIu64 " octets, but %" PRIu64 " were told",
+			 t.i + 1, ss->store.path, w.octets, octets);
+	ss->end.retrieved++;
+	ss->end.retrieved_octets += w.octets;
+	return event;
+}
+
+static enum command_event
+command_top(struct session *ss, const struct pop3_command *c)
+{
+	enum command_event event;
+	struct transfer t;
+	struct wire w;
+	uint64_t lines;
+
+	if (pop3_number(c->argv[1], c->arg_len[1], &lines) == -1) {
+		stream_reply(&ss->stream, "-ERR not a number of lines");
+		return COMMAND_GO_ON;
+	}
+	if (message_find(ss, c, &t.i) == -1 || transfer_begin(ss, &t) == -1)
+		return COMMAND_GO_ON;
+	stream_reply(&ss->stream, "+OK top of the message follows");
+	wire_begin_top(&w, lines);
+	event = transfer_send(ss, &t, &w);
+	if (event == COMMAND_GO_ON && !stream_is_over(&ss->stream))
+		ss->end.topped++;
+	return event;
+}
+
+static enum command_event
+command_dele(struct session *ss, const struct pop3_command *c)
+{
+	uint64_t octets;
+	size_t i;
+
+	if (message_find(ss, c, &i) == -1)
+		return COMMAND_GO_ON;
+	ss->marked[i / 64] |= UINT64_C(1) << (i % 64);
+	ss->marked_count++;
+	if (ss->octets_known) {
+		(void)ss->store.backend->size(&ss->store, i, false, &octets);
+		ss->octets -= octets;
+	}
+	stream_reply(&ss->stream, "+OK marked to be deleted");
+	return COMMAND_GO_ON;
+}
+
+static enum command_event
+command_rset(struct session *ss, const struct pop3_command *c)
+{
+	(void)c;
+	memset(ss->marked, 0, (ss->store.count / 64 + 1) * sizeof(ss->marked[0]));
+	ss->octets_known = ss->octets_known && ss->marked_count == 0;
+	ss->marked_count = 0;
+	stream_reply(&ss->stream, "+OK %zu messages", ss->store.count);
+	return COMMAND_GO_ON;
+}
+
+static enum command_event
+command_noop(struct session *ss, const struct pop3_command *c)
+{
+	(void)c;
+	stream_reply(&ss->stream, "+OK nothing done");
+	return COMMAND_GO_ON;
+}
+
+static enum command_event
+command_quit(struct session *ss, const struct pop3_command *c)
+{
+	(void)ss;
+	(void)c;
+	return COMMAND_QUIT;
+}
+
+static enum command_event
+command_capa(struct session *ss, const struct pop3_command *c)
+{
+	/* What let this client in is still announced: RFC 2449 section 5. */
+	const struct pop3_capa capa = {.login_allowed = true, .after_login = true};
+	char text[POP3_CAPA_MAX];
+	size_t len = pop3_capa(&capa, text), first;
+
+	(void)c;
+	first = (size_t)((char *)memchr(text, '\r', len) - text);
+	stream_reply(&ss->stream, "%.*s", (int)first, text);
+	stream_put(&ss->stream, text + first + 2, len - first - 2);
+	return COMMAND_GO_ON;
+}
+
+static enum command_event
+command_too_late(struct session *ss, const struct pop3_command *c)
+{
+	(void)c;
+	stream_reply(&ss->stream, "-ERR client already authenticated");
+	return COMMAND_GO_ON;
+}
+
+/* Arguments as pop3_parse counts them: 3 stands for any number above 2. */
+static const struct command {
+	char keyword[5];
+	unsigned min, max;
+	enum command_event (*run)(struct session *ss, const struct pop3_command *c);
+} commands[] = {
+    {"RETR", 1, 1, command_retr},     {"DELE", 1, 1, command_dele},
+    {"TOP", 2, 2, command_top},	      {"LIST", 0, 1, command_list},
+    {"UIDL", 0, 1, command_uidl},     {"STAT", 0, 0, command_stat},
+    {"NOOP", 0, 0, command_noop},     {"RSET", 0, 0, command_rset},
+    {"QUIT", 0, 0, command_quit},     {"CAPA", 0, 0, command_capa},
+    {"USER", 0, 3, command_too_late}, {"PASS", 0, 3, command_too_late},
+    {"APOP", 0, 3, command_too_late}, {"AUTH", 0, 3, command_too_late},
+    {"STLS", 0, 3, command_too_late},
+};
+
+enum command_event
+command_run(struct session *ss, const char *line, size_t len)
+{
+	struct pop3_command c;
+
+	if (pop3_parse(line, len, &c) == -1) {
+		stream_reply(&ss->stream, "-ERR malformed command");
+		return COMMAND_GO_ON;
+	}
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		const struct command *known = &commands[i];
+
+		if (strcmp(known->keyword, c.keyword) != 0)
+			continue;
+		if (c.argc >= known->min && c.argc <= known->max)
+			return known->run(ss, &c);
+		stream_reply(&ss->stream, "-ERR wrong number of arguments");
+		return COMMAND_GO_ON;
+	}
+	stream_reply(&ss->stream, "-ERR unknown command");
+	return COMMAND_GO_ON;
+}

@@ -1,0 +1,229 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/privs.h"
+#include "common/sandbox.h"
+#include "common/title.h"
+#include "worker/session/commands.h"
+#include "worker/session/session.h"
+
+enum { MASTER_QUEUE = 32 };
+
+/* What a store's trouble is to a login, and what the client hears of it. */
+static const struct opening {
+	enum login_result result;
+	const char *reply;
+} openings[STORE_RESULT_COUNT] = {
+    [STORE_OK] = {LOGIN_OK, NULL},
+    [STORE_IN_USE] = {LOGIN_IN_USE, "-ERR [IN-USE] another session has this maildrop open"},
+    [STORE_TEMP] = {LOGIN_TEMP, "-ERR [SYS/TEMP] the maildrop cannot be opened now"},
+    [STORE_PERM] = {LOGIN_PERM, "-ERR [SYS/PERM] the maildrop cannot be opened"},
+    [STORE_MISSING] = {LOGIN_PERM, "-ERR [SYS/PERM] the maildrop cannot be opened"},
+};
+
+static const char *const farewells[STORE_RESULT_COUNT] = {
+    [STORE_OK] = "+OK bye",
+    [STORE_IN_USE] = "-ERR [SYS/TEMP] some deleted messages not removed",
+    [STORE_TEMP] = "-ERR [SYS/TEMP] some deleted messages not removed",
+    [STORE_PERM] = "-ERR [SYS/PERM] some deleted messages not removed",
+    [STORE_MISSING] = "-ERR [SYS/TEMP] some deleted messages not removed",
+};
+
+static const enum session_end ends[STREAM_OVER_COUNT] = {
+    [STREAM_GOING] = SESSION_END_QUIT,	     [STREAM_CLIENT] = SESSION_END_CLIENT,
+    [STREAM_TIMEOUT] = SESSION_END_TIMEOUT,  [STREAM_ABUSE] = SESSION_END_ABUSE,
+    [STREAM_SHUTDOWN] = SESSION_END_SHUTDOWN,
+};
+
+/* Wait for a grant.  The stream's descriptor; what cannot be used ends the spare. */
+static int
+session_await_grant(struct session *ss)
+{
+	struct msg m;
+	int r, fd;
+
+	while ((r = channel_wait(&ss->master, &m, -1)) != -1) {
+		if (r == 0)
+			continue;
+		if (m.type == MSG_SERVE)
+			break;
+		msg_discard(&m);
+		if (m.type == MSG_DRAIN)
+			_exit(EXIT_SUCCESS);
+	}
+	/* without a stream the grant is left untaken: master gives it to another spare */
+	if (r == -1 || (fd = msg_take_fd(&m, 0)) == -1)
+		_exit(EXIT_SUCCESS);
+	memcpy(&ss->grant, m.u.octets, m.len);
+	msg_discard(&m);
+	return fd;
+}
+
+/* Become the user for good.  0 or -1: nothing may be served. */
+static int
+session_become(const struct session *ss)
+{
+	static const struct rlimit none = {0, 0};
+	const struct msg_account *a = &ss->grant.account;
+
+	if (a->uid == 0 || (ss->grant.rootless != 0 && a->uid != geteuid())) {
+		log_error(ss->grant.id, "grant for uid %u refused", a->uid);
+		return -1;
+	}
+	if (privs_become(a->uid, a->gid, a->groups, a->ngroups) == -1 ||
+	    setrlimit(RLIMIT_NPROC, &none) == -1) {
+		log_error(ss->grant.id, "cannot become uid %u: %s", a->uid, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+/* Open, lock and list the mailbox, and nothing else from here on. */
+static enum store_result
+session_open(struct session *ss, const struct msg_spawn_conf *conf, uint32_t *abi)
+{
+	struct store *s = &ss->store;
+	enum store_result result;
+	int landlock;
+
+	s->id = ss->grant.id;
+	s->path = ss->grant.mailbox;
+	s->backend = store_find(ss->grant.storage);
+	if (s->backend == NULL || s->path[0] != '/') {
+		log_error(s->id, "no store \"%s\" at \"%s\"", ss->grant.storage, s->path);
+		return STORE_PERM;
+	}
+	result = s->backend->open(s, ss->grant.missing_maildir == MISSING_EMPTY);
+	if (result != STORE_OK)
+		return result;
+	landlock = sandbox_landlock(s->confine_fd, 1, (enum sandbox_mode)conf->sandbox,
+				    conf->landlock_abi_max);
+	if (landlock == -1) {
+		log_error(s->id, "landlock: %s", strerror(errno));
+		return STORE_PERM;
+	}
+	*abi = (uint32_t)landlock;
+	if ((result = s->backend->lock(s)) != STORE_OK ||
+	    (result = s->backend->list(s)) != STORE_OK)
+		return result;
+	ss->marked = calloc(s->count / 64 + 1, sizeof(ss->marked[0]));
+	return ss->marked != NULL ? STORE_OK : STORE_TEMP;
+}
+
+static void
+session_title(const struct session *ss, const char *state)
+{
+	char host[LOG_ADDR_SIZE];
+
+	title_set("session", "%s from %s %s", ss->grant.account.user,
+		  log_host(host, &ss->grant.peer), state);
+}
+
+static void
+session_close(struct session *ss)
+{
+	if (ss->store.data != NULL)
+		ss->store.backend->close(&ss->store);
+}
+
+/* Serve commands.  True: QUIT was said. */
+static bool
+session_transaction(struct session *ss)
+{
+	enum command_event event = COMMAND_GO_ON;
+	enum stream_event input;
+	const char *line;
+	size_t len;
+
+	while (event == COMMAND_GO_ON &&
+	       (input = stream_line(&ss->stream, &line, &len)) != STREAM_END) {
+		if (input == STREAM_LONG)
+			stream_reply(&ss->stream, "-ERR line too long");
+		else
+			event = command_run(ss, line, len);
+	}
+	ss->end.why = ends[ss->stream.over];
+	if (event == COMMAND_BROKEN)
+		ss->end.why = SESSION_END_STORE;
+	return event == COMMAND_QUIT;
+}
+
+/* UPDATE, RFC 1939 section 6.  The lock is given up before the answer, so that who has read it
+ * can log in again at once. */
+static void
+session_update(struct session *ss)
+{
+	enum store_result result = STORE_OK;
+
+	session_title(ss, "update");
+	if (ss->marked_count > 0)
+		result = ss->store.backend->remove(&ss->store, ss->marked, &ss->end.deleted);
+	if (result != STORE_OK)
+		ss->end.why = SESSION_END_UPDATE;
+	session_close(ss);
+	stream_reply(&ss->stream, "%s", farewells[result]);
+}
+
+/* Answer the login: what the client has been waiting for since PASS. */
+static void
+session_answer(struct session *ss, enum store_result opened, uint32_t abi)
+{
+	struct msg_session_open report = {.id = ss->grant.id,
+					  .result = openings[opened].result,
+					  .landlock_abi = abi,
+					  .messages = ss->store.count,
+					  .octets = UINT64_MAX};
+
+	stream_report(&ss->stream, MSG_SESSION_OPEN, &report, sizeof(report));
+	if (opened != STORE_OK) {
+		session_close(ss);
+		ss->end.why = SESSION_END_REFUSED;
+		stream_reply(&ss->stream, "%s", openings[opened].reply);
+		return;
+	}
+	session_title(ss, "trans");
+	stream_reply(&ss->stream, "+OK %zu messages", ss->store.count);
+}
+
+noreturn void
+session_run(const struct msg_spawn_conf *conf, int channel)
+{
+	static struct session ss;
+	enum store_result opened = STORE_PERM;
+	struct msg_conn_ref ref;
+	uint32_t abi = 0;
+	int fd;
+
+	channel_init(&ss.master, channel, ROLE_SESSION, ROLE_MASTER, MASTER_QUEUE);
+	log_to_channel(&ss.master);
+	title_set("session", "spare");
+	if (channel_put(&ss.master, MSG_HELLO, NULL, 0) == -1)
+		_exit(EXIT_SUCCESS);
+	fd = session_await_grant(&ss);
+	ref.id = ss.end.id = ss.grant.id;
+	title_detail((enum ps_titles)ss.grant.ps_titles);
+	stream_init(&ss.stream, fd, &ss.master, ss.grant.id, ss.grant.idle_timeout);
+	ss.stream.trace = ss.grant.trace != 0;
+	if (channel_put(&ss.master, MSG_HAVE_IT, &ref, sizeof(ref)) == -1)
+		_exit(EXIT_SUCCESS);
+
+	if (session_become(&ss) == 0)
+		opened = session_open(&ss, conf, &abi);
+	session_answer(&ss, opened, abi);
+	if (opened == STORE_OK && session_transaction(&ss))
+		session_update(&ss);
+	else
+		session_close(&ss);
+	ss.end.left = ss.store.count - ss.end.deleted;
+	if (!stream_is_over(&ss.stream))
+		stream_flush(&ss.stream);
+	stream_report(&ss.stream, MSG_SESSION_END, &ss.end, sizeof(ss.end));
+	stream_finish(&ss.stream);
+	_exit(EXIT_SUCCESS);
+}

@@ -1,0 +1,34 @@
+/*
+ * One session from its grant to its end.
+ */
+#ifndef POP3D_SESSION_H
+#define POP3D_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdnoreturn.h>
+
+#include "common/channel.h"
+#include "worker/session/stream.h"
+#include "worker/store/store.h"
+
+struct session {
+	struct channel master;
+	struct msg_grant grant;
+	struct stream stream;
+	struct store store;
+	uint64_t *marked; /* a bit a message: DELE was said */
+	uint64_t marked_count;
+	uint64_t octets; /* of the messages not marked, if octets_known */
+	bool octets_known;
+	struct msg_session_end end; /* what is reported at the end */
+};
+
+/*
+ * The life of a spare: says hello on its channel to master, waits for its
+ * grant, becomes the user, serves the session, ends the process.
+ */
+noreturn void session_run(const struct msg_spawn_conf *conf, int channel);
+
+#endif

@@ -1,0 +1,370 @@
+#include "config.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/pop3.h"
+#include "worker/session/stream.h"
+
+enum {
+	LINGER_MS = 2000,
+	LINGER_OCTETS = 65536,
+	REPORT_MS = 5000,    /* how long master may not take a report */
+	OUTPUT_TICK_MS = 30000 /* how often sent octets are looked after while a command is due */
+};
+
+enum { LINE_NONE = -1 };
+
+static int64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void
+stream_give_up(struct stream *s, enum stream_over why)
+{
+	if (s->over == STREAM_GOING)
+		s->over = why;
+}
+
+void
+stream_init(struct stream *s, int fd, struct channel *master, conn_id id, uint32_t idle_seconds)
+{
+	s->fd = fd;
+	s->master = master;
+	s->id = id;
+	s->trace = s->drain = false;
+	s->over = STREAM_GOING;
+	s->idle_ms = (int64_t)(idle_seconds > 0 ? idle_seconds : 1) * 1000;
+	s->in_pos = s->in_len = s->seen = s->out_pos = s->out_len = 0;
+	s->skipped = 0;
+}
+
+/* Read what master has to say. */
+static void
+stream_hear_master(struct stream *s)
+{
+	struct msg m;
+	int r;
+
+	while ((r = channel_recv(s->master, &m)) == 1) {
+		if (m.type == MSG_DRAIN)
+			s->drain = true;
+		msg_discard(&m);
+	}
+	if (r == -1)
+		stream_give_up(s, STREAM_SHUTDOWN);
+}
+
+/*
+ * Wait until the stream is ready for `events`, master's end of the channel
+ * closes, or `deadline` (of now_ms) is past.  1: ready; 0: not.  A signal or
+ * a word from master may end it early with 0.
+ */
+static int
+stream_wait(struct stream *s, short events, int64_t deadline)
+{
+	struct pollfd pfd[2] = {{s->fd, events, 0}, {s->master->fd, POLLIN, 0}};
+	int64_t left = deadline - now_ms();
+	struct timespec ts;
+
+	if (left < 0)
+		left = 0;
+	ts = (struct timespec){left / 1000, left % 1000 * 1000000};
+	if (s->master->queued > 0)
+		pfd[1].events |= POLLOUT;
+	if (ppoll(pfd, 2, &ts, NULL) <= 0)
+		return 0;
+	if ((pfd[1].revents & POLLOUT) != 0 && channel_flush(s->master) == -1)
+		stream_give_up(s, STREAM_SHUTDOWN);
+	if ((pfd[1].revents & ~POLLOUT) != 0)
+		stream_hear_master(s);
+	return pfd[0].revents != 0;
+}
+
+void
+stream_report(struct stream *s, enum msg_type type, const void *body, size_t len)
+{
+	int64_t deadline = now_ms() + REPORT_MS;
+
+	while (channel_put(s->master, type, body, len) == -1 && errno == ENOBUFS) {
+		struct pollfd pfd = {s->master->fd, POLLOUT, 0};
+		struct timespec ts = {1, 0};
+
+		if (now_ms() > deadline || (ppoll(&pfd, 1, &ts, NULL) == -1 && errno != EINTR) ||
+		    channel_flush(s->master) == -1)
+			return;
+	}
+}
+
+/* Trace one line.  What follows PASS and its like stays out, also where it has no meaning. */
+static void
+stream_trace(struct stream *s, bool from_client, const char *text, size_t len)
+{
+	static const char *const secret[] = {"PASS ", "APOP ", "AUTH "};
+	struct msg_trace m = {.id = s->id, .from_client = from_client};
+	const char *mask = "";
+
+	for (size_t i = 0; from_client && i < sizeof(secret) / sizeof(secret[0]); i++)
+		if (len > strlen(secret[i]) && strncasecmp(text, secret[i], 5) == 0) {
+			len = strlen(secret[i]);
+			mask = "***";
+		}
+	if (len > sizeof(m.text) - sizeof("***"))
+		len = sizeof(m.text) - sizeof("***");
+	for (size_t i = 0; i < len; i++)
+		m.text[i] = text[i] != '\0' ? text[i] : '?';
+	memcpy(m.text + len, mask, strlen(mask) + 1);
+	len += strlen(mask) + 1;
+	stream_report(s, MSG_TRACE, &m, offsetof(struct msg_trace, text) + len);
+}
+
+/* Take a line out of what was received: an event, or LINE_NONE. */
+static int
+line_take(struct stream *s, const char **line, size_t *len)
+{
+	const char *start = s->in + s->in_pos;
+	size_t have = s->in_len - s->in_pos, n;
+	const char *lf = memchr(start + s->seen, '\n', have - s->seen);
+	uint64_t total;
+
+	n = lf != NULL ? (size_t)(lf - start) : have;
+	total = s->skipped + n;
+	if (total > POP3_JUNK_MAX) {
+		stream_give_up(s, STREAM_ABUSE);
+		return STREAM_END;
+	}
+	if (lf == NULL) {
+		s->seen = have;
+		return LINE_NONE;
+	}
+	s->in_pos += n + 1;
+	s->seen = 0;
+	s->skipped = 0;
+	if (total + 1 > POP3_LINE_MAX)
+		return STREAM_LONG;
+	if (n > 0 && start[n - 1] == '\r')
+		n--;
+	*line = start;
+	*len = n;
+	return STREAM_LINE;
+}
+
+/* Make room for input, once all complete lines were taken. */
+static void
+line_compact(struct stream *s)
+{
+	size_t have = s->in_len - s->in_pos;
+
+	if (have >= POP3_LINE_MAX) {
+		s->skipped += have;
+		have = s->seen = 0;
+	} else if (have > 0 && s->in_pos > 0) {
+		memmove(s->in, s->in + s->in_pos, have);
+	}
+	s->in_pos = 0;
+	s->in_len = have;
+}
+
+/* Receive what is there. */
+static void
+stream_receive(struct stream *s)
+{
+	ssize_t n;
+
+	line_compact(s);
+	n = recv(s->fd, s->in + s->in_len, sizeof(s->in) - s->in_len, MSG_DONTWAIT);
+	if (n > 0)
+		s->in_len += (size_t)n;
+	else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+		stream_give_up(s, STREAM_CLIENT);
+}
+
+/*
+ * Octets sent that the client has not got yet.  While they get fewer the
+ * client is not idle, though we have nothing left to send.
+ */
+static int
+stream_unread_output(const struct stream *s)
+{
+	int octets = 0;
+
+	return ioctl(s->fd, SIOCOUTQ, &octets) == 0 ? octets : 0;
+}
+
+/* Wait for input until the idle limit. */
+static void
+stream_await_input(struct stream *s, int64_t *deadline, int *unread)
+{
+	int64_t now = now_ms(), tick = s->idle_ms / 4, until = *deadline;
+	int left;
+
+	if (tick > OUTPUT_TICK_MS)
+		tick = OUTPUT_TICK_MS;
+	if (*unread != 0 && until > now + tick)
+		until = now + tick;
+	if (stream_wait(s, POLLIN, until) == 1) {
+		stream_receive(s);
+		return;
+	}
+	if ((now = now_ms()) < until)
+		return;
+	left = *unread != 0 ? stream_unread_output(s) : 0;
+	if (left > 0 ? left != *unread : *unread > 0)
+		*deadline = now + s->idle_ms;
+	else if (now >= *deadline)
+		stream_give_up(s, STREAM_TIMEOUT);
+	*unread = left;
+}
+
+enum stream_event
+stream_line(struct stream *s, const char **line, size_t *len)
+{
+	int64_t deadline = 0;
+	int unread = -1, event;
+
+	while (!stream_is_over(s)) {
+		if ((event = line_take(s, line, len)) != LINE_NONE) {
+			if (s->trace && event == STREAM_LINE)
+				stream_trace(s, true, *line, *len);
+			return (enum stream_event)event;
+		}
+		stream_flush(s);
+		if (s->drain)
+			stream_give_up(s, STREAM_SHUTDOWN);
+		if (stream_is_over(s))
+			break;
+		if (deadline == 0)
+			deadline = now_ms() + s->idle_ms;
+		stream_await_input(s, &deadline, &unread);
+	}
+	return STREAM_END;
+}
+
+void
+stream_flush(struct stream *s)
+{
+	int64_t deadline = 0;
+	ssize_t n;
+
+	while (s->out_pos < s->out_len && !stream_is_over(s)) {
+		size_t want = s->out_len - s->out_pos;
+
+		n = send(s->fd, s->out + s->out_pos, want, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n > 0) {
+			s->out_pos += (size_t)n;
+			if ((size_t)n == want)
+				break;
+			deadline = now_ms() + s->idle_ms;
+		} else if (n == -1 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+			stream_give_up(s, STREAM_CLIENT);
+			break;
+		}
+		if (deadline == 0)
+			deadline = now_ms() + s->idle_ms;
+		if (stream_wait(s, POLLOUT, deadline) == 0 && now_ms() >= deadline)
+			stream_give_up(s, STREAM_TIMEOUT);
+	}
+	s->out_pos = s->out_len = 0;
+}
+
+char *
+stream_room(struct stream *s, size_t need)
+{
+	if (s->out_len + need > STREAM_OUT_SIZE - STREAM_RESERVE)
+		stream_flush(s);
+	return s->out + s->out_len;
+}
+
+void
+stream_filled(struct stream *s, size_t len)
+{
+	s->out_len += len;
+}
+
+void
+stream_put(struct stream *s, const char *octets, size_t len)
+{
+	memcpy(stream_room(s, len), octets, len);
+	s->out_len += len;
+}
+
+void
+stream_put_end(struct stream *s, const char *tail, size_t len)
+{
+	static const char terminator[3] = {'.', '\r', '\n'};
+
+	memcpy(s->out + s->out_len, tail, len);
+	memcpy(s->out + s->out_len + len, terminator, sizeof(terminator));
+	s->out_len += len + sizeof(terminator);
+}
+
+void
+stream_reply(struct stream *s, const char *fmt, ...)
+{
+	char *line = stream_room(s, POP3_RESPONSE_MAX);
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(line, POP3_RESPONSE_MAX - 1, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		n = 0;
+	if (n > POP3_RESPONSE_MAX - 2)
+		n = POP3_RESPONSE_MAX - 2;
+	if (s->trace)
+		stream_trace(s, false, line, (size_t)n);
+	line[n++] = '\r';
+	line[n++] = '\n';
+	s->out_len += (size_t)n;
+}
+
+/* Read until the client has seen our end. */
+static void
+stream_linger(struct stream *s)
+{
+	int64_t deadline = now_ms() + LINGER_MS;
+	size_t taken = 0;
+	ssize_t n;
+
+	while (taken < LINGER_OCTETS && now_ms() < deadline && s->over != STREAM_SHUTDOWN) {
+		if (stream_wait(s, POLLIN, deadline) == 0)
+			continue;
+		n = recv(s->fd, s->in, sizeof(s->in), MSG_DONTWAIT);
+		if (n == 0 || (n == -1 && errno != EAGAIN && errno != EWOULDBLOCK))
+			break;
+		taken += n > 0 ? (size_t)n : 0;
+	}
+}
+
+void
+stream_finish(struct stream *s)
+{
+	enum stream_over over = s->over;
+
+	/* A client that has only closed its own side gets the answers still due. */
+	if (over == STREAM_CLIENT || over == STREAM_ABUSE || over == STREAM_GOING) {
+		s->over = STREAM_GOING;
+		stream_flush(s);
+	}
+	(void)shutdown(s->fd, SHUT_WR);
+	if (over != STREAM_CLIENT)
+		stream_linger(s);
+	(void)close(s->fd);
+	s->fd = -1;
+	s->over = over != STREAM_GOING ? over : s->over;
+}

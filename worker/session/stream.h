@@ -1,0 +1,103 @@
+/*
+ * A client's stream after login: command lines in, replies out, and the watch
+ * on master's channel while waiting for either.
+ *
+ * The stream's blocking flag belongs to several processes, so nothing here
+ * looks at it: every call says MSG_DONTWAIT and waits with ppoll(2).
+ * Output is gathered and leaves only when no further complete command is
+ * there, or when it must make room.  After the stream is over, output is
+ * dropped, so that only loops have to look at stream_is_over().
+ */
+#ifndef POP3D_STREAM_H
+#define POP3D_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/channel.h"
+
+enum {
+	STREAM_IN_SIZE = 16384,
+	STREAM_OUT_SIZE = 2 * 65536 + 4096, /* holds a stored block at its longest */
+	STREAM_RESERVE = 8		    /* kept for the end of a message and its terminator */
+};
+
+/* Why there is nothing more to come.  STREAM_GOING: there may be. */
+enum stream_over {
+	STREAM_GOING,
+	STREAM_CLIENT,	 /* end of file or reset by the client */
+	STREAM_TIMEOUT,	 /* no command, or no progress in sending, for the idle limit */
+	STREAM_ABUSE,	 /* a line without end */
+	STREAM_SHUTDOWN, /* master went away or said so */
+	STREAM_OVER_COUNT
+};
+
+enum stream_event {
+	STREAM_LINE, /* a command line */
+	STREAM_LONG, /* one that was too long has been thrown away */
+	STREAM_END   /* see s->over */
+};
+
+struct stream {
+	int fd; /* -1: closed */
+	struct channel *master;
+	conn_id id;
+	bool trace; /* report lines to master */
+	bool drain; /* MSG_DRAIN came: over when nothing is left to answer */
+	enum stream_over over;
+	int64_t idle_ms;
+	size_t in_pos, in_len; /* what was received and not yet taken */
+	size_t seen;	       /* octets from in_pos on that hold no line end */
+	uint64_t skipped;      /* octets thrown away of a line that is too long; 0: none */
+	size_t out_pos, out_len;
+	char in[STREAM_IN_SIZE];
+	char out[STREAM_OUT_SIZE];
+};
+
+/* Take ownership of fd.  `master` is borrowed; idle_seconds of 0 counts as 1. */
+void stream_init(struct stream *s, int fd, struct channel *master, conn_id id,
+    uint32_t idle_seconds);
+
+/*
+ * The next command line, without its line end (CRLF or a bare LF); it points
+ * into the stream and is good until the next call.  Sends what waits before it
+ * waits itself.  RFC 1939 section 3, RFC 2449 section 4.
+ */
+enum stream_event stream_line(struct stream *s, const char **line, size_t *len);
+
+/* Put octets as they are; sends when there is no room. */
+void stream_put(struct stream *s, const char *octets, size_t len);
+
+/* Put the first line of a response: CRLF is added, and it is traced. */
+void stream_reply(struct stream *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* End a multi-line response with `len` octets (up to 5) that still belong to it and the terminator.
+ * Room for these is kept always, so that the terminator leaves with what was put before it. */
+void stream_put_end(struct stream *s, const char *tail, size_t len);
+
+/* Room for `need` octets (at most STREAM_OUT_SIZE - STREAM_RESERVE), to be filled by the caller
+ * and told with stream_filled(). */
+char *stream_room(struct stream *s, size_t need);
+void stream_filled(struct stream *s, size_t len);
+
+/* Send all that waits.  Gives up as s->over says. */
+void stream_flush(struct stream *s);
+
+static inline bool
+stream_is_over(const struct stream *s)
+{
+	return s->over != STREAM_GOING;
+}
+
+/*
+ * End the stream: send what waits, shut down, read and discard until the
+ * client's end, 64 KB or two seconds (closing with unread input resets a
+ * connection and can lose its last line), close.
+ */
+void stream_finish(struct stream *s);
+
+/* Send a message to master, waiting for room: nothing that is reported gets lost. */
+void stream_report(struct stream *s, enum msg_type type, const void *body, size_t len);
+
+#endif

@@ -1,0 +1,395 @@
+/*
+ * Maildir: new/ and cur/ of one directory, maildir(5).  Every file is opened
+ * relative to a directory descriptor, without following a link, and must be a
+ * regular file.  Sizes are found when they are first asked for.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "worker/session/wire.h"
+#include "worker/store/maildir_list.h"
+#include "worker/store/maildir_name.h"
+#include "worker/store/store.h"
+
+enum {
+	FIND_TRIES = 4, /* looks for a message that others keep renaming */
+	READ_BLOCK = 65536
+};
+
+#define LOCK_FILE "pop3d-lock"
+
+struct maildir {
+	int dir_fd;  /* carries the flock; -1: there is no Maildir, and it counts as empty */
+	int lock_fd; /* pop3d-lock; -1: none could be had */
+	int sub_fd[MAILDIR_DIRS];
+	struct maildir_list list;
+	uint64_t *sizes; /* on the wire; NULL: none is known yet */
+};
+
+/* Log what could not be done with the mailbox, and judge it. */
+static enum store_result
+maildir_fail(const struct store *s, const char *what)
+{
+	int error = errno;
+
+	log_error(s->id, "maildir %s: %s: %s", s->path, what, strerror(error));
+	return store_judge(error);
+}
+
+/* Is there at least the directory that the Maildir would be in? */
+static bool
+maildir_parent_exists(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char parent[MSG_PATH_SIZE] = "/";
+	struct stat st;
+
+	if (slash == NULL || (size_t)(slash - path) >= sizeof(parent))
+		return false;
+	if (slash > path)
+		memcpy(parent, path, (size_t)(slash - path));
+	return stat(parent, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static enum store_result
+maildir_open(struct store *s, bool missing_is_empty)
+{
+	struct maildir *m = calloc(1, sizeof(*m));
+
+	s->confine_fd = -1;
+	if (m == NULL)
+		return STORE_TEMP;
+	m->dir_fd = m->lock_fd = m->sub_fd[MAILDIR_NEW] = m->sub_fd[MAILDIR_CUR] = -1;
+	s->data = m;
+	m->dir_fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (m->dir_fd == -1) {
+		if (errno == ENOENT && missing_is_empty && maildir_parent_exists(s->path))
+			return STORE_OK;
+		return maildir_fail(s, "open");
+	}
+	s->confine_fd = m->dir_fd;
+	return STORE_OK;
+}
+
+/* A kind of lock that this file system does not have. */
+static bool
+lock_is_unknown(int error)
+{
+	return error == EBADF || error == ENOLCK || error == EOPNOTSUPP || error == ENOSYS;
+}
+
+/* flock(2) on the directory: needs no space on the disk. */
+static enum store_result
+lock_directory(struct maildir *m, bool *had)
+{
+	if (flock(m->dir_fd, LOCK_EX | LOCK_NB) == 0)
+		*had = true;
+	else if (errno == EWOULDBLOCK)
+		return STORE_IN_USE;
+	else if (!lock_is_unknown(errno))
+		return store_judge(errno);
+	return STORE_OK;
+}
+
+/*
+ * POSIX lock on a file: goes between the hosts of a shared file system.  This
+ * process opens the file once, and never a second time, since closing that
+ * would drop the lock.  A file that cannot be had (disk full, no right to
+ * write) is as good as none.
+ */
+static enum store_result
+lock_file(struct maildir *m, bool *had)
+{
+	struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	m->lock_fd = openat(m->dir_fd, LOCK_FILE,
+			    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (m->lock_fd == -1)
+		return STORE_OK;
+	if (fcntl(m->lock_fd, F_SETLK, &range) == 0)
+		*had = true;
+	else if (errno == EAGAIN || errno == EACCES)
+		return STORE_IN_USE;
+	else if (!lock_is_unknown(errno))
+		return store_judge(errno);
+	return STORE_OK;
+}
+
+static enum store_result
+maildir_lock(struct store *s)
+{
+	struct maildir *m = s->data;
+	enum store_result result;
+	bool had = false;
+
+	if (m->dir_fd == -1)
+		return STORE_OK;
+	result = lock_directory(m, &had);
+	if (result == STORE_OK)
+		result = lock_file(m, &had);
+	if (result == STORE_OK && !had) {
+		errno = ENOLCK;
+		result = STORE_PERM;
+	}
+	if (result == STORE_TEMP || result == STORE_PERM)
+		log_error(s->id, "maildir %s: lock: %s", s->path, strerror(errno));
+	return result;
+}
+
+static enum store_result
+maildir_list(struct store *s)
+{
+	static const char *const names[MAILDIR_DIRS] = {"new", "cur"};
+	struct maildir *m = s->data;
+
+	s->count = 0;
+	if (m->dir_fd == -1)
+		return STORE_OK;
+	for (int i = 0; i < MAILDIR_DIRS; i++) {
+		m->sub_fd[i] = openat(m->dir_fd, names[i],
+				      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (m->sub_fd[i] == -1)
+			return maildir_fail(s, names[i]);
+	}
+	maildir_list_init(&m->list, m->sub_fd[MAILDIR_NEW], m->sub_fd[MAILDIR_CUR]);
+	if (maildir_list_scan(&m->list) == -1)
+		return maildir_fail(s, "read");
+	s->count = m->list.count;
+	return STORE_OK;
+}
+
+static void
+maildir_tell_uid(struct store *s, size_t i, char out[STORE_UID_SIZE])
+{
+	struct maildir *m = s->data;
+	const char *name = maildir_entry_name(&m->list, i);
+	size_t len = maildir_base_len(name);
+
+	if ((m->list.entries[i].flags & ENTRY_MADE_UID) != 0)
+		maildir_twin_uid(name, len, maildir_entry_inode(&m->list, i), out);
+	else
+		maildir_uid(name, len, out);
+}
+
+/* The message's file was not where it was.  OK: look again. */
+static enum store_result
+maildir_look_again(struct maildir *m, size_t i)
+{
+	if ((m->list.entries[i].flags & ENTRY_GONE) != 0)
+		return STORE_MISSING;
+	if (maildir_list_refresh(&m->list) == -1)
+		return store_judge(errno);
+	return (m->list.entries[i].flags & ENTRY_GONE) != 0 ? STORE_MISSING : STORE_OK;
+}
+
+static enum store_result
+maildir_get(struct store *s, size_t i, struct store_reader *r)
+{
+	struct maildir *m = s->data;
+	enum store_result result = STORE_TEMP; /* it is renamed faster than we can look */
+	struct stat st;
+
+	*r = (struct store_reader){.fd = -1};
+	for (int try = 0; try < FIND_TRIES && r->fd == -1; try++) {
+		r->fd = openat(maildir_entry_fd(&m->list, i), maildir_entry_name(&m->list, i),
+			       O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (r->fd != -1)
+			break;
+		if (errno != ENOENT)
+			return store_judge(errno);
+		if ((result = maildir_look_again(m, i)) != STORE_OK)
+			return result;
+		result = STORE_TEMP;
+	}
+	if (r->fd == -1)
+		return result;
+	result = fstat(r->fd, &st) == -1 ? store_judge(errno)
+		 : !S_ISREG(st.st_mode)	 ? STORE_PERM
+					 : STORE_OK;
+	if (result != STORE_OK)
+		store_reader_end(r);
+	else
+		r->end = (uint64_t)st.st_size;
+	return result;
+}
+
+static enum store_result
+maildir_measure(struct store *s, size_t i, uint64_t *octets)
+{
+	static char block[READ_BLOCK];
+	enum store_result result;
+	struct store_reader r;
+	struct wire w;
+	ssize_t n;
+
+	*octets = 0;
+	result = maildir_get(s, i, &r);
+	if (result == STORE_MISSING || result == STORE_PERM) {
+		log_warn(s->id, "maildir %s: a message %s: its size is told as 0", s->path,
+			 result == STORE_MISSING ? "vanished" : "cannot be read");
+		return STORE_OK;
+	}
+	if (result != STORE_OK)
+		return result;
+	wire_begin(&w);
+	while ((n = store_read(&r, block, sizeof(block))) > 0)
+		wire_count(&w, block, (size_t)n);
+	if (n == -1)
+		result = STORE_TEMP;
+	store_reader_end(&r);
+	*octets = wire_count_total(&w);
+	return result;
+}
+
+/* The table of sizes, made on first use.  NULL: no memory. */
+static uint64_t *
+maildir_sizes(struct store *s)
+{
+	struct maildir *m = s->data;
+
+	if (m->sizes == NULL && (m->sizes = malloc(s->count * sizeof(*m->sizes))) != NULL)
+		memset(m->sizes, 0xff, s->count * sizeof(*m->sizes)); /* STORE_NO_SIZE each */
+	return m->sizes;
+}
+
+static enum store_result
+maildir_size(struct store *s, size_t i, bool look, uint64_t *octets)
+{
+	struct maildir *m = s->data;
+	enum store_result result;
+
+	*octets = m->sizes != NULL ? m->sizes[i] : STORE_NO_SIZE;
+	if (*octets != STORE_NO_SIZE || !look)
+		return STORE_OK;
+	if (maildir_sizes(s) == NULL)
+		return STORE_TEMP;
+	result = maildir_measure(s, i, octets);
+	if (result == STORE_OK)
+		m->sizes[i] = *octets;
+	return result;
+}
+
+static void
+maildir_keep_size(struct store *s, size_t i, uint64_t octets)
+{
+	uint64_t *sizes = maildir_sizes(s);
+
+	if (sizes != NULL)
+		sizes[i] = octets;
+}
+
+/* Remove one message, under whatever name it has now.  OK, also if it has gone already. */
+static enum store_result
+remove_one(struct maildir *m, size_t i, bool touched[MAILDIR_DIRS])
+{
+	enum store_result result;
+
+	for (int try = 0; try < FIND_TRIES; try++) {
+		const struct maildir_entry *e = &m->list.entries[i];
+		int dir = (e->flags & ENTRY_IN_CUR) != 0 ? MAILDIR_CUR : MAILDIR_NEW;
+
+		if (unlinkat(m->sub_fd[dir], maildir_entry_name(&m->list, i), 0) == 0) {
+			touched[dir] = true;
+			/* only a second name of the same file could bring it back */
+			if ((e->flags & ENTRY_LINKED) == 0)
+				return STORE_OK;
+		} else if (errno != ENOENT) {
+			return store_judge(errno);
+		}
+		result = maildir_look_again(m, i);
+		if (result != STORE_OK)
+			return result == STORE_MISSING ? STORE_OK : result;
+	}
+	return STORE_TEMP;
+}
+
+/* Directories that cannot be synchronised (EINVAL, EROFS) are passed over: fsync(2). */
+static enum store_result
+sync_directory(int fd)
+{
+	if (fsync(fd) == 0 || errno == EINVAL || errno == EROFS)
+		return STORE_OK;
+	return store_judge(errno);
+}
+
+static enum store_result
+worse(enum store_result a, enum store_result b)
+{
+	return a > b ? a : b;
+}
+
+static enum store_result
+maildir_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
+{
+	struct maildir *m = s->data;
+	enum store_result result = STORE_OK, one;
+	bool touched[MAILDIR_DIRS] = {false, false};
+
+	*removed = 0;
+	for (size_t i = 0; i < s->count; i++) {
+		if (!store_is_marked(marked, i))
+			continue;
+		one = remove_one(m, i, touched);
+		if (one == STORE_OK)
+			(*removed)++;
+		else
+			log_error(s->id, "maildir %s: cannot remove a message: %s", s->path,
+				  strerror(errno));
+		result = worse(result, one);
+	}
+	for (int dir = 0; dir < MAILDIR_DIRS; dir++) {
+		if (!touched[dir])
+			continue;
+		one = sync_directory(m->sub_fd[dir]);
+		if (one != STORE_OK)
+			log_error(s->id, "maildir %s: fsync: %s", s->path, strerror(errno));
+		result = worse(result, one);
+	}
+	return result;
+}
+
+static void
+close_if_open(int fd)
+{
+	if (fd != -1)
+		(void)close(fd);
+}
+
+static void
+maildir_close(struct store *s)
+{
+	struct maildir *m = s->data;
+
+	if (m == NULL)
+		return;
+	for (int i = 0; i < MAILDIR_DIRS; i++)
+		close_if_open(m->sub_fd[i]);
+	close_if_open(m->lock_fd);
+	close_if_open(m->dir_fd);
+	maildir_list_free(&m->list);
+	free(m->sizes);
+	free(m);
+	s->data = NULL;
+	s->confine_fd = -1;
+}
+
+const struct store_backend store_maildir = {
+    .name = "maildir",
+    .open = maildir_open,
+    .lock = maildir_lock,
+    .list = maildir_list,
+    .uid = maildir_tell_uid,
+    .size = maildir_size,
+    .get = maildir_get,
+    .keep_size = maildir_keep_size,
+    .remove = maildir_remove,
+    .close = maildir_close,
+};
