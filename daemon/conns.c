@@ -243,11 +243,17 @@ conns_route(struct master *m)
 }
 
 static struct conn *
-conn_of_worker(struct master *m, struct worker *w, conn_id id)
+conn_of_worker(struct master *m, const struct worker *w, conn_id id)
 {
 	struct conn *c = conn_find(m, id);
 
 	return c != NULL && c->worker == w ? c : NULL;
+}
+
+bool
+conns_is_of_worker(struct master *m, const struct worker *w, conn_id id)
+{
+	return conn_of_worker(m, w, id) != NULL;
 }
 
 void

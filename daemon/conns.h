@@ -59,7 +59,8 @@ void conns_route(struct master *m);
 /* A new helper is there: tell it every undecided row. */
 void conns_tell_rows(struct master *m);
 
-/* From a worker. */
+/* From a worker.  Does the connection belong to it? */
+bool conns_is_of_worker(struct master *m, const struct worker *w, conn_id id);
 void conns_stls_asked(struct master *m, struct worker *w, conn_id id);
 void conns_worker_done(struct master *m, struct worker *w, const struct msg_conn_end *end);
 void conns_worker_lost(struct master *m, struct worker *w);

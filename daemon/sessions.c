@@ -143,9 +143,11 @@ session_msg(struct evchannel *ec, struct msg *msg, void *arg)
 	(void)ec;
 	if (msg->type == MSG_HELLO)
 		session_hello(s, (pid_t)msg->pid);
-	else if (msg->type == MSG_LOG)
+	else if (msg->type == MSG_LOG) {
+		/* Whatever it says, its line is about its own connection. */
+		msg->u.log.id = c != NULL ? c->row.id : 0;
 		log_foreign(ROLE_SESSION, s->pid, &msg->u.log);
-	else if (msg->type == MSG_TRACE && c != NULL) {
+	} else if (msg->type == MSG_TRACE && c != NULL) {
 		msg->u.trace.id = c->row.id;
 		log_trace(&msg->u.trace);
 	} else if (c == NULL || msg->u.ref.id != c->row.id) {

@@ -171,6 +171,18 @@ on_restart(evutil_socket_t fd, short what, void *arg)
 		}
 }
 
+/* No worker writes a line about another's connection. */
+static void
+log_own(struct worker *w, struct msg *msg)
+{
+	conn_id *id = msg->type == MSG_LOG ? &msg->u.log.id
+	    : msg->type == MSG_TRACE	   ? &msg->u.trace.id
+					   : NULL;
+
+	if (id != NULL && *id != 0 && !conns_is_of_worker(w->master, w, *id))
+		*id = 0;
+}
+
 static void
 worker_msg(struct evchannel *ec, struct msg *msg, void *arg)
 {
@@ -178,6 +190,7 @@ worker_msg(struct evchannel *ec, struct msg *msg, void *arg)
 	struct master *m = w->master;
 
 	(void)ec;
+	log_own(w, msg);
 	if (child_common_msg(&w->child, msg))
 		return;
 	if (msg->type == MSG_STLS_ASK) {

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "common/channel.h"
 #include "common/log.h"
@@ -128,5 +129,5 @@ child_main(void)
 	while (message_wait() && child.m.type == MSG_CHILD_ASK)
 		if (request_serve() < 0)
 			break;
-	return EXIT_SUCCESS;
+	_exit(EXIT_SUCCESS); /* what modules have left for exit(3) may hang or crash */
 }

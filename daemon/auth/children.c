@@ -195,7 +195,8 @@ child_new(struct pool *p, pid_t pid, int fd)
 	c->pidfd = pidfd_open(pid, 0);
 	c->on_time = evtimer_new(auth_env.base, child_time, c);
 	if (c->pidfd >= 0)
-		c->on_exit = event_new(auth_env.base, c->pidfd, EV_READ | EV_PERSIST, child_exited, c);
+		c->on_exit =
+		    event_new(auth_env.base, c->pidfd, EV_READ | EV_PERSIST, child_exited, c);
 	if (c->on_exit == NULL || c->on_time == NULL || event_add(c->on_exit, NULL) < 0) {
 		close(fd);
 		child_free(c);
@@ -242,26 +243,31 @@ child_start(struct pool *p)
 	return 0;
 }
 
-void
+int
 child_ask(struct child *c, struct request *r)
 {
 	struct msg_child_ask ask;
 	char host[LOG_ADDR_SIZE];
+	int result;
 
 	memset(&ask, 0, sizeof(ask));
 	ask.id = r->conn.id;
 	memcpy(ask.user, r->user, sizeof(ask.user));
 	memcpy(ask.password, r->password, sizeof(ask.password));
 	snprintf(ask.rhost, sizeof(ask.rhost), "%s", log_host(host, &r->conn.peer));
+	result = evchannel_put(&c->ec, MSG_CHILD_ASK, &ask, sizeof(ask));
+	explicit_bzero(&ask, sizeof(ask));
+	if (result < 0) {
+		child_kill(c);
+		return -1;
+	}
 	explicit_bzero(r->password, sizeof(r->password));
 	c->state = CHILD_BUSY;
 	c->request = r;
 	TAILQ_REMOVE(&c->pool->children, c, link);
 	TAILQ_INSERT_HEAD(&c->pool->children, c, link);
 	timer_set(c->on_time, (uint64_t)auth_env.settings->conf.deadline * 1000);
-	/* if this fails child_lost follows */
-	evchannel_put(&c->ec, MSG_CHILD_ASK, &ask, sizeof(ask));
-	explicit_bzero(&ask, sizeof(ask));
+	return 0;
 }
 
 /* The child leaves its pool with its PAM session; another takes its place. */

@@ -70,8 +70,9 @@ void child_rest(struct child *c);
 /* Let it end by itself: it sees its channel closed. */
 void child_retire(struct child *c);
 
-/* Put the request to an idle child; the request's password is wiped. */
-void child_ask(struct child *c, struct request *r);
+/* Put the request to an idle child; the request's password is wiped then.  0, or
+ * -1: the child has died and is idle no more. */
+int child_ask(struct child *c, struct request *r);
 
 /* A child has ended unasked, or could not be started: put off replacing it if
  * that happens again and again.  One answer of another shows that the back end

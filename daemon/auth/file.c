@@ -7,12 +7,13 @@
 #include "config.h"
 
 #include <crypt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <signal.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "common/privs.h"
@@ -127,7 +128,10 @@ privileges_drop(void)
 {
 	static const struct rlimit none = {0, 0};
 
-	if (privs_become(state.conf.uid, state.conf.gid, NULL, 0) < 0)
+	bool own = state.conf.rootless != 0;
+
+	if (privs_become(own ? (uint32_t)geteuid() : state.conf.uid,
+			 own ? (uint32_t)getegid() : state.conf.gid, NULL, 0) < 0)
 		return -1;
 	if (setrlimit(RLIMIT_NPROC, &none) < 0 || setrlimit(RLIMIT_FSIZE, &none) < 0)
 		return -1;

@@ -63,7 +63,7 @@ failure_log(const struct request *r, const char *result, const char *why, const 
 {
 	char id[LOG_ID_SIZE], peer[LOG_ADDR_SIZE], server[LOG_QUOTED_SIZE], user[LOG_QUOTED_SIZE];
 	char tls[LOG_QUOTED_SIZE], reason[LOG_QUOTED_SIZE];
-	const char *version = r->facts.version[0] != '\0' ? r->facts.version : "-";
+	const char *version = r->facts.version[0] != '\0' ? r->facts.version : "none";
 
 	log_quote(server, sizeof(server), r->server, strlen(r->server));
 	log_quote(tls, sizeof(tls), version, strlen(version));

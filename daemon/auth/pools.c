@@ -111,6 +111,10 @@ pool_check_stamp(struct pool *p)
 	p->stamp = stamp;
 	pool_read_accounts(p);
 	pool_renew(p);
+	/* whatever made children crash may be gone */
+	evtimer_del(p->refill);
+	pool_answered(p);
+	pool_fill(p);
 }
 
 static struct child *
@@ -124,23 +128,33 @@ pool_idle_child(const struct pool *p)
 	return NULL;
 }
 
+/* Give the request to a child.  One that has just died does not take it, so
+ * the next one does, or it waits at the head of its source's line. */
+static void
+pool_hand_out(struct pool *p, struct request *r)
+{
+	struct child *c;
+
+	while ((c = pool_idle_child(p)) != NULL)
+		if (child_ask(c, r) == 0)
+			return;
+	timer_set(r->patience, (uint64_t)auth_env.settings->conf.deadline * 1000);
+	queue_return(r);
+}
+
 void
 pool_run(struct pool *p)
 {
-	size_t share = auth_env.settings->conf.children / 2;
+	size_t half = auth_env.settings->conf.children / 2, share = half > 0 ? half : 1;
+	struct request *r;
 
 	if (p->queue.nwaiting == 0)
 		return;
 	pool_check_stamp(p);
-	for (;;) {
-		struct child *c = pool_idle_child(p);
-		struct request *r = c == NULL ? NULL : queue_next(&p->queue, share > 0 ? share : 1);
-
-		if (r == NULL)
-			return;
+	while ((r = pool_idle_child(p) == NULL ? NULL : queue_next(&p->queue, share)) != NULL) {
 		evtimer_del(r->patience);
 		if (auth_env.calls.wanted(r)) {
-			child_ask(c, r);
+			pool_hand_out(p, r);
 			continue;
 		}
 		queue_done(r);

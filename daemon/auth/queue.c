@@ -97,6 +97,18 @@ queue_done(struct request *r)
 }
 
 void
+queue_return(struct request *r)
+{
+	struct turn *t = r->turn;
+
+	TAILQ_INSERT_HEAD(&t->waiting, r, link);
+	t->running--;
+	t->nwaiting++;
+	t->queue->nwaiting++;
+	r->waits = true;
+}
+
+void
 queue_remove(struct request *r)
 {
 	struct turn *t = r->turn;

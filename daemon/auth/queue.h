@@ -46,6 +46,9 @@ struct request *queue_next(struct queue *q, size_t share);
 /* A request that queue_next gave out is finished. */
 void queue_done(struct request *r);
 
+/* One that queue_next gave out waits again, at the head of its source's line. */
+void queue_return(struct request *r);
+
 /* Take a request that waits out of the line. */
 void queue_remove(struct request *r);
 
