@@ -95,7 +95,7 @@ static const struct {
     {"no sub-section title/index for '%s'", "unknown setting \"", "|...\""},
 };
 
-static void
+static void __attribute__((format(printf, 3, 0)))
 fault_parse(struct load *l, int line, const char *fmt, va_list ap)
 {
 	char text[CONF_EXPECTED_SIZE];
@@ -116,7 +116,7 @@ fault_parse(struct load *l, int line, const char *fmt, va_list ap)
 }
 
 /* libconfuse: the parser stops here. */
-static void
+static void __attribute__((format(printf, 2, 0)))
 parse_failed(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	struct load *l = loading;

@@ -161,6 +161,23 @@ child_reaped(pid_t pid, int status)
 	return true;
 }
 
+/* As a subreaper we also inherit what others left behind: a shell that a PAM module started. */
+static void
+kill_adopted(void)
+{
+	char path[64];
+	FILE *f;
+	int pid;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%ld/children", (long)getpid());
+	if ((f = fopen(path, "re")) == NULL)
+		return;
+	while (fscanf(f, "%d", &pid) == 1)
+		if (pid > 1)
+			kill(pid, SIGKILL);
+	fclose(f);
+}
+
 void
 child_kill_left(void)
 {
@@ -168,6 +185,7 @@ child_kill_left(void)
 
 	LIST_FOREACH (p, &processes, next)
 		kill(p->pid, SIGKILL);
+	kill_adopted();
 }
 
 void

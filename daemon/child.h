@@ -41,7 +41,7 @@ int child_start(struct child *c, struct event_base *base, enum role role, const 
  */
 bool child_reaped(pid_t pid, int status);
 
-/* Kill every process that was started and not reaped yet. */
+/* Kill every child of this process, adopted ones included. */
 void child_kill_left(void);
 
 /* Close the channel: the process ends by itself, as its role does on EOF. */

@@ -513,6 +513,19 @@ conns_not_taken(struct master *m, struct conn *c)
 	conns_offer(m);
 }
 
+size_t
+conns_settle_grants(struct master *m)
+{
+	struct conn *c, *t;
+	size_t offered = 0;
+
+	TAILQ_FOREACH_SAFE (c, &m->conns->granted, in_queue, t)
+		grant_failed(m, c, LOGIN_TEMP, "auth-helper-lost");
+	RB_FOREACH (c, conn_tree, &m->conns->tree)
+		offered += c->state == CONN_OFFERED;
+	return offered;
+}
+
 void
 conns_tick(struct master *m)
 {

@@ -56,6 +56,13 @@ void conns_accepted(struct master *m, uint32_t server, int fd, const struct msg_
 /* Rows left for the helper, or a worker got room: hand out what waits. */
 void conns_route(struct master *m);
 
+/*
+ * The helper is gone: its grants that no spare was offered yet are void.  How many are still with
+ * a spare; until that is 0 no worker may be told of a new helper, or it would answer for a
+ * connection that a session is about to have.
+ */
+size_t conns_settle_grants(struct master *m);
+
 /* A new helper is there: tell it every undecided row. */
 void conns_tell_rows(struct master *m);
 

@@ -117,8 +117,13 @@ static void
 on_restart(evutil_socket_t fd, short what, void *arg)
 {
 	struct master *m = arg;
+	struct timeval soon = {0, 20000};
 
 	(void)fd, (void)what;
+	if (conns_settle_grants(m) > 0) {
+		event_add(m->helper->restart, &soon);
+		return;
+	}
 	if (child_start(&m->helper->child, m->base, ROLE_AUTH, "pop3d-auth", helper_msg, helper_end,
 		m) == -1) {
 		log_error(0, "cannot start pop3d-auth: %s", strerror(errno));

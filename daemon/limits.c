@@ -5,44 +5,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/source.h"
 #include "daemon/limits.h"
 
-struct source {
-	RB_ENTRY(source) node;
-	struct msg_addr prefix;
+struct counter {
+	RB_ENTRY(counter) node;
+	struct source source;
 	uint32_t count;
 };
 
-RB_HEAD(source_tree, source);
+RB_HEAD(counter_tree, counter);
 
 struct limits {
-	struct source_tree tree;
+	struct counter_tree tree;
 };
 
 static int
-source_compare(const struct source *a, const struct source *b)
+counter_compare(const struct counter *a, const struct counter *b)
 {
-	return memcmp(&a->prefix, &b->prefix, sizeof(a->prefix));
+	return memcmp(&a->source, &b->source, sizeof(a->source));
 }
 
-RB_PROTOTYPE(source_tree, source, node, source_compare)
-RB_GENERATE(source_tree, source, node, source_compare)
+RB_PROTOTYPE(counter_tree, counter, node, counter_compare)
+RB_GENERATE(counter_tree, counter, node, counter_compare)
 
 static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-struct msg_addr
-limits_source(const struct msg_addr *a)
-{
-	struct msg_addr s = {.family = a->family};
-
-	if (a->family == AF_INET)
-		memcpy(s.octets, a->octets, 4);
-	else if (a->family == AF_INET6 && memcmp(a->octets, mapped, sizeof(mapped)) == 0)
-		memcpy(s.octets, a->octets, 16);
-	else
-		memcpy(s.octets, a->octets, 8);
-	return s;
-}
 
 int
 limits_is_loopback(const struct msg_addr *a)
@@ -66,10 +53,10 @@ limits_new(void)
 void
 limits_free(struct limits *l)
 {
-	struct source *s;
+	struct counter *s;
 
 	while ((s = RB_ROOT(&l->tree)) != NULL) {
-		RB_REMOVE(source_tree, &l->tree, s);
+		RB_REMOVE(counter_tree, &l->tree, s);
 		free(s);
 	}
 	free(l);
@@ -78,13 +65,14 @@ limits_free(struct limits *l)
 int
 limits_enter(struct limits *l, const struct msg_addr *a, uint32_t most)
 {
-	struct source key = {.prefix = limits_source(a)}, *s;
+	struct counter key = {.count = 0}, *s;
 
-	if ((s = RB_FIND(source_tree, &l->tree, &key)) == NULL) {
+	source_set(&key.source, a);
+	if ((s = RB_FIND(counter_tree, &l->tree, &key)) == NULL) {
 		if ((s = malloc(sizeof(*s))) == NULL)
 			return -1;
 		*s = key;
-		RB_INSERT(source_tree, &l->tree, s);
+		RB_INSERT(counter_tree, &l->tree, s);
 	}
 	if (s->count >= most) {
 		errno = EUSERS;
@@ -97,10 +85,11 @@ limits_enter(struct limits *l, const struct msg_addr *a, uint32_t most)
 void
 limits_leave(struct limits *l, const struct msg_addr *a)
 {
-	struct source key = {.prefix = limits_source(a)}, *s;
+	struct counter key = {.count = 0}, *s;
 
-	if ((s = RB_FIND(source_tree, &l->tree, &key)) == NULL || --s->count > 0)
+	source_set(&key.source, a);
+	if ((s = RB_FIND(counter_tree, &l->tree, &key)) == NULL || --s->count > 0)
 		return;
-	RB_REMOVE(source_tree, &l->tree, s);
+	RB_REMOVE(counter_tree, &l->tree, s);
 	free(s);
 }

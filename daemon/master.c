@@ -26,6 +26,7 @@
 enum {
 	HEARTBEAT = 10,		/* seconds */
 	KILL_WAIT = 10,		/* seconds for killed processes to be gone */
+	REAP_PATIENCE = 2000,	/* milliseconds for children to end by themselves */
 	OLD_GENERATIONS = 4,	/* that may drain at a time */
 	RELOAD_WAIT = 600	/* seconds a reload waits for one of them to end */
 };
@@ -247,7 +248,6 @@ static void
 reap_all(void)
 {
 	const struct timespec pause = {0, 5000000};
-	bool killed = false;
 	uint64_t begun = now_ms();
 	pid_t pid;
 	int status;
@@ -257,11 +257,10 @@ reap_all(void)
 			child_reaped(pid, status);
 			continue;
 		}
-		if (now_ms() - begun > 2000 && !killed) {
+		/* Orphans of the killed become ours in turn. */
+		if (now_ms() - begun > REAP_PATIENCE)
 			child_kill_left();
-			killed = true;
-		}
-		if (now_ms() - begun > 4000)
+		if (now_ms() - begun > 2 * REAP_PATIENCE)
 			return;
 		nanosleep(&pause, NULL);
 	}

@@ -111,16 +111,28 @@ report_login_failed(const struct conn *c, enum login_result result, const char *
 	    mechs[c->login->mech], p.tls, results[result], reason);
 }
 
+/* A number that only the session knows: it may have been killed without telling. */
+static const char *
+count_text(char dst[24], const struct msg_session_end *end, uint64_t value)
+{
+	if (end->why == SESSION_END_KILLED)
+		return "unknown";
+	snprintf(dst, 24, "%" PRIu64, value);
+	return dst;
+}
+
 void
 report_session_end(const struct conn *c, const struct msg_session_end *end)
 {
+	char n[5][24];
 	struct common p;
 
 	common_part(&p, c);
 	log_info(c->row.id,
-	    "session-end %s reason=%s by=%s retrieved=%" PRIu64 " retrieved_octets=%" PRIu64
-	    " topped=%" PRIu64 " deleted=%" PRIu64 " left=%" PRIu64 " duration=%.3f tls=%s",
-	    p.text, session_ends[end->why].reason, session_ends[end->why].by, end->retrieved,
-	    end->retrieved_octets, end->topped, end->deleted, end->left, seconds_since(c->since),
-	    p.tls);
+	    "session-end %s reason=%s by=%s retrieved=%s retrieved_octets=%s topped=%s deleted=%s "
+	    "left=%s duration=%.3f tls=%s",
+	    p.text, session_ends[end->why].reason, session_ends[end->why].by,
+	    count_text(n[0], end, end->retrieved), count_text(n[1], end, end->retrieved_octets),
+	    count_text(n[2], end, end->topped), count_text(n[3], end, end->deleted),
+	    count_text(n[4], end, end->left), seconds_since(c->since), p.tls);
 }

@@ -230,7 +230,8 @@ sessions_exited(struct master *m, pid_t pid, int status)
 	struct sessions *ss = m->sessions;
 	char text[160];
 
-	if (status == 0)
+	if (status == 0 || (m->state == MASTER_STOPPING && WIFSIGNALED(status) &&
+			       WTERMSIG(status) == SIGKILL)) /* our own kill */
 		return;
 	log_warn(0, "session pid=%ld %s", (long)pid,
 	    child_status_text(text, sizeof(text), status));

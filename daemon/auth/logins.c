@@ -106,13 +106,30 @@ request_refuse(struct request *r, enum login_result result, const char *why, con
 	request_free(r);
 }
 
+/* Failures count for a name from one source: whoever fails in another's name shuts out himself. */
+struct user_key {
+	struct source source;
+	char user[MSG_NAME_SIZE];
+};
+
+static size_t
+user_key(struct user_key *k, const struct request *r)
+{
+	size_t len = strlen(r->user);
+
+	k->source = r->source;
+	memcpy(k->user, r->user, len);
+	return offsetof(struct user_key, user) + len;
+}
+
 static void
 failure_add(const struct request *r, bool known)
 {
 	uint64_t now = now_seconds();
+	struct user_key k;
 
 	if (all.settings->conf.failures_per_user > 0)
-		failures_add(all.by_user, r->user, strlen(r->user), now, known);
+		failures_add(all.by_user, &k, user_key(&k, r), now, known);
 	if (all.settings->conf.failures_per_source > 0)
 		failures_add(all.by_source, &r->source, sizeof(r->source), now, false);
 }
@@ -121,9 +138,10 @@ failure_add(const struct request *r, bool known)
 static bool
 user_is_known(const struct request *r)
 {
+	struct user_key k;
 	bool known;
 
-	failures_count(all.by_user, r->user, strlen(r->user), now_seconds(), &known);
+	failures_count(all.by_user, &k, user_key(&k, r), now_seconds(), &known);
 	return known;
 }
 
@@ -133,7 +151,8 @@ failures_are_too_many(const struct request *r)
 {
 	const struct msg_auth_conf *conf = &all.settings->conf;
 	uint64_t now = now_seconds();
-	uint32_t user = failures_count(all.by_user, r->user, strlen(r->user), now, NULL);
+	struct user_key k;
+	uint32_t user = failures_count(all.by_user, &k, user_key(&k, r), now, NULL);
 	uint32_t source = failures_count(all.by_source, &r->source, sizeof(r->source), now, NULL);
 
 	return (conf->failures_per_user > 0 && user >= conf->failures_per_user) ||
@@ -196,9 +215,10 @@ request_grant(struct request *r, const struct msg_child_answer *a, struct child 
 {
 	static struct msg_grant g;
 	struct row *row = request_row(r);
+	struct user_key k;
 	const char *why;
 
-	failures_clear(all.by_user, r->user, strlen(r->user));
+	failures_clear(all.by_user, &k, user_key(&k, r));
 	if (grant_make(&g, r, a, &why) < 0) {
 		request_refuse(r, LOGIN_PERM, why, a->account.user);
 	} else if (row == NULL) {

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "daemon/auth/account.h"
@@ -286,6 +287,21 @@ pam_open(const struct msg_child_conf *conf, const char *arg)
 	return 0;
 }
 
+/* Without a file of its own a service is decided by "other", which is rarely meant. */
+static void
+service_look(const char *service)
+{
+	static const char *const folders[] = {"/etc/pam.d", "/usr/lib/pam.d"};
+	char path[MSG_PATH_SIZE];
+
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", folders[i], service);
+		if (access(path, F_OK) == 0)
+			return;
+	}
+	log_warn(0, "pam service %s has no file in %s: \"other\" decides", service, folders[0]);
+}
+
 static int
 pam_check(const char *arg, char *why, size_t cap)
 {
@@ -295,10 +311,12 @@ pam_check(const char *arg, char *why, size_t cap)
 	for (size_t i = 0; i < len; i++)
 		if (!isascii((unsigned char)arg[i]) || strchr("/ \t\r\n", arg[i]) != NULL)
 			good = false;
-	if (good)
-		return 0;
-	snprintf(why, cap, "expected the name of a PAM service");
-	return -1;
+	if (!good) {
+		snprintf(why, cap, "expected the name of a PAM service");
+		return -1;
+	}
+	service_look(arg);
+	return 0;
 }
 
 /* The service's file, and the folder: files that it includes are replaced there. */

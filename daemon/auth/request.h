@@ -9,7 +9,7 @@
 #include <sys/queue.h>
 
 #include "common/msg.h"
-#include "daemon/auth/source.h"
+#include "common/source.h"
 
 struct event;
 struct turn;

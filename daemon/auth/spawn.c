@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/channel.h"
@@ -13,6 +14,8 @@
 
 #define ROOM64	"0123456789012345678901234567890123456789012345678901234567890123"
 #define ROOM256 ROOM64 ROOM64 ROOM64 ROOM64
+
+enum { CHILD_FILES = 1024 };
 
 /* Sanitizers report on standard error. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -37,6 +40,7 @@ spawn_exec(int fd)
 	static char *const argv[] = {name, word, NULL};
 	static char *const envp[] = {path, lang, room, NULL};
 	int null = open("/dev/null", O_RDWR);
+	struct rlimit files;
 
 	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
 		_exit(EXIT_FAILURE);
@@ -45,6 +49,11 @@ spawn_exec(int fd)
 	if (fd == CHANNEL_FD ? fcntl(fd, F_SETFD, 0) < 0 : dup2(fd, CHANNEL_FD) < 0)
 		_exit(EXIT_FAILURE);
 	closefrom(CHANNEL_FD + 1);
+	/* raised for the dispatcher; modules walk over all there may be, and select(2) */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur > CHILD_FILES) {
+		files.rlim_cur = CHILD_FILES;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
 	setpgid(0, 0);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		_exit(EXIT_FAILURE);

@@ -5,6 +5,7 @@ Every response is checked against the rules that hold for all of them
 """
 
 import base64
+import contextlib
 import re
 import select
 import signal
@@ -283,7 +284,8 @@ class Client:
 
     def shutdown_write(self):
         """Half-close: over TLS close_notify is not sent, a bare FIN is."""
-        socket.socket.shutdown(self.sock, socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # the server may have closed already
+            socket.socket.shutdown(self.sock, socket.SHUT_WR)
 
     def reset(self):
         """Close with a reset."""
@@ -440,10 +442,13 @@ class TestCase(unittest.TestCase):
                 self.fail("login of %s: %r" % (user.name, response))
             time.sleep(0.02)
 
+    kind_now = None  # named in a failure
+
     def each_kind(self, kinds=ALL_KINDS):
         for kind in kinds:
-            with self.subTest(kind=kind):
-                yield kind
+            self.kind_now = kind
+            yield kind
+        self.kind_now = None
 
     def transcript(self, steps, messages=None, user=None, login=True, kinds=ALL_KINDS, modes=ALL_MODES, daemon=None,
                    finish=True, after=None, prepare=None):

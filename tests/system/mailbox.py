@@ -144,7 +144,7 @@ def difficult(big=50 << 20):
         ("crlf-stored", letter("crlf", b"one\ntwo\n.three\n").replace(b"\n", b"\r\n")),
         ("nul", letter("nul", b"before\0after\n\0\n")),
         ("eight-bit", letter("eight", bytes(range(160, 256)) + b"\n\xc3\xa9\n")),
-        ("long-line", letter("long", b"L" * (1 << 20) + b"\nend\n")),
+        ("long-line", letter("long", b"L" * 1000000 + b"\nend\n")),
         ("empty", b""),
         ("header-only", b"From: a@example.org\nSubject: header only\nMessage-ID: <honly@example.org>\n"),
         ("header-and-blank", b"From: a@example.org\nSubject: header and blank\nMessage-ID: <hb@example.org>\n\n"),

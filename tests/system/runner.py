@@ -40,7 +40,8 @@ class Result(unittest.TestResult):
         if not hasattr(test, "_testMethodName"):  # setUpClass and the like
             self.write(str(test), "failed", self.text(err), 0)
             return
-        self.details.append(self.text(err))
+        kind = getattr(test, "kind_now", None)
+        self.details.append(("[%s] " % kind if kind else "") + self.text(err))
 
     addFailure = addError
 

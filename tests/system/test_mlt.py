@@ -83,7 +83,7 @@ class MultiLine(TestCase):
             rest = client.rest()
             self.assertLess(len(rest), len(mailbox.wire(message)))
             self.assertFalse(rest.endswith(b"\r\n.\r\n"), "a cut message ended as if it were whole")
-            self.assertEqual(self.daemon.log_fields("session-end", since=mark, user=user.name)["reason"], "store")
+            self.assertEqual(self.daemon.log_fields("session-end", since=mark, user=user.name)["reason"], "mailbox-error")
 
     def test_MLT_10_commands_are_not_read_while_output_waits(self):
         message = mailbox.letter("fat", (b"w" * 99 + b"\n") * 2000)

@@ -207,9 +207,10 @@ class Versions(TestCase):
             if select.select([process.stdout], [], [], 0.2)[0]:
                 out += os.read(process.stdout.fileno(), 65536)
         if stdin:
-            process.stdin.write(stdin)
-            process.stdin.flush()
-            time.sleep(wait)
+            for line in stdin.splitlines(True):  # K and R count at the start of what it reads
+                process.stdin.write(line)
+                process.stdin.flush()
+                time.sleep(wait)
         process.terminate()
         rest, _ = process.communicate()
         return (out + rest).decode("latin-1")

@@ -68,6 +68,7 @@ class Transactions(TestCase):
             user = self.user(MESSAGES)
             client = self.session(user, kind)
             before = client.multi(b"UIDL")
+            self.assertEqual(client.multi(b"LIST"), listed(1, 2, 3, 4))
             os.unlink(user.maildir.paths()[1])
             self.assertTrue(client.command(b"RETR 2").startswith(b"-ERR [SYS/TEMP] "))
             self.assertTrue(client.command(b"TOP 2 0").startswith(b"-ERR [SYS/TEMP] "))
@@ -75,6 +76,15 @@ class Transactions(TestCase):
             self.assertEqual(client.multi(b"UIDL"), before)
             self.assertEqual(client.multi(b"RETR 3"), mailbox.wire(MESSAGES[2]))
             client.quit()
+
+    def test_TRX_07_vanished_before_the_first_listing(self):
+        user = self.user(MESSAGES)
+        client = self.session(user)
+        os.unlink(user.maildir.paths()[1])
+        self.assertRegex(client.multi(b"LIST"), rb"\A1 \d+\r\n2 \d+\r\n3 \d+\r\n4 \d+\r\n\Z")
+        self.assertEqual(len(client.listing(b"UIDL")), 4)
+        self.assertTrue(client.command(b"RETR 2").startswith(b"-ERR [SYS/TEMP] "))
+        client.quit()
 
     def test_TRX_08_basic_commands_exist(self):
         self.transcript([("NOOP", Ok()), ("STAT", Ok()), ("LIST", Ok(body=listed(1, 2, 3, 4))), ("RETR 1", Ok(body=mailbox.wire(MESSAGES[0]))), ("DELE 1", Ok()),

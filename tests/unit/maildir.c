@@ -14,13 +14,13 @@
 #include "worker/store/store.h"
 
 /* A Maildir of its own for each test. */
-static char box[PATH_MAX];
+static char box[64];
 static struct store store;
 
 static const char *
 path_of(const char *name)
 {
-	static char paths[2][PATH_MAX + NAME_MAX + 2];
+	static char paths[2][sizeof(box) + NAME_MAX + 2];
 	static int turn;
 
 	turn = !turn;
@@ -44,7 +44,7 @@ box_make(void)
 static void
 box_remove(void)
 {
-	char command[PATH_MAX + 16];
+	char command[sizeof(box) + 16];
 
 	(void)snprintf(command, sizeof(command), "rm -rf '%s'", box);
 	if (system(command) != 0)
@@ -198,7 +198,8 @@ test_only_regular_files(void)
 	put("elsewhere", "secret");
 	put("cur/1.a.h:2,", "x\n");
 	if (symlink("../elsewhere", path_of("cur/2.link.h")) == -1 ||
-	    mkfifo(path_of("cur/3.fifo.h"), 0600) == -1 || mkdir(path_of("new/4.dir.h"), 0700) == -1)
+	    mkfifo(path_of("cur/3.fifo.h"), 0600) == -1 ||
+	    mkdir(path_of("new/4.dir.h"), 0700) == -1)
 		abort();
 	store_start();
 	CU_ASSERT_EQUAL(store.count, 1);
@@ -410,7 +411,7 @@ test_failed_removal(void)
 static void
 test_lock(void)
 {
-	static char other_name[PATH_MAX];
+	static char other_name[PATH_MAX + 8];
 	struct store second;
 
 	box_make();
@@ -448,7 +449,7 @@ test_lock_file_cannot_be_had(void)
 static void
 test_missing(void)
 {
-	char path[PATH_MAX + 32];
+	char path[sizeof(box) + 32];
 
 	box_make();
 	(void)snprintf(path, sizeof(path), "%s/Maildir", box);
@@ -467,7 +468,7 @@ test_missing(void)
 static void
 test_not_a_maildir(void)
 {
-	char path[PATH_MAX + 32];
+	char path[sizeof(box) + 32];
 
 	box_make();
 	(void)rmdir(path_of("new"));
@@ -512,9 +513,9 @@ test_many(void)
 
 	box_make();
 	for (int i = MANY; i > 0; i--) {
-		(void)snprintf(name, sizeof(name), i % 3 == 0 ? "new/%d.a.host.example.org"
-							       : "cur/%d.a.host.example.org:2,S",
-			       i);
+		(void)snprintf(
+		    name, sizeof(name),
+		    i % 3 == 0 ? "new/%d.a.host.example.org" : "cur/%d.a.host.example.org:2,S", i);
 		put(name, "x\n");
 	}
 	store_start();

@@ -120,7 +120,7 @@ test_uid_is_digest(void)
 	CU_ASSERT_EQUAL(strlen(uid), 64);
 	uid_of(":2,S", uid);
 	CU_ASSERT_STRING_EQUAL(uid,
-	    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+			       "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 
 static void

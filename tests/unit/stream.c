@@ -149,6 +149,7 @@ feed(const char *input, size_t len, size_t piece)
 	if (pid == 0) {
 		size_t n;
 
+		(void)close(stream.fd); /* or the end of the reader would not be seen */
 		for (; len > 0; input += n, len -= n) {
 			n = piece < len ? piece : len;
 			if (send(client, input, n, MSG_NOSIGNAL) == -1)
@@ -276,7 +277,7 @@ slow_reader(void *arg)
 
 	while ((n = recv(client, buf, sizeof(buf), 0)) > 0) {
 		*got += (size_t)n;
-		(void)usleep(500);
+		(void)usleep(8000);
 	}
 	return NULL;
 }

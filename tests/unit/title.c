@@ -21,6 +21,10 @@ shown(void)
 		abort();
 	close(fd);
 	text[n] = '\0';
+	/* A title as long as the room of argv gets a blank behind it from setproctitle(3bsd). */
+	n = (ssize_t)strlen(text);
+	if (n > 0 && text[n - 1] == ' ')
+		text[n - 1] = '\0';
 	return text;
 }
 

@@ -130,7 +130,8 @@ unstuffed_len(const char *octets, size_t len)
 	uint64_t left = len;
 
 	for (size_t i = 0; i < len; i++)
-		if (octets[i] == '.' && (i == 0 || (octets[i - 1] == '\n' && octets[i - 2] == '\r')))
+		if (octets[i] == '.' &&
+		    (i == 0 || (octets[i - 1] == '\n' && octets[i - 2] == '\r')))
 			left--;
 	return left;
 }

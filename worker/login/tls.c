@@ -10,6 +10,7 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
 
 #include "common/log.h"
@@ -42,6 +43,17 @@ tls_init(char *why, size_t cap)
 	return 0;
 }
 
+/* OpenSSL's words for what goes wrong most often help nobody. */
+static const struct {
+	int lib, reason;
+	const char *text;
+} tls_reasons[] = {
+    {ERR_LIB_PEM, PEM_R_NO_START_LINE, "nothing of this kind is in the file (it must be PEM)"},
+    {ERR_LIB_PEM, PEM_R_BAD_PASSWORD_READ, "it is locked with a passphrase"},
+    {ERR_LIB_CRYPTO, ERR_R_INTERRUPTED_OR_CANCELLED, "it is locked with a passphrase"},
+    {ERR_LIB_X509, X509_R_KEY_VALUES_MISMATCH, "it does not belong to the certificate"},
+};
+
 /* A reason for a failure with `path`: OpenSSL's, or the system's if it was one. */
 static void
 tls_explain(char *why, size_t cap, const char *setting, const char *path)
@@ -49,6 +61,12 @@ tls_explain(char *why, size_t cap, const char *setting, const char *path)
 	unsigned long error = ERR_peek_error();
 	const char *reason = ERR_SYSTEM_ERROR(error) ? strerror(ERR_GET_REASON(error))
 						     : ERR_reason_error_string(error);
+
+	for (size_t i = 0; i < sizeof(tls_reasons) / sizeof(tls_reasons[0]); i++)
+		if (ERR_GET_REASON(error) == tls_reasons[i].reason &&
+		    (ERR_GET_LIB(error) == tls_reasons[i].lib ||
+		     tls_reasons[i].lib == ERR_LIB_CRYPTO))
+			reason = tls_reasons[i].text;
 	snprintf(why, cap, "%s %s: %s", setting, path, reason != NULL ? reason : "not usable");
 }
 

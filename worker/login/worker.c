@@ -2,9 +2,13 @@
 
 #include "worker/login/worker.h"
 
+#include <malloc.h>
+
 #include "common/title.h"
 #include "worker/login/conn.h"
 #include "worker/login/links.h"
+
+enum { WORKER_CROWD = 256 };
 
 RB_GENERATE(conn_tree, conn, link, conn_compare)
 
@@ -22,11 +26,23 @@ worker_show_count(const struct worker *w)
 	title_set(role_name(ROLE_LOGIN), "%zu connection%s", w->nconns, w->nconns == 1 ? "" : "s");
 }
 
+/* After a crowd has gone the C library would keep what TLS took for it. */
+static void
+worker_give_back(struct worker *w)
+{
+	if (w->nconns_peak < WORKER_CROWD || w->nconns > w->nconns_peak / 4)
+		return;
+	malloc_trim(0);
+	w->nconns_peak = w->nconns;
+}
+
 void
 worker_add(struct worker *w, struct conn *c)
 {
 	RB_INSERT(conn_tree, &w->conns, c);
 	w->nconns++;
+	if (w->nconns > w->nconns_peak)
+		w->nconns_peak = w->nconns;
 	if (w->conf.one_shot != 0)
 		w->draining = true;
 	worker_show_count(w);
@@ -37,6 +53,7 @@ worker_remove(struct worker *w, struct conn *c)
 {
 	RB_REMOVE(conn_tree, &w->conns, c);
 	w->nconns--;
+	worker_give_back(w);
 	worker_show_count(w);
 	if (w->draining && w->nconns == 0)
 		worker_finish(w);

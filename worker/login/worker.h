@@ -48,7 +48,7 @@ struct worker {
 	struct worker_server **servers; /* by index; NULL: not sent */
 	size_t nservers;
 	struct conn_tree conns;
-	size_t nconns;
+	size_t nconns, nconns_peak; /* now; most since memory was last given back */
 	const struct timeval *timers[TIMER_COUNT];
 	bool serving;  /* confined, `ready` was sent */
 	bool draining; /* ends with its last connection */

@@ -51,8 +51,7 @@ octets_find(struct session *ss)
 		if (store_is_marked(ss->marked, i))
 			continue;
 		if (s->backend->size(s, i, true, &octets) != STORE_OK) {
-			stream_reply(&ss->stream,
-				     "-ERR [SYS/TEMP] a message cannot be read now");
+			stream_reply(&ss->stream, "-ERR [SYS/TEMP] a message cannot be read now");
 			return -1;
 		}
 		sum += octets;

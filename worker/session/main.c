@@ -16,6 +16,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,8 +36,8 @@ enum { MASTER_QUEUE = 1024, RETRY_SECONDS = 1 };
 
 static struct channel master;
 static struct msg_spawn_conf conf;
-static bool ready;	/* set up and confined */
-static uint32_t owed;	/* spares that master has ordered and not got */
+static bool ready;    /* set up and confined */
+static uint32_t owed; /* spares that master has ordered and not got */
 
 /* SIGCHLD is blocked but in ppoll(2), which it ends: that is all it has to do. */
 static void
@@ -70,6 +71,21 @@ refuse(const char *what)
 	exit(EXIT_SUCCESS);
 }
 
+/*
+ * Setting up has left the heap full of holes; the first larger allocation sorts
+ * them.  Better once here than in every session, which would copy each page
+ * that it touches.
+ */
+static void
+tidy_heap(void)
+{
+	enum { LARGER_THAN_ANY_HOLE = 100000 };
+	void *volatile room = malloc(LARGER_THAN_ANY_HOLE);
+
+	free(room);
+	(void)malloc_trim(0);
+}
+
 /* Give up what neither spawner nor session needs; from then on spares may be made. */
 static void
 confine(void)
@@ -88,6 +104,7 @@ confine(void)
 		(void)channel_send(&master, MSG_SANDBOX_LOG, NULL, 0, &listener, 1);
 		(void)close(listener);
 	}
+	tidy_heap();
 	answer.seccomp = attached == 1;
 	(void)channel_put(&master, MSG_READY, &answer, sizeof(answer));
 	ready = true;

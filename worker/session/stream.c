@@ -18,7 +18,7 @@
 enum {
 	LINGER_MS = 2000,
 	LINGER_OCTETS = 65536,
-	REPORT_MS = 5000,    /* how long master may not take a report */
+	REPORT_MS = 5000,      /* how long master may not take a report */
 	OUTPUT_TICK_MS = 30000 /* how often sent octets are looked after while a command is due */
 };
 

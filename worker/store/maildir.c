@@ -154,8 +154,8 @@ maildir_list(struct store *s)
 	if (m->dir_fd == -1)
 		return STORE_OK;
 	for (int i = 0; i < MAILDIR_DIRS; i++) {
-		m->sub_fd[i] = openat(m->dir_fd, names[i],
-				      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		m->sub_fd[i] =
+		    openat(m->dir_fd, names[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (m->sub_fd[i] == -1)
 			return maildir_fail(s, names[i]);
 	}
@@ -225,6 +225,7 @@ static enum store_result
 maildir_measure(struct store *s, size_t i, uint64_t *octets)
 {
 	static char block[READ_BLOCK];
+	const struct maildir *m = s->data;
 	enum store_result result;
 	struct store_reader r;
 	struct wire w;
@@ -233,7 +234,8 @@ maildir_measure(struct store *s, size_t i, uint64_t *octets)
 	*octets = 0;
 	result = maildir_get(s, i, &r);
 	if (result == STORE_MISSING || result == STORE_PERM) {
-		log_warn(s->id, "maildir %s: a message %s: its size is told as 0", s->path,
+		log_warn(s->id, "maildir %s: %s %s: its size is told as 0", s->path,
+			 maildir_entry_name(&m->list, i),
 			 result == STORE_MISSING ? "vanished" : "cannot be read");
 		return STORE_OK;
 	}
@@ -341,8 +343,8 @@ maildir_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
 		if (one == STORE_OK)
 			(*removed)++;
 		else
-			log_error(s->id, "maildir %s: cannot remove a message: %s", s->path,
-				  strerror(errno));
+			log_error(s->id, "maildir %s: cannot remove %s: %s", s->path,
+				  maildir_entry_name(&m->list, i), strerror(errno));
 		result = worse(result, one);
 	}
 	for (int dir = 0; dir < MAILDIR_DIRS; dir++) {

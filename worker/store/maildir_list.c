@@ -162,7 +162,7 @@ scan_dirs(struct maildir_list *l)
 
 static int
 base_compare(const struct maildir_list *la, const struct maildir_entry *a,
-    const struct maildir_list *lb, const struct maildir_entry *b)
+	     const struct maildir_list *lb, const struct maildir_entry *b)
 {
 	const char *x = la->arena + a->name, *y = lb->arena + b->name;
 
@@ -266,8 +266,9 @@ twins_look(struct maildir_list *l, struct twin *twins, size_t *n)
 
 /*
  * The `n` entries from `from` on have one base name.  What is left of them goes
- * to `to`, which advances.  The oldest inode keeps the base name as its
- * unique-id, which is what it had before the other one came.
+ * to `to`, which advances.  The lowest inode keeps the base name as its
+ * unique-id, the others get one made of name and inode: each stays the same
+ * as long as these files are there.
  */
 static int
 twins_settle(struct maildir_list *l, size_t from, size_t n, size_t *to)
@@ -339,7 +340,7 @@ entry_is_same(const struct maildir_list *old, size_t i, const struct maildir_lis
 		return maildir_entry_inode(old, i) == maildir_entry_inode(now, j);
 	if (was_twin)
 		return fstatat(maildir_entry_fd(now, j), maildir_entry_name(now, j), &st,
-			   AT_SYMLINK_NOFOLLOW) == 0 &&
+			       AT_SYMLINK_NOFOLLOW) == 0 &&
 		       st.st_ino == maildir_entry_inode(old, i);
 	/* Twins that came since: which of them it was cannot be told, so none is touched. */
 	return !is_twin;

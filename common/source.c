@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "daemon/auth/source.h"
+#include "common/source.h"
 
 enum { PREFIX6 = 8 /* octets of a /64 */ };
 

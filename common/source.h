@@ -1,10 +1,10 @@
 /*
- * Where clients come from, as far as turns and failure counts are concerned:
- * an IPv4 address, or the /64 network of an IPv6 address (one subscriber has
- * all of it).
+ * Where clients come from, as far as limits, turns and failure counts are
+ * concerned: an IPv4 address, or the /64 network of an IPv6 address (one
+ * subscriber has all of it).
  */
-#ifndef POP3D_AUTH_SOURCE_H
-#define POP3D_AUTH_SOURCE_H
+#ifndef POP3D_SOURCE_H
+#define POP3D_SOURCE_H
 
 #include "common/msg.h"
 

@@ -1,0 +1,240 @@
+"""The log: stable lines, one a login, failed login and session end; never a secret."""
+
+import base64
+import os
+import re
+import signal
+import socket
+import time
+
+import harness
+import mailbox
+from client import TestCase, plain_response
+from harness import ALL_KINDS, PLAIN, STLS, TLS
+
+MESSAGES = mailbox.simple(4)
+LOGIN = {"conn", "server", "user", "uid", "peer", "mech", "tls", "cipher", "messages", "octets"}
+FAILED = {"conn", "server", "user", "peer", "mech", "tls", "result", "reason"}
+END = {"conn", "server", "user", "peer", "reason", "by", "retrieved", "retrieved_octets", "topped", "deleted", "left", "duration", "tls"}
+DISCONNECT = {"conn", "server", "peer", "reason", "failures", "duration"}
+VALUE = re.compile(r'[A-Za-z0-9_.@:/+-]+|"(?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\]|\\x[0-9a-f]{2})*"')
+PEER = r'\A"?127\.0\.0\.1:\d+"?\Z'
+
+
+class Lines(TestCase):
+    def mark(self):
+        return len(self.daemon.log())
+
+    def check_values(self, fields):
+        for key, value in fields.items():
+            if key != "peer":
+                self.assertTrue(VALUE.fullmatch(value), "%s=%s" % (key, value))
+
+    def test_login_line(self):
+        names = {PLAIN: "clear", STLS: "clear", TLS: "secure"}
+        for kind in self.each_kind():
+            for mech in ("USER", "PLAIN", "LOGIN"):
+                user, mark = self.user(MESSAGES), self.mark()
+                client = self.connect(kind)
+                if mech == "USER":
+                    client.login(user)
+                elif mech == "PLAIN":
+                    client.ok(b"AUTH PLAIN " + plain_response(user))
+                else:
+                    for part in (b"AUTH LOGIN", base64.b64encode(user.name_octets)):
+                        client.send(part + b"\r\n")
+                        client.challenge()
+                    client.ok(base64.b64encode(user.password_octets))
+                fields = self.daemon.log_fields("login", since=mark, user=user.name)
+                client.quit()
+                self.assertEqual(set(fields), LOGIN)
+                self.check_values(fields)
+                self.assertEqual((fields["server"], fields["uid"], fields["mech"]), (names[kind], str(user.uid), mech))
+                self.assertRegex(fields["peer"], PEER)
+                self.assertEqual(fields["messages"], "4")
+                self.assertIn(fields["octets"], (str(sum(map(mailbox.size, MESSAGES))), "unknown"))
+                if kind == PLAIN:
+                    self.assertEqual((fields["tls"], fields["cipher"]), ("none", "none"))
+                else:
+                    self.assertEqual(fields["tls"], "TLSv1.3")
+                    self.assertRegex(fields["cipher"], r"\ATLS_\w+\Z")
+
+    def test_session_end_line(self):
+        for kind in self.each_kind():
+            user, mark = self.user(MESSAGES), self.mark()
+            client = self.session(user, kind)
+            client.multi(b"RETR 1")
+            client.multi(b"RETR 2")
+            client.multi(b"RETR 2")
+            client.multi(b"TOP 3 0")
+            client.err(b"RETR 9")
+            for n in (1, 2, 4):
+                client.ok(b"DELE %d" % n)
+            client.quit()
+            fields = self.daemon.log_fields("session-end", since=mark, user=user.name)
+            self.assertEqual(set(fields), END)
+            self.check_values(fields)
+            self.assertEqual((fields["reason"], fields["by"], fields["topped"], fields["deleted"], fields["left"]), ("quit", "client", "1", "3", "1"))
+            self.assertIn(fields["retrieved"], ("2", "3"))
+            octets = mailbox.size(MESSAGES[0]) + mailbox.size(MESSAGES[1]) * (int(fields["retrieved"]) - 1)
+            self.assertGreaterEqual(int(fields["retrieved_octets"]), octets)
+            self.assertRegex(fields["duration"], r"\A\d+(\.\d+)?\Z")
+            login = self.daemon.log_fields("login", since=mark, user=user.name)
+            self.assertEqual(fields["conn"], login["conn"])
+            self.assertEqual(fields["peer"], login["peer"])
+
+    def test_session_end_reasons(self):
+        daemon = self.own_daemon(idle_timeout=1)
+        for kind in ALL_KINDS:
+            for end, reason, by in (("close", "closed", "client"), ("reset", "closed", "client"), ("idle", "timeout", "server"), ("kill", "killed", "server")):
+                user, mark = self.user(MESSAGES), len(daemon.log())
+                client = self.session(user, kind, daemon)
+                client.ok(b"DELE 1")
+                if end == "idle":
+                    client.eof()
+                elif end == "kill":
+                    os.kill(daemon.session_of(user)[0], signal.SIGKILL)
+                else:
+                    getattr(client, end)()
+                fields = daemon.log_fields("session-end", since=mark, user=user.name)
+                self.assertEqual((fields["reason"], fields["by"], fields["deleted"]), (reason, by, "0"), (kind, end))
+
+    def test_login_failed_line(self):
+        user = self.user(MESSAGES)
+        for kind in self.each_kind():
+            mark = self.mark()
+            client = self.connect(kind)
+            client.try_login(user, b"wrong")
+            fields = self.daemon.log_fields("login-failed", since=mark, user=user.name)
+            self.assertEqual(set(fields), FAILED)
+            self.check_values(fields)
+            self.assertEqual((fields["mech"], fields["result"]), ("USER", "auth"))
+            self.assertRegex(fields["peer"], PEER)
+            mark = self.mark()
+            client.err(b"AUTH PLAIN " + plain_response(b"nobody-here", b"x"))
+            fields = self.daemon.log_fields("login-failed", since=mark, user="unknown")
+            self.assertEqual((fields["mech"], fields["tls"]), ("PLAIN", "none" if kind == PLAIN else "TLSv1.3"))
+            client.quit()
+            fields = self.daemon.log_fields("disconnect", since=mark)
+            self.assertEqual(set(fields), DISCONNECT)
+            self.assertEqual((fields["reason"], fields["failures"]), ("quit", "2"))
+
+    def test_mailbox_not_opened_is_a_failed_login(self):
+        user = self.user(MESSAGES)
+        holder = self.session(user)
+        for kind in self.each_kind():
+            mark = self.mark()
+            client = self.connect(kind)
+            client.try_login(user)
+            client.eof()
+            self.assertEqual(self.daemon.log_fields("login-failed", since=mark, user=user.name)["result"], "in-use")
+        holder.quit()
+
+    def test_one_line_each(self):
+        user, mark = self.user(MESSAGES), self.mark()
+        for kind in ALL_KINDS:
+            self.session(user, kind).quit()
+        self.daemon.log_wait("session-end", since=mark)
+        harness.wait_for(lambda: self.daemon.log()[mark:].count("session-end ") >= 3, 3)
+        log = self.daemon.log()[mark:]
+        self.assertEqual(len(re.findall(r"\blogin conn=", log)), 3)
+        self.assertEqual(len(re.findall(r"\bsession-end conn=", log)), 3)
+        self.assertEqual(len(set(re.findall(r"\blogin conn=(\S+)", log))), 3)
+
+    def test_odd_names_cannot_forge_lines(self):
+        daemon = harness.shared_daemon(log_level="debug")
+        mark = len(daemon.log())
+        client = self.connect(TLS, daemon)
+        for name in (b"a b", b'x" result=ok user="root', b"user=root", b"\\x0a", b"%s%n%d", b"a=b c=d", b"x" * 200):
+            client.err(b"AUTH PLAIN " + plain_response(name, b"x"))
+            if b" " not in name:
+                client.try_login(name, b"x")
+        client.err(b"AUTH PLAIN " + plain_response("z\u00e9\u2028".encode(), b"x"))
+        client.err(b"AUTH PLAIN " + plain_response(b"nl\nlogin conn=1 user=root", b"x"))
+        client.quit()
+        time.sleep(0.3)
+        log = daemon.log()[mark:]
+        self.assertNotRegex(log, r"(?m)^login conn=1 ")
+        self.assertNotRegex(log, r"\blogin conn=1 user=root")
+        for line in log.splitlines():
+            self.assertRegex(line, r"\A[\x20-\x7e]*\Z")
+
+
+class Secrets(TestCase):
+    def exchange(self, daemon, user):
+        for kind in ALL_KINDS:
+            client = self.connect(kind, daemon)
+            client.ok(b"USER " + user.name_octets)
+            client.err(b"PASS Wrong-secret-4711")
+            client.err(b"PASS Wrong-secret-4712")
+            client.err(b"AUTH PLAIN " + plain_response(user, b"Wrong-secret-4713"))
+            client.send(b"AUTH LOGIN\r\n")
+            client.challenge()
+            client.send(base64.b64encode(user.name_octets) + b"\r\n")
+            client.challenge()
+            client.err(base64.b64encode(b"Wrong-secret-4714"))
+            client.err(b"PaSs Wrong-secret-4715 with blank")
+            client.err(b" PASS Wrong-secret-4716")
+            client.err(b"USER " + b"x" * 300 + b"Wrong-secret-4717")
+            client.login(user)
+            client.multi(b"RETR 1")
+            client.quit()
+
+    def check(self, log, user):
+        for secret in ("Wrong-secret-47", user.password, base64.b64encode(b"Wrong-secret-4714").decode(), plain_response(user, b"Wrong-secret-4713").decode(),
+                       plain_response(user).decode()):
+            self.assertNotIn(secret, log)
+
+    def test_no_password_in_any_log(self):
+        for settings in ({}, {"log_level": "debug"}, {"log_level": "debug", "trace": True}):
+            with self.subTest(settings=settings):
+                daemon = self.own_daemon(**settings)
+                user = self.user(MESSAGES)
+                self.exchange(daemon, user)
+                time.sleep(0.3)
+                self.check(daemon.log(), user)
+
+    def test_trace_shows_both_directions(self):
+        daemon = self.own_daemon(trace=True, log_level="debug")
+        user = self.user(MESSAGES)
+        for kind in self.each_kind():
+            mark = len(daemon.log())
+            client = self.connect(kind, daemon)
+            client.multi(b"CAPA")
+            client.login(user)
+            client.ok(b"STAT")
+            client.err(b"XYZZ")
+            client.quit()
+            time.sleep(0.2)
+            log = daemon.log()[mark:]
+            for pattern in (r"<.*\bCAPA\b", r"<.*USER %s" % user.name, r"<.*PASS", r"<.*STAT", r">.*\+OK 4 \d+", r"<.*XYZZ", r">.*-ERR", r"<.*QUIT"):
+                self.assertRegex(log, pattern)
+            self.assertNotIn(user.password, log)
+
+    def test_log_level(self):
+        daemon = self.own_daemon(log_level="error")
+        user = self.user(MESSAGES)
+        self.session(user, TLS, daemon).quit()
+        time.sleep(0.2)
+        self.assertNotIn("login conn=", daemon.log())
+
+    def test_syslog(self):
+        # without -e the lines go to /dev/log: seen there if nobody else listens
+        if os.path.exists("/dev/log"):
+            self.skipTest("there is a syslog on this host")
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        harness.world().registry.add("file", "/dev/log")
+        s.bind("/dev/log")
+        os.chmod("/dev/log", 0o666)
+        self.addCleanup(lambda: (s.close(), os.unlink("/dev/log")))
+        daemon = self.own_daemon(arguments=("-F",))
+        user = self.user(MESSAGES)
+        self.session(user, TLS, daemon).quit()
+        s.settimeout(5)
+        lines = []
+        while not any(b"session-end " in line for line in lines):
+            lines.append(s.recv(8192))
+        found = [line for line in lines if re.search(rb"\blogin conn=", line)]
+        self.assertEqual(len(found), 1)
+        self.assertRegex(found[0], rb"\A<22>")  # mail.info
+        self.assertIn(b"pop3d", found[0])

@@ -1,0 +1,201 @@
+/* daemon/auth/queue.c, daemon/auth/rows.c */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/auth/queue.h"
+#include "daemon/auth/rows.h"
+#include "tests/unit/unit.h"
+
+/* A request of 192.0.2.`host` with this id. */
+static struct request *
+request_of(uint8_t host, conn_id id)
+{
+	struct msg_conn conn = {.id = id, .peer = {.family = AF_INET, .octets = {192, 0, 2, host}}};
+	struct msg_login_ask ask = {.id = id, .user = "alice", .password = "secret"};
+	struct request *r = request_new(&ask, &conn);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(r);
+	return r;
+}
+
+static void
+put(struct queue *q, uint8_t host, conn_id id)
+{
+	CU_ASSERT_EQUAL(queue_put(q, request_of(host, id)), 0);
+}
+
+static conn_id
+next(struct queue *q, size_t share, struct request **r)
+{
+	*r = queue_next(q, share);
+	return *r == NULL ? 0 : (*r)->conn.id;
+}
+
+static void
+done(struct request *r)
+{
+	queue_done(r);
+	request_free(r);
+}
+
+static void
+test_turns(void)
+{
+	static const conn_id order[] = {1, 4, 6, 2, 5, 3};
+	struct request *r[6];
+	struct queue q;
+
+	queue_init(&q);
+	put(&q, 1, 1);
+	put(&q, 1, 2);
+	put(&q, 1, 3);
+	put(&q, 2, 4);
+	put(&q, 2, 5);
+	put(&q, 3, 6);
+	CU_ASSERT_EQUAL(q.nwaiting, 6);
+	for (size_t i = 0; i < 6; i++)
+		CU_ASSERT_EQUAL(next(&q, 10, &r[i]), order[i]);
+	CU_ASSERT_PTR_NULL(queue_next(&q, 10));
+	CU_ASSERT_EQUAL(q.nwaiting, 0);
+	for (size_t i = 0; i < 6; i++)
+		done(r[i]);
+	CU_ASSERT_TRUE(TAILQ_EMPTY(&q.turns));
+}
+
+static void
+test_share(void)
+{
+	struct request *a, *b, *c, *d;
+	struct queue q;
+
+	queue_init(&q);
+	for (conn_id id = 1; id <= 4; id++)
+		put(&q, 1, id);
+	CU_ASSERT_EQUAL(next(&q, 2, &a), 1);
+	CU_ASSERT_EQUAL(next(&q, 2, &b), 2);
+	CU_ASSERT_PTR_NULL(queue_next(&q, 2));
+	put(&q, 2, 9);
+	CU_ASSERT_EQUAL(next(&q, 2, &c), 9);
+	CU_ASSERT_PTR_NULL(queue_next(&q, 2));
+	done(a);
+	CU_ASSERT_EQUAL(next(&q, 2, &a), 3);
+	done(a);
+	done(b);
+	done(c);
+	CU_ASSERT_EQUAL(next(&q, 2, &d), 4);
+	done(d);
+	CU_ASSERT_TRUE(TAILQ_EMPTY(&q.turns));
+}
+
+static void
+test_leave(void)
+{
+	struct request *a = request_of(1, 1), *b = request_of(1, 2), *r;
+	struct queue q;
+
+	queue_init(&q);
+	CU_ASSERT_FALSE(a->waits);
+	CU_ASSERT_EQUAL(queue_put(&q, a), 0);
+	CU_ASSERT_EQUAL(queue_put(&q, b), 0);
+	CU_ASSERT_TRUE(a->waits);
+	/* given out and come back: first again, and its source may have another */
+	CU_ASSERT_EQUAL(next(&q, 1, &r), 1);
+	CU_ASSERT_FALSE(a->waits);
+	CU_ASSERT_PTR_NULL(queue_next(&q, 1));
+	queue_return(r);
+	CU_ASSERT_TRUE(a->waits);
+	CU_ASSERT_EQUAL(q.nwaiting, 2);
+	CU_ASSERT_EQUAL(next(&q, 1, &r), 1);
+	done(r);
+	queue_remove(b);
+	CU_ASSERT_FALSE(b->waits);
+	request_free(b);
+	CU_ASSERT_EQUAL(q.nwaiting, 0);
+	CU_ASSERT_TRUE(TAILQ_EMPTY(&q.turns));
+}
+
+static void
+test_full(void)
+{
+	struct request *over = request_of(1, 9999), *r;
+	struct queue q;
+	size_t n = 0;
+
+	queue_init(&q);
+	for (uint8_t host = 1; n < QUEUE_MAX; host++)
+		for (size_t i = 0; i < QUEUE_SOURCE_MAX && n < QUEUE_MAX; i++, n++)
+			put(&q, host, n + 1);
+	CU_ASSERT_EQUAL(queue_put(&q, over), -1);
+	CU_ASSERT_EQUAL(errno, ENOBUFS);
+	CU_ASSERT_FALSE(over->waits);
+	CU_ASSERT_EQUAL(next(&q, 1, &r), 1);
+	done(r);
+	CU_ASSERT_EQUAL(queue_put(&q, over), 0);
+	while ((r = queue_next(&q, QUEUE_MAX)) != NULL)
+		done(r);
+	CU_ASSERT_TRUE(TAILQ_EMPTY(&q.turns));
+}
+
+static void
+test_source_full(void)
+{
+	struct request *over = request_of(1, 9999), *r;
+	struct queue q;
+
+	queue_init(&q);
+	for (conn_id id = 1; id <= QUEUE_SOURCE_MAX; id++)
+		put(&q, 1, id);
+	CU_ASSERT_EQUAL(queue_put(&q, over), -1);
+	CU_ASSERT_EQUAL(errno, ENOBUFS);
+	request_free(over);
+	put(&q, 2, 7777);
+	while ((r = queue_next(&q, QUEUE_MAX)) != NULL)
+		done(r);
+}
+
+static void
+test_rows(void)
+{
+	static struct rows rows;
+	struct msg_conn conn = {.worker = 1};
+	struct row *row;
+
+	for (conn_id id = 1; id <= 10000; id++) {
+		conn.id = id;
+		CU_ASSERT_PTR_NOT_NULL_FATAL(rows_set(&rows, &conn));
+	}
+	CU_ASSERT_EQUAL(rows.n, 10000);
+	row = rows_find(&rows, 5000);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(row);
+	row->granted = true;
+	/* renewed: what the helper knows of it stays */
+	conn = (struct msg_conn){.id = 5000, .worker = 7, .tls = CONN_TLS_STLS};
+	CU_ASSERT_PTR_EQUAL(rows_set(&rows, &conn), row);
+	CU_ASSERT_TRUE(row->granted);
+	CU_ASSERT_EQUAL(row->conn.worker, 7);
+	CU_ASSERT_EQUAL(rows.n, 10000);
+	CU_ASSERT_PTR_NULL(rows_find(&rows, 10001));
+	for (conn_id id = 1; id <= 10000; id++)
+		rows_remove(&rows, rows_find(&rows, id));
+	CU_ASSERT_EQUAL(rows.n, 0);
+	CU_ASSERT_PTR_NULL(rows_find(&rows, 1));
+}
+
+static const struct unit_test tests[] = {
+    {"sources have their turn one after the other", test_turns},
+    {"a source has no more than its share", test_share},
+    {"requests that come back or leave", test_leave},
+    {"a full queue", test_full},
+    {"a source with too many requests", test_source_full},
+    {"rows of the connection table", test_rows},
+    {NULL, NULL},
+};
+
+int
+main(void)
+{
+	return unit_run("queue", tests);
+}
