@@ -73,7 +73,7 @@ environment_fill(char *env[], size_t cap)
 
 /* Between fork and exec: only async-signal-safe calls. */
 static void
-child_exec(const char *path, const char *program, int channel, char *env[])
+child_exec(const char *path, const char *program, int channel, char *env[], bool quiet)
 {
 	char *argv[] = {(char *)program, NULL};
 	sigset_t none;
@@ -92,7 +92,7 @@ child_exec(const char *path, const char *program, int channel, char *env[])
 			_exit(127);
 	} else if (dup2(channel, CHANNEL_FD) == -1)
 		_exit(127);
-	if (dup2(null, 0) == -1 || dup2(null, 1) == -1)
+	if (dup2(null, 0) == -1 || dup2(null, 1) == -1 || (quiet && dup2(null, 2) == -1))
 		_exit(127);
 	closefrom(CHANNEL_FD + 1);
 	execve(path, argv, env);
@@ -114,6 +114,8 @@ child_start(struct child *c, struct event_base *base, enum role role, const char
     evchannel_msg_fn *msg, evchannel_end_fn *end, void *arg)
 {
 	char path[MSG_PATH_SIZE], *env[8];
+	/* Roles log over their channel; only a sanitizer's report needs standard error. */
+	bool quiet = getenv("ASAN_OPTIONS") == NULL && getenv("UBSAN_OPTIONS") == NULL;
 	struct process *p;
 	int pair[2];
 
@@ -125,7 +127,7 @@ child_start(struct child *c, struct event_base *base, enum role role, const char
 	if (channel_pair(pair) == -1)
 		return -1;
 	if ((c->pid = fork()) == 0)
-		child_exec(path, program, pair[1], env);
+		child_exec(path, program, pair[1], env, quiet);
 	close(pair[1]);
 	if (c->pid == -1) {
 		close(pair[0]);

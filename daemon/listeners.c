@@ -201,10 +201,9 @@ listener_close(struct master *m, struct listener *l)
 void
 listeners_inherit(struct master *m)
 {
-	enum { LISTEN_FDS_START = 3 };
-	int n = notify_listen_fds();
+	int end = NOTIFY_FDS_START + notify_listen_fds();
 
-	for (int fd = LISTEN_FDS_START; fd < LISTEN_FDS_START + n; fd++) {
+	for (int fd = NOTIFY_FDS_START; fd < end; fd++) {
 		struct sockaddr_storage ss;
 		socklen_t len = sizeof(ss), optlen = sizeof(int);
 		int listening = 0;

@@ -14,6 +14,7 @@
 static struct sockaddr_un manager;
 static socklen_t manager_len;
 static uint64_t watchdog_ms;
+static int listen_fds;
 
 /* A variable that is a number and, with `pid_name`, meant for this process. */
 static uint64_t
@@ -28,6 +29,18 @@ number_from_env(const char *name, const char *pid_name)
 	    (pop3_number(pid_text, strlen(pid_text), &pid) == -1 || pid != (uint64_t)getpid()))
 		return 0;
 	return value;
+}
+
+static void
+read_listen_fds(void)
+{
+	enum { LISTEN_FDS_MAX = 256 };
+	uint64_t n = getenv("LISTEN_PID") == NULL ? 0 : number_from_env("LISTEN_FDS", "LISTEN_PID");
+
+	listen_fds = n <= LISTEN_FDS_MAX ? (int)n : 0;
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
 }
 
 void
@@ -47,6 +60,8 @@ notify_init(void)
 	unsetenv("NOTIFY_SOCKET");
 	unsetenv("WATCHDOG_USEC");
 	unsetenv("WATCHDOG_PID");
+	read_listen_fds();
+	closefrom(NOTIFY_FDS_START + listen_fds);
 }
 
 void
@@ -71,10 +86,5 @@ notify_watchdog_ms(void)
 int
 notify_listen_fds(void)
 {
-	uint64_t n = getenv("LISTEN_PID") == NULL ? 0 : number_from_env("LISTEN_FDS", "LISTEN_PID");
-
-	unsetenv("LISTEN_PID");
-	unsetenv("LISTEN_FDS");
-	unsetenv("LISTEN_FDNAMES");
-	return n <= 256 ? (int)n : 0;
+	return listen_fds;
 }

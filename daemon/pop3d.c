@@ -106,6 +106,7 @@ main(int argc, char *argv[], char *envp[])
 	struct options o;
 
 	title_init(argc, argv, envp);
+	notify_init();
 	options_read(argc, argv, &o);
 	if (conf == NULL || conf_load(o.conf_path, conf, stderr) == -1)
 		return 1;
@@ -117,7 +118,6 @@ main(int argc, char *argv[], char *envp[])
 		conf_print(conf, stdout);
 		return 0;
 	}
-	notify_init();
 	log_set_level(conf->log_level);
 	if (o.to_stderr || conf->log == CONF_LOG_STDERR)
 		log_to_stderr();

@@ -8,7 +8,7 @@
 #include "worker/login/conn.h"
 #include "worker/login/links.h"
 
-enum { WORKER_CROWD = 256 };
+enum { WORKER_CROWD = 16 };
 
 RB_GENERATE(conn_tree, conn, link, conn_compare)
 

@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "worker/session/wire.h"
 #include "worker/store/maildir_list.h"
+#include "worker/store/maildir_quota.h"
 #include "worker/store/maildir_name.h"
 #include "worker/store/store.h"
 
@@ -288,9 +289,32 @@ maildir_keep_size(struct store *s, size_t i, uint64_t octets)
 		sizes[i] = octets;
 }
 
+/* What an UPDATE has done so far. */
+struct removal {
+	bool touched[MAILDIR_DIRS];
+	int quota_fd; /* maildirsize; -1: nobody counts */
+	uint64_t octets;
+	size_t count; /* of our own removals: who removed the others has counted them */
+};
+
+/* unlinkat(2), and the count of what it takes away. */
+static int
+unlink_counted(struct removal *r, int fd, const char *name)
+{
+	struct stat st = {.st_size = 0};
+
+	if (r->quota_fd != -1 && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return -1;
+	if (unlinkat(fd, name, 0) == -1)
+		return -1;
+	r->octets += (uint64_t)st.st_size;
+	r->count++;
+	return 0;
+}
+
 /* Remove one message, under whatever name it has now.  OK, also if it has gone already. */
 static enum store_result
-remove_one(struct maildir *m, size_t i, bool touched[MAILDIR_DIRS])
+remove_one(struct maildir *m, size_t i, struct removal *r)
 {
 	enum store_result result;
 
@@ -298,8 +322,8 @@ remove_one(struct maildir *m, size_t i, bool touched[MAILDIR_DIRS])
 		const struct maildir_entry *e = &m->list.entries[i];
 		int dir = (e->flags & ENTRY_IN_CUR) != 0 ? MAILDIR_CUR : MAILDIR_NEW;
 
-		if (unlinkat(m->sub_fd[dir], maildir_entry_name(&m->list, i), 0) == 0) {
-			touched[dir] = true;
+		if (unlink_counted(r, m->sub_fd[dir], maildir_entry_name(&m->list, i)) == 0) {
+			r->touched[dir] = true;
 			/* only a second name of the same file could bring it back */
 			if ((e->flags & ENTRY_LINKED) == 0)
 				return STORE_OK;
@@ -333,13 +357,13 @@ maildir_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
 {
 	struct maildir *m = s->data;
 	enum store_result result = STORE_OK, one;
-	bool touched[MAILDIR_DIRS] = {false, false};
+	struct removal r = {.quota_fd = maildir_quota_open(s->confine_fd)};
 
 	*removed = 0;
 	for (size_t i = 0; i < s->count; i++) {
 		if (!store_is_marked(marked, i))
 			continue;
-		one = remove_one(m, i, touched);
+		one = remove_one(m, i, &r);
 		if (one == STORE_OK)
 			(*removed)++;
 		else
@@ -348,13 +372,14 @@ maildir_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
 		result = worse(result, one);
 	}
 	for (int dir = 0; dir < MAILDIR_DIRS; dir++) {
-		if (!touched[dir])
+		if (!r.touched[dir])
 			continue;
 		one = sync_directory(m->sub_fd[dir]);
 		if (one != STORE_OK)
 			log_error(s->id, "maildir %s: fsync: %s", s->path, strerror(errno));
 		result = worse(result, one);
 	}
+	maildir_quota_close(r.quota_fd, r.octets, r.count);
 	return result;
 }
 
