@@ -530,6 +530,9 @@ class Daemon:
         for password in world().passwords:
             if password in log:
                 problems.append("%s: a password is in the log" % self.name)
+        refused = set(re.findall(rb"sandbox: pid \d+ called (\S+)", log))  # with sandbox = log
+        if refused:
+            problems.append("%s: calls outside the filter: %s" % (self.name, sorted(refused)))
         found = SANITIZER.search(log)
         if found:
             problems.append("%s: %s" % (self.name, log[found.start():found.start() + 3000].decode("utf-8", "replace")))

@@ -1,6 +1,7 @@
 """CONFORMANCE group LIN: command lines."""
 
 import base64
+import random
 import time
 
 import harness
@@ -256,6 +257,29 @@ class Lines(TestCase):
                 self.assertTrue(client.response().startswith(b"-ERR "))
                 self.assertTrue(client.response().startswith(b"-ERR "))
                 client.quit()
+
+
+class Noise(TestCase):
+    def test_LIN_random_octets_harm_nobody(self):
+        user = self.user(MESSAGES)
+        rng = random.Random(11)
+        words = [b"USER ", b"PASS ", b"AUTH PLAIN", b"CAPA", b"RETR ", b"TOP ", b"1", b" ", b"\r\n", b"\n", b"\r", b"\0", b"STLS", b"\xff", b"=", b"QUI", b"*\r\n", b"%s", b"A" * 300]
+        holder = self.session(user, TLS)
+        other = self.user(MESSAGES)
+        for kind in ALL_KINDS * 12:
+            blob = b"".join(rng.choice(words) if rng.random() < 0.8 else rng.randbytes(rng.randint(1, 40)) for _ in range(rng.randint(1, 80)))
+            for logged_in in (False, True):
+                client = self.session(other, kind) if logged_in else self.connect(kind)
+                try:
+                    client.send(blob)
+                    client.shutdown_write()
+                except OSError:
+                    pass
+                client.rest()
+                client.close()
+        self.assertEqual(len(holder.listing(b"LIST")), 3)
+        holder.quit()
+        self.assertEqual(other.maildir.stored(), MESSAGES)
 
 
 class Wrong(TestCase):

@@ -27,6 +27,8 @@ def client_hello(version, suites=b"\xc0\x13\xc0\x14\x00\x2f\x00\x35"):
 
 
 class Stls(TestCase):
+    settings = {"handshake_timeout": 3}
+
     def test_TLS_01_stls_and_state(self):
         user = self.user(MESSAGES)
         client = self.connect(PLAIN)

@@ -235,9 +235,7 @@ static void
 links_on_drain(struct worker *w, struct msg *m)
 {
 	(void)m;
-	w->draining = true;
-	if (w->nconns == 0)
-		worker_finish(w);
+	worker_drain(w);
 }
 
 static void

@@ -8,7 +8,7 @@
 #include "worker/login/conn.h"
 #include "worker/login/links.h"
 
-enum { WORKER_CROWD = 16 };
+enum { WORKER_CROWD = 64 };
 
 RB_GENERATE(conn_tree, conn, link, conn_compare)
 
@@ -23,7 +23,8 @@ worker_tls(const struct worker *w, uint32_t server)
 static void
 worker_show_count(const struct worker *w)
 {
-	title_set(role_name(ROLE_LOGIN), "%zu connection%s", w->nconns, w->nconns == 1 ? "" : "s");
+	title_set(role_name(ROLE_LOGIN), "%zu connection%s%s", w->nconns, w->nconns == 1 ? "" : "s",
+		  w->draining && w->conf.one_shot == 0 ? ", draining" : "");
 }
 
 /* After a crowd has gone the C library would keep what TLS took for it. */
@@ -65,6 +66,15 @@ worker_find(struct worker *w, conn_id id)
 	struct conn key;
 	key.row.id = id;
 	return RB_FIND(conn_tree, &w->conns, &key);
+}
+
+void
+worker_drain(struct worker *w)
+{
+	w->draining = true;
+	worker_show_count(w);
+	if (w->nconns == 0)
+		worker_finish(w);
 }
 
 void

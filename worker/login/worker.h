@@ -68,6 +68,9 @@ void worker_add(struct worker *w, struct conn *c);
 void worker_remove(struct worker *w, struct conn *c);
 struct conn *worker_find(struct worker *w, conn_id id);
 
+/* Take nothing new; end with the last connection. */
+void worker_drain(struct worker *w);
+
 /* End the process when its last message to master has left. */
 void worker_finish(struct worker *w);
 
