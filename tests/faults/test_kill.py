@@ -189,6 +189,7 @@ class Kill(TestCase):
     def test_session_crash(self):
         # SEGV makes a fresh spawner; nobody else notices
         daemon = self.own_daemon()
+        daemon.may_crash = True
         downloads = self.downloads(daemon)
         spawner = set(daemon.spawner())
         affected = downloads[:2]

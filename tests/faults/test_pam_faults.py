@@ -63,7 +63,9 @@ class Faults(TestCase):
         if account:
             text += "account required %s in=account %s\n" % (self.module, account)
         text += "session required %s\n" % ("%s %s" % (self.module, session) if session else "pam_permit.so")
-        return self.own_daemon(auth="pam:" + harness.pam_service(text), **(settings or {}))
+        daemon = self.own_daemon(auth="pam:" + harness.pam_service(text), **(settings or {}))
+        daemon.may_crash = "crash" in text
+        return daemon
 
     def good_login_works(self, daemon, user):
         for kind in ALL_KINDS:

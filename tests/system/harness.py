@@ -38,6 +38,15 @@ def program(name="pop3d"):
     return os.path.join(PREFIX, "sbin", name)
 
 
+def sanitized():
+    """Was it built with -fsanitize=address?"""
+    try:
+        with open(program(), "rb") as f:
+            return b"__asan_init" in f.read()
+    except OSError:
+        return False
+
+
 class Registry:
     """A list on disk of what is to be taken away."""
 
@@ -382,6 +391,7 @@ def conf_text(settings, servers):
 
 
 ROLE_PROGRAMS = {"pop3d", "pop3d-login", "pop3d-auth", "pop3d-session"}
+CRASH = re.compile(rb"[^\n]*\bsignal (?:4|6|7|8|11|31)\b[^\n]*")  # ILL ABRT BUS FPE SEGV SYS
 SANITIZER = re.compile(rb"AddressSanitizer|LeakSanitizer|runtime error:|UndefinedBehavior")
 
 
@@ -406,6 +416,7 @@ class Daemon:
         self.pass_fds, self.preexec = pass_fds, preexec
         self.process = None
         self.may_leave = False  # a test that kills master looks itself
+        self.may_crash = False  # nor may any process end by SEGV, SYS and the like, but where a test makes it
         certificate, key = w.certificate()
         login_user, auth_user = w.system_users()
         self.settings = {
@@ -533,6 +544,9 @@ class Daemon:
         refused = set(re.findall(rb"sandbox: pid \d+ called (\S+)", log))  # with sandbox = log
         if refused:
             problems.append("%s: calls outside the filter: %s" % (self.name, sorted(refused)))
+        crashed = CRASH.search(log)
+        if crashed and not self.may_crash:
+            problems.append("%s: a process crashed: %s" % (self.name, crashed.group(0).decode("utf-8", "replace")))
         found = SANITIZER.search(log)
         if found:
             problems.append("%s: %s" % (self.name, log[found.start():found.start() + 3000].decode("utf-8", "replace")))

@@ -140,6 +140,15 @@ tls_select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 	return SSL_TLSEXT_ERR_OK;
 }
 
+/* Every name gets the one certificate; saying so lets a resumed session keep the name for the log.
+ */
+static int
+tls_accept_name(SSL *ssl, int *alert, void *arg)
+{
+	(void)ssl, (void)alert, (void)arg;
+	return SSL_TLSEXT_ERR_OK;
+}
+
 /* Start encrypting or decrypting a ticket with one key. */
 static int
 tls_ticket_use(const uint8_t *key, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
@@ -230,6 +239,7 @@ tls_set_behaviour(SSL_CTX *ctx)
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_max_early_data(ctx, 0);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+	SSL_CTX_set_tlsext_servername_callback(ctx, tls_accept_name);
 	SSL_CTX_set_alpn_select_cb(ctx, tls_select_alpn, NULL);
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, tls_ticket_key);
 }
