@@ -97,7 +97,7 @@ class Registry:
 @contextlib.contextmanager
 def account_lock():
     """useradd and userdel of programs that run at the same time, one after the other."""
-    with open(os.path.join(tempfile.gettempdir(), "p3t-accounts.lock"), "w") as f:
+    with open("/run/pop3d-test-accounts.lock", "w") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         yield
 

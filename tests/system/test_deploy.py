@@ -20,10 +20,13 @@ MESSAGES = mailbox.simple(2)
 LAUNCHER = """
 import os, sys
 fds = [int(n) for n in sys.argv[1].split(",")]
-high = [os.dup(os.dup2(fd, 200 + i)) and 200 + i for i, fd in enumerate(fds)]
-for i, fd in enumerate(high):
-    os.dup2(fd, 3 + i)
-    os.set_inheritable(3 + i, True)
+for i, fd in enumerate(fds):  # out of the way first, as they may stand at 3 already
+    os.dup2(fd, 200 + i, False)
+for i in range(len(fds)):
+    os.dup2(200 + i, 3 + i)
+for fd in fds:
+    if fd >= 3 + len(fds):
+        os.close(fd)
 os.environ["LISTEN_PID"] = sys.argv[2] or str(os.getpid())
 os.environ["LISTEN_FDS"] = str(len(fds))
 os.environ["LISTEN_FDNAMES"] = ":".join("pop3" for _ in fds)
