@@ -39,6 +39,7 @@ struct conf {
 	uint32_t auth_children, session_spares;
 	char login_user[MSG_WORD_SIZE], auth_user[MSG_WORD_SIZE];
 	char runtime_dir[MSG_PATH_SIZE]; /* "/run/pop3d"; the workers' empty root is made below it */
+	char control_group[MSG_WORD_SIZE]; /* may read at the control socket; empty: root only */
 	/* limits */
 	uint32_t max_connections, max_connections_per_address;
 	uint32_t login_timeout, handshake_timeout, idle_timeout, shutdown_timeout; /* seconds */
@@ -64,6 +65,8 @@ struct conf {
 	/* servers */
 	size_t nservers;
 	struct conf_server servers[CONF_SERVERS_MAX];
+	/* What a server made at run time begins with: the servers' settings at top level. */
+	struct conf_server shared;
 };
 
 /*
@@ -74,6 +77,19 @@ struct conf {
  * octets of *c; every string in it is zero-filled.  Not for threads.
  */
 int conf_load(const char *path, struct conf *c, FILE *errors);
+
+/* Text for what a value should have been. */
+enum { CONF_EXPECTED_SIZE = 512 };
+
+/*
+ * Set one setting of a server from its text, as the file would have it.  0, or
+ * -1 with what was expected; nothing is changed then.
+ */
+int conf_server_set(struct conf_server *s, const char *name, const char *value,
+    char expected[CONF_EXPECTED_SIZE]);
+
+/* A server's name: NULL, or what was expected. */
+const char *conf_check_server_name(const char *name);
 
 /* The built-in defaults, as an empty file gives them. */
 void conf_defaults(struct conf *c);

@@ -73,7 +73,8 @@ print_addresses(const struct conf_setting *s, const void *base, FILE *out)
 }
 
 static void
-print_table(const struct conf_setting *table, const void *base, const char *indent, FILE *out)
+print_table(const struct conf_setting *table, bool shared_only, const void *base,
+	    const char *indent, FILE *out)
 {
 	static void (*const print[CONF_KINDS])(const struct conf_setting *, const void *,
 					       FILE *) = {
@@ -84,6 +85,8 @@ print_table(const struct conf_setting *table, const void *base, const char *inde
 	const struct conf_setting *s;
 
 	for (s = table; s->name != NULL; s++) {
+		if (shared_only && !s->shared)
+			continue;
 		fprintf(out, "%s%s = ", indent, s->name);
 		print[s->kind](s, base, out);
 		fputc('\n', out);
@@ -95,10 +98,12 @@ conf_print(const struct conf *c, FILE *out)
 {
 	size_t i;
 
-	print_table(conf_global_settings, c, "", out);
+	print_table(conf_global_settings, false, c, "", out);
+	/* for servers made at run time */
+	print_table(conf_server_settings, true, &c->shared, "", out);
 	for (i = 0; i < c->nservers; i++) {
 		fprintf(out, "\nserver \"%s\" {\n", c->servers[i].name);
-		print_table(conf_server_settings, &c->servers[i], "\t", out);
+		print_table(conf_server_settings, false, &c->servers[i], "\t", out);
 		fputs("}\n", out);
 	}
 }

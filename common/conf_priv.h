@@ -73,9 +73,6 @@ extern const struct conf_setting conf_server_settings[]; /* end: no name */
 const struct conf_setting *conf_setting_find(const struct conf_setting *table, const char *name,
     size_t *index);
 
-/* Text for what a value should have been. */
-enum { CONF_EXPECTED_SIZE = 512 };
-
 /*
  * Store a value as written in the file into the struct at base.  0, or -1 with
  * what was expected in `expected`; nothing is stored then.
@@ -105,8 +102,5 @@ void conf_begin(struct conf *c, struct conf_given *given);
 
 /* After it was read: complete the servers (none: the built-in two) and check them. */
 void conf_finish(struct conf *c, struct conf_given *given, struct conf_faults *f);
-
-/* A server's name: NULL, or what was expected. */
-const char *conf_check_server_name(const char *name);
 
 #endif

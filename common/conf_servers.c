@@ -133,6 +133,7 @@ conf_finish(struct conf *c, struct conf_given *given, struct conf_faults *f)
 {
 	size_t i;
 
+	c->shared = given->shared;
 	if (c->nservers == 0)
 		servers_default(c, given);
 	for (i = 0; i < c->nservers; i++) {

@@ -69,6 +69,12 @@ check_account(const char *name)
 }
 
 static const char *
+check_account_or_none(const char *name)
+{
+	return name[0] == '\0' ? NULL : check_account(name);
+}
+
+static const char *
 check_path(const char *path)
 {
 	return *path == '/' ? NULL : "a path that begins with \"/\"";
@@ -133,6 +139,7 @@ const struct conf_setting conf_global_settings[] = {
 	TEXT(auth_user, "_pop3auth", 0, check_account),
 	/* The address of a local socket below it has 107 octets. */
 	TEXT(runtime_dir, "/run/pop3d", 95, check_path),
+	TEXT(control_group, "", 0, check_account_or_none),
 	NUMBER(max_connections, "2000", 1, 100000, "connections"),
 	NUMBER(max_connections_per_address, "50", 1, 100000, "connections"),
 	NUMBER(login_timeout, "60", 1, 3600, "seconds"),
@@ -329,4 +336,14 @@ conf_settings_default(const struct conf_setting *table, void *base)
 	for (s = table; s->name != NULL; s++)
 		if (s->def != NULL)
 			(void)conf_setting_store(s, base, s->def, expected);
+}
+
+int
+conf_server_set(struct conf_server *s, const char *name, const char *value,
+		char expected[CONF_EXPECTED_SIZE])
+{
+	size_t index;
+
+	return conf_setting_store(conf_setting_find(conf_server_settings, name, &index), s, value,
+				  expected);
 }

@@ -12,7 +12,8 @@ enum {
 	FROM_ANY_CHILD = FROM_CHILDREN | BIT(ROLE_SESSION) | BIT(ROLE_AUTH_CHILD),
 	FD_NEVER = 0,
 	FD_ALWAYS = 1,
-	FD_MAYBE = 2
+	FD_MAYBE = 2,
+	FD_OR_TWO = 3
 };
 
 /* Who may send what to whom, how long, with a descriptor or without. */
@@ -52,6 +53,8 @@ static const struct msg_rule {
 [MSG_LOGIN_TAKEN]	= {"login-taken", MASTER, LOGIN, EXACT(msg_conn_ref), FD_MAYBE},
 [MSG_LOGIN_FAILED]	= {"login-failed", MASTER, LOGIN, EXACT(msg_login_failed), FD_NEVER},
 [MSG_CONN_DROP]		= {"conn-drop", MASTER, LOGIN, EXACT(msg_conn_ref), FD_NEVER},
+[MSG_CONN_STATE_ASK]	= {"conn-state-ask", MASTER, LOGIN, EXACT(msg_conn_ref), FD_NEVER},
+[MSG_CONN_STATE]	= {"conn-state", LOGIN, MASTER, EXACT(msg_conn_state), FD_NEVER},
 [MSG_STLS_ASK]		= {"stls-ask", LOGIN, MASTER, EXACT(msg_conn_ref), FD_NEVER},
 [MSG_CONN_END]		= {"conn-end", LOGIN, MASTER, EXACT(msg_conn_end), FD_NEVER},
 
@@ -65,6 +68,7 @@ static const struct msg_rule {
 [MSG_GRANT_TAKEN]	= {"grant-taken", MASTER, AUTH, EXACT(msg_conn_ref), FD_NEVER},
 [MSG_GRANT_VOID]	= {"grant-void", MASTER, AUTH, EXACT(msg_conn_ref), FD_NEVER},
 [MSG_GRANT]		= {"grant", AUTH, MASTER, LIST(msg_grant, account.groups), FD_NEVER},
+[MSG_REFUSED_ONE]	= {"refused-one", AUTH, MASTER, BARE, FD_NEVER},
 [MSG_WORKER_BAD]	= {"worker-bad", AUTH, MASTER, EXACT(msg_worker), FD_NEVER},
 
 [MSG_LOGIN_ASK]		= {"login-ask", LOGIN, AUTH, EXACT(msg_login_ask), FD_NEVER},
@@ -81,9 +85,11 @@ static const struct msg_rule {
 [MSG_EXITED]		= {"exited", SPAWNER, MASTER, EXACT(msg_exited), FD_NEVER},
 
 [MSG_HELLO]		= {"hello", SESSION, MASTER, BARE, FD_NEVER},
-[MSG_SERVE]		= {"serve", MASTER, SESSION, LIST(msg_grant, account.groups), FD_ALWAYS},
+[MSG_SERVE]		= {"serve", MASTER, SESSION, LIST(msg_grant, account.groups), FD_OR_TWO},
 [MSG_HAVE_IT]		= {"have-it", SESSION, MASTER, EXACT(msg_conn_ref), FD_NEVER},
 [MSG_SESSION_OPEN]	= {"session-open", SESSION, MASTER, EXACT(msg_session_open), FD_NEVER},
+[MSG_STATE_ASK]		= {"state-ask", MASTER, SESSION, BARE, FD_NEVER},
+[MSG_STATE]		= {"state", SESSION, MASTER, EXACT(msg_conn_ref), FD_NEVER},
 [MSG_SESSION_END]	= {"session-end", SESSION, MASTER, EXACT(msg_session_end), FD_NEVER},
 	/* clang-format on */
 };
@@ -106,6 +112,7 @@ static const struct msg_string {
     STRING(MSG_AUTH_SERVER, msg_auth_server, name),
     STRING(MSG_AUTH_SERVER, msg_auth_server, auth),
     STRING(MSG_AUTH_SERVER, msg_auth_server, storage),
+    STRING(MSG_CONN_STATE, msg_conn_state, name),
     STRING(MSG_LOGIN_ASK, msg_login_ask, authzid),
     STRING(MSG_LOGIN_ASK, msg_login_ask, user),
     STRING(MSG_LOGIN_ASK, msg_login_ask, password),
@@ -142,6 +149,7 @@ static const struct msg_bound {
     {MSG_LOG, offsetof(struct msg_log, prio), 8},
     {MSG_TICKET_KEYS, offsetof(struct msg_ticket_keys, count), 3},
     {MSG_CONN_END, offsetof(struct msg_conn_end, why), CONN_END_COUNT},
+    {MSG_CONN_STATE, offsetof(struct msg_conn_state, logon), LOGON_COUNT},
     {MSG_LOGIN_FAILED, offsetof(struct msg_login_failed, result), LOGIN_IN_USE},
     {MSG_LOGIN_ASK, offsetof(struct msg_login_ask, mech), MECH_COUNT},
     {MSG_LOGIN_REFUSED, offsetof(struct msg_login_refused, result), LOGIN_IN_USE},
@@ -210,6 +218,12 @@ tail_fits(const struct msg *m)
 	     m->len == at + account->ngroups * sizeof(account->groups[0]));
 }
 
+/* How many descriptors come with a message, by its rule. */
+static const struct {
+	size_t min, max;
+} fds_allowed[] = {
+    [FD_NEVER] = {0, 0}, [FD_ALWAYS] = {1, 1}, [FD_MAYBE] = {0, 1}, [FD_OR_TWO] = {1, 2}};
+
 int
 msg_check(enum role from, enum role to, const struct msg *m)
 {
@@ -222,8 +236,8 @@ msg_check(enum role from, enum role to, const struct msg *m)
 	}
 	r = &rules[m->type];
 	ok = (r->from & BIT(from)) != 0 && (r->to & BIT(to)) != 0 && m->len >= r->min &&
-	    m->len <= r->max && m->nfds <= (r->fd == FD_NEVER ? 0 : 1) &&
-	    (r->fd != FD_ALWAYS || m->nfds == 1 || m->fd_lost) && strings_end(m) &&
+	    m->len <= r->max && m->nfds >= (m->fd_lost ? 0 : fds_allowed[r->fd].min) &&
+	    m->nfds <= fds_allowed[r->fd].max && strings_end(m) &&
 	    numbers_in_bounds(m) && tail_fits(m);
 	if (!ok) {
 		errno = EBADMSG;

@@ -60,9 +60,11 @@ enum msg_type {
 	MSG_LOGIN_TAKEN,  /* msg_conn_ref; descriptor with TLS: relay end */
 	MSG_LOGIN_FAILED, /* msg_login_failed: granted, but nobody took it */
 	MSG_CONN_DROP,	  /* msg_conn_ref: close it unsent */
+	MSG_CONN_STATE_ASK, /* msg_conn_ref: how far is its login? */
 	/* worker to master */
 	MSG_STLS_ASK, /* msg_conn_ref */
 	MSG_CONN_END, /* msg_conn_end */
+	MSG_CONN_STATE, /* msg_conn_state */
 
 	/* master to auth helper */
 	MSG_AUTH_CONF,	 /* msg_auth_conf */
@@ -76,6 +78,7 @@ enum msg_type {
 	MSG_GRANT_VOID,	 /* msg_conn_ref: the grant came to nothing, the row stands */
 	/* auth helper to master */
 	MSG_GRANT,	/* msg_grant */
+	MSG_REFUSED_ONE, /* no body: a login was refused, for the count */
 	MSG_WORKER_BAD, /* msg_worker: broke a rule, kill it */
 
 	/* worker to auth helper, and back */
@@ -96,10 +99,12 @@ enum msg_type {
 
 	/* master to spare, and back */
 	MSG_HELLO,	  /* no body; the kernel vouches for the pid */
-	MSG_SERVE,	  /* msg_grant; descriptor: the stream */
+	MSG_SERVE,	  /* msg_grant; descriptors: the stream, and a page to write (page.h) */
 	MSG_HAVE_IT,	  /* msg_conn_ref: grant and stream are here */
 	MSG_SESSION_OPEN, /* msg_session_open: login decided */
 	MSG_SESSION_END,  /* msg_session_end */
+	MSG_STATE_ASK,	  /* no body: bring your page up to date and say so */
+	MSG_STATE,	  /* msg_conn_ref: done */
 	MSG_TYPE_COUNT
 };
 
@@ -172,6 +177,7 @@ struct msg_login_conf {
 	uint32_t max_connections;	/* of this worker */
 	uint32_t login_timeout;		/* seconds without a command before login */
 	uint32_t handshake_timeout;	/* seconds */
+	uint32_t decision_timeout;	/* seconds that master and helper have for anything asked */
 	uint32_t max_auth_failures;	/* a connection, then close */
 	uint32_t sandbox;		/* enum sandbox_mode */
 	uint32_t landlock_abi_max;	/* 0: no cap */
@@ -214,6 +220,16 @@ struct msg_conn_end {
 	conn_id id;
 	uint32_t why;	   /* enum conn_end */
 	uint32_t failures; /* failed logins on it */
+};
+
+/* What conn state shows of a connection before login. */
+enum conn_logon { LOGON_NONE, LOGON_USER, LOGON_APOP, LOGON_COUNT };
+
+struct msg_conn_state {
+	conn_id id;
+	uint32_t logon; /* enum conn_logon: the mechanism under way */
+	uint32_t unused;
+	char name[MSG_NAME_SIZE]; /* given last by USER or APOP; client's octets */
 };
 
 struct msg_login_failed {
@@ -396,6 +412,7 @@ struct msg {
 		struct msg_login_server login_server;
 		struct msg_ticket_keys ticket_keys;
 		struct msg_conn_end conn_end;
+		struct msg_conn_state conn_state;
 		struct msg_login_failed login_failed;
 		struct msg_worker worker;
 		struct msg_auth_conf auth_conf;

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/sandbox.h"
 #include "common/title.h"
@@ -20,6 +21,7 @@
 enum {
 	QUEUE_MAX = 16384,	/* messages that may wait for one role */
 	HEARTBEATS_MISSED = 3,
+	READY_LIMIT = 60000,	/* milliseconds to get ready */
 	BACKOFF_FIRST = 100,	/* milliseconds */
 	BACKOFF_LAST = 30000,
 	BACKOFF_FORGET = 60000	/* a role that ran so long starts afresh */
@@ -34,15 +36,6 @@ struct process {
 };
 
 static LIST_HEAD(, process) processes = LIST_HEAD_INITIALIZER(processes);
-
-uint64_t
-now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 /* Room behind argv for setproctitle(3bsd), which can use no more than it finds. */
 static char title_room[sizeof(TITLE_PADDING) + 256];
@@ -121,6 +114,7 @@ child_start(struct child *c, struct event_base *base, enum role role, const char
 
 	memset(c, 0, sizeof(*c));
 	c->role = role;
+	c->started = clock_ms();
 	c->ec.ch.fd = -1;
 	snprintf(path, sizeof(path), "%s/%s", PKGLIBEXECDIR, program);
 	environment_fill(env, sizeof(env) / sizeof(env[0]));
@@ -236,6 +230,8 @@ child_heartbeat(struct child *c)
 {
 	struct msg_ping ping = {c->unanswered};
 
+	if (!c->ready)
+		return clock_ms() - c->started < READY_LIMIT;
 	if (c->unanswered >= HEARTBEATS_MISSED)
 		return false;
 	c->unanswered++;

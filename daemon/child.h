@@ -17,6 +17,7 @@ struct child {
 	struct evchannel ec;
 	bool ready;	     /* it said MSG_READY */
 	unsigned unanswered; /* heartbeats */
+	uint64_t started;    /* clock_ms() */
 };
 
 /* How long to wait before the next start of a role that keeps dying. */
@@ -53,7 +54,8 @@ void child_kill(struct child *c);
 /* Messages that every role may send.  True: handled. */
 bool child_common_msg(struct child *c, struct msg *m);
 
-/* Send the next heartbeat.  False: it has missed so many that it has to go. */
+/* Send the next heartbeat.  False: it has missed so many, or is so long in getting ready, that it
+ * has to go. */
 bool child_heartbeat(struct child *c);
 
 /* Milliseconds to wait now before a start; call once per start. */
@@ -61,8 +63,5 @@ uint32_t backoff_next(struct backoff *b, uint64_t now);
 
 /* "exited with status 1", "killed by signal 11 (Segmentation fault)"; into dst. Returns dst. */
 const char *child_status_text(char *dst, size_t cap, int status);
-
-/* Milliseconds on the monotonic clock. */
-uint64_t now_ms(void);
 
 #endif

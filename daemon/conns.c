@@ -7,12 +7,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "daemon/conns.h"
+#include "daemon/control.h"
 #include "daemon/helper.h"
 #include "daemon/limits.h"
 #include "daemon/listeners.h"
 #include "daemon/report.h"
+#include "daemon/servers.h"
 #include "daemon/sessions.h"
 #include "daemon/workers.h"
 
@@ -57,8 +60,8 @@ conns_new(struct master *m)
 	return cs;
 }
 
-static struct conn *
-conn_find(struct master *m, conn_id id)
+struct conn *
+conns_find(struct master *m, conn_id id)
 {
 	struct conn key;
 
@@ -119,6 +122,8 @@ conn_free(struct master *m, struct conn *c)
 	close_fd(&c->relay);
 	free(c->grant);
 	free(c->login);
+	control_conn_gone(m, c->row.id);
+	server_leave(m, c->server);
 	free(c);
 	master_check_idle(m);
 }
@@ -139,9 +144,9 @@ login_in_clear_allowed(const struct conf_server *s, const struct msg_addr *peer)
 }
 
 void
-conns_accepted(struct master *m, uint32_t server, int fd, const struct msg_addr *peer)
+conns_accepted(struct master *m, struct server *server, int fd, const struct msg_addr *peer)
 {
-	const struct conf_server *s = &m->conf->servers[server];
+	const struct conf_server *s = &server->set;
 	struct conn *c = calloc(1, sizeof(*c));
 
 	if (c == NULL) {
@@ -150,13 +155,14 @@ conns_accepted(struct master *m, uint32_t server, int fd, const struct msg_addr 
 		return;
 	}
 	c->row.id = ++m->conns->last;
-	c->row.server = server;
-	c->row.tls = s->socket == SOCKET_TLS ? CONN_TLS_IMPLICIT : CONN_TLS_NONE;
-	c->row.stls = s->socket == SOCKET_STLS;
+	c->row.server = server->slot;
+	c->server = server;
+	server->connections++;
+	c->row.tls = server->socket == SOCKET_TLS ? CONN_TLS_IMPLICIT : CONN_TLS_NONE;
+	c->row.stls = server->socket == SOCKET_STLS;
 	c->row.clear_ok = login_in_clear_allowed(s, peer);
 	c->row.peer = *peer;
-	memcpy(c->server, s->name, sizeof(c->server));
-	c->since = c->accepted = now_ms();
+	c->since = c->accepted = clock_ms();
 	c->fd = fd;
 	c->stream = c->relay = -1;
 	c->state = CONN_WAITING;
@@ -245,7 +251,7 @@ conns_route(struct master *m)
 static struct conn *
 conn_of_worker(struct master *m, const struct worker *w, conn_id id)
 {
-	struct conn *c = conn_find(m, id);
+	struct conn *c = conns_find(m, id);
 
 	return c != NULL && c->worker == w ? c : NULL;
 }
@@ -351,7 +357,7 @@ grant_size(const struct msg_grant *g)
 static void
 grant_complete(const struct master *m, const struct conn *c, struct msg_grant *g)
 {
-	memcpy(g->server, c->server, sizeof(g->server));
+	memcpy(g->server, c->server->set.name, sizeof(g->server));
 	g->tls = c->row.tls;
 	g->peer = c->row.peer;
 	g->idle_timeout = m->conf->idle_timeout;
@@ -370,6 +376,7 @@ login_of(const struct msg_grant *g)
 		memcpy(l->user, g->account.user, sizeof(l->user));
 		l->uid = g->account.uid;
 		l->mech = g->mech;
+		memcpy(l->mailbox, g->mailbox, sizeof(l->mailbox));
 		l->facts = g->facts;
 	}
 	return l;
@@ -378,7 +385,7 @@ login_of(const struct msg_grant *g)
 void
 conns_granted(struct master *m, const struct msg_grant *grant, size_t len)
 {
-	struct conn *c = conn_find(m, grant->id);
+	struct conn *c = conns_find(m, grant->id);
 
 	if (c == NULL || c->state != CONN_LOGIN) {
 		log_debug(grant->id, "grant for a connection that has gone");
@@ -395,13 +402,13 @@ conns_granted(struct master *m, const struct msg_grant *grant, size_t len)
 	}
 	memcpy(c->grant, grant, len);
 	grant_complete(m, c, c->grant);
-	c->since = now_ms();
+	c->since = clock_ms();
 	c->state = CONN_GRANTED;
 	TAILQ_INSERT_TAIL(&m->conns->granted, c, in_queue);
 	m->conns->ngranted++;
 	if (!uid_allowed(m, grant->account.uid)) {
 		log_error(grant->id, "auth helper granted uid %u", grant->account.uid);
-		grant_failed(m, c, LOGIN_PERM, "uid-not-allowed");
+		grant_failed(m, c, LOGIN_PERM, "uid not allowed");
 		return;
 	}
 	conns_offer(m);
@@ -429,7 +436,7 @@ offer_one(struct master *m, struct conn *c, struct session *s)
 
 	if (stream_make(c) == -1) {
 		log_error(c->row.id, "no stream for a session: %s", strerror(errno));
-		grant_failed(m, c, LOGIN_TEMP, "no-descriptor");
+		grant_failed(m, c, LOGIN_TEMP, "no descriptor");
 		return;
 	}
 	stream = c->row.tls == CONN_TLS_NONE ? c->fd : c->stream;
@@ -475,8 +482,8 @@ void
 conns_opened(struct master *m, struct conn *c, const struct msg_session_open *open)
 {
 	static const char *const reasons[] = {
-	    [LOGIN_BAD] = "mailbox",	       [LOGIN_TEMP] = "mailbox-unavailable",
-	    [LOGIN_PERM] = "mailbox-broken", [LOGIN_IN_USE] = "mailbox-in-use"};
+	    [LOGIN_BAD] = "mailbox",	       [LOGIN_TEMP] = "mailbox unavailable",
+	    [LOGIN_PERM] = "mailbox broken", [LOGIN_IN_USE] = "mailbox in use"};
 
 	if (open->result == LOGIN_OK) {
 		report_login(c, open);
@@ -504,7 +511,7 @@ conns_not_taken(struct master *m, struct conn *c)
 		return;
 	}
 	if (c->tries >= GRANT_TRIES) {
-		grant_failed(m, c, LOGIN_TEMP, "no-session");
+		grant_failed(m, c, LOGIN_TEMP, "no session");
 		return;
 	}
 	c->state = CONN_GRANTED;
@@ -520,7 +527,7 @@ conns_settle_grants(struct master *m)
 	size_t offered = 0;
 
 	TAILQ_FOREACH_SAFE (c, &m->conns->granted, in_queue, t)
-		grant_failed(m, c, LOGIN_TEMP, "auth-helper-lost");
+		grant_failed(m, c, LOGIN_TEMP, "auth helper lost");
 	RB_FOREACH (c, conn_tree, &m->conns->tree)
 		offered += c->state == CONN_OFFERED;
 	return offered;
@@ -530,45 +537,62 @@ void
 conns_tick(struct master *m)
 {
 	struct conn *c, *t;
-	uint64_t now = now_ms();
+	uint64_t now = clock_ms();
 
 	TAILQ_FOREACH_SAFE (c, &m->conns->granted, in_queue, t)
 		if (now - c->since > GRANT_WAIT)
-			grant_failed(m, c, LOGIN_TEMP, "no-session");
+			grant_failed(m, c, LOGIN_TEMP, "no session");
 	RB_FOREACH (c, conn_tree, &m->conns->tree)
 		if (c->state == CONN_OFFERED && now - c->since > GRANT_WAIT)
 			sessions_kill(c->session); /* its end calls conns_not_taken */
 }
 
-static int
-server_index(const struct conf *conf, const char *name)
+void
+conns_kill(struct master *m, struct conn *c)
 {
-	for (size_t i = 0; i < conf->nservers; i++)
-		if (strcmp(conf->servers[i].name, name) == 0)
-			return (int)i;
-	return -1;
+	struct msg_conn_ref ref = {c->row.id};
+	struct worker *w = c->worker;
+	struct session *s = c->session;
+
+	/* Whatever a worker still does with it: the socket is dead. */
+	if (c->fd != -1)
+		shutdown(c->fd, SHUT_RDWR);
+	if (w != NULL)
+		evchannel_put(&w->child.ec, MSG_CONN_DROP, &ref, sizeof(ref));
+	if (s != NULL)
+		sessions_kill(s);
+	if (w == NULL && s == NULL)
+		conn_free(m, c);
 }
 
 void
-conns_renumber(struct master *m)
+conns_kill_server(struct master *m, struct server *s)
 {
 	struct conn *c, *t;
 
-	RB_FOREACH_SAFE (c, conn_tree, &m->conns->tree, t) {
-		int i = server_index(m->conf, c->server);
+	s->connections++; /* keeps it while we go through */
+	RB_FOREACH_SAFE (c, conn_tree, &m->conns->tree, t)
+		if (c->server == s)
+			conns_kill(m, c);
+	server_leave(m, s);
+}
 
-		if (c->state == CONN_SESSION)
-			continue;
-		if (i == -1) {
-			report_disconnect(c, CONN_END_DROPPED, 0);
-			shutdown(c->fd, SHUT_RDWR);
-			conn_free(m, c);
-			continue;
-		}
-		c->row.server = (uint32_t)i;
-		if (c->state != CONN_WAITING)
-			helper_row(m, &c->row);
-	}
+void
+conns_ask_state(struct conn *c)
+{
+	struct msg_conn_ref ref = {c->row.id};
+
+	if (c->state == CONN_SESSION && c->session != NULL)
+		sessions_ask_state(c->session);
+	else if (c->worker != NULL)
+		evchannel_put(&c->worker->child.ec, MSG_CONN_STATE_ASK, &ref, sizeof(ref));
+}
+
+struct conn *
+conns_next(struct master *m, struct conn *c)
+{
+	return c == NULL ? RB_MIN(conn_tree, &m->conns->tree)
+			 : RB_NEXT(conn_tree, &m->conns->tree, c);
 }
 
 void

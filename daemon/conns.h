@@ -1,6 +1,6 @@
 /*
  * The connection table: the only authority on what a connection is, and the
- * way of a connection from accept to its end (DESIGN 3).
+ * way of a connection from accept to its end.
  */
 #ifndef POP3D_CONNS_H
 #define POP3D_CONNS_H
@@ -11,6 +11,7 @@
 #include "common/msg.h"
 #include "daemon/master.h"
 
+struct server;
 struct session;
 struct worker;
 
@@ -26,6 +27,7 @@ enum conn_state {
 struct conn_login {
 	char user[MSG_NAME_SIZE];
 	uint32_t uid, mech;
+	char mailbox[MSG_PATH_SIZE];
 	struct msg_tls_facts facts;
 };
 
@@ -35,9 +37,9 @@ struct conn {
 	TAILQ_ENTRY(conn) in_worker;
 	enum conn_state state;
 	struct msg_conn row;
-	char server[MSG_WORD_SIZE];
-	uint64_t since;	   /* now_ms() of accept, then of the grant */
-	uint64_t accepted; /* now_ms() */
+	struct server *server;
+	uint64_t since;	   /* clock_ms() of accept, then of the grant */
+	uint64_t accepted; /* clock_ms() */
 	int fd;		   /* master's copy of the socket; -1: given away */
 	int stream, relay; /* with TLS, while offered: the session's and the worker's end */
 	struct worker *worker;	 /* NULL: it is done with it */
@@ -50,8 +52,8 @@ struct conn {
 
 struct conns *conns_new(struct master *m);
 
-/* A client was accepted: takes over fd.  `server` is an index into m->conf. */
-void conns_accepted(struct master *m, uint32_t server, int fd, const struct msg_addr *peer);
+/* A client was accepted: takes over fd. */
+void conns_accepted(struct master *m, struct server *server, int fd, const struct msg_addr *peer);
 
 /* Rows left for the helper, or a worker got room: hand out what waits. */
 void conns_route(struct master *m);
@@ -87,8 +89,16 @@ void conns_offer(struct master *m);
 /* Once a second: grants that waited too long. */
 void conns_tick(struct master *m);
 
-/* m->conf is new: find every undecided connection's server in it, tell the helper. */
-void conns_renumber(struct master *m);
+/* End a connection now: no line more, no UPDATE.  It may be freed on return. */
+void conns_kill(struct master *m, struct conn *c);
+void conns_kill_server(struct master *m, struct server *s);
+
+/* Ask whoever has it for its state; control_state_told hears the answer. */
+void conns_ask_state(struct conn *c);
+
+struct conn *conns_find(struct master *m, conn_id id);
+/* The next one after `c` (NULL: the first), oldest first. */
+struct conn *conns_next(struct master *m, struct conn *c);
 
 /* Close every undecided connection; sessions are not touched. */
 void conns_drop_undecided(struct master *m);

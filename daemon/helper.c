@@ -4,15 +4,23 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "daemon/conns.h"
 #include "daemon/helper.h"
+#include "daemon/servers.h"
 #include "daemon/workers.h"
 
 struct helper {
 	struct child child;
 	struct backoff backoff;
 	struct event *restart;
+	bool connect_due; /* workers get their channels when it knows all rows */
+	/* Refused logins by second, a minute of them. */
+	struct {
+		uint64_t second;
+		unsigned count;
+	} refused[60];
 };
 
 static void
@@ -40,23 +48,48 @@ helper_configure(struct master *m)
 {
 	struct evchannel *ec = &m->helper->child.ec;
 	struct msg_auth_conf conf;
+	const struct server *s;
 
 	if (!evchannel_is_open(ec))
 		return;
 	settings_fill(m, &conf);
 	evchannel_put(ec, MSG_AUTH_CONF, &conf, sizeof(conf));
-	for (size_t i = 0; i < m->conf->nservers; i++) {
-		const struct conf_server *s = &m->conf->servers[i];
+	TAILQ_FOREACH (s, servers_all(m), next) {
+		const struct conf_server *set = server_coming(s);
 		struct msg_auth_server server;
 
 		memset(&server, 0, sizeof(server));
-		server.server = (uint32_t)i;
-		memcpy(server.name, s->name, sizeof(server.name));
-		memcpy(server.auth, s->auth, sizeof(server.auth));
-		memcpy(server.storage, s->storage, sizeof(server.storage));
+		server.server = s->slot;
+		memcpy(server.name, set->name, sizeof(server.name));
+		memcpy(server.auth, set->auth, sizeof(server.auth));
+		memcpy(server.storage, set->storage, sizeof(server.storage));
 		evchannel_put(ec, MSG_AUTH_SERVER, &server, sizeof(server));
 	}
 	evchannel_put(ec, MSG_AUTH_START, NULL, 0);
+}
+
+static void
+count_refused(struct helper *h)
+{
+	uint64_t second = clock_ms() / 1000;
+	size_t i = second % 60;
+
+	if (h->refused[i].second != second)
+		h->refused[i].count = 0;
+	h->refused[i].second = second;
+	h->refused[i].count++;
+}
+
+unsigned
+helper_failed_logins(struct master *m)
+{
+	uint64_t second = clock_ms() / 1000;
+	unsigned n = 0;
+
+	for (size_t i = 0; i < 60; i++)
+		if (second - m->helper->refused[i].second < 60)
+			n += m->helper->refused[i].count;
+	return n;
 }
 
 static void
@@ -75,6 +108,8 @@ helper_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		master_refused(m, ROLE_AUTH, msg->u.refused.why);
 	} else if (msg->type == MSG_GRANT) {
 		conns_granted(m, &msg->u.grant, msg->len);
+	} else if (msg->type == MSG_REFUSED_ONE) {
+		count_refused(m->helper);
 	} else if (msg->type == MSG_WORKER_BAD) {
 		workers_kill(m, msg->u.worker.worker);
 	}
@@ -83,8 +118,8 @@ helper_msg(struct evchannel *ec, struct msg *msg, void *arg)
 static void
 restart_later(struct master *m)
 {
-	uint32_t ms = backoff_next(&m->helper->backoff, now_ms());
-	struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+	uint32_t ms = backoff_next(&m->helper->backoff, clock_ms());
+	struct timeval tv = clock_timeval(ms);
 
 	event_add(m->helper->restart, &tv);
 }
@@ -106,11 +141,22 @@ helper_end(struct evchannel *ec, int error, void *arg)
 	restart_later(m);
 }
 
+/* All that it was told has left: a worker may ask about any row now. */
+static void
+helper_settled(struct master *m)
+{
+	if (m->helper->connect_due && helper_is_clear(m)) {
+		m->helper->connect_due = false;
+		workers_connect_helper(m);
+	}
+	conns_route(m);
+}
+
 static void
 helper_drained(struct evchannel *ec, void *arg)
 {
 	(void)ec;
-	conns_route(arg);
+	helper_settled(arg);
 }
 
 static void
@@ -132,9 +178,9 @@ on_restart(evutil_socket_t fd, short what, void *arg)
 	}
 	m->helper->child.ec.drained = helper_drained;
 	helper_configure(m);
-	workers_connect_helper(m);
 	conns_tell_rows(m);
-	conns_route(m);
+	m->helper->connect_due = true;
+	helper_settled(m);
 }
 
 struct helper *
@@ -152,7 +198,7 @@ helper_new(struct master *m)
 void
 helper_start(struct master *m)
 {
-	backoff_next(&m->helper->backoff, now_ms());
+	backoff_next(&m->helper->backoff, clock_ms());
 	on_restart(-1, 0, m);
 }
 
@@ -205,7 +251,7 @@ helper_heartbeat(struct master *m)
 {
 	struct child *c = &m->helper->child;
 
-	if (c->ready && evchannel_is_open(&c->ec) && !child_heartbeat(c)) {
+	if (evchannel_is_open(&c->ec) && !child_heartbeat(c)) {
 		log_warn(0, "auth helper does not answer");
 		helper_end(&c->ec, ETIMEDOUT, m);
 	}

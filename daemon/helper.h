@@ -22,6 +22,9 @@ void helper_worker_gone(struct master *m, uint32_t worker);
 /* Has everything sent so far left our queue? */
 bool helper_is_clear(const struct master *m);
 
+/* Logins that it refused in the last 60 seconds. */
+unsigned helper_failed_logins(struct master *m);
+
 void helper_heartbeat(struct master *m);
 void helper_stop(struct master *m);
 

@@ -4,6 +4,7 @@
 #include <bsd/sys/queue.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -20,9 +21,7 @@
 enum {
 	ACCEPT_TURN = 32,   /* clients taken before other events of the loop get their turn */
 	SPARE_FDS = 64,	    /* descriptors kept free */
-	FDS_A_LOGIN = 3,    /* socket, and the two ends of a pair */
-	FDS_A_SESSION = 2,  /* channel, pidfd */
-	FDS_OF_OURS = 96    /* listeners, channels to roles, log */
+	FDS_A_LOGIN = 3	    /* of one that is still to be decided: two ends of a pair, a page */
 };
 
 struct listener {
@@ -30,9 +29,9 @@ struct listener {
 	struct master *master;
 	struct sockaddr_storage address;
 	int fd;
-	uint32_t server; /* index in the settings in force */
+	struct server *server; /* NULL: inherited, and of no server now */
 	bool inherited;
-	bool in_use; /* belongs to a server of the settings in force */
+	bool serving; /* committed */
 	struct event *on_client;
 };
 
@@ -89,26 +88,26 @@ same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 	return memcmp(&x, &y, sizeof(x)) == 0;
 }
 
+/* Descriptors are given out from the lowest: the one just had tells how many there are. */
 static bool
-fds_short(const struct master *m)
+fds_short(const struct master *m, int fd)
 {
-	uint64_t used = FDS_OF_OURS + FDS_A_LOGIN * conns_undecided(m) +
-	    FDS_A_SESSION * sessions_count(m);
+	uint64_t reserve = SPARE_FDS + FDS_A_LOGIN * conns_undecided(m);
 
-	return used + SPARE_FDS > m->listeners->fd_limit;
+	return (uint64_t)fd + reserve > m->listeners->fd_limit;
 }
 
 static void
-refuse(const struct master *m, const struct listener *l, int fd, const struct msg_addr *peer,
+refuse(const struct listener *l, int fd, const struct msg_addr *peer,
     const char *why)
 {
 	static const char line[] = "-ERR [SYS/TEMP] too many connections, try again later\r\n";
 	char text[LOG_ADDR_SIZE];
 
-	if (m->conf->servers[l->server].socket != SOCKET_TLS)
+	if (l->server->socket != SOCKET_TLS)
 		send(fd, line, sizeof(line) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
-	log_info(0, "refused server=%s peer=%s reason=%s", m->conf->servers[l->server].name,
+	log_info(0, "refused server=%s peer=%s reason=%s", l->server->set.name,
 	    log_addr(text, peer), why);
 }
 
@@ -119,10 +118,10 @@ greet_client(struct master *m, const struct listener *l, int fd, const struct so
 
 	addr_from(&peer, ss);
 	if (conns_count(m) >= m->conf->max_connections)
-		refuse(m, l, fd, &peer, "max_connections");
+		refuse(l, fd, &peer, "max_connections");
 	else if (limits_enter(m->listeners->limits, &peer,
 		     m->conf->max_connections_per_address) == -1)
-		refuse(m, l, fd, &peer, "max_connections_per_address");
+		refuse(l, fd, &peer, "max_connections_per_address");
 	else
 		conns_accepted(m, l->server, fd, &peer);
 }
@@ -139,14 +138,12 @@ on_client(evutil_socket_t fd, short what, void *arg)
 		socklen_t len = sizeof(ss);
 		int client;
 
-		if (fds_short(m)) {
-			listeners_pause(m);
-			return;
-		}
 		client = accept4(fd, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (client != -1)
+		if (client != -1) {
 			greet_client(m, l, client, &ss);
-		else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			if (fds_short(m, client))
+				listeners_pause(m); /* the next tick tries again */
+		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
 			log_error(0, "accept: %s", strerror(errno));
 			listeners_pause(m); /* until a connection ends, or the next tick */
 		} else if (errno != ECONNABORTED && errno != EINTR)
@@ -170,8 +167,22 @@ listeners_new(struct master *m)
 	return ls;
 }
 
+/* Accepted sockets inherit these: set once, not for each client (socket(7), tcp(7)). */
+static void
+socket_tune(int fd)
+{
+	/* A dead peer is noticed within two minutes. */
+	static const int on = 1, idle = 60, interval = 15, probes = 4;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+}
+
 static struct listener *
-listener_add(struct master *m, int fd, const struct sockaddr_storage *ss, bool inherited)
+listener_add(struct master *m, struct server *server, int fd, const struct sockaddr_storage *ss)
 {
 	struct listener *l = calloc(1, sizeof(*l));
 
@@ -181,16 +192,17 @@ listener_add(struct master *m, int fd, const struct sockaddr_storage *ss, bool i
 		close(fd);
 		return NULL;
 	}
+	socket_tune(fd);
 	l->master = m;
 	l->address = *ss;
 	l->fd = fd;
-	l->inherited = inherited;
+	l->server = server;
 	TAILQ_INSERT_TAIL(&m->listeners->list, l, next);
 	return l;
 }
 
 static void
-listener_close(struct master *m, struct listener *l)
+listener_free(struct master *m, struct listener *l)
 {
 	TAILQ_REMOVE(&m->listeners->list, l, next);
 	event_free(l->on_client);
@@ -198,10 +210,22 @@ listener_close(struct master *m, struct listener *l)
 	free(l);
 }
 
+/* An inherited socket cannot be had again: it is kept. */
+static void
+listener_close(struct master *m, struct listener *l)
+{
+	event_del(l->on_client);
+	l->serving = false;
+	l->server = NULL;
+	if (!l->inherited)
+		listener_free(m, l);
+}
+
 void
 listeners_inherit(struct master *m)
 {
 	int end = NOTIFY_FDS_START + notify_listen_fds();
+	struct listener *l;
 
 	for (int fd = NOTIFY_FDS_START; fd < end; fd++) {
 		struct sockaddr_storage ss;
@@ -220,35 +244,40 @@ listeners_inherit(struct master *m)
 		}
 		evutil_make_socket_nonblocking(fd);
 		evutil_make_socket_closeonexec(fd);
-		listener_add(m, fd, &ss, true);
+		if ((l = listener_add(m, NULL, fd, &ss)) != NULL)
+			l->inherited = true;
 	}
 }
 
+/* The socket's own port is filled in where the kernel chose it. */
 static int
-bind_address(struct master *m, const struct sockaddr_storage *ss)
+bind_address(struct master *m, struct server *server, const struct sockaddr_storage *wanted)
 {
+	struct sockaddr_storage ss = *wanted;
+	socklen_t len = sizeof(ss);
 	int on = 1, fd;
 
-	fd = socket(ss->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
 		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (ss->ss_family == AF_INET6)
+	if (ss.ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	if (bind(fd, (const struct sockaddr *)ss, address_len(ss)) == -1 ||
-	    listen(fd, SOMAXCONN) == -1) {
+	if (bind(fd, (const struct sockaddr *)&ss, address_len(&ss)) == -1 ||
+	    listen(fd, SOMAXCONN) == -1 ||
+	    getsockname(fd, (struct sockaddr *)&ss, &len) == -1) {
 		int error = errno;
 
 		close(fd);
 		errno = error;
 		return -1;
 	}
-	return listener_add(m, fd, ss, false) != NULL ? 0 : -1;
+	return listener_add(m, server, fd, &ss) != NULL ? 0 : -1;
 }
 
 /* The sockets that one word of `addresses` stands for: one, or two for "*". */
 static int
-expand_address(const char *word, uint32_t port, struct sockaddr_storage out[2])
+expand_address(const char *word, uint16_t port, struct sockaddr_storage out[2])
 {
 	struct sockaddr_in *in = (struct sockaddr_in *)&out[0];
 	struct sockaddr_in6 *in6;
@@ -257,7 +286,7 @@ expand_address(const char *word, uint32_t port, struct sockaddr_storage out[2])
 	memset(out, 0, 2 * sizeof(out[0]));
 	if (any || inet_pton(AF_INET, word, &in->sin_addr) == 1) {
 		in->sin_family = AF_INET;
-		in->sin_port = htons((uint16_t)port);
+		in->sin_port = htons(port);
 		if (!any)
 			return 1;
 	}
@@ -265,110 +294,151 @@ expand_address(const char *word, uint32_t port, struct sockaddr_storage out[2])
 	if (!any && inet_pton(AF_INET6, word, &in6->sin6_addr) != 1)
 		return 0;
 	in6->sin6_family = AF_INET6;
-	in6->sin6_port = htons((uint16_t)port);
+	in6->sin6_port = htons(port);
 	return any ? 2 : 1;
 }
 
-/* The listener for this address; an inherited one serves for its port, whatever its address. */
-static struct listener *
-find_listener(struct master *m, const struct sockaddr_storage *ss)
+static bool
+listener_fits(const struct listener *l, const struct sockaddr_storage *ss)
+{
+	return same_address(&l->address, ss) ||
+	    (l->inherited && port_of(&l->address) == port_of(ss));
+}
+
+/* Bound already?  An inherited socket serves for its port, whatever its address. */
+static bool
+has_listener(struct master *m, struct server *s, const struct sockaddr_storage *ss)
 {
 	struct listener *l;
+	bool found = false;
 
 	TAILQ_FOREACH (l, &m->listeners->list, next)
-		if (same_address(&l->address, ss) ||
-		    (l->inherited && port_of(&l->address) == port_of(ss)))
-			return l;
-	return NULL;
-}
-
-typedef int address_fn(struct master *m, const struct sockaddr_storage *ss, size_t server,
-    bool wildcard);
-
-static int
-each_address(struct master *m, const struct conf *conf, address_fn *fn)
-{
-	for (size_t i = 0; i < conf->nservers; i++) {
-		const struct conf_server *s = &conf->servers[i];
-
-		for (size_t j = 0; j < s->naddresses; j++) {
-			struct sockaddr_storage ss[2];
-			int n = expand_address(s->addresses[j], s->port, ss);
-
-			for (int k = 0; k < n; k++)
-				if (fn(m, &ss[k], i, n == 2) == -1)
-					return -1;
+		if ((l->server == s || l->server == NULL) && listener_fits(l, ss)) {
+			l->server = s;
+			found = true;
 		}
-	}
-	return 0;
+	return found;
 }
 
 static int
-bind_if_new(struct master *m, const struct sockaddr_storage *ss, size_t server, bool wildcard)
+open_one(struct master *m, struct server *s, const struct sockaddr_storage *ss, bool wildcard,
+    char why[MSG_PATH_SIZE])
 {
 	struct msg_addr a;
 	char text[LOG_ADDR_SIZE];
 
-	(void)server;
-	if (find_listener(m, ss) != NULL || bind_address(m, ss) == 0)
+	if (has_listener(m, s, ss) || bind_address(m, s, ss) == 0)
 		return 0;
 	/* "*" means what this host has: it may be without IPv6 or without IPv4. */
 	if (wildcard && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
 		return 0;
 	addr_from(&a, ss);
-	log_error(0, "cannot listen on %s: %s", log_addr(text, &a), strerror(errno));
+	snprintf(why, MSG_PATH_SIZE, "cannot listen on %s: %s", log_addr(text, &a),
+	    strerror(errno));
 	return -1;
+}
+
+/* The port that `set` means for this server now: one that the kernel chose is kept while it is up. */
+static uint16_t
+port_meant(const struct master *m, const struct server *s, const struct conf_server *set)
+{
+	return set->port != 0 ? (uint16_t)set->port : listeners_port(m, s);
 }
 
 int
-listeners_bind(struct master *m, const struct conf *conf)
+listeners_open(struct master *m, struct server *s, const struct conf_server *set,
+    char why[MSG_PATH_SIZE])
 {
-	struct listener *l, *t;
+	for (size_t i = 0; i < set->naddresses; i++) {
+		struct sockaddr_storage ss[2];
+		int n = expand_address(set->addresses[i], port_meant(m, s, set), ss);
 
-	if (each_address(m, conf, bind_if_new) == 0)
-		return 0;
-	TAILQ_FOREACH_SAFE (l, &m->listeners->list, next, t)
-		if (!l->in_use && !l->inherited)
-			listener_close(m, l);
-	return -1;
-}
-
-static int
-mark_in_use(struct master *m, const struct sockaddr_storage *ss, size_t server, bool wildcard)
-{
-	struct listener *l;
-
-	(void)wildcard;
-	TAILQ_FOREACH (l, &m->listeners->list, next)
-		if (same_address(&l->address, ss) ||
-		    (l->inherited && port_of(&l->address) == port_of(ss))) {
-			l->in_use = true;
-			l->server = (uint32_t)server;
+		for (int k = 0; k < n; k++) {
+			/* The first socket's port, if the kernel chose it, is everybody's. */
+			if (k == 1 && set->port == 0)
+				n = expand_address(set->addresses[i], port_meant(m, s, set), ss);
+			if (open_one(m, s, &ss[k], n == 2, why) == -1) {
+				listeners_abandon(m, s);
+				return -1;
+			}
 		}
+	}
 	return 0;
 }
 
-void
-listeners_use(struct master *m, const struct conf *conf)
+static bool
+is_asked_for(const struct master *m, const struct listener *l, const struct server *s)
 {
-	bool accepting = m->listeners->accepting;
+	for (size_t i = 0; i < s->set.naddresses; i++) {
+		struct sockaddr_storage ss[2];
+		int n = expand_address(s->set.addresses[i], port_meant(m, s, &s->set), ss);
+
+		for (int k = 0; k < n; k++)
+			if (listener_fits(l, &ss[k]))
+				return true;
+	}
+	return false;
+}
+
+void
+listeners_commit(struct master *m, struct server *s)
+{
 	struct listener *l, *t;
 
-	listeners_pause(m);
-	TAILQ_FOREACH (l, &m->listeners->list, next)
-		l->in_use = false;
-	each_address(m, conf, mark_in_use);
 	TAILQ_FOREACH_SAFE (l, &m->listeners->list, next, t) {
-		if (l->in_use)
+		if (l->server != s)
 			continue;
-		if (l->inherited)
-			log_warn(0, "no server has the port %u that the service manager listens on",
-			    port_of(&l->address));
-		else
+		if (!is_asked_for(m, l, s)) {
 			listener_close(m, l);
+			continue;
+		}
+		l->serving = true;
+		if (m->listeners->accepting)
+			event_add(l->on_client, NULL);
 	}
-	if (accepting)
-		listeners_resume(m);
+	listeners_resume(m);
+}
+
+void
+listeners_abandon(struct master *m, struct server *s)
+{
+	struct listener *l, *t;
+
+	TAILQ_FOREACH_SAFE (l, &m->listeners->list, next, t)
+		if (l->server == s && !l->serving)
+			listener_close(m, l);
+}
+
+void
+listeners_close(struct master *m, struct server *s)
+{
+	struct listener *l, *t;
+
+	TAILQ_FOREACH_SAFE (l, &m->listeners->list, next, t)
+		if (l->server == s)
+			listener_close(m, l);
+}
+
+uint16_t
+listeners_port(const struct master *m, const struct server *s)
+{
+	const struct listener *l;
+
+	TAILQ_FOREACH (l, &m->listeners->list, next)
+		if (l->server == s)
+			return port_of(&l->address);
+	return 0;
+}
+
+bool
+listeners_inherited(const struct master *m, const struct server *s)
+{
+	const struct listener *l;
+
+	TAILQ_FOREACH (l, &m->listeners->list, next)
+		if (l->server == s && l->inherited)
+			return true;
+	return false;
 }
 
 void
@@ -376,11 +446,11 @@ listeners_resume(struct master *m)
 {
 	struct listener *l;
 
-	if (m->listeners->accepting || m->state != MASTER_SERVING || fds_short(m))
+	if (m->listeners->accepting || m->state != MASTER_SERVING)
 		return;
 	m->listeners->accepting = true;
 	TAILQ_FOREACH (l, &m->listeners->list, next)
-		if (l->in_use)
+		if (l->serving)
 			event_add(l->on_client, NULL);
 }
 
@@ -397,13 +467,13 @@ listeners_pause(struct master *m)
 }
 
 void
-listeners_close(struct master *m)
+listeners_close_all(struct master *m)
 {
 	struct listener *l;
 
 	listeners_pause(m);
 	while ((l = TAILQ_FIRST(&m->listeners->list)) != NULL)
-		listener_close(m, l);
+		listener_free(m, l);
 }
 
 void

@@ -10,14 +10,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/sandbox.h"
 #include "daemon/conns.h"
+#include "daemon/control.h"
 #include "daemon/helper.h"
 #include "daemon/listeners.h"
 #include "daemon/master.h"
 #include "daemon/notify.h"
+#include "daemon/servers.h"
 #include "daemon/sessions.h"
 #include "daemon/tickets.h"
 #include "daemon/users.h"
@@ -50,9 +53,9 @@ tell_parent(char result)
 static void
 start_serving(struct master *m)
 {
-	m->state = MASTER_SERVING;
-	listeners_use(m, m->conf);
 	workers_switch(m);
+	servers_adopt(m);
+	m->state = MASTER_SERVING;
 	listeners_resume(m);
 	notify_send("READY=1\nSTATUS=serving");
 	tell_parent('y');
@@ -60,7 +63,6 @@ start_serving(struct master *m)
 	    m->conf->login_workers, PACKAGE_VERSION, m->rootless ? " rootless" : "");
 }
 
-/* The new generation is ready: its settings are in force from here. */
 static void
 adopt_settings(struct master *m)
 {
@@ -68,14 +70,23 @@ adopt_settings(struct master *m)
 	m->conf = m->next;
 	m->next = NULL;
 	log_set_level(m->conf->log_level);
-	listeners_use(m, m->conf);
-	helper_configure(m);
-	conns_renumber(m);
 	sessions_renew(m);
-	workers_switch(m);
-	conns_route(m);
 	notify_send("READY=1\nSTATUS=serving");
 	log_info(0, "reloaded %s", m->conf_path);
+}
+
+/* The new generation is ready: it serves, and what it was started for is in force from here. */
+static void
+adopt_generation(struct master *m)
+{
+	m->renewing = false;
+	workers_switch(m);
+	servers_adopt(m);
+	if (m->next != NULL)
+		adopt_settings(m);
+	helper_configure(m);
+	conns_route(m);
+	control_generation_ready(m);
 }
 
 void
@@ -83,8 +94,21 @@ master_check_ready(struct master *m)
 {
 	if (m->state == MASTER_STARTING && helper_ready(m) && sessions_ready(m) && workers_ready(m))
 		start_serving(m);
-	else if (m->state == MASTER_SERVING && m->next != NULL && workers_ready(m))
-		adopt_settings(m);
+	else if (m->state == MASTER_SERVING && m->renewing && workers_ready(m))
+		adopt_generation(m);
+}
+
+/* What was to come does not: all stays as it was. */
+static void
+refuse_settings(struct master *m, const char *why)
+{
+	servers_abandon(m);
+	if (m->next != NULL)
+		log_error(0, "reload refused, the settings stay as they were");
+	free(m->next);
+	m->next = NULL;
+	notify_send("READY=1\nSTATUS=serving, the last reload was refused");
+	control_generation_refused(m, why);
 }
 
 void
@@ -94,13 +118,10 @@ master_refused(struct master *m, enum role role, const char *why)
 	if (m->state == MASTER_STARTING) {
 		m->exit_status = 1;
 		event_base_loopbreak(m->base);
-	} else if (m->next != NULL && role == ROLE_LOGIN) {
+	} else if (m->renewing && role == ROLE_LOGIN) {
 		workers_abandon(m);
-		free(m->next);
-		m->next = NULL;
-		listeners_use(m, m->conf);
-		notify_send("READY=1\nSTATUS=serving, the last reload was refused");
-		log_error(0, "reload refused, the settings stay as they were");
+		m->renewing = false;
+		refuse_settings(m, why);
 	}
 }
 
@@ -160,41 +181,72 @@ find_users(struct master *m, const struct conf *c)
 }
 
 static void
-reload(struct master *m)
+start_generation(struct master *m)
+{
+	m->renewing = true;
+	m->renew_again = false;
+	workers_start_generation(m, m->next != NULL ? m->next : m->conf);
+}
+
+/* Not while another one gets ready, nor while too many old ones stand. */
+static bool
+may_start_generation(struct master *m)
+{
+	return m->state == MASTER_SERVING && !m->renewing &&
+	    workers_old_generations(m) < OLD_GENERATIONS;
+}
+
+void
+master_renew_workers(struct master *m)
+{
+	if (may_start_generation(m)) {
+		start_generation(m);
+		return;
+	}
+	if (!m->renew_again && !m->reload_again)
+		reload_waits_since = clock_ms();
+	m->renew_again = true;
+}
+
+void
+master_reload(struct master *m)
 {
 	struct conf *c;
 
-	if (m->state != MASTER_SERVING || m->next != NULL ||
-	    workers_old_generations(m) >= OLD_GENERATIONS) {
-		if (!m->reload_again)
-			reload_waits_since = now_ms();
+	if (!may_start_generation(m)) {
+		if (!m->renew_again && !m->reload_again)
+			reload_waits_since = clock_ms();
 		m->reload_again = true;
 		return;
 	}
 	m->reload_again = false;
 	notify_send("RELOADING=1");
 	if ((c = conf_read(m->conf_path)) == NULL || find_users(m, c) == -1 ||
-	    listeners_bind(m, c) == -1) {
+	    servers_prepare(m, c) == -1) {
 		free(c);
-		notify_send("READY=1\nSTATUS=serving, the last reload was refused");
 		log_error(0, "reload refused, the settings stay as they were");
+		notify_send("READY=1\nSTATUS=serving, the last reload was refused");
+		control_generation_refused(m, "the configuration was refused, see the log");
 		return;
 	}
 	m->next = c;
-	workers_start_generation(m, c);
+	start_generation(m);
 }
 
 static void
 reload_if_waiting(struct master *m)
 {
-	if (!m->reload_again || m->next != NULL || m->state != MASTER_SERVING)
+	if ((!m->reload_again && !m->renew_again) || m->renewing || m->state != MASTER_SERVING)
 		return;
-	if (workers_old_generations(m) < OLD_GENERATIONS)
-		reload(m);
-	else if (now_ms() - reload_waits_since > RELOAD_WAIT * 1000) {
-		log_warn(0, "closing the connections of the oldest generation for a reload");
-		workers_close_oldest(m);
-	}
+	if (workers_old_generations(m) >= OLD_GENERATIONS) {
+		if (clock_ms() - reload_waits_since > RELOAD_WAIT * 1000) {
+			log_warn(0, "closing the connections of the oldest workers for a reload");
+			workers_close_oldest(m);
+		}
+	} else if (m->reload_again)
+		master_reload(m);
+	else
+		start_generation(m);
 }
 
 /* ---- stopping ---- */
@@ -224,6 +276,7 @@ begin_stop(struct master *m, bool at_once)
 {
 	struct timeval limit = {m->conf->shutdown_timeout, 0};
 	bool again = m->state == MASTER_STOPPING;
+	char text[80];
 
 	if (m->state == MASTER_STARTING) {
 		event_base_loopbreak(m->base);
@@ -231,9 +284,12 @@ begin_stop(struct master *m, bool at_once)
 	}
 	m->state = MASTER_STOPPING;
 	if (!again) {
-		notify_send("STOPPING=1");
+		/* The manager's own patience may be shorter than what was set. */
+		snprintf(text, sizeof(text), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
+		    (unsigned long long)(m->conf->shutdown_timeout + 2 * KILL_WAIT) * 1000000);
+		notify_send(text);
 		log_info(0, "stopping connections=%zu", conns_count(m));
-		listeners_close(m);
+		listeners_close_all(m);
 		workers_drain_all(m);
 	}
 	if (at_once)
@@ -248,7 +304,7 @@ static void
 reap_all(void)
 {
 	const struct timespec pause = {0, 5000000};
-	uint64_t begun = now_ms();
+	uint64_t begun = clock_ms();
 	pid_t pid;
 	int status;
 
@@ -258,9 +314,9 @@ reap_all(void)
 			continue;
 		}
 		/* Orphans of the killed become ours in turn. */
-		if (now_ms() - begun > REAP_PATIENCE)
+		if (clock_ms() - begun > REAP_PATIENCE)
 			child_kill_left();
-		if (now_ms() - begun > 2 * REAP_PATIENCE)
+		if (clock_ms() - begun > 2 * REAP_PATIENCE)
 			return;
 		nanosleep(&pause, NULL);
 	}
@@ -272,7 +328,7 @@ static void
 on_hup(evutil_socket_t sig, short what, void *arg)
 {
 	(void)sig, (void)what;
-	reload(arg);
+	master_reload(arg);
 }
 
 static void
@@ -304,6 +360,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	conns_tick(m);
+	sessions_renew_if_due(m);
 	if (m->state == MASTER_SERVING)
 		conns_route(m);
 	reload_if_waiting(m);
@@ -313,9 +370,9 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		sessions_heartbeat(m);
 	}
 	if (rotated == 0)
-		rotated = now_ms();
-	if (lifetime > 0 && now_ms() - rotated > lifetime * 1000) {
-		rotated = now_ms();
+		rotated = clock_ms();
+	if (lifetime > 0 && clock_ms() - rotated > lifetime * 1000) {
+		rotated = clock_ms();
 		tickets_rotate();
 		workers_send_tickets(m);
 	}
@@ -398,11 +455,13 @@ static int
 make_parts(struct master *m)
 {
 	m->conns = conns_new(m);
+	m->control = control_new(m);
+	m->servers = servers_new(m);
 	m->helper = helper_new(m);
 	m->listeners = listeners_new(m);
 	m->sessions = sessions_new(m);
 	m->workers = workers_new(m);
-	return m->conns != NULL && m->helper != NULL && m->listeners != NULL &&
+	return m->conns != NULL && m->control != NULL && m->servers != NULL && m->helper != NULL && m->listeners != NULL &&
 		m->sessions != NULL && m->workers != NULL
 	    ? 0
 	    : -1;
@@ -422,7 +481,7 @@ start_all(struct master *m)
 	if (find_users(m, m->conf) == -1)
 		return -1;
 	listeners_inherit(m);
-	if (listeners_bind(m, m->conf) == -1)
+	if (servers_prepare(m, m->conf) == -1 || control_open(m) == -1)
 		return -1;
 	tickets_rotate();
 	helper_start(m);
@@ -455,6 +514,7 @@ master_run(const struct master_options *options, struct conf *conf)
 		workers_kill_all(&m);
 		sessions_stop(&m);
 		helper_stop(&m);
+		control_close(&m);
 	}
 	reap_all();
 	log_info(0, "stopped");

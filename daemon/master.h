@@ -2,6 +2,8 @@
  * Master: what its parts share.  One struct, one per process, passed along.
  *
  *   listeners.h  listening sockets, accepting, limits
+ *   servers.h    named servers
+ *   control.h    the control socket
  *   conns.h      the connection table and the way of a connection
  *   workers.h    generations of login workers
  *   helper.h     the auth helper
@@ -18,7 +20,9 @@
 
 struct conns;
 struct helper;
+struct control;
 struct listeners;
+struct servers;
 struct sessions;
 struct workers;
 
@@ -30,12 +34,16 @@ struct master {
 	const char *conf_path;
 	struct conf *conf;	/* in force */
 	struct conf *next;	/* read, while its workers get ready; else NULL */
+	bool renewing;		/* a generation of workers is being made ready */
+	bool renew_again;	/* and one more is wanted after it */
 	bool rootless;		/* effective uid not 0 */
 	bool reload_again;	/* asked for while one was under way */
 	uint32_t login_uid, login_gid, auth_uid, auth_gid;
 	struct conns *conns;
+	struct control *control;
 	struct helper *helper;
 	struct listeners *listeners;
+	struct servers *servers;
 	struct sessions *sessions;
 	struct workers *workers;
 	int exit_status;
@@ -54,6 +62,12 @@ void master_check_ready(struct master *m);
 
 /* A part cannot work with these settings: end while starting, keep the old ones on a reload. */
 void master_refused(struct master *m, enum role role, const char *why);
+
+/* Take up the configuration file again, or say on the next occasion why not. */
+void master_reload(struct master *m);
+
+/* Start a generation of workers that knows the certificates of all servers. */
+void master_renew_workers(struct master *m);
 
 /* The last connection has gone: matters while stopping. */
 void master_check_idle(struct master *m);

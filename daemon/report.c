@@ -3,9 +3,12 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
+#include "common/names.h"
 #include "daemon/child.h"
 #include "daemon/report.h"
+#include "daemon/servers.h"
 
 static const char *const conn_ends[CONN_END_COUNT] = {
     [CONN_END_QUIT] = "quit",		[CONN_END_CLIENT] = "closed",
@@ -29,13 +32,6 @@ static const struct {
     [SESSION_END_KILLED] = {"killed", "server"},
 };
 
-static const char *const mechs[MECH_COUNT] = {"USER", "PLAIN", "LOGIN"};
-
-static const char *const results[] = {
-    [LOGIN_OK] = "ok",	   [LOGIN_BAD] = "auth",       [LOGIN_TEMP] = "temp",
-    [LOGIN_PERM] = "perm", [LOGIN_IN_USE] = "in-use",
-};
-
 /* The part that every line begins with. */
 struct common {
 	char text[LOG_ID_SIZE + LOG_ADDR_SIZE + MSG_WORD_SIZE + LOG_QUOTED_SIZE + 40];
@@ -50,10 +46,10 @@ common_part(struct common *out, const struct conn *c)
 
 	if (l == NULL)
 		snprintf(out->text, sizeof(out->text), "conn=%s server=%s peer=%s",
-		    log_conn(id, c->row.id), c->server, log_addr(peer, &c->row.peer));
+		    log_conn(id, c->row.id), c->server->set.name, log_addr(peer, &c->row.peer));
 	else
 		snprintf(out->text, sizeof(out->text), "conn=%s server=%s user=%s peer=%s",
-		    log_conn(id, c->row.id), c->server,
+		    log_conn(id, c->row.id), c->server->set.name,
 		    log_quote(user, sizeof(user), l->user, strlen(l->user)),
 		    log_addr(peer, &c->row.peer));
 	log_quote(out->tls, sizeof(out->tls), "none", 4);
@@ -66,7 +62,7 @@ common_part(struct common *out, const struct conn *c)
 static double
 seconds_since(uint64_t ms)
 {
-	return (double)(now_ms() - ms) / 1000;
+	return (double)(clock_ms() - ms) / 1000;
 }
 
 void
@@ -89,26 +85,31 @@ report_disconnect(const struct conn *c, enum conn_end why, uint32_t failures)
 void
 report_login(const struct conn *c, const struct msg_session_open *open)
 {
-	char cipher[MSG_WORD_SIZE + 8], octets[24] = "unknown";
+	char cipher[MSG_WORD_SIZE + 8], sni[LOG_QUOTED_SIZE], octets[24] = "unknown";
 	struct common p;
 
 	if (open->octets != UINT64_MAX)
 		snprintf(octets, sizeof(octets), "%" PRIu64, open->octets);
 	common_part(&p, c);
+	log_quote(sni, sizeof(sni), c->login->facts.sni, strlen(c->login->facts.sni));
 	log_quote(cipher, sizeof(cipher), c->login->facts.cipher, strlen(c->login->facts.cipher));
-	log_info(c->row.id, "login %s uid=%u mech=%s tls=%s cipher=%s messages=%" PRIu64 " octets=%s",
-	    p.text, c->login->uid, mechs[c->login->mech], p.tls,
-	    c->login->facts.cipher[0] != '\0' ? cipher : "none", open->messages, octets);
+	log_info(c->row.id,
+	    "login %s uid=%u mech=%s tls=%s cipher=%s messages=%" PRIu64 " octets=%s sni=%s",
+	    p.text, c->login->uid, login_mech_name(c->login->mech), p.tls,
+	    c->login->facts.cipher[0] != '\0' ? cipher : "none", open->messages, octets,
+	    c->login->facts.sni[0] != '\0' ? sni : "none");
 }
 
 void
 report_login_failed(const struct conn *c, enum login_result result, const char *reason)
 {
+	char quoted[LOG_QUOTED_SIZE];
 	struct common p;
 
 	common_part(&p, c);
 	log_info(c->row.id, "login-failed %s mech=%s tls=%s result=%s reason=%s", p.text,
-	    mechs[c->login->mech], p.tls, results[result], reason);
+	    login_mech_name(c->login->mech), p.tls, login_result_name(result),
+	    log_quote(quoted, sizeof(quoted), reason, strlen(reason)));
 }
 
 /* A number that only the session knows: it may have been killed without telling. */

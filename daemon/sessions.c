@@ -9,7 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
+#include "daemon/control.h"
 #include "daemon/sessions.h"
 
 enum {
@@ -26,9 +28,12 @@ struct sessions {
 	struct session_list list;
 	uint32_t asked;		/* spares on order */
 	size_t count;		/* with a grant */
-	uint64_t renewed;	/* now_ms() of the last fresh spawner after a crash */
+	uint64_t renewed;	/* clock_ms() of the last fresh spawner after a crash */
+	bool renew_due;		/* there was a crash since */
 	struct backoff backoff;
 	struct event *restart;
+	struct msg_ready confined; /* what the spawner said of its confinement */
+	uint32_t landlock_abi;	   /* of the last session that opened a mailbox */
 };
 
 static void spawner_end(struct evchannel *ec, int error, void *arg);
@@ -81,8 +86,12 @@ session_free(struct session *s)
 	if (!s->spare)
 		s->master->sessions->count--;
 	evchannel_close(&s->ec);
+	if (s->on_gone != NULL)
+		event_free(s->on_gone);
 	if (s->pidfd != -1)
 		close(s->pidfd);
+	if (s->page != -1)
+		close(s->page);
 	free(s);
 }
 
@@ -155,25 +164,24 @@ session_msg(struct evchannel *ec, struct msg *msg, void *arg)
 	} else if (msg->type == MSG_HAVE_IT && c->state == CONN_OFFERED) {
 		conns_taken(s->master, c);
 	} else if (msg->type == MSG_SESSION_OPEN && c->state == CONN_SESSION) {
+		s->master->sessions->landlock_abi = msg->u.session_open.landlock_abi;
 		conns_opened(s->master, c, &msg->u.session_open);
 	} else if (msg->type == MSG_SESSION_END && c->state == CONN_SESSION) {
 		s->end = msg->u.session_end;
 		s->reported = true;
-	}
+	} else if (msg->type == MSG_STATE)
+		control_state_told(s->master, c->row.id, NULL);
 }
 
+/* The process is gone, and with it its descriptors and locks. */
 static void
-session_end(struct evchannel *ec, int error, void *arg)
+session_gone(struct session *s)
 {
-	struct session *s = arg;
 	struct master *m = s->master;
 	struct conn *c = s->conn;
 	struct msg_session_end end = {.why = SESSION_END_KILLED};
 	bool taken = c != NULL && c->state == CONN_SESSION;
 
-	(void)ec, (void)error;
-	/* A process that gave up its channel has no business any more. */
-	sessions_kill(s);
 	if (s->reported)
 		end = s->end;
 	if (c != NULL)
@@ -185,6 +193,33 @@ session_end(struct evchannel *ec, int error, void *arg)
 		conns_not_taken(m, c);
 	order_spares(m);
 	master_check_idle(m);
+}
+
+static void
+on_gone(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	session_gone(arg);
+}
+
+static void
+session_end(struct evchannel *ec, int error, void *arg)
+{
+	struct session *s = arg;
+	struct pollfd gone = {s->pidfd, POLLIN, 0};
+
+	(void)ec, (void)error;
+	evchannel_close(&s->ec);
+	s->dying = true;
+	if (s->pidfd == -1 || poll(&gone, 1, 0) == 1) {
+		session_gone(s);
+		return;
+	}
+	/* A process that gave up its channel has no business any more. */
+	sessions_kill(s);
+	s->on_gone = event_new(s->master->base, s->pidfd, EV_READ, on_gone, s);
+	if (s->on_gone == NULL || event_add(s->on_gone, NULL) == -1)
+		session_gone(s);
 }
 
 static void
@@ -203,7 +238,7 @@ spare_arrived(struct master *m, struct msg *msg)
 		return;
 	}
 	s->master = m;
-	s->pidfd = -1;
+	s->pidfd = s->page = -1;
 	s->spare = true;
 	s->spawner = ss->number;
 	TAILQ_INSERT_HEAD(&ss->list, s, next);
@@ -225,21 +260,31 @@ was_crash(int status)
 }
 
 void
+sessions_renew_if_due(struct master *m)
+{
+	struct sessions *ss = m->sessions;
+
+	if (!ss->renew_due || m->state != MASTER_SERVING ||
+	    (ss->renewed != 0 && clock_ms() - ss->renewed < CRASH_INTERVAL))
+		return;
+	ss->renew_due = false;
+	ss->renewed = clock_ms();
+	sessions_renew(m);
+}
+
+void
 sessions_exited(struct master *m, pid_t pid, int status)
 {
 	struct sessions *ss = m->sessions;
 	char text[160];
 
-	if (status == 0 || (m->state == MASTER_STOPPING && WIFSIGNALED(status) &&
-			       WTERMSIG(status) == SIGKILL)) /* our own kill */
+	/* Of a kill the session-end line tells. */
+	if (status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
 		return;
 	log_warn(0, "session pid=%ld %s", (long)pid,
 	    child_status_text(text, sizeof(text), status));
-	if (was_crash(status) && now_ms() - ss->renewed >= CRASH_INTERVAL &&
-	    m->state == MASTER_SERVING) {
-		ss->renewed = now_ms();
-		sessions_renew(m);
-	}
+	ss->renew_due |= was_crash(status);
+	sessions_renew_if_due(m);
 }
 
 static void
@@ -257,7 +302,8 @@ spawner_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		spare_arrived(m, msg);
 	} else if (msg->type == MSG_READY) {
 		ss->spawner->ready = true;
-		log_debug(0, "spawner ready seccomp=%u", msg->u.ready.seccomp);
+		ss->confined = msg->u.ready;
+		log_info(0, "spawner ready seccomp=%u", msg->u.ready.seccomp);
 		order_spares(m);
 	} else if (msg->type == MSG_REFUSED) {
 		master_refused(m, ROLE_SPAWNER, msg->u.refused.why);
@@ -302,8 +348,8 @@ spawner_end(struct evchannel *ec, int error, void *arg)
 	if (m->state == MASTER_STOPPING)
 		return;
 	log_warn(0, "session spawner lost; sessions go on");
-	ms = backoff_next(&ss->backoff, now_ms());
-	tv = (struct timeval){ms / 1000, (ms % 1000) * 1000};
+	ms = backoff_next(&ss->backoff, clock_ms());
+	tv = clock_timeval(ms);
 	event_add(ss->restart, &tv);
 }
 
@@ -329,7 +375,7 @@ sessions_new(struct master *m)
 void
 sessions_start(struct master *m)
 {
-	backoff_next(&m->sessions->backoff, now_ms());
+	backoff_next(&m->sessions->backoff, clock_ms());
 	spawner_start(m);
 }
 
@@ -361,7 +407,7 @@ sessions_take_spare(struct master *m)
 	struct session *s, *found = NULL;
 
 	TAILQ_FOREACH (s, &m->sessions->list, next)
-		if (s->spare && s->hello && (found == NULL || s->spawner > found->spawner))
+		if (s->spare && s->hello && !s->dying && (found == NULL || s->spawner > found->spawner))
 			found = s;
 	if (found != NULL) {
 		/* Sessions stand behind the spares. */
@@ -377,7 +423,33 @@ sessions_take_spare(struct master *m)
 int
 sessions_serve(struct session *s, const struct msg_grant *g, size_t len, int stream)
 {
-	return evchannel_send(&s->ec, MSG_SERVE, g, len, &stream, 1);
+	int fds[2] = {stream, -1};
+
+	if ((s->page = page_make()) == -1)
+		log_warn(g->id, "no page for a session: %s", strerror(errno));
+	fds[1] = s->page;
+	return evchannel_send(&s->ec, MSG_SERVE, g, len, fds, s->page != -1 ? 2 : 1);
+}
+
+void
+sessions_ask_state(struct session *s)
+{
+	evchannel_put(&s->ec, MSG_STATE_ASK, NULL, 0);
+}
+
+int
+sessions_read_page(const struct session *s, struct session_page *out, uint32_t **deleted)
+{
+	return s->page == -1 ? -1 : page_read(s->page, out, deleted);
+}
+
+void
+sessions_say_status(struct master *m, struct ctl *c)
+{
+	const struct sessions *ss = m->sessions;
+
+	ctl_say(c, "spawner\tpid=%ld spares=%u seccomp=%u session_landlock=%u\n",
+	    (long)ss->spawner->pid, spares_ready(ss), ss->confined.seccomp, ss->landlock_abi);
 }
 
 void
@@ -385,7 +457,7 @@ sessions_heartbeat(struct master *m)
 {
 	struct child *c = m->sessions->spawner;
 
-	if (c->ready && !child_heartbeat(c)) {
+	if (evchannel_is_open(&c->ec) && !child_heartbeat(c)) {
 		log_warn(0, "session spawner does not answer");
 		spawner_end(&c->ec, ETIMEDOUT, m);
 	}

@@ -4,6 +4,7 @@
 #ifndef POP3D_SESSIONS_H
 #define POP3D_SESSIONS_H
 
+#include "common/page.h"
 #include "daemon/child.h"
 #include "daemon/conns.h"
 
@@ -14,10 +15,13 @@ struct session {
 	uint32_t spawner; /* number of the spawner that made it */
 	pid_t pid;	  /* as the kernel vouched for it */
 	int pidfd;
+	struct event *on_gone; /* the channel ended: waits for the process to be gone */
 	bool spare;	  /* has no grant yet */
 	bool hello;	  /* spare that has spoken */
+	bool dying;	  /* its channel ended */
 	bool reported;	  /* MSG_SESSION_END came */
 	struct msg_session_end end;
+	int page; /* memfd: what it is doing (common/page.h); -1: spare */
 	struct conn *conn;
 };
 
@@ -25,19 +29,32 @@ struct sessions *sessions_new(struct master *m);
 void sessions_start(struct master *m);
 /* A fresh spawner with the settings in force; the old one's sessions live on. */
 void sessions_renew(struct master *m);
+/* After a crash, at most one in ten seconds: a fresh spawner. */
+void sessions_renew_if_due(struct master *m);
 bool sessions_ready(const struct master *m);
 
 /* A spare that may be given a grant; NULL: none now, more were asked for. */
 struct session *sessions_take_spare(struct master *m);
 
-/* Give it the grant and the stream.  0 or -1. */
+/* Give it the grant, the stream and a page to write its state on.  0 or -1. */
 int sessions_serve(struct session *s, const struct msg_grant *g, size_t len, int stream);
+
+/* Ask it to bring its page up to date and say so (MSG_STATE). */
+void sessions_ask_state(struct session *s);
+
+/* Read its page as one would a stranger's: 0, or -1 if it is not to be had.  In *deleted (may be
+ * NULL) a malloc'ed list of out->ndeleted numbers, the caller's. */
+int sessions_read_page(const struct session *s, struct session_page *out, uint32_t **deleted);
 
 /* Kill it, by pidfd. */
 void sessions_kill(struct session *s);
 
 /* A session was reaped, by its spawner or, after that one's end, by us. */
 void sessions_exited(struct master *m, pid_t pid, int status);
+
+/* Add what `pop3ctl status` says of the spawner and its sessions. */
+struct ctl;
+void sessions_say_status(struct master *m, struct ctl *c);
 
 void sessions_heartbeat(struct master *m);
 void sessions_stop(struct master *m);

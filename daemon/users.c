@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,5 +25,24 @@ users_find(const char *name, uint32_t *uid, uint32_t *gid)
 	}
 	*uid = pw->pw_uid;
 	*gid = pw->pw_gid;
+	return 0;
+}
+
+int
+users_find_group(const char *name, uint32_t *gid)
+{
+	FILE *f = fopen("/etc/group", "re");
+	const struct group *gr;
+
+	if (f == NULL)
+		return -1;
+	while ((gr = fgetgrent(f)) != NULL && strcmp(gr->gr_name, name) != 0)
+		continue;
+	fclose(f);
+	if (gr == NULL) {
+		errno = ENOENT;
+		return -1;
+	}
+	*gid = gr->gr_gid;
 	return 0;
 }

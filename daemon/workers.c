@@ -4,9 +4,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
+#include "daemon/control.h"
 #include "daemon/helper.h"
 #include "daemon/listeners.h"
+#include "daemon/servers.h"
 #include "daemon/tickets.h"
 #include "daemon/workers.h"
 
@@ -22,7 +25,7 @@ struct workers {
 };
 
 /* One-shot workers are made ahead; others are as many as the setting says. */
-enum { QUEUED_TOO_MUCH = 1024 };
+enum { QUEUED_TOO_MUCH = 1024, DECISION_MARGIN = 15 /* seconds, for the grant's way */ };
 
 static bool
 worker_has_room(const struct master *m, const struct worker *w)
@@ -35,19 +38,20 @@ worker_has_room(const struct master *m, const struct worker *w)
 static void
 worker_send_servers(struct worker *w, const struct conf *conf)
 {
-	for (size_t i = 0; i < conf->nservers; i++) {
-		const struct conf_server *s = &conf->servers[i];
+	const struct server *s;
+
+	TAILQ_FOREACH (s, servers_all(w->master), next) {
+		const struct conf_server *set = server_coming(s);
 		struct msg_login_server msg;
 
+		if (set->socket == SOCKET_PLAIN)
+			continue; /* it would have nothing to do with it */
 		memset(&msg, 0, sizeof(msg));
-		msg.server = (uint32_t)i;
-		memcpy(msg.name, s->name, sizeof(msg.name));
-		if (s->socket != SOCKET_PLAIN) {
-			memcpy(msg.certificate, s->certificate, sizeof(msg.certificate));
-			memcpy(msg.certificate_key, s->certificate_key,
-			    sizeof(msg.certificate_key));
-			memcpy(msg.tls_ciphers, conf->tls_ciphers, sizeof(msg.tls_ciphers));
-		}
+		msg.server = s->slot;
+		memcpy(msg.name, set->name, sizeof(msg.name));
+		memcpy(msg.certificate, set->certificate, sizeof(msg.certificate));
+		memcpy(msg.certificate_key, set->certificate_key, sizeof(msg.certificate_key));
+		memcpy(msg.tls_ciphers, conf->tls_ciphers, sizeof(msg.tls_ciphers));
 		evchannel_put(&w->child.ec, MSG_LOGIN_SERVER, &msg, sizeof(msg));
 	}
 }
@@ -68,6 +72,7 @@ worker_send_settings(struct worker *w, const struct conf *conf)
 	msg.max_connections = conf->worker_connections;
 	msg.login_timeout = conf->login_timeout;
 	msg.handshake_timeout = conf->handshake_timeout;
+	msg.decision_timeout = 2 * conf->auth_deadline + DECISION_MARGIN;
 	msg.max_auth_failures = conf->max_auth_failures;
 	msg.sandbox = conf->sandbox;
 	msg.landlock_abi_max = conf->landlock_abi_max;
@@ -150,8 +155,8 @@ workers_in_hand(const struct master *m)
 static void
 fill_later(struct master *m, bool crashed)
 {
-	uint32_t ms = crashed ? backoff_next(&m->workers->backoff, now_ms()) : 0;
-	struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+	uint32_t ms = crashed ? backoff_next(&m->workers->backoff, clock_ms()) : 0;
+	struct timeval tv = clock_timeval(ms);
 
 	if (!event_pending(m->workers->restart, EV_TIMEOUT, NULL))
 		event_add(m->workers->restart, &tv);
@@ -195,16 +200,20 @@ worker_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		return;
 	if (msg->type == MSG_STLS_ASK) {
 		conns_stls_asked(m, w, msg->u.ref.id);
+	} else if (msg->type == MSG_CONN_STATE) {
+		if (conns_is_of_worker(m, w, msg->u.conn_state.id))
+			control_state_told(m, msg->u.conn_state.id, &msg->u.conn_state);
 	} else if (msg->type == MSG_CONN_END) {
 		conns_worker_done(m, w, &msg->u.conn_end);
 	} else if (msg->type == MSG_READY) {
 		w->child.ready = true;
-		log_debug(0, "worker=%u ready generation=%u landlock_abi=%u seccomp=%u", w->number,
+		w->confined = msg->u.ready;
+		log_info(0, "worker=%u ready generation=%u landlock_abi=%u seccomp=%u", w->number,
 		    w->generation, msg->u.ready.landlock_abi, msg->u.ready.seccomp);
 		master_check_ready(m);
 		conns_route(m);
 	} else if (msg->type == MSG_REFUSED) {
-		w->draining = true;
+		w->draining = w->refused = true;
 		master_refused(m, ROLE_LOGIN, msg->u.refused.why);
 	}
 }
@@ -215,6 +224,7 @@ worker_end(struct evchannel *ec, int error, void *arg)
 	struct worker *w = arg;
 	struct master *m = w->master;
 	bool expected = w->draining || w->used || m->state == MASTER_STOPPING;
+	bool refused = w->refused;
 
 	(void)ec;
 	if (!expected)
@@ -222,7 +232,7 @@ worker_end(struct evchannel *ec, int error, void *arg)
 		    error == EPIPE ? "gone" : "broke a rule or stalled", w->connections);
 	worker_forget(w);
 	if (m->state != MASTER_STOPPING)
-		fill_later(m, !expected);
+		fill_later(m, !expected || refused);
 	master_check_idle(m);
 }
 
@@ -242,6 +252,7 @@ void
 workers_start_generation(struct master *m, const struct conf *conf)
 {
 	m->workers->newest++;
+	servers_told(m);
 	while (workers_in_hand(m) < conf->login_workers)
 		if (worker_start(m, conf) == -1) {
 			fill_later(m, true);
@@ -366,12 +377,23 @@ workers_kill(struct master *m, uint32_t number)
 }
 
 void
+workers_say_status(struct master *m, struct ctl *c)
+{
+	const struct worker *w;
+
+	TAILQ_FOREACH (w, &m->workers->list, next)
+		ctl_say(c, "worker %u\tpid=%ld generation=%u%s connections=%u seccomp=%u landlock=%u\n",
+		    w->number, (long)w->child.pid, w->generation, w->draining ? " draining" : "",
+		    w->connections, w->confined.seccomp, w->confined.landlock_abi);
+}
+
+void
 workers_heartbeat(struct master *m)
 {
 	struct worker *w, *t;
 
 	TAILQ_FOREACH_SAFE (w, &m->workers->list, next, t)
-		if (w->child.ready && !child_heartbeat(&w->child)) {
+		if (!child_heartbeat(&w->child)) {
 			log_warn(0, "worker=%u does not answer", w->number);
 			worker_end(&w->child.ec, ETIMEDOUT, w);
 		}

@@ -18,7 +18,9 @@ struct worker {
 	uint32_t connections; /* undecided or relayed */
 	struct conn_list conns;
 	bool draining;
+	bool refused; /* could not serve with its settings */
 	bool used; /* one-shot worker: it had its connection */
+	struct msg_ready confined; /* what it said of its confinement */
 };
 
 struct workers *workers_new(struct master *m);
@@ -51,6 +53,10 @@ void workers_connect_helper(struct master *m);
 /* Kill the worker of this number (it broke a rule towards the helper). */
 void workers_kill(struct master *m, uint32_t number);
 
+
+/* Add what `pop3ctl status` says of them. */
+struct ctl;
+void workers_say_status(struct master *m, struct ctl *c);
 
 void workers_heartbeat(struct master *m);
 void workers_drain_all(struct master *m);

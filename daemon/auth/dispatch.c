@@ -184,12 +184,6 @@ master_end(struct evchannel *ec, int error, void *arg)
 }
 
 static void
-grant_send(const struct msg_grant *grant, size_t len)
-{
-	master_put(MSG_GRANT, grant, len);
-}
-
-static void
 worker_bad(uint32_t number)
 {
 	struct msg_worker m = {.worker = number};
@@ -221,7 +215,7 @@ dispatch_main(void)
 	log_to_channel(&helper.master.ch);
 	log_set_level(LOG_DEBUG); /* master leaves out what it does not want */
 	workers_init(helper.base, worker_ask, worker_bad);
-	if (logins_init(helper.base, grant_send) < 0) {
+	if (logins_init(helper.base, master_put) < 0) {
 		log_error(0, "auth helper: %m");
 		return EXIT_FAILURE;
 	}

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
+#include "common/names.h"
 #include "daemon/auth/account.h"
 #include "daemon/auth/failures.h"
 #include "daemon/auth/logins.h"
@@ -20,20 +22,9 @@ static struct {
 	const struct settings *settings;
 	struct rows rows;
 	struct failures *by_user, *by_source;
-	login_grant_fn *grant;
+	login_tell_fn *tell;
 	uint64_t late; /* requests for connections that had gone */
 } all;
-
-static const char *const mech_names[MECH_COUNT] = {
-    [MECH_USER] = "USER",
-    [MECH_PLAIN] = "PLAIN",
-    [MECH_LOGIN] = "LOGIN",
-};
-
-static const char *const result_names[] = {
-    [LOGIN_OK] = "ok",	   [LOGIN_BAD] = "auth",      [LOGIN_TEMP] = "temp",
-    [LOGIN_PERM] = "perm", [LOGIN_IN_USE] = "in-use",
-};
 
 static uint64_t
 now_seconds(void)
@@ -76,7 +67,7 @@ failure_log(const struct request *r, const char *result, const char *why, const 
 	    r->conn.id,
 	    "login-failed conn=%s server=%s user=%s peer=%s mech=%s tls=%s result=%s reason=%s",
 	    log_conn(id, r->conn.id), server, user, log_addr(peer, &r->conn.peer),
-	    mech_names[r->mech], tls, result, reason);
+	    login_mech_name(r->mech), tls, result, reason);
 	log_debug(r->conn.id, "login-name conn=%s user=%s", log_conn(id, r->conn.id),
 		  log_quote(user, sizeof(user), r->user, strlen(r->user)));
 }
@@ -97,7 +88,8 @@ request_refuse(struct request *r, enum login_result result, const char *why, con
 	struct row *row = request_row(r);
 	struct msg_login_refused m = {.id = r->conn.id, .result = result};
 
-	failure_log(r, result_names[result], why, known);
+	failure_log(r, login_result_name(result), why, known);
+	all.tell(MSG_REFUSED_ONE, NULL, 0);
 	if (row != NULL) {
 		row->request = NULL;
 		m.delay = refusal_delay(r, result);
@@ -229,8 +221,9 @@ request_grant(struct request *r, const struct msg_child_answer *a, struct child 
 		row->granted = true;
 		row->keeper = keeper;
 		keeper = NULL;
-		all.grant(&g, offsetof(struct msg_grant, account.groups) +
-				  g.account.ngroups * sizeof(g.account.groups[0]));
+		all.tell(MSG_GRANT, &g,
+			 offsetof(struct msg_grant, account.groups) +
+			     g.account.ngroups * sizeof(g.account.groups[0]));
 		request_free(r);
 	}
 	if (keeper != NULL)
@@ -384,11 +377,11 @@ logins_grant_void(conn_id id)
 }
 
 int
-logins_init(struct event_base *base, login_grant_fn *grant)
+logins_init(struct event_base *base, login_tell_fn *tell)
 {
 	static const struct pools_calls calls = {request_decided, request_wanted, keeper_gone};
 
-	all.grant = grant;
+	all.tell = tell;
 	all.by_user = failures_new(FAILURES_MAX);
 	all.by_source = failures_new(FAILURES_MAX);
 	if (all.by_user == NULL || all.by_source == NULL)

@@ -10,11 +10,11 @@
 #include "common/msg.h"
 #include "daemon/auth/settings.h"
 
-/* Takes a grant to master; `len` octets of it are to be sent. */
-typedef void login_grant_fn(const struct msg_grant *grant, size_t len);
+/* Sends a message to master: a grant, or that one login more was refused. */
+typedef void login_tell_fn(enum msg_type type, const void *body, size_t len);
 
 /* Once.  0, or -1 with errno. */
-int logins_init(struct event_base *base, login_grant_fn *grant);
+int logins_init(struct event_base *base, login_tell_fn *tell);
 
 /* Go on with these settings (borrowed until the next call); the counts stay. */
 void logins_configure(const struct settings *s);

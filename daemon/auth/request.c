@@ -5,16 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "daemon/auth/request.h"
-
-uint64_t
-clock_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 struct request *
 request_new(const struct msg_login_ask *ask, const struct msg_conn *conn)

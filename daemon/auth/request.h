@@ -34,7 +34,5 @@ struct request *request_new(const struct msg_login_ask *ask, const struct msg_co
 /* Wipe and free.  It must have left its queue. */
 void request_free(struct request *r);
 
-/* Milliseconds of a clock that never goes back. */
-uint64_t clock_ms(void);
 
 #endif

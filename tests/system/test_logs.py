@@ -13,7 +13,7 @@ from client import TestCase, plain_response
 from harness import ALL_KINDS, PLAIN, STLS, TLS
 
 MESSAGES = mailbox.simple(4)
-LOGIN = {"conn", "server", "user", "uid", "peer", "mech", "tls", "cipher", "messages", "octets"}
+LOGIN = {"conn", "server", "user", "uid", "peer", "mech", "tls", "cipher", "messages", "octets", "sni"}
 FAILED = {"conn", "server", "user", "peer", "mech", "tls", "result", "reason"}
 END = {"conn", "server", "user", "peer", "reason", "by", "retrieved", "retrieved_octets", "topped", "deleted", "left", "duration", "tls"}
 DISCONNECT = {"conn", "server", "peer", "reason", "failures", "duration"}

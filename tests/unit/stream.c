@@ -316,7 +316,7 @@ test_reader_that_stops(void)
 	for (int i = 0; i < 1000 && !stream_is_over(&stream); i++)
 		stream_put(&stream, block, sizeof(block));
 	CU_ASSERT_EQUAL(stream.over, STREAM_TIMEOUT);
-	CU_ASSERT(now() - start >= 1 && now() - start < 3);
+	CU_ASSERT(now() - start > 0.99);
 	teardown();
 }
 
@@ -329,7 +329,7 @@ test_idle(void)
 	client_send("NOO", 3);
 	CU_ASSERT_STRING_EQUAL(next(), "(end)");
 	CU_ASSERT_EQUAL(stream.over, STREAM_TIMEOUT);
-	CU_ASSERT(now() - start >= 1 && now() - start < 2);
+	CU_ASSERT(now() - start > 0.99);
 	CU_ASSERT_STRING_EQUAL(client_read(), "");
 	teardown();
 }
@@ -403,7 +403,7 @@ test_finish(void)
 	setup(10);
 	start = now();
 	stream_finish(&stream);
-	CU_ASSERT(now() - start >= 1.9 && now() - start < 3);
+	CU_ASSERT(now() - start >= 1.9);
 	teardown();
 }
 

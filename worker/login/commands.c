@@ -55,6 +55,8 @@ command_user(struct conn *c, const struct pop3_command *cmd)
 {
 	if (!conn_is_secure(c))
 		return command_refuse_clear(c);
+	free(c->name);
+	c->name = strndup(cmd->argv[0], cmd->arg_len[0]);
 	c->user = strndup(cmd->argv[0], cmd->arg_len[0]);
 	return c->user != NULL ? EVENT_NAME_TAKEN : EVENT_NO_MEMORY;
 }

@@ -35,9 +35,9 @@ static const struct {
     [CONN_COMMAND] = {TIMER_LOGIN, input_wanted, input_readable, NULL, conn_expire},
     [CONN_SASL] = {TIMER_LOGIN, input_wanted, input_readable, NULL, conn_expire},
     [CONN_ASK] = {TIMER_LOGIN, NULL, NULL, login_ask, conn_expire},
-    [CONN_LOGIN] = {TIMER_NONE, NULL, NULL, NULL, login_reply},
+    [CONN_LOGIN] = {TIMER_DECISION, NULL, NULL, NULL, login_expired},
     [CONN_DELAY] = {TIMER_NONE, NULL, NULL, NULL, login_reply},
-    [CONN_STLS_WAIT] = {TIMER_NONE, NULL, NULL, NULL, NULL},
+    [CONN_STLS_WAIT] = {TIMER_DECISION, NULL, NULL, NULL, conn_expire},
     [CONN_STLS_GO] = {TIMER_LOGIN, NULL, NULL, handshake_begin, conn_expire},
     [CONN_RELAY] = {TIMER_NONE, relay_wanted, relay_readable, NULL, relay_expired},
     [CONN_LAST] = {TIMER_FLUSH, NULL, NULL, conn_close_own_end, conn_expire_last},
@@ -112,7 +112,6 @@ conn_new(struct worker *w, const struct msg_conn *row, int fd)
 	event_assign(&c->on_write, w->base, fd, EV_WRITE | EV_PERSIST, conn_on_write, c);
 	evtimer_assign(&c->timer, w->base, conn_on_timer, c);
 	worker_add(w, c);
-	stream_tune(&c->stream);
 	if (row->tls == CONN_TLS_IMPLICIT) {
 		handshake_begin(c);
 	} else {
@@ -138,8 +137,9 @@ conn_free(struct conn *c)
 	event_del(&c->on_write);
 	event_del(&c->timer);
 	relay_free(c);
-	stream_close(&c->stream, !c->handed_over && !c->relayed);
+	stream_close(&c->stream, !c->handed_over && !c->relayed && !c->undecided);
 	conn_forget_login(c);
+	free(c->name);
 	line_reset(&c->line);
 	conn_drop_output(c);
 	if (!c->handed_over)

@@ -58,12 +58,15 @@ struct conn {
 	bool greeted;	       /* a whole line came: it speaks POP3 */
 	bool handed_over;      /* a session has the socket: touch it no more */
 	bool relayed;	       /* it was logged in */
+	bool orphaned;	       /* in CONN_LOGIN: the helper that was asked has gone */
+	bool undecided;	       /* given up while a session may have the socket: no shutdown */
 	enum login_result refused;
 	uint32_t failures; /* failed logins */
 	size_t lingered;   /* octets thrown away in CONN_LINGER */
 	struct line line;
 	struct conn_output out;
 	char *user; /* from the USER that just went before; NULL: none */
+	char *name; /* given last, kept for pop3ctl; NULL: none */
 	struct sasl sasl;
 	struct msg_login_ask *ask; /* credentials until they are sent */
 	struct relay *relay;

@@ -68,6 +68,7 @@ links_on_conf(struct worker *w, struct msg *m)
 	    [TIMER_FLUSH] = {30, 0},
 	    [TIMER_WATCH] = {30, 0},
 	    [TIMER_LINGER] = {2, 0},
+	    [TIMER_DECISION] = {w->conf.decision_timeout, 0},
 	    [TIMER_ORPHAN] = {11, 0}, /* master keeps a grant in its queue for ten seconds */
 	};
 	for (size_t i = TIMER_NONE + 1; i < TIMER_COUNT; i++)
@@ -232,6 +233,20 @@ links_on_conn_drop(struct worker *w, struct msg *m)
 }
 
 static void
+links_on_conn_state_ask(struct worker *w, struct msg *m)
+{
+	struct conn *c = worker_find(w, m->u.ref.id);
+	struct msg_conn_state state = {.id = m->u.ref.id};
+
+	if (c == NULL)
+		return;
+	state.logon = c->user != NULL ? LOGON_USER : LOGON_NONE;
+	if (c->name != NULL)
+		snprintf(state.name, sizeof(state.name), "%s", c->name);
+	evchannel_put(&w->master, MSG_CONN_STATE, &state, sizeof(state));
+}
+
+static void
 links_on_drain(struct worker *w, struct msg *m)
 {
 	(void)m;
@@ -269,6 +284,7 @@ static const struct links_rule master_rules[] = {
     {MSG_LOGIN_TAKEN, SERVING, links_on_login_taken},
     {MSG_LOGIN_FAILED, SERVING, links_on_login_failed},
     {MSG_CONN_DROP, SERVING, links_on_conn_drop},
+    {MSG_CONN_STATE_ASK, SERVING, links_on_conn_state_ask},
     {MSG_DRAIN, EVER, links_on_drain},
     {0, 0, NULL},
 };

@@ -1,6 +1,6 @@
 /*
  * What the worker says to master and auth helper, and what it does on their
- * messages (DESIGN: messages between processes).
+ * messages.
  */
 #ifndef POP3D_LOGIN_LINKS_H
 #define POP3D_LOGIN_LINKS_H

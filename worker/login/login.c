@@ -35,6 +35,7 @@ login_ask(struct conn *c)
 	stream_facts(&c->stream, &c->ask->tls);
 	int rc = links_ask_login(c->w, c->ask);
 	conn_forget_login(c);
+	c->orphaned = false;
 	if (rc == 0)
 		conn_enter(c, CONN_LOGIN);
 	else
@@ -84,6 +85,17 @@ login_taken(struct conn *c, int fd)
 void
 login_orphan(struct conn *c)
 {
-	c->refused = LOGIN_TEMP;
+	c->orphaned = true;
 	conn_set_timer(c, TIMER_ORPHAN);
+}
+
+void
+login_expired(struct conn *c)
+{
+	if (c->orphaned) {
+		login_failed(c, LOGIN_TEMP);
+		return;
+	}
+	c->undecided = true;
+	conn_end(c, CONN_END_ERROR);
 }

@@ -22,5 +22,7 @@ void login_failed(struct conn *c, enum login_result result);
 void login_taken(struct conn *c, int fd);
 /* The helper ended before it answered; master may have the grant already. */
 void login_orphan(struct conn *c);
+/* Nobody decided in time. */
+void login_expired(struct conn *c);
 
 #endif

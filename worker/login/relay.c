@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/peer.h"
 
 enum {
-	RELAY_TURN = 4,		   /* records before other connections get their turn */
-	RELAY_DEAD_MS = 120 * 1000 /* so long without any acknowledgement */
+	RELAY_TURN = 4 /* records before other connections get their turn */
 };
 
 struct relay {
@@ -244,7 +244,7 @@ relay_expired(struct conn *c)
 		conn_end(c, CONN_END_RELAY);
 		return;
 	}
-	int dead = stream_peer_dead(&c->stream, RELAY_DEAD_MS);
+	int dead = peer_is_dead(c->stream.fd);
 	r->looking = dead == 0;
 	if (dead == 0)
 		conn_set_timer(c, TIMER_WATCH);

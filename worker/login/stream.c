@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/tcp.h> /* struct tcp_info in full */
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -172,29 +171,6 @@ ssize_t
 stream_drain(struct stream *s, void *buf, size_t len)
 {
 	return recv(s->fd, buf, len, MSG_DONTWAIT);
-}
-
-void
-stream_tune(struct stream *s)
-{
-	static const int on = 1, idle = 120;
-	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(s->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	setsockopt(s->fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-}
-
-int
-stream_peer_dead(const struct stream *s, unsigned ms)
-{
-	struct tcp_info info;
-	socklen_t len = sizeof(info);
-
-	memset(&info, 0, sizeof(info));
-	if (getsockopt(s->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == -1)
-		return -1;
-	if (info.tcpi_unacked == 0 && info.tcpi_notsent_bytes == 0)
-		return -1;
-	return info.tcpi_last_ack_recv > ms;
 }
 
 void

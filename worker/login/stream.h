@@ -49,15 +49,6 @@ int stream_finish(struct stream *s);
 /* The same socket without TLS, for reading and throwing away what still arrives. */
 ssize_t stream_drain(struct stream *s, void *buf, size_t len);
 
-/* Once at the start of a connection: no waiting for acknowledgements, notice dead peers. */
-void stream_tune(struct stream *s);
-
-/*
- * Has the peer acknowledged nothing for `ms` milliseconds though octets are on
- * their way?  1: yes, it is dead; 0: no, octets are on their way; -1: nothing is.
- */
-int stream_peer_dead(const struct stream *s, unsigned ms);
-
 /* Close; with `hang_up` the connection ends although another process holds the socket. */
 void stream_close(struct stream *s, bool hang_up);
 

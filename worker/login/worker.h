@@ -27,7 +27,8 @@ enum worker_timer {
 	TIMER_FLUSH,	 /* 30 s without progress in sending what is left */
 	TIMER_WATCH,	 /* 30 s between two looks whether the peer is alive */
 	TIMER_LINGER,	 /* 2 s for the client to take the last line */
-	TIMER_ORPHAN,	 /* the helper ended; could master still have the grant? */
+	TIMER_ORPHAN,
+	TIMER_DECISION,	 /* the helper ended; could master still have the grant? */
 	TIMER_COUNT
 };
 

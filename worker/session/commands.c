@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "common/pop3.h"
+#include "worker/session/board.h"
 #include "worker/session/commands.h"
 #include "worker/session/wire.h"
 
@@ -292,6 +293,7 @@ command_dele(struct session *ss, const struct pop3_command *c)
 		return COMMAND_GO_ON;
 	ss->marked[i / 64] |= UINT64_C(1) << (i % 64);
 	ss->marked_count++;
+	board_marked(ss, i);
 	if (ss->octets_known) {
 		(void)ss->store.backend->size(&ss->store, i, false, &octets);
 		ss->octets -= octets;
@@ -307,6 +309,7 @@ command_rset(struct session *ss, const struct pop3_command *c)
 	memset(ss->marked, 0, (ss->store.count / 64 + 1) * sizeof(ss->marked[0]));
 	ss->octets_known = ss->octets_known && ss->marked_count == 0;
 	ss->marked_count = 0;
+	board_unmarked(ss);
 	stream_reply(&ss->stream, "+OK %zu messages", ss->store.count);
 	return COMMAND_GO_ON;
 }
@@ -369,6 +372,7 @@ static const struct command {
 enum command_event
 command_run(struct session *ss, const char *line, size_t len)
 {
+	enum command_event event;
 	struct pop3_command c;
 
 	if (pop3_parse(line, len, &c) == -1) {
@@ -380,8 +384,11 @@ command_run(struct session *ss, const char *line, size_t len)
 
 		if (strcmp(known->keyword, c.keyword) != 0)
 			continue;
-		if (c.argc >= known->min && c.argc <= known->max)
-			return known->run(ss, &c);
+		if (c.argc >= known->min && c.argc <= known->max) {
+			event = known->run(ss, &c);
+			board_command(ss, known->keyword);
+			return event;
+		}
 		stream_reply(&ss->stream, "-ERR wrong number of arguments");
 		return COMMAND_GO_ON;
 	}

@@ -115,7 +115,7 @@ confine(void)
 static noreturn void
 be_spare(const int pair[2])
 {
-	(void)close(master.fd);
+	channel_close(&master); /* with what waits there: other spares' channels */
 	(void)close(pair[0]);
 	session_run(&conf, pair[1]);
 }

@@ -10,6 +10,7 @@
 #include "common/privs.h"
 #include "common/sandbox.h"
 #include "common/title.h"
+#include "worker/session/board.h"
 #include "worker/session/commands.h"
 #include "worker/session/session.h"
 
@@ -41,6 +42,12 @@ static const enum session_end ends[STREAM_OVER_COUNT] = {
     [STREAM_SHUTDOWN] = SESSION_END_SHUTDOWN,
 };
 
+static void
+session_asked(void *arg)
+{
+	board_answer(arg);
+}
+
 /* Wait for a grant.  The stream's descriptor; what cannot be used ends the spare. */
 static int
 session_await_grant(struct session *ss)
@@ -61,6 +68,7 @@ session_await_grant(struct session *ss)
 	if (r == -1 || (fd = msg_take_fd(&m, 0)) == -1)
 		_exit(EXIT_SUCCESS);
 	memcpy(&ss->grant, m.u.octets, m.len);
+	board_open(ss, msg_take_fd(&m, 1));
 	msg_discard(&m);
 	return fd;
 }
@@ -162,6 +170,7 @@ session_update(struct session *ss)
 	enum store_result result = STORE_OK;
 
 	session_title(ss, "update");
+	board_state(ss, PAGE_UPDATE);
 	if (ss->marked_count > 0)
 		result = ss->store.backend->remove(&ss->store, ss->marked, &ss->end.deleted);
 	if (result != STORE_OK)
@@ -188,6 +197,9 @@ session_answer(struct session *ss, enum store_result opened, uint32_t abi)
 		return;
 	}
 	session_title(ss, "trans");
+	board_state(ss, PAGE_TRANS);
+	ss->stream.asked = session_asked;
+	ss->stream.asked_arg = ss;
 	stream_reply(&ss->stream, "+OK %zu messages", ss->store.count);
 }
 

@@ -10,6 +10,7 @@
 #include <stdnoreturn.h>
 
 #include "common/channel.h"
+#include "common/page.h"
 #include "worker/session/stream.h"
 #include "worker/store/store.h"
 
@@ -23,6 +24,7 @@ struct session {
 	uint64_t octets; /* of the messages not marked, if octets_known */
 	bool octets_known;
 	struct msg_session_end end; /* what is reported at the end */
+	struct session_board *board; /* what it shows of itself; NULL: nothing */
 };
 
 /*

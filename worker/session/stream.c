@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+#include "common/peer.h"
 #include "common/pop3.h"
 #include "worker/session/stream.h"
 
@@ -24,13 +26,11 @@ enum {
 
 enum { LINE_NONE = -1 };
 
+/* Deadlines are reckoned with differences, so signed. */
 static int64_t
 now_ms(void)
 {
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)clock_ms();
 }
 
 static void
@@ -63,6 +63,8 @@ stream_hear_master(struct stream *s)
 	while ((r = channel_recv(s->master, &m)) == 1) {
 		if (m.type == MSG_DRAIN)
 			s->drain = true;
+		else if (m.type == MSG_STATE_ASK)
+			s->is_asked = true;
 		msg_discard(&m);
 	}
 	if (r == -1)
@@ -220,6 +222,10 @@ stream_await_input(struct stream *s, int64_t *deadline, int *unread)
 		stream_receive(s);
 		return;
 	}
+	if (s->is_asked && s->asked != NULL) {
+		s->is_asked = false;
+		s->asked(s->asked_arg);
+	}
 	if ((now = now_ms()) < until)
 		return;
 	left = *unread != 0 ? stream_unread_output(s) : 0;
@@ -257,7 +263,7 @@ stream_line(struct stream *s, const char **line, size_t *len)
 void
 stream_flush(struct stream *s)
 {
-	int64_t deadline = 0;
+	int64_t deadline = 0, look;
 	ssize_t n;
 
 	while (s->out_pos < s->out_len && !stream_is_over(s)) {
@@ -275,8 +281,13 @@ stream_flush(struct stream *s)
 		}
 		if (deadline == 0)
 			deadline = now_ms() + s->idle_ms;
-		if (stream_wait(s, POLLOUT, deadline) == 0 && now_ms() >= deadline)
+		look = now_ms() + PEER_LOOK_MS;
+		if (stream_wait(s, POLLOUT, look < deadline ? look : deadline) != 0)
+			continue;
+		if (now_ms() >= deadline)
 			stream_give_up(s, STREAM_TIMEOUT);
+		else if (now_ms() >= look && peer_is_dead(s->fd) == 1)
+			stream_give_up(s, STREAM_CLIENT);
 	}
 	s->out_pos = s->out_len = 0;
 }

@@ -45,6 +45,9 @@ struct stream {
 	conn_id id;
 	bool trace; /* report lines to master */
 	bool drain; /* MSG_DRAIN came: over when nothing is left to answer */
+	bool is_asked; /* MSG_STATE_ASK came; answered while waiting for a command */
+	void (*asked)(void *arg); /* how; NULL: not at all */
+	void *asked_arg;
 	enum stream_over over;
 	int64_t idle_ms;
 	size_t in_pos, in_len; /* what was received and not yet taken */

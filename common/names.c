@@ -1,0 +1,26 @@
+#include "config.h"
+
+#include "common/names.h"
+
+const char *
+login_result_name(enum login_result result)
+{
+	static const char *const names[] = {
+	    [LOGIN_OK] = "ok",	   [LOGIN_BAD] = "auth",       [LOGIN_TEMP] = "temp",
+	    [LOGIN_PERM] = "perm", [LOGIN_IN_USE] = "in-use",
+	};
+
+	return names[result];
+}
+
+const char *
+login_mech_name(enum login_mech mech)
+{
+	static const char *const names[MECH_COUNT] = {
+	    [MECH_USER] = "USER",
+	    [MECH_PLAIN] = "PLAIN",
+	    [MECH_LOGIN] = "LOGIN",
+	};
+
+	return names[mech];
+}

@@ -1,0 +1,388 @@
+#include "config.h"
+
+#include <bsd/sys/queue.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "daemon/control.h"
+#include "daemon/servers.h"
+#include "daemon/users.h"
+
+enum {
+	CLIENTS_MAX = 64,
+	REQUEST_MAX = 65536, /* octets */
+	REQUEST_SECONDS = 10 /* to send a request, or to take the answer */
+};
+
+struct ctl {
+	TAILQ_ENTRY(ctl) next;
+	struct master *master;
+	struct bufferevent *bev;
+	struct evbuffer *answer;
+	bool may_change; /* root, or the one user of a rootless daemon */
+	bool running;	 /* its command has begun */
+	bool ending;	 /* the answer is on its way */
+	enum control_wait wait;
+	uint64_t what;
+	ctl_then_fn *then;
+	struct event *limit;
+	const struct msg_conn_state *login;
+	const char *refusal;
+};
+
+TAILQ_HEAD(ctl_list, ctl);
+
+struct control {
+	struct ctl_list list;
+	size_t count;
+	int fd;
+	char path[MSG_PATH_SIZE];
+	struct event *on_client;
+};
+
+struct control *
+control_new(struct master *m)
+{
+	struct control *cs = calloc(1, sizeof(*cs));
+
+	(void)m;
+	if (cs != NULL) {
+		TAILQ_INIT(&cs->list);
+		cs->fd = -1;
+	}
+	return cs;
+}
+
+static void
+ctl_free(struct ctl *c)
+{
+	struct control *cs = c->master->control;
+
+	TAILQ_REMOVE(&cs->list, c, next);
+	cs->count--;
+	if (c->limit != NULL)
+		event_free(c->limit);
+	bufferevent_free(c->bev);
+	evbuffer_free(c->answer);
+	free(c);
+}
+
+/* ---- answers ---- */
+
+static void
+say(struct ctl *c, const char *fmt, va_list ap)
+{
+	evbuffer_add_vprintf(c->answer, fmt, ap);
+}
+
+void
+ctl_say(struct ctl *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(c, fmt, ap);
+	va_end(ap);
+}
+
+void
+ctl_end(struct ctl *c, enum control_status status)
+{
+	const struct timeval patience = {REQUEST_SECONDS, 0};
+
+	c->wait = WAIT_NOTHING;
+	c->ending = true;
+	if (c->limit != NULL)
+		event_del(c->limit);
+	bufferevent_set_timeouts(c->bev, NULL, &patience);
+	evbuffer_add_printf(bufferevent_get_output(c->bev), "%d", (int)status);
+	evbuffer_add_buffer(bufferevent_get_output(c->bev), c->answer);
+}
+
+void
+ctl_fail(struct ctl *c, enum control_status status, const char *fmt, ...)
+{
+	va_list ap;
+
+	evbuffer_drain(c->answer, evbuffer_get_length(c->answer));
+	va_start(ap, fmt);
+	say(c, fmt, ap);
+	va_end(ap);
+	evbuffer_add(c->answer, "\n", 1);
+	ctl_end(c, status);
+}
+
+/* ---- waiting ---- */
+
+static void
+ctl_go_on(struct ctl *c, bool in_time)
+{
+	ctl_then_fn *then = c->then;
+
+	c->wait = WAIT_NOTHING;
+	if (c->limit != NULL)
+		event_del(c->limit);
+	then(c->master, c, c->what, in_time);
+}
+
+static void
+on_limit(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	ctl_go_on(arg, false);
+}
+
+void
+ctl_wait(struct ctl *c, enum control_wait wait, uint64_t what, unsigned seconds, ctl_then_fn *then)
+{
+	const struct timeval limit = {seconds, 0};
+
+	c->wait = wait;
+	c->what = what;
+	c->then = then;
+	if (seconds == 0)
+		return;
+	if (c->limit == NULL)
+		c->limit = evtimer_new(c->master->base, on_limit, c);
+	if (c->limit != NULL)
+		event_add(c->limit, &limit);
+}
+
+static void
+wake(struct master *m, enum control_wait wait, uint64_t what, const struct msg_conn_state *login,
+    const char *refusal)
+{
+	struct ctl *c, *t;
+
+	TAILQ_FOREACH_SAFE (c, &m->control->list, next, t)
+		if (c->wait == wait && c->what == what) {
+			c->login = login;
+			c->refusal = refusal;
+			ctl_go_on(c, true);
+			c->login = NULL;
+			c->refusal = NULL;
+		}
+}
+
+void
+control_server_gone(struct master *m, const struct server *s)
+{
+	wake(m, WAIT_SERVER, s->slot, NULL, NULL);
+}
+
+void
+control_conn_gone(struct master *m, conn_id id)
+{
+	wake(m, WAIT_CONN, id, NULL, NULL);
+}
+
+void
+control_state_told(struct master *m, conn_id id, const struct msg_conn_state *login)
+{
+	wake(m, WAIT_STATE, id, login, NULL);
+}
+
+void
+control_generation_ready(struct master *m)
+{
+	wake(m, WAIT_GENERATION, 0, NULL, NULL);
+}
+
+void
+control_generation_refused(struct master *m, const char *why)
+{
+	wake(m, WAIT_GENERATION, 0, NULL, why);
+}
+
+const struct msg_conn_state *
+ctl_login_state(const struct ctl *c)
+{
+	return c->login;
+}
+
+const char *
+ctl_refusal(const struct ctl *c)
+{
+	return c->refusal;
+}
+
+/* ---- requests ---- */
+
+/* The request is whole: cut it into its words and run it. */
+static void
+request_run(struct ctl *c)
+{
+	struct evbuffer *in = bufferevent_get_input(c->bev);
+	size_t len = evbuffer_get_length(in), n = 0;
+	char *words[CONTROL_WORDS_MAX], *text = malloc(len + 1);
+
+	c->running = true;
+	if (text == NULL) {
+		ctl_fail(c, CONTROL_FAILED, "no memory");
+		return;
+	}
+	evbuffer_remove(in, text, len);
+	text[len] = '\0';
+	for (char *p = text; p < text + len && n < CONTROL_WORDS_MAX; p += strlen(p) + 1)
+		words[n++] = p;
+	control_run(c->master, c, c->may_change, n, words);
+	free(text);
+}
+
+static void
+on_read(struct bufferevent *bev, void *arg)
+{
+	struct ctl *c = arg;
+
+	if (c->running || evbuffer_get_length(bufferevent_get_input(bev)) > REQUEST_MAX)
+		ctl_free(c);
+}
+
+static void
+on_written(struct bufferevent *bev, void *arg)
+{
+	struct ctl *c = arg;
+
+	(void)bev;
+	if (c->ending)
+		ctl_free(c);
+}
+
+static void
+on_event(struct bufferevent *bev, short what, void *arg)
+{
+	struct ctl *c = arg;
+
+	(void)bev;
+	if ((what & BEV_EVENT_EOF) != 0 && (what & BEV_EVENT_READING) != 0 && !c->running)
+		request_run(c);
+	else
+		ctl_free(c);
+}
+
+/* Who is it?  Only who could reach the socket by its mode comes here at all. */
+static bool
+peer_may_change(int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
+	    (cred.uid == 0 || cred.uid == geteuid());
+}
+
+static void
+on_client(evutil_socket_t listener, short what, void *arg)
+{
+	const struct timeval patience = {REQUEST_SECONDS, 0};
+	struct master *m = arg;
+	int fd = accept4((int)listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct ctl *c;
+
+	(void)what;
+	if (fd == -1)
+		return;
+	if (m->control->count >= CLIENTS_MAX || (c = calloc(1, sizeof(*c))) == NULL) {
+		close(fd);
+		return;
+	}
+	c->master = m;
+	c->may_change = peer_may_change(fd);
+	c->answer = evbuffer_new();
+	c->bev = bufferevent_socket_new(m->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (c->answer == NULL || c->bev == NULL) {
+		if (c->answer != NULL)
+			evbuffer_free(c->answer);
+		close(fd);
+		free(c);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&m->control->list, c, next);
+	m->control->count++;
+	bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
+	bufferevent_set_timeouts(c->bev, &patience, NULL);
+	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+}
+
+/* ---- the socket ---- */
+
+/* Root's alone, or also a group's that may read. */
+static int
+socket_protect(const struct master *m, const char *path)
+{
+	const char *group = m->conf->control_group;
+	uint32_t gid;
+
+	if (group[0] == '\0')
+		return chmod(path, 0600);
+	if (users_find_group(group, &gid) == -1) {
+		log_error(0, "control_group \"%s\": %s", group, strerror(errno));
+		return -1;
+	}
+	return chown(path, (uid_t)-1, gid) == -1 ? -1 : chmod(path, 0660);
+}
+
+static int
+socket_listen(const struct master *m, int fd, const char *path)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	mode_t mask;
+	int r;
+
+	if (strlen(path) >= sizeof(sun.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(sun.sun_path, path, strlen(path));
+	unlink(path); /* the pid file says that nobody else has it */
+	mask = umask(0177);
+	r = bind(fd, (struct sockaddr *)&sun, sizeof(sun));
+	umask(mask);
+	return r == -1 || socket_protect(m, path) == -1 ? -1 : listen(fd, SOMAXCONN);
+}
+
+int
+control_open(struct master *m)
+{
+	struct control *cs = m->control;
+
+	snprintf(cs->path, sizeof(cs->path), "%.*s/control", (int)sizeof(cs->path) - 16,
+	    m->conf->runtime_dir);
+	cs->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (cs->fd == -1 || socket_listen(m, cs->fd, cs->path) == -1 ||
+	    (cs->on_client = event_new(m->base, cs->fd, EV_READ | EV_PERSIST, on_client, m)) ==
+		NULL ||
+	    event_add(cs->on_client, NULL) == -1) {
+		log_line(m->rootless ? LOG_INFO : LOG_ERR, 0, "control socket %s: %s", cs->path,
+		    strerror(errno));
+		/* A user may have no runtime_dir of his own; then there is no pop3ctl. */
+		return m->rootless ? 0 : -1;
+	}
+	return 0;
+}
+
+void
+control_close(struct master *m)
+{
+	struct control *cs = m->control;
+	struct ctl *c;
+
+	while ((c = TAILQ_FIRST(&cs->list)) != NULL)
+		ctl_free(c);
+	if (cs->on_client != NULL)
+		event_free(cs->on_client);
+	if (cs->fd != -1) {
+		close(cs->fd);
+		unlink(cs->path);
+	}
+	cs->fd = -1;
+}

@@ -1,0 +1,66 @@
+/*
+ * The control socket: pop3ctl(8) sends its words, each ended by a NUL, and
+ * shuts down its end; the answer is one octet, the exit status as a digit, and
+ * text.  One request, one answer.  A client that says nothing holds up nobody.
+ */
+#ifndef POP3D_CONTROL_H
+#define POP3D_CONTROL_H
+
+#include "common/msg.h"
+#include "daemon/master.h"
+
+struct server;
+
+struct control *control_new(struct master *m);
+
+/* Listen at runtime_dir/control.  0, or -1 (logged). */
+int control_open(struct master *m);
+void control_close(struct master *m);
+
+/* What clients may be waiting for. */
+void control_server_gone(struct master *m, const struct server *s);
+void control_conn_gone(struct master *m, conn_id id);
+/* `login` with a connection before login, else the session's page is up to date. */
+void control_state_told(struct master *m, conn_id id, const struct msg_conn_state *login);
+void control_generation_ready(struct master *m);
+void control_generation_refused(struct master *m, const char *why);
+
+/* ---- for the commands ---- */
+
+enum { CONTROL_WORDS_MAX = 64 };
+
+/* Exit status of pop3ctl. */
+enum control_status { CONTROL_DONE = 0, CONTROL_FAILED = 1, CONTROL_USAGE = 2 };
+
+/* What a request waits for after its command has begun. */
+enum control_wait { WAIT_NOTHING, WAIT_SERVER, WAIT_CONN, WAIT_STATE, WAIT_GENERATION };
+
+struct ctl;
+
+/* Add to the answer. */
+void ctl_say(struct ctl *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The answer is complete. */
+void ctl_end(struct ctl *c, enum control_status status);
+
+/* Throw away what was said, say this instead, end. */
+void ctl_fail(struct ctl *c, enum control_status status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/*
+ * Wait: for the end of a server (`what` its slot), of a connection, for a
+ * state, or for the generation of workers under way.  When it comes, or after
+ * `seconds` (0: no limit), `then` goes on; `in_time` says which it was.
+ */
+typedef void ctl_then_fn(struct master *m, struct ctl *c, uint64_t what, bool in_time);
+void ctl_wait(struct ctl *c, enum control_wait wait, uint64_t what, unsigned seconds,
+    ctl_then_fn *then);
+
+/* What a waiting request is told beside: the login's state, or why settings were refused. */
+const struct msg_conn_state *ctl_login_state(const struct ctl *c);
+const char *ctl_refusal(const struct ctl *c);
+
+/* Run the words.  The command answers, now or later (control_commands.c). */
+void control_run(struct master *m, struct ctl *c, bool may_change, size_t n, char *words[]);
+
+#endif

@@ -1,0 +1,186 @@
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/ctl/print.h"
+
+enum { COLUMNS_MAX = 32 };
+
+static void
+json_string(const char *s)
+{
+	putchar('"');
+	for (; *s != '\0'; s++) {
+		unsigned char ch = (unsigned char)*s;
+
+		if (ch == '"' || ch == '\\')
+			printf("\\%c", ch);
+		else if (ch < 0x20)
+			printf("\\u%04x", ch);
+		else
+			putchar(ch);
+	}
+	putchar('"');
+}
+
+/* An element of a Tcl list; values come escaped, so braces serve for all that needs quoting. */
+static void
+tcl_element(const char *s)
+{
+	if (s[0] == '\0' || s[strcspn(s, " \t\n{}[]$\";\\")] != '\0')
+		printf("{%s}", s);
+	else
+		fputs(s, stdout);
+}
+
+static void
+print_value(char *text, enum answer_form form)
+{
+	text[strcspn(text, "\n")] = '\0';
+	if (form == FORM_JSON)
+		json_string(text);
+	else
+		fputs(text, stdout);
+	putchar('\n');
+}
+
+static void
+print_list(char *text, enum answer_form form)
+{
+	const char *between = "", *line;
+
+	if (form == FORM_TEXT) {
+		fputs(text, stdout);
+		return;
+	}
+	if (form == FORM_JSON)
+		putchar('[');
+	while ((line = strsep(&text, "\n")) != NULL && line[0] != '\0') {
+		fputs(between, stdout);
+		if (form == FORM_JSON)
+			json_string(line);
+		else
+			tcl_element(line);
+		between = form == FORM_JSON ? "," : " ";
+	}
+	puts(form == FORM_JSON ? "]" : "");
+}
+
+static void
+print_pair(const char *key, const char *value, enum answer_form form)
+{
+	if (form == FORM_JSON) {
+		json_string(key);
+		putchar(':');
+		json_string(value);
+	} else if (form == FORM_TCL) {
+		tcl_element(key);
+		putchar(' ');
+		tcl_element(value);
+	} else
+		printf(value[0] != '\0' ? "%s %s\n" : "%s\n", key, value);
+}
+
+static void
+print_pairs(char *text, enum answer_form form)
+{
+	const char *between = "";
+	char *line;
+
+	if (form == FORM_JSON)
+		putchar('{');
+	while ((line = strsep(&text, "\n")) != NULL && line[0] != '\0') {
+		char *key = strsep(&line, "\t");
+
+		fputs(between, stdout);
+		print_pair(key, line != NULL ? line : "", form);
+		between = form == FORM_JSON ? "," : form == FORM_TCL ? " " : "";
+	}
+	if (form != FORM_TEXT)
+		puts(form == FORM_JSON ? "}" : "");
+}
+
+static size_t
+columns_cut(char *line, char *column[COLUMNS_MAX])
+{
+	size_t n = 0;
+
+	while (line != NULL && n < COLUMNS_MAX)
+		column[n++] = strsep(&line, "\t");
+	return n;
+}
+
+/* How wide each column has to be. */
+static void
+widths_find(const char *text, size_t width[COLUMNS_MAX])
+{
+	size_t column = 0;
+
+	memset(width, 0, COLUMNS_MAX * sizeof(width[0]));
+	while (*text != '\0') {
+		size_t len = strcspn(text, "\t\n");
+
+		if (column < COLUMNS_MAX && len > width[column])
+			width[column] = len;
+		text += len;
+		column = *text == '\t' ? column + 1 : 0;
+		text += *text != '\0';
+	}
+}
+
+static void
+print_row(char *names[], char *cells[], size_t n, const size_t width[], enum answer_form form)
+{
+	if (form == FORM_TEXT) {
+		for (size_t i = 0; i < n; i++)
+			printf(i + 1 < n ? "%-*s  " : "%-*s\n", i + 1 < n ? (int)width[i] : 0,
+			    cells[i][0] != '\0' ? cells[i] : "-");
+		return;
+	}
+	fputs(form == FORM_JSON ? "{" : "{", stdout);
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			putchar(form == FORM_JSON ? ',' : ' ');
+		print_pair(names[i], cells[i], form);
+	}
+	putchar('}');
+}
+
+static void
+print_table(char *text, enum answer_form form)
+{
+	char *names[COLUMNS_MAX], *cells[COLUMNS_MAX], *line;
+	size_t width[COLUMNS_MAX], n, between = 0;
+
+	widths_find(text, width);
+	if ((line = strsep(&text, "\n")) == NULL)
+		return;
+	n = columns_cut(line, names);
+	if (form == FORM_TEXT)
+		print_row(names, names, n, width, form);
+	else if (form == FORM_JSON)
+		putchar('[');
+	while ((line = strsep(&text, "\n")) != NULL && line[0] != '\0') {
+		if (form != FORM_TEXT && between++ > 0)
+			putchar(form == FORM_JSON ? ',' : ' ');
+		if (columns_cut(line, cells) == n)
+			print_row(names, cells, n, width, form);
+	}
+	if (form != FORM_TEXT)
+		puts(form == FORM_JSON ? "]" : "");
+}
+
+void
+answer_print(char *text, enum answer_kind kind, enum answer_form form)
+{
+	static void (*const prints[])(char *, enum answer_form) = {
+	    [ANSWER_VALUE] = print_value,
+	    [ANSWER_LIST] = print_list,
+	    [ANSWER_PAIRS] = print_pairs,
+	    [ANSWER_TABLE] = print_table,
+	};
+
+	if (text[0] != '\0' || form != FORM_TEXT)
+		prints[kind](text, form);
+}

@@ -1,0 +1,89 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "daemon/ctl/request.h"
+
+static int
+unreachable(const char *path, const char *why)
+{
+	fprintf(stderr, "pop3ctl: %s: %s\n", path, why);
+	return CTL_UNREACHABLE;
+}
+
+static int
+connect_to(const char *path)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (strlen(path) >= sizeof(sun.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(sun.sun_path, path, strlen(path));
+	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
+		return -1;
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static int
+send_words(int fd, size_t n, char *const words[])
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(words[i]) + 1;
+
+		for (size_t at = 0; at < len;) {
+			ssize_t sent = send(fd, words[i] + at, len - at, MSG_NOSIGNAL);
+
+			if (sent == -1)
+				return -1;
+			at += (size_t)sent;
+		}
+	}
+	return shutdown(fd, SHUT_WR);
+}
+
+/* All that comes, in memory; 0 or -1. */
+static int
+read_all(int fd, struct answer *a)
+{
+	FILE *out = open_memstream(&a->text, &a->len);
+	char block[16384];
+	ssize_t n = -1;
+
+	if (out == NULL)
+		return -1;
+	while ((n = read(fd, block, sizeof(block))) > 0)
+		fwrite(block, 1, (size_t)n, out);
+	return fclose(out) == 0 && n == 0 ? 0 : -1;
+}
+
+int
+request(const char *socket_path, size_t n, char *const words[], struct answer *a)
+{
+	int fd = connect_to(socket_path), r = 0;
+
+	memset(a, 0, sizeof(*a));
+	if (fd == -1)
+		return unreachable(socket_path, strerror(errno));
+	if (send_words(fd, n, words) == -1 || read_all(fd, a) == -1)
+		r = unreachable(socket_path, strerror(errno));
+	else if (a->len == 0 || a->text[0] < '0' || a->text[0] > '9')
+		r = unreachable(socket_path, "the daemon hung up");
+	close(fd);
+	if (r != 0)
+		return r;
+	a->status = a->text[0] - '0';
+	memmove(a->text, a->text + 1, a->len--);
+	return a->status;
+}

@@ -1,0 +1,22 @@
+/*
+ * One request to the daemon over its control socket, and its answer.
+ */
+#ifndef POP3D_CTL_REQUEST_H
+#define POP3D_CTL_REQUEST_H
+
+#include <stddef.h>
+
+/* Exit status of pop3ctl. */
+enum { CTL_DONE = 0, CTL_FAILED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3 };
+
+struct answer {
+	int status;
+	char *text; /* terminated; malloc'ed, the caller's */
+	size_t len;
+};
+
+/* Send the words and read the whole answer.  CTL_UNREACHABLE, with the reason on standard error,
+ * if the daemon cannot be reached; else the status in *a, which is also returned. */
+int request(const char *socket_path, size_t n, char *const words[], struct answer *a);
+
+#endif

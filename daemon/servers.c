@@ -1,0 +1,303 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "daemon/conns.h"
+#include "daemon/control.h"
+#include "daemon/helper.h"
+#include "daemon/listeners.h"
+#include "daemon/servers.h"
+#include "daemon/workers.h"
+
+struct servers {
+	struct server_list list;
+	struct server *slots[SERVERS_MAX];
+	/* The certificate that the newest workers have for a slot; empty: none. */
+	char told[SERVERS_MAX][2][MSG_PATH_SIZE];
+	uint64_t automatic; /* names given out */
+};
+
+struct servers *
+servers_new(struct master *m)
+{
+	struct servers *ss = calloc(1, sizeof(*ss));
+
+	(void)m;
+	if (ss != NULL)
+		TAILQ_INIT(&ss->list);
+	return ss;
+}
+
+struct server_list *
+servers_all(struct master *m)
+{
+	return &m->servers->list;
+}
+
+struct server *
+servers_find(struct master *m, const char *name)
+{
+	struct server *s;
+
+	TAILQ_FOREACH (s, &m->servers->list, next)
+		if (strcmp(s->set.name, name) == 0)
+			return s;
+	return NULL;
+}
+
+struct server *
+servers_at(struct master *m, uint32_t slot)
+{
+	return slot < SERVERS_MAX ? m->servers->slots[slot] : NULL;
+}
+
+struct server *
+server_make(struct master *m, const char *name)
+{
+	struct server *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	while (s->slot < SERVERS_MAX && m->servers->slots[s->slot] != NULL)
+		s->slot++;
+	if (s->slot == SERVERS_MAX) {
+		free(s);
+		errno = EUSERS;
+		return NULL;
+	}
+	s->set = m->conf->shared;
+	memset(s->set.auth, 0, sizeof(s->set.auth));
+	memset(s->set.storage, 0, sizeof(s->set.storage));
+	snprintf(s->set.name, sizeof(s->set.name), "%s", name);
+	s->set.socket = SOCKET_PLAIN;
+	s->set.port = 110;
+	m->servers->slots[s->slot] = s;
+	TAILQ_INSERT_TAIL(&m->servers->list, s, next);
+	return s;
+}
+
+void
+servers_auto_name(struct master *m, char name[MSG_WORD_SIZE])
+{
+	do
+		snprintf(name, MSG_WORD_SIZE, "pop3d%llu",
+		    (unsigned long long)++m->servers->automatic);
+	while (servers_find(m, name) != NULL);
+}
+
+static void
+server_free(struct master *m, struct server *s)
+{
+	listeners_close(m, s);
+	m->servers->slots[s->slot] = NULL;
+	TAILQ_REMOVE(&m->servers->list, s, next);
+	control_server_gone(m, s);
+	free(s);
+	helper_configure(m);
+}
+
+uint32_t
+server_port(const struct server *s)
+{
+	return s->state == SERVER_UP ? s->port : s->set.port;
+}
+
+const char *
+server_state_name(enum server_state state)
+{
+	static const char *const names[] = {"down", "up", "exiting"};
+
+	return names[state];
+}
+
+/* From here on clients are accepted. */
+static void
+server_serve(struct master *m, struct server *s)
+{
+	s->wanted_up = false;
+	s->state = SERVER_UP;
+	listeners_commit(m, s);
+	s->port = listeners_port(m, s);
+	s->socket = s->set.socket;
+}
+
+int
+server_up(struct master *m, struct server *s, char why[MSG_PATH_SIZE])
+{
+	if (s->state == SERVER_EXITING) {
+		snprintf(why, MSG_PATH_SIZE, "server \"%s\" is exiting", s->set.name);
+		return -1;
+	}
+	if (s->state == SERVER_UP)
+		return 0;
+	if (listeners_open(m, s, &s->set, why) == -1)
+		return -1;
+	if (!server_is_known(m, s)) {
+		/* Bound all the same: the port is taken from now on. */
+		s->wanted_up = true;
+		master_renew_workers(m);
+		return 1;
+	}
+	server_serve(m, s);
+	return 0;
+}
+
+int
+server_down(struct master *m, struct server *s, char why[MSG_PATH_SIZE])
+{
+	s->wanted_up = false;
+	if (s->state != SERVER_UP)
+		return 0;
+	if (listeners_inherited(m, s)) {
+		snprintf(why, MSG_PATH_SIZE,
+		    "server \"%s\" listens on a socket of the service manager", s->set.name);
+		return -1;
+	}
+	listeners_close(m, s);
+	s->state = SERVER_DOWN;
+	return 0;
+}
+
+void
+server_destroy(struct master *m, struct server *s, bool kill)
+{
+	listeners_close(m, s);
+	s->wanted_up = false;
+	s->state = SERVER_EXITING;
+	if (kill)
+		conns_kill_server(m, s);
+	/* Counted by hand: the last connection may just have freed it. */
+	else if (s->connections == 0)
+		server_free(m, s);
+}
+
+void
+server_leave(struct master *m, struct server *s)
+{
+	if (--s->connections == 0 && s->state == SERVER_EXITING)
+		server_free(m, s);
+}
+
+/* ---- certificates and workers ---- */
+
+const struct conf_server *
+server_coming(const struct server *s)
+{
+	return s->coming != NULL ? s->coming : &s->set;
+}
+
+void
+servers_told(struct master *m)
+{
+	const struct server *s;
+
+	memset(m->servers->told, 0, sizeof(m->servers->told));
+	TAILQ_FOREACH (s, &m->servers->list, next) {
+		const struct conf_server *set = server_coming(s);
+
+		if (set->socket == SOCKET_PLAIN)
+			continue;
+		memcpy(m->servers->told[s->slot][0], set->certificate, MSG_PATH_SIZE);
+		memcpy(m->servers->told[s->slot][1], set->certificate_key, MSG_PATH_SIZE);
+	}
+}
+
+bool
+server_is_known(struct master *m, const struct server *s)
+{
+	char (*told)[MSG_PATH_SIZE] = m->servers->told[s->slot];
+
+	return s->set.socket == SOCKET_PLAIN ||
+	    (workers_ready(m) && strcmp(told[0], s->set.certificate) == 0 &&
+		strcmp(told[1], s->set.certificate_key) == 0);
+}
+
+/* ---- the configuration ---- */
+
+static int
+server_prepare(struct master *m, const struct conf_server *set)
+{
+	struct server *s = servers_find(m, set->name);
+	char why[MSG_PATH_SIZE];
+
+	if (s == NULL) {
+		if ((s = server_make(m, set->name)) == NULL) {
+			log_error(0, "server=%s %s", set->name, strerror(errno));
+			return -1;
+		}
+		s->fresh = true;
+	}
+	s->coming = set;
+	/* While it is exiting its name is taken; it comes back with the next reload. */
+	if (s->state == SERVER_EXITING || listeners_open(m, s, set, why) == 0)
+		return 0;
+	log_error(0, "server=%s %s", set->name, why);
+	return -1;
+}
+
+int
+servers_prepare(struct master *m, const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->nservers; i++)
+		if (server_prepare(m, &conf->servers[i]) == -1) {
+			servers_abandon(m);
+			return -1;
+		}
+	return 0;
+}
+
+void
+servers_abandon(struct master *m)
+{
+	struct server *s, *t;
+
+	TAILQ_FOREACH_SAFE (s, &m->servers->list, next, t) {
+		s->coming = NULL;
+		listeners_abandon(m, s);
+		if (s->fresh)
+			server_free(m, s);
+		else
+			s->wanted_up = false;
+	}
+}
+
+static void
+server_adopt(struct master *m, struct server *s)
+{
+	bool fresh = !s->configured;
+
+	s->set = *s->coming;
+	s->coming = NULL;
+	s->configured = true;
+	s->fresh = false;
+	if (s->state == SERVER_EXITING) {
+		log_warn(0, "server=%s is exiting; a later reload can bring it back", s->set.name);
+		return;
+	}
+	/* One that an administrator took down stays down. */
+	if (fresh || s->wanted_up || s->state == SERVER_UP)
+		server_serve(m, s);
+	else
+		listeners_close(m, s);
+}
+
+void
+servers_adopt(struct master *m)
+{
+	struct server *s, *t;
+	char why[MSG_PATH_SIZE];
+	bool reload = m->next != NULL || m->state == MASTER_STARTING;
+
+	TAILQ_FOREACH_SAFE (s, &m->servers->list, next, t) {
+		if (s->coming != NULL)
+			server_adopt(m, s);
+		else if (s->configured && reload)
+			server_destroy(m, s, false);
+		else if (s->wanted_up && server_up(m, s, why) == -1)
+			log_error(0, "server=%s %s", s->set.name, why);
+	}
+}

@@ -1,0 +1,89 @@
+/*
+ * Named servers (the seed's server objects): what listens where, with which
+ * back ends, and whether it is up.  They come from the configuration or are
+ * made at run time.  A server keeps its slot, its number in rows and at the
+ * other roles, until its last connection has gone.
+ */
+#ifndef POP3D_SERVERS_H
+#define POP3D_SERVERS_H
+
+#include <bsd/sys/queue.h>
+
+#include "common/conf.h"
+#include "daemon/master.h"
+
+enum { SERVERS_MAX = 1024 };
+
+enum server_state { SERVER_DOWN, SERVER_UP, SERVER_EXITING };
+
+struct server {
+	TAILQ_ENTRY(server) next;
+	uint32_t slot;
+	enum server_state state;
+	struct conf_server set; /* as asked for; port 0: the kernel chooses at `up` */
+	const struct conf_server *coming; /* of a configuration that is being taken up; else NULL */
+	bool configured;	/* stands in the configuration */
+	bool fresh;		/* made for the configuration that is being taken up */
+	bool wanted_up;		/* goes up when the workers have its certificate */
+	uint16_t port;		/* while up: what it listens on */
+	enum conf_socket socket; /* while up: the kind that it was brought up with */
+	size_t connections;	/* in whatever state */
+};
+
+TAILQ_HEAD(server_list, server);
+
+struct servers *servers_new(struct master *m);
+
+/* In the order in which they were made. */
+struct server_list *servers_all(struct master *m);
+struct server *servers_find(struct master *m, const char *name);
+struct server *servers_at(struct master *m, uint32_t slot);
+
+/*
+ * Take up the servers of a configuration.  First prepare: make those that are
+ * new, bind what is not bound yet; 0, or -1 (logged, undone).  Then, when the
+ * workers that know their certificates are ready, adopt; or abandon.  Servers
+ * made at run time stay.
+ */
+int servers_prepare(struct master *m, const struct conf *conf);
+void servers_adopt(struct master *m);
+void servers_abandon(struct master *m);
+
+/* The settings of a server as the newest generation of workers is to know them. */
+const struct conf_server *server_coming(const struct server *s);
+
+/* The newest generation was told of every server; do the serving workers have its certificate? */
+void servers_told(struct master *m);
+bool server_is_known(struct master *m, const struct server *s);
+
+/* Make one, down, with both back ends empty.  NULL with errno EUSERS (too many) or ENOMEM. */
+struct server *server_make(struct master *m, const char *name);
+
+/* The next automatic name, never given before in this run. */
+void servers_auto_name(struct master *m, char name[MSG_WORD_SIZE]);
+
+/*
+ * Bring it up; idempotent.  1: it will be up when the workers have its certificate; 0: it is;
+ * -1: `why` says why not, and nothing changed.
+ */
+int server_up(struct master *m, struct server *s, char why[MSG_PATH_SIZE]);
+
+/* Stop listening; idempotent, its sessions go on.  0, or -1 with `why`. */
+int server_down(struct master *m, struct server *s, char why[MSG_PATH_SIZE]);
+
+/*
+ * Destroy it: at once, its connections cut without a word and without UPDATE,
+ * or when the last of them has ended.  It may be freed on return.
+ */
+void server_destroy(struct master *m, struct server *s, bool kill);
+
+/* One of its connections has ended.  Frees it when it was exiting and this was the last. */
+void server_leave(struct master *m, struct server *s);
+
+/* The port as it reads: the real one while it is up, else as asked for. */
+uint32_t server_port(const struct server *s);
+
+/* "down", "up", "exiting". */
+const char *server_state_name(enum server_state state);
+
+#endif
