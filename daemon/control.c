@@ -223,7 +223,7 @@ request_run(struct ctl *c)
 {
 	struct evbuffer *in = bufferevent_get_input(c->bev);
 	size_t len = evbuffer_get_length(in), n = 0;
-	char *words[CONTROL_WORDS_MAX], *text = malloc(len + 1);
+	char *words[CONTROL_WORDS_MAX], *text = malloc(len + 1), *p;
 
 	c->running = true;
 	if (text == NULL) {
@@ -232,9 +232,12 @@ request_run(struct ctl *c)
 	}
 	evbuffer_remove(in, text, len);
 	text[len] = '\0';
-	for (char *p = text; p < text + len && n < CONTROL_WORDS_MAX; p += strlen(p) + 1)
+	for (p = text; p < text + len && n < CONTROL_WORDS_MAX; p += strlen(p) + 1)
 		words[n++] = p;
-	control_run(c->master, c, c->may_change, n, words);
+	if (p < text + len)
+		ctl_fail(c, CONTROL_USAGE, "wrong # args: more than %d words", CONTROL_WORDS_MAX);
+	else
+		control_run(c->master, c, c->may_change, n, words);
 	free(text);
 }
 

@@ -340,7 +340,11 @@ command_destroy(struct master *m, struct ctl *c, size_t n, char *words[])
 
 	if (s == NULL)
 		return;
-	if (n - wait > 3 || (!kill && strcmp(mode, "defer") != 0)) {
+	if (n - wait > 3) {
+		ctl_fail(c, CONTROL_USAGE, "wrong # args: should be \"pop3ctl destroy name ?mode?\"");
+		return;
+	}
+	if (!kill && strcmp(mode, "defer") != 0) {
 		ctl_fail(c, CONTROL_USAGE,
 		    "Illegal destruction mode \"%s\": Expected \"kill\", or \"defer\"", mode);
 		return;

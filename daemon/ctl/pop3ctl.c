@@ -73,6 +73,20 @@ run(const char *socket_path, enum answer_form form, int argc, char *argv[])
 	return status;
 }
 
+static int
+top(const char *socket_path, enum answer_form form, int argc, char *argv[])
+{
+	char *table[] = {(char *)"sessions"};
+	bool once = argc == 2 && strcmp(argv[1], "--once") == 0;
+
+	if (argc > (once ? 2 : 1)) {
+		fputs("pop3ctl: wrong # args: should be \"pop3ctl top ?--once?\"\n", stderr);
+		return CTL_USAGE;
+	}
+	/* For a program it is the table alone. */
+	return form != FORM_TEXT ? run(socket_path, form, 1, table) : top_run(socket_path, once);
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -109,7 +123,7 @@ main(int argc, char *argv[])
 		fputs(usage_text, stderr);
 		return CTL_USAGE;
 	}
-	if (strcmp(argv[0], "top") == 0 && argc <= 2)
-		return top_run(socket_path, argc == 2 && strcmp(argv[1], "--once") == 0);
+	if (strcmp(argv[0], "top") == 0)
+		return top(socket_path, form, argc, argv);
 	return run(socket_path, form, argc, argv);
 }
