@@ -123,6 +123,8 @@ queue_put(struct channel *c, const struct msg_head *head, const void *body, cons
 	*c->last = item;
 	c->last = &item->next;
 	c->queued++;
+	if (c->waits != NULL)
+		c->waits(c);
 	return 0;
 }
 
@@ -218,7 +220,7 @@ channel_recv(struct channel *c, struct msg *m)
 	while (n == -1 && (errno == EINTR || errno == ECONNRESET));
 	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOMEM))
 		return 0;
-	if (n <= 0) {
+	if (n == -1) {
 		errno = EPIPE;
 		return -1;
 	}
@@ -226,6 +228,11 @@ channel_recv(struct channel *c, struct msg *m)
 	m->pid = 0;
 	m->len = 0;
 	control_read(&mh, m);
+	/* An empty packet may carry descriptors all the same; only the end carries nothing. */
+	if (n == 0 && m->nfds == 0 && mh.msg_controllen == 0) {
+		errno = EPIPE;
+		return -1;
+	}
 	if ((size_t)n >= sizeof(head)) {
 		m->type = (enum msg_type)head.type;
 		m->len = (size_t)n - sizeof(head);

@@ -17,6 +17,7 @@ struct channel {
 	enum role self, peer;
 	size_t queued, queue_max; /* messages waiting, and how many may */
 	struct channel_item *first, **last;
+	void (*waits)(struct channel *c); /* a message was queued; NULL: nobody minds */
 };
 
 /* Make a connected pair, non-blocking and close-on-exec.  0, or -1 with errno. */

@@ -77,12 +77,23 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		ec->drained(ec, ec->arg);
 }
 
+/* Whoever sent it, log lines included: write it when there is room. */
+static void
+on_queued(struct channel *c)
+{
+	struct evchannel *ec = (struct evchannel *)c; /* its first member */
+
+	if (ec->on_write != NULL && !event_pending(ec->on_write, EV_WRITE, NULL))
+		event_add(ec->on_write, NULL);
+}
+
 int
 evchannel_open(struct evchannel *ec, struct event_base *base, int fd, enum role self,
     enum role peer, size_t queue_max, evchannel_msg_fn *msg, evchannel_end_fn *end, void *arg)
 {
 	memset(ec, 0, sizeof(*ec));
 	channel_init(&ec->ch, fd, self, peer, queue_max);
+	ec->ch.waits = on_queued;
 	ec->msg = msg;
 	ec->end = end;
 	ec->arg = arg;
@@ -110,8 +121,7 @@ evchannel_send(struct evchannel *ec, enum msg_type type, const void *body, size_
 	if (r == -1 && errno != EMFILE && ec->failed == 0) {
 		ec->failed = errno;
 		event_active(ec->on_write, EV_WRITE, 1);
-	} else if (ec->ch.first != NULL && !event_pending(ec->on_write, EV_WRITE, NULL))
-		event_add(ec->on_write, NULL);
+	}
 	return r;
 }
 

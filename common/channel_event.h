@@ -18,7 +18,7 @@ typedef void evchannel_end_fn(struct evchannel *ec, int error, void *arg);
 typedef void evchannel_drained_fn(struct evchannel *ec, void *arg);
 
 struct evchannel {
-	struct channel ch;
+	struct channel ch; /* first */
 	struct event *on_read, *on_write;
 	evchannel_msg_fn *msg;
 	evchannel_end_fn *end;

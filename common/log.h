@@ -6,6 +6,7 @@
 #define POP3D_LOG_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <syslog.h>
 
@@ -36,6 +37,20 @@ void log_line(int prio, conn_id id, const char *fmt, ...) __attribute__((format(
 #define log_warn(id, ...)  log_line(LOG_WARNING, id, __VA_ARGS__)
 #define log_info(id, ...)  log_line(LOG_INFO, id, __VA_ARGS__)
 #define log_debug(id, ...) log_line(LOG_DEBUG, id, __VA_ARGS__)
+
+/*
+ * How much a process may log: so many lines at once, and so many a second
+ * afterwards.  Whoever was taken over must not fill the disk.  Begins zeroed.
+ */
+struct log_bucket {
+	uint64_t filled; /* clock_ms() */
+	uint32_t lines;	 /* that it may still write */
+	uint32_t dropped;
+};
+
+/* May process `pid` of `role` write one line more at `now` (clock_ms())?  What was left out is
+ * told in a line of its own. */
+bool log_admit(struct log_bucket *b, enum role role, long pid, uint64_t now);
 
 /*
  * A line that came over a channel from process `pid` of `role`, written as

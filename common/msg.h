@@ -176,6 +176,7 @@ struct msg_login_conf {
 	uint32_t uid, gid;		/* what to become; own ids: stay */
 	uint32_t max_connections;	/* of this worker */
 	uint32_t login_timeout;		/* seconds without a command before login */
+	uint32_t login_limit;		/* seconds from its beginning to its login */
 	uint32_t handshake_timeout;	/* seconds */
 	uint32_t decision_timeout;	/* seconds that master and helper have for anything asked */
 	uint32_t max_auth_failures;	/* a connection, then close */

@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -274,6 +275,18 @@ sandbox_answer(int listener, struct seccomp_notif *req, struct seccomp_notif_res
 		return 0;
 	errno = -rc;
 	return -1;
+}
+
+int
+sandbox_is_listener(int fd)
+{
+	static const char expected[] = "anon_inode:seccomp notify";
+	char path[64], target[sizeof(expected) + 1];
+	ssize_t n;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, target, sizeof(target));
+	return n == sizeof(expected) - 1 && memcmp(target, expected, sizeof(expected) - 1) == 0;
 }
 
 int

@@ -40,6 +40,9 @@ int sandbox_seccomp(enum role role, enum sandbox_mode mode, int *listener);
  */
 int sandbox_landlock(int fd, int write, enum sandbox_mode mode, uint32_t abi_max);
 
+/* Is the descriptor a seccomp listener? */
+int sandbox_is_listener(int fd);
+
 /*
  * Answer one report on a listener from sandbox_seccomp: log "sandbox: pid N called NAME(NUMBER)", let
  * the call go on.  Never waits.  Run by master, in its event loop, when the listener is

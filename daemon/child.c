@@ -40,11 +40,15 @@ static LIST_HEAD(, process) processes = LIST_HEAD_INITIALIZER(processes);
 /* Room behind argv for setproctitle(3bsd), which can use no more than it finds. */
 static char title_room[sizeof(TITLE_PADDING) + 256];
 
-/* What a role process finds in its environment.  Sanitizers' options pass for test builds. */
+/* What a role process finds in its environment.  Sanitizers' options pass in builds with them. */
 static void
 environment_fill(char *env[], size_t cap)
 {
-	static const char *const passed[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TZ"};
+	static const char *const passed[] = {
+#ifdef SANITIZE
+	    "ASAN_OPTIONS", "UBSAN_OPTIONS",
+#endif
+	    "TZ"};
 	static char *room[sizeof(passed) / sizeof(passed[0])];
 	size_t n = 0;
 
@@ -108,7 +112,11 @@ child_start(struct child *c, struct event_base *base, enum role role, const char
 {
 	char path[MSG_PATH_SIZE], *env[8];
 	/* Roles log over their channel; only a sanitizer's report needs standard error. */
-	bool quiet = getenv("ASAN_OPTIONS") == NULL && getenv("UBSAN_OPTIONS") == NULL;
+#ifdef SANITIZE
+	const bool quiet = false;
+#else
+	const bool quiet = true;
+#endif
 	struct process *p;
 	int pair[2];
 
@@ -209,16 +217,20 @@ child_common_msg(struct child *c, struct msg *m)
 {
 	switch (m->type) {
 	case MSG_LOG:
-		log_foreign(c->role, c->pid, &m->u.log);
+		if (log_admit(&c->bucket, c->role, c->pid, clock_ms()))
+			log_foreign(c->role, c->pid, &m->u.log);
 		return true;
 	case MSG_TRACE:
-		log_trace(&m->u.trace);
+		if (c->may_trace)
+			log_trace(&m->u.trace);
 		return true;
 	case MSG_PONG:
 		c->unanswered = 0;
 		return true;
 	case MSG_SANDBOX_LOG:
-		master_watch_sandbox(msg_take_fd(m, 0));
+		if (c->may_report && !c->ready)
+			master_watch_sandbox(msg_take_fd(m, 0));
+		c->may_report = false;
 		return true;
 	default:
 		return false;

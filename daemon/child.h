@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "common/channel_event.h"
+#include "common/log.h"
 
 struct child {
 	enum role role;
@@ -18,6 +19,9 @@ struct child {
 	bool ready;	     /* it said MSG_READY */
 	unsigned unanswered; /* heartbeats */
 	uint64_t started;    /* clock_ms() */
+	bool may_report;     /* sandbox = log: it may send one seccomp listener before it is ready */
+	bool may_trace;
+	struct log_bucket bucket; /* what it may still log */
 };
 
 /* How long to wait before the next start of a role that keeps dying. */

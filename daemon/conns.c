@@ -31,6 +31,7 @@ struct conns {
 	struct conn_list waiting; /* CONN_WAITING, oldest first */
 	struct conn_list granted; /* CONN_GRANTED, oldest first */
 	size_t count, undecided, ngranted;
+	bool held; /* somebody goes through the table: nobody else may change it */
 	bool stls_waiting; /* some connection's go on waits for the helper's queue */
 	conn_id last;
 };
@@ -228,6 +229,8 @@ conns_route(struct master *m)
 	struct conn *c;
 	struct worker *w;
 
+	if (m->conns->held)
+		return;
 	stls_go_waiting(m);
 	while ((c = TAILQ_FIRST(&m->conns->waiting)) != NULL && helper_is_clear(m)) {
 		if ((w = workers_pick(m)) == NULL) {
@@ -465,9 +468,11 @@ conns_taken(struct master *m, struct conn *c)
 
 	c->state = CONN_SESSION;
 	m->conns->undecided--;
-	if (c->worker != NULL)
-		evchannel_send(&c->worker->child.ec, MSG_LOGIN_TAKEN, &ref, sizeof(ref), &c->relay,
-		    tls ? 1 : 0);
+	/* Without its end of the pair the worker can do nothing for it. */
+	if (c->worker != NULL &&
+	    evchannel_send(&c->worker->child.ec, MSG_LOGIN_TAKEN, &ref, sizeof(ref), &c->relay,
+		tls ? 1 : 0) == -1)
+		evchannel_put(&c->worker->child.ec, MSG_CONN_DROP, &ref, sizeof(ref));
 	/* Without TLS the worker has nothing left to do with it. */
 	if (!tls)
 		leave_worker(m, c);
@@ -571,10 +576,13 @@ conns_kill_server(struct master *m, struct server *s)
 	struct conn *c, *t;
 
 	s->connections++; /* keeps it while we go through */
+	m->conns->held = true;
 	RB_FOREACH_SAFE (c, conn_tree, &m->conns->tree, t)
 		if (c->server == s)
 			conns_kill(m, c);
+	m->conns->held = false;
 	server_leave(m, s);
+	conns_route(m);
 }
 
 void
@@ -600,6 +608,7 @@ conns_drop_undecided(struct master *m)
 {
 	struct conn *c, *t;
 
+	m->conns->held = true;
 	RB_FOREACH_SAFE (c, conn_tree, &m->conns->tree, t) {
 		if (c->state == CONN_SESSION)
 			continue;
@@ -608,6 +617,7 @@ conns_drop_undecided(struct master *m)
 		report_disconnect(c, CONN_END_DROPPED, 0);
 		conn_free(m, c);
 	}
+	m->conns->held = false;
 }
 
 size_t

@@ -114,7 +114,10 @@ refuse_settings(struct master *m, const char *why)
 void
 master_refused(struct master *m, enum role role, const char *why)
 {
-	log_error(0, "%s refused: %s", role_name(role), why);
+	char text[LOG_QUOTED_SIZE];
+
+	log_error(0, "%s refused: %s", role_name(role),
+	    log_quote(text, sizeof(text), why, strlen(why)));
 	if (m->state == MASTER_STARTING) {
 		m->exit_status = 1;
 		event_base_loopbreak(m->base);
@@ -361,6 +364,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	conns_tick(m);
 	sessions_renew_if_due(m);
+	workers_tick(m);
 	if (m->state == MASTER_SERVING)
 		conns_route(m);
 	reload_if_waiting(m);
@@ -405,14 +409,17 @@ master_watch_sandbox(int fd)
 
 	if (fd == -1)
 		return;
-	if ((ev = calloc(1, sizeof(*ev))) == NULL ||
-	    (*ev = event_new(sandbox_base, fd, EV_READ | EV_PERSIST, on_sandbox_report, ev)) ==
-		NULL) {
-		free(ev);
+	if (!sandbox_is_listener(fd) || (ev = calloc(1, sizeof(*ev))) == NULL) {
 		close(fd);
 		return;
 	}
-	event_add(*ev, NULL);
+	*ev = event_new(sandbox_base, fd, EV_READ | EV_PERSIST, on_sandbox_report, ev);
+	if (*ev != NULL && event_add(*ev, NULL) == 0)
+		return;
+	if (*ev != NULL)
+		event_free(*ev);
+	free(ev);
+	close(fd);
 }
 
 /* ---- start ---- */
@@ -500,6 +507,9 @@ master_run(const struct master_options *options, struct conf *conf)
 
 	ready_fd = options->ready_fd;
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	/* The ticket keys are in its memory. */
+	if (privs_harden(false) == -1)
+		log_warn(0, "core files: %s", strerror(errno));
 	if ((m.base = sandbox_base = event_base_new()) == NULL) {
 		log_error(0, "no event loop");
 		return 1;

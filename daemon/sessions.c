@@ -36,6 +36,7 @@ struct sessions {
 	uint32_t landlock_abi;	   /* of the last session that opened a mailbox */
 };
 
+static void session_end(struct evchannel *ec, int error, void *arg);
 static void spawner_end(struct evchannel *ec, int error, void *arg);
 
 static uint32_t
@@ -149,14 +150,14 @@ session_msg(struct evchannel *ec, struct msg *msg, void *arg)
 	struct session *s = arg;
 	struct conn *c = s->conn;
 
-	(void)ec;
 	if (msg->type == MSG_HELLO)
 		session_hello(s, (pid_t)msg->pid);
 	else if (msg->type == MSG_LOG) {
 		/* Whatever it says, its line is about its own connection. */
 		msg->u.log.id = c != NULL ? c->row.id : 0;
-		log_foreign(ROLE_SESSION, s->pid, &msg->u.log);
-	} else if (msg->type == MSG_TRACE && c != NULL) {
+		if (log_admit(&s->bucket, ROLE_SESSION, s->pid, clock_ms()))
+			log_foreign(ROLE_SESSION, s->pid, &msg->u.log);
+	} else if (msg->type == MSG_TRACE && c != NULL && s->master->conf->trace) {
 		msg->u.trace.id = c->row.id;
 		log_trace(&msg->u.trace);
 	} else if (c == NULL || msg->u.ref.id != c->row.id) {
@@ -164,10 +165,20 @@ session_msg(struct evchannel *ec, struct msg *msg, void *arg)
 	} else if (msg->type == MSG_HAVE_IT && c->state == CONN_OFFERED) {
 		conns_taken(s->master, c);
 	} else if (msg->type == MSG_SESSION_OPEN && c->state == CONN_SESSION) {
+		/* Said once, and a password is not its affair. */
+		if (s->opened || msg->u.session_open.result == LOGIN_BAD) {
+			session_end(ec, EBADMSG, s);
+			return;
+		}
+		s->opened = true;
+		s->refused = msg->u.session_open.result != LOGIN_OK;
 		s->master->sessions->landlock_abi = msg->u.session_open.landlock_abi;
 		conns_opened(s->master, c, &msg->u.session_open);
 	} else if (msg->type == MSG_SESSION_END && c->state == CONN_SESSION) {
 		s->end = msg->u.session_end;
+		/* Whoever opened a mailbox has an end to report. */
+		if ((s->end.why == SESSION_END_REFUSED) != s->refused)
+			s->end.why = SESSION_END_KILLED;
 		s->reported = true;
 	} else if (msg->type == MSG_STATE)
 		control_state_told(s->master, c->row.id, NULL);
@@ -327,6 +338,7 @@ spawner_start(struct master *m)
 		spawner_end(&ss->spawner->ec, errno, m);
 		return;
 	}
+	ss->spawner->may_report = m->conf->sandbox == SANDBOX_LOG;
 	evchannel_put(&ss->spawner->ec, MSG_SPAWN_CONF, &conf, sizeof(conf));
 }
 

@@ -15,10 +15,13 @@ struct session {
 	uint32_t spawner; /* number of the spawner that made it */
 	pid_t pid;	  /* as the kernel vouched for it */
 	int pidfd;
+	struct log_bucket bucket; /* what it may still log */
 	struct event *on_gone; /* the channel ended: waits for the process to be gone */
 	bool spare;	  /* has no grant yet */
 	bool hello;	  /* spare that has spoken */
 	bool dying;	  /* its channel ended */
+	bool opened;	  /* MSG_SESSION_OPEN came */
+	bool refused;	  /* and said that the mailbox could not be opened */
 	bool reported;	  /* MSG_SESSION_END came */
 	struct msg_session_end end;
 	int page; /* memfd: what it is doing (common/page.h); -1: spare */

@@ -20,12 +20,18 @@ struct workers {
 	uint32_t next_number;
 	uint32_t newest;  /* generation being started or serving */
 	uint32_t serving; /* generation that gets connections; 0: none yet */
+	uint64_t turns; /* connections given out */
 	struct backoff backoff;
 	struct event *restart;
 };
 
 /* One-shot workers are made ahead; others are as many as the setting says. */
-enum { QUEUED_TOO_MUCH = 1024, DECISION_MARGIN = 15 /* seconds, for the grant's way */ };
+enum {
+	QUEUED_TOO_MUCH = 1024,
+	DECISION_MARGIN = 15, /* seconds, for the grant's way */
+	LOGIN_LIMIT_LEAST = 180, /* seconds that a login may take in all */
+	DONE_PATIENCE = 5000  /* milliseconds for a worker without work to end */
+};
 
 static bool
 worker_has_room(const struct master *m, const struct worker *w)
@@ -71,6 +77,7 @@ worker_send_settings(struct worker *w, const struct conf *conf)
 	msg.gid = m->login_gid;
 	msg.max_connections = conf->worker_connections;
 	msg.login_timeout = conf->login_timeout;
+	msg.login_limit = 3 * conf->login_timeout > LOGIN_LIMIT_LEAST ? 3 * conf->login_timeout : LOGIN_LIMIT_LEAST;
 	msg.handshake_timeout = conf->handshake_timeout;
 	msg.decision_timeout = 2 * conf->auth_deadline + DECISION_MARGIN;
 	msg.max_auth_failures = conf->max_auth_failures;
@@ -121,6 +128,8 @@ worker_start(struct master *m, const struct conf *conf)
 		free(w);
 		return -1;
 	}
+	w->child.may_report = conf->sandbox == SANDBOX_LOG;
+	w->child.may_trace = conf->trace;
 	TAILQ_INSERT_TAIL(&m->workers->list, w, next);
 	worker_connect_helper(w);
 	worker_send_settings(w, conf);
@@ -194,7 +203,6 @@ worker_msg(struct evchannel *ec, struct msg *msg, void *arg)
 	struct worker *w = arg;
 	struct master *m = w->master;
 
-	(void)ec;
 	log_own(w, msg);
 	if (child_common_msg(&w->child, msg))
 		return;
@@ -205,6 +213,8 @@ worker_msg(struct evchannel *ec, struct msg *msg, void *arg)
 			control_state_told(m, msg->u.conn_state.id, &msg->u.conn_state);
 	} else if (msg->type == MSG_CONN_END) {
 		conns_worker_done(m, w, &msg->u.conn_end);
+	} else if (w->child.ready || w->refused) {
+		worker_end(ec, EBADMSG, w); /* what is left is said once */
 	} else if (msg->type == MSG_READY) {
 		w->child.ready = true;
 		w->confined = msg->u.ready;
@@ -333,14 +343,26 @@ workers_close_oldest(struct master *m)
 			worker_forget(w);
 }
 
+static bool
+worker_is_before(const struct worker *a, const struct worker *b)
+{
+	if (a->child.unanswered != b->child.unanswered)
+		return a->child.unanswered < b->child.unanswered;
+	return a->turn < b->turn;
+}
+
 struct worker *
 workers_pick(struct master *m)
 {
 	struct worker *w, *best = NULL;
 
+	/* In turn: one that was taken over and drops its clients must not get all of them.  One
+	 * that owes an answer to a heartbeat is passed over while others have room. */
 	TAILQ_FOREACH (w, &m->workers->list, next)
-		if (worker_has_room(m, w) && (best == NULL || w->connections < best->connections))
+		if (worker_has_room(m, w) && (best == NULL || worker_is_before(w, best)))
 			best = w;
+	if (best != NULL)
+		best->turn = ++m->workers->turns;
 	if (best != NULL && m->conf->worker_connections == 1) {
 		best->used = true;
 		fill_later(m, false);
@@ -397,6 +419,22 @@ workers_heartbeat(struct master *m)
 			log_warn(0, "worker=%u does not answer", w->number);
 			worker_end(&w->child.ec, ETIMEDOUT, w);
 		}
+}
+
+void
+workers_tick(struct master *m)
+{
+	struct worker *w, *t;
+	uint64_t now = clock_ms();
+
+	TAILQ_FOREACH_SAFE (w, &m->workers->list, next, t) {
+		if ((!w->draining && !w->used) || w->connections > 0)
+			w->done_since = now;
+		else if (now - w->done_since > DONE_PATIENCE) {
+			log_warn(0, "worker=%u has nothing left to do and does not end", w->number);
+			worker_forget(w);
+		}
+	}
 }
 
 void

@@ -19,6 +19,8 @@ struct worker {
 	struct conn_list conns;
 	bool draining;
 	bool refused; /* could not serve with its settings */
+	uint64_t turn;	     /* when it got its last connection, in connections given out */
+	uint64_t done_since; /* clock_ms(): since then it should have ended */
 	bool used; /* one-shot worker: it had its connection */
 	struct msg_ready confined; /* what it said of its confinement */
 };
@@ -41,7 +43,7 @@ void workers_abandon(struct master *m);
 unsigned workers_old_generations(const struct master *m);
 void workers_close_oldest(struct master *m);
 
-/* The worker with the fewest connections that has room; NULL: all are full. */
+/* The worker with room whose turn it is; NULL: all are full. */
 struct worker *workers_pick(struct master *m);
 
 /* A connection left its worker. */
@@ -59,6 +61,8 @@ struct ctl;
 void workers_say_status(struct master *m, struct ctl *c);
 
 void workers_heartbeat(struct master *m);
+/* Once a second: workers that should have ended. */
+void workers_tick(struct master *m);
 void workers_drain_all(struct master *m);
 void workers_kill_all(struct master *m);
 /* Send the ticket keys again, after a rotation. */

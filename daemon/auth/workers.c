@@ -70,9 +70,12 @@ worker_end(struct evchannel *ec, int error, void *arg)
 	struct worker *w = arg;
 
 	(void)ec;
-	if (error == EPIPE)
-		worker_free(w); /* master learns it by itself */
-	else
+	if (error == EPIPE) {
+		uint32_t number = w->number;
+
+		worker_free(w);
+		all.bad(number); /* one that lives on without us is of no use */
+	} else
 		workers_give_up(w->number,
 				error == ENOBUFS ? "does not read" : "message against the rules");
 }

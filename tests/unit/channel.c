@@ -130,6 +130,53 @@ test_broken_rules(void)
 	CU_ASSERT_EQUAL(open_fds(), before);
 }
 
+/* The kernel lets an empty packet carry descriptors. */
+static void
+test_empty_packet_with_descriptor(void)
+{
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr mh = {.msg_control = &control, .msg_controllen = sizeof(control)};
+	int before = open_fds();
+
+	open_pair(4);
+	memset(&control, 0, sizeof(control));
+	control.align.cmsg_level = SOL_SOCKET;
+	control.align.cmsg_type = SCM_RIGHTS;
+	control.align.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.align), &worker.fd, sizeof(int));
+	CU_ASSERT_EQUAL(sendmsg(worker.fd, &mh, 0), 0);
+	CU_ASSERT_EQUAL(channel_recv(&master, &m), -1);
+	CU_ASSERT_EQUAL(errno, EBADMSG);
+	close_pair();
+	CU_ASSERT_EQUAL(open_fds(), before);
+}
+
+static int waiting;
+
+static void
+count_waiting(struct channel *c)
+{
+	(void)c;
+	waiting++;
+}
+
+/* Whoever drives the channel is told of a message that has to wait, log lines included. */
+static void
+test_waiting_is_told(void)
+{
+	struct msg_ping ping = {0};
+
+	open_pair(8);
+	master.waits = count_waiting;
+	while (master.queued == 0)
+		CU_ASSERT_EQUAL_FATAL(channel_put(&master, MSG_PING, &ping, sizeof(ping)), 0);
+	CU_ASSERT_EQUAL(waiting, 1);
+	close_pair();
+}
+
 static void
 test_end_comes_after_what_was_sent(void)
 {
@@ -159,6 +206,8 @@ main(void)
 	    {"the queue is bounded and keeps order", test_queue_is_bounded_and_in_order},
 	    {"descriptors travel and do not leak", test_descriptors_travel_and_do_not_leak},
 	    {"broken rules are errors of the peer", test_broken_rules},
+	    {"an empty packet leaks no descriptor", test_empty_packet_with_descriptor},
+	    {"a message that waits is told", test_waiting_is_told},
 	    {"the end comes after what was sent", test_end_comes_after_what_was_sent},
 	    {NULL, NULL},
 	};

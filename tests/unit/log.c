@@ -406,6 +406,24 @@ test_channel_full(void)
 	(void)catch_end();
 }
 
+/* One process must not fill the disk. */
+static void
+test_admit(void)
+{
+	struct log_bucket b = {0, 0, 0};
+	unsigned admitted = 0;
+
+	for (int i = 0; i < 100000; i++)
+		admitted += log_admit(&b, ROLE_LOGIN, 1, 5000);
+	CU_ASSERT_EQUAL(admitted, 200);
+	CU_ASSERT_EQUAL(b.dropped, 100000 - 200);
+	for (int i = 0; i < 1000; i++)
+		admitted += log_admit(&b, ROLE_LOGIN, 1, 6000);
+	CU_ASSERT_EQUAL(admitted, 250);
+	CU_ASSERT(log_admit(&b, ROLE_LOGIN, 1, 100000)); /* not more than at first, however long */
+	CU_ASSERT_EQUAL(b.lines, 199);
+}
+
 static const struct unit_test tests[] = {
     {"quoted values", test_quote},
     {"quoted values cut", test_quote_cut},
@@ -422,6 +440,7 @@ static const struct unit_test tests[] = {
     {"trace", test_trace},
     {"to a channel", test_channel},
     {"to a full channel", test_channel_full},
+    {"a process may log only so much", test_admit},
     {NULL, NULL},
 };
 

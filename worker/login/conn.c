@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "worker/login/handshake.h"
 #include "worker/login/input.h"
@@ -107,6 +108,7 @@ conn_new(struct worker *w, const struct msg_conn *row, int fd)
 	}
 	c->w = w;
 	c->row = *row;
+	c->since = clock_ms();
 	c->stream.fd = fd;
 	event_assign(&c->on_read, w->base, fd, EV_READ | EV_PERSIST, conn_on_read, c);
 	event_assign(&c->on_write, w->base, fd, EV_WRITE | EV_PERSIST, conn_on_write, c);

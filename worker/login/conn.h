@@ -62,6 +62,7 @@ struct conn {
 	bool undecided;	       /* given up while a session may have the socket: no shutdown */
 	enum login_result refused;
 	uint32_t failures; /* failed logins */
+	uint64_t since;	   /* clock_ms() of its beginning */
 	size_t lingered;   /* octets thrown away in CONN_LINGER */
 	struct line line;
 	struct conn_output out;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "worker/login/commands.h"
 #include "worker/login/links.h"
 
@@ -71,6 +72,11 @@ input_take(struct conn *c, char *octets, size_t len)
 	if (result == LINE_MORE)
 		return;
 	c->greeted = true;
+	/* Lines that lead nowhere do not keep a connection for ever. */
+	if (clock_ms() - c->since > (uint64_t)c->w->conf.login_limit * 1000) {
+		conn_end(c, CONN_END_TIMEOUT);
+		return;
+	}
 	conn_set_timer(c, TIMER_LOGIN);
 	handlers[result](c, text);
 	line_reset(&c->line);

@@ -11,6 +11,8 @@
 
 #include <openssl/err.h>
 
+enum { STREAM_BUDGET = 65536 };
+
 /* OpenSSL judges a result by the thread's error queue and errno: start clean. */
 static void
 stream_tls_begin(struct stream *s)
@@ -18,6 +20,7 @@ stream_tls_begin(struct stream *s)
 	ERR_clear_error();
 	errno = 0;
 	s->want_write = false;
+	s->budget = STREAM_BUDGET;
 }
 
 /* Turn the result of an OpenSSL call into the one of stream_peek. */
@@ -83,6 +86,24 @@ stream_pending(const struct stream *s)
 	return s->ssl != NULL && !s->dry && SSL_has_pending(s->ssl);
 }
 
+/* Records without data (KeyUpdate, RFC 8446 section 4.6.3) would keep one call busy as long as the
+ * client sends them: what a call may read is limited, then others get their turn. */
+static long
+stream_limit_read(BIO *bio, int oper, const char *argp, size_t len, int argi, long argl, int ret,
+		  size_t *processed)
+{
+	struct stream *s = (struct stream *)BIO_get_callback_arg(bio);
+
+	(void)argp, (void)len, (void)argi, (void)argl;
+	if (oper == BIO_CB_READ && s->budget == 0) {
+		BIO_set_retry_read(bio);
+		return -1;
+	}
+	if (oper == (BIO_CB_READ | BIO_CB_RETURN) && ret > 0 && processed != NULL)
+		s->budget -= *processed < s->budget ? *processed : s->budget;
+	return ret;
+}
+
 int
 stream_start_tls(struct stream *s, SSL_CTX *ctx)
 {
@@ -102,6 +123,8 @@ stream_start_tls(struct stream *s, SSL_CTX *ctx)
 		return -1;
 	}
 	BIO_set_fd(bio, s->fd, BIO_NOCLOSE);
+	BIO_set_callback_arg(bio, (char *)s);
+	BIO_set_callback_ex(bio, stream_limit_read);
 	SSL_set_bio(s->ssl, bio, bio);
 	SSL_set_accept_state(s->ssl);
 	return 0;

@@ -19,6 +19,7 @@ struct stream {
 	bool want_write; /* the last step that did not get on waits for room to write */
 	bool dry;	 /* reading found nothing whole, so only the kernel can bring more */
 	bool broken;	 /* TLS failed: nothing more may be sent */
+	size_t budget;	 /* octets that the call under way may still read from the kernel */
 };
 
 /*
