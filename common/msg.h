@@ -146,6 +146,7 @@ struct msg_trace {
 struct msg_ready {
 	uint32_t landlock_abi; /* in force; 0: none */
 	uint32_t seccomp;      /* 1: filter attached */
+	int64_t expires;       /* the first of its certificates, time(2); 0: it has none */
 };
 
 struct msg_refused {

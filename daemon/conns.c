@@ -159,8 +159,8 @@ conns_accepted(struct master *m, struct server *server, int fd, const struct msg
 	c->row.server = server->slot;
 	c->server = server;
 	server->connections++;
-	c->row.tls = server->socket == SOCKET_TLS ? CONN_TLS_IMPLICIT : CONN_TLS_NONE;
-	c->row.stls = server->socket == SOCKET_STLS;
+	c->row.tls = server->active.socket == SOCKET_TLS ? CONN_TLS_IMPLICIT : CONN_TLS_NONE;
+	c->row.stls = server->active.socket == SOCKET_STLS;
 	c->row.clear_ok = login_in_clear_allowed(s, peer);
 	c->row.peer = *peer;
 	c->since = c->accepted = clock_ms();

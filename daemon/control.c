@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/pop3.h"
 #include "daemon/control.h"
 #include "daemon/servers.h"
 #include "daemon/users.h"
@@ -164,7 +165,7 @@ wake(struct master *m, enum control_wait wait, uint64_t what, const struct msg_c
 	struct ctl *c, *t;
 
 	TAILQ_FOREACH_SAFE (c, &m->control->list, next, t)
-		if (c->wait == wait && c->what == what) {
+		if (c->wait == wait && (c->what == what || wait == WAIT_GENERATION)) {
 			c->login = login;
 			c->refusal = refusal;
 			ctl_go_on(c, true);
@@ -217,36 +218,70 @@ ctl_refusal(const struct ctl *c)
 
 /* ---- requests ---- */
 
-/* The request is whole: cut it into its words and run it. */
+/* Cut a whole request, the count included, into its words.  Their number. */
+static size_t
+request_cut(char *text, size_t len, char *words[CONTROL_WORDS_MAX])
+{
+	size_t n = 0;
+	char *p = text + strlen(text) + 1;
+
+	for (; p < text + len && n < CONTROL_WORDS_MAX; p += strlen(p) + 1)
+		words[n++] = p;
+	return n;
+}
+
 static void
-request_run(struct ctl *c)
+request_run(struct ctl *c, uint64_t count)
 {
 	struct evbuffer *in = bufferevent_get_input(c->bev);
-	size_t len = evbuffer_get_length(in), n = 0;
-	char *words[CONTROL_WORDS_MAX], *text = malloc(len + 1), *p;
+	size_t len = evbuffer_get_length(in);
+	char *words[CONTROL_WORDS_MAX], *text = malloc(len);
 
 	c->running = true;
+	/* From here on only its end is waited for. */
+	bufferevent_set_timeouts(c->bev, NULL, NULL);
 	if (text == NULL) {
 		ctl_fail(c, CONTROL_FAILED, "no memory");
 		return;
 	}
 	evbuffer_remove(in, text, len);
-	text[len] = '\0';
-	for (p = text; p < text + len && n < CONTROL_WORDS_MAX; p += strlen(p) + 1)
-		words[n++] = p;
-	if (p < text + len)
+	if (count > CONTROL_WORDS_MAX)
 		ctl_fail(c, CONTROL_USAGE, "wrong # args: more than %d words", CONTROL_WORDS_MAX);
 	else
-		control_run(c->master, c, c->may_change, n, words);
+		control_run(c->master, c, c->may_change, request_cut(text, len, words), words);
 	free(text);
+}
+
+/* Is the request whole?  1: it is, and *count words follow its first; 0: not yet; -1: never. */
+static int
+request_is_whole(struct ctl *c, uint64_t *count)
+{
+	struct evbuffer *in = bufferevent_get_input(c->bev);
+	size_t len = evbuffer_get_length(in), ends = 0;
+	const char *text = (const char *)evbuffer_pullup(in, -1);
+
+	for (size_t i = 0; i < len; i++)
+		ends += text[i] == '\0';
+	if (len > REQUEST_MAX)
+		return -1;
+	if (ends == 0)
+		return 0;
+	if (pop3_number(text, strlen(text), count) == -1 || ends > *count + 1)
+		return -1;
+	return ends == *count + 1 && text[len - 1] == '\0';
 }
 
 static void
 on_read(struct bufferevent *bev, void *arg)
 {
 	struct ctl *c = arg;
+	uint64_t count;
+	int r = c->running ? -1 : request_is_whole(c, &count);
 
-	if (c->running || evbuffer_get_length(bufferevent_get_input(bev)) > REQUEST_MAX)
+	(void)bev;
+	if (r == 1)
+		request_run(c, count);
+	else if (r == -1)
 		ctl_free(c);
 }
 
@@ -265,11 +300,8 @@ on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct ctl *c = arg;
 
-	(void)bev;
-	if ((what & BEV_EVENT_EOF) != 0 && (what & BEV_EVENT_READING) != 0 && !c->running)
-		request_run(c);
-	else
-		ctl_free(c);
+	(void)bev, (void)what;
+	ctl_free(c);
 }
 
 /* Who is it?  Only who could reach the socket by its mode comes here at all. */
@@ -290,16 +322,20 @@ on_client(evutil_socket_t listener, short what, void *arg)
 	struct master *m = arg;
 	int fd = accept4((int)listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct ctl *c;
+	bool may_change;
 
 	(void)what;
 	if (fd == -1)
 		return;
-	if (m->control->count >= CLIENTS_MAX || (c = calloc(1, sizeof(*c))) == NULL) {
+	may_change = peer_may_change(fd);
+	/* Half of the places are for who may change something. */
+	if (m->control->count >= (may_change ? CLIENTS_MAX : CLIENTS_MAX / 2) ||
+	    (c = calloc(1, sizeof(*c))) == NULL) {
 		close(fd);
 		return;
 	}
 	c->master = m;
-	c->may_change = peer_may_change(fd);
+	c->may_change = may_change;
 	c->answer = evbuffer_new();
 	c->bev = bufferevent_socket_new(m->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (c->answer == NULL || c->bev == NULL) {

@@ -1,6 +1,6 @@
 /*
- * The control socket: pop3ctl(8) sends its words, each ended by a NUL, and
- * shuts down its end; the answer is one octet, the exit status as a digit, and
+ * The control socket: pop3ctl(8) sends the number of its words and the words,
+ * each ended by a NUL; the answer is one octet, the exit status as a digit, and
  * text.  One request, one answer.  A client that says nothing holds up nobody.
  */
 #ifndef POP3D_CONTROL_H

@@ -266,9 +266,14 @@ command_new(struct master *m, struct ctl *c, size_t n, char *words[])
 static void
 up_then(struct master *m, struct ctl *c, uint64_t what, bool in_time)
 {
+	const struct server *s = servers_at(m, (uint32_t)what);
 	const char *refusal = ctl_refusal(c);
 
-	(void)m, (void)what;
+	/* It may have been another's generation. */
+	if (in_time && refusal == NULL && s != NULL && s->wanted_up) {
+		ctl_wait(c, WAIT_GENERATION, what, READY_SECONDS, up_then);
+		return;
+	}
 	if (!in_time)
 		ctl_fail(c, CONTROL_FAILED, "the workers are not ready yet; see the log");
 	else if (refusal != NULL)
@@ -290,7 +295,7 @@ command_up(struct master *m, struct ctl *c, size_t n, char *words[])
 	if ((r = server_up(m, s, why)) == -1)
 		ctl_fail(c, CONTROL_FAILED, "%s", why);
 	else if (r == 1)
-		ctl_wait(c, WAIT_GENERATION, 0, READY_SECONDS, up_then);
+		ctl_wait(c, WAIT_GENERATION, s->slot, READY_SECONDS, up_then);
 	else
 		ctl_end(c, CONTROL_DONE);
 }
@@ -519,10 +524,11 @@ command_conn_kill(struct master *m, struct ctl *c, size_t n, char *words[])
 static void
 reload_then(struct master *m, struct ctl *c, uint64_t what, bool in_time)
 {
+	(void)what;
 	if (in_time && ctl_refusal(c) == NULL && (m->reload_again || m->renewing))
 		ctl_wait(c, WAIT_GENERATION, 0, READY_SECONDS, reload_then); /* ours is to come */
 	else
-		up_then(m, c, what, in_time);
+		up_then(m, c, SERVERS_MAX, in_time);
 }
 
 static void

@@ -104,7 +104,7 @@ refuse(const struct listener *l, int fd, const struct msg_addr *peer,
 	static const char line[] = "-ERR [SYS/TEMP] too many connections, try again later\r\n";
 	char text[LOG_ADDR_SIZE];
 
-	if (l->server->socket != SOCKET_TLS)
+	if (l->server->active.socket != SOCKET_TLS)
 		send(fd, line, sizeof(line) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
 	log_info(0, "refused server=%s peer=%s reason=%s", l->server->set.name,

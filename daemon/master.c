@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/sandbox.h"
+#include "daemon/certificates.h"
 #include "daemon/conns.h"
 #include "daemon/control.h"
 #include "daemon/helper.h"
@@ -137,9 +139,24 @@ master_check_idle(struct master *m)
 
 /* ---- reload ---- */
 
-static struct conf *
-conf_read(const char *path)
+void
+master_log_refusal(struct master *m, const char *fmt, ...)
 {
+	char text[MSG_PATH_SIZE];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_error(0, "%s", text);
+	if (m->refusal[0] == '\0')
+		memcpy(m->refusal, text, sizeof(m->refusal));
+}
+
+static struct conf *
+conf_read(struct master *m)
+{
+	const char *path = m->conf_path;
 	struct conf *c = calloc(1, sizeof(*c));
 	char *text = NULL, *line, *rest;
 	size_t len = 0;
@@ -151,8 +168,10 @@ conf_read(const char *path)
 	if (errors != NULL)
 		fclose(errors);
 	for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
-		if (line[0] != '\0')
-			log_line(r == -1 ? LOG_ERR : LOG_WARNING, 0, "%s", line);
+		if (line[0] != '\0' && r == -1)
+			master_log_refusal(m, "%s", line);
+		else if (line[0] != '\0')
+			log_warn(0, "%s", line);
 	free(text);
 	if (r == -1) {
 		free(c);
@@ -173,11 +192,11 @@ find_users(struct master *m, const struct conf *c)
 		return 0;
 	}
 	if (users_find(c->login_user, &m->login_uid, &m->login_gid) == -1) {
-		log_error(0, text, c->login_user, strerror(errno));
+		master_log_refusal(m, text, c->login_user, strerror(errno));
 		return -1;
 	}
 	if (users_find(c->auth_user, &m->auth_uid, &m->auth_gid) == -1) {
-		log_error(0, text, c->auth_user, strerror(errno));
+		master_log_refusal(m, text, c->auth_user, strerror(errno));
 		return -1;
 	}
 	return 0;
@@ -223,13 +242,14 @@ master_reload(struct master *m)
 		return;
 	}
 	m->reload_again = false;
+	m->refusal[0] = '\0';
 	notify_send("RELOADING=1");
-	if ((c = conf_read(m->conf_path)) == NULL || find_users(m, c) == -1 ||
+	if ((c = conf_read(m)) == NULL || find_users(m, c) == -1 ||
 	    servers_prepare(m, c) == -1) {
 		free(c);
 		log_error(0, "reload refused, the settings stay as they were");
 		notify_send("READY=1\nSTATUS=serving, the last reload was refused");
-		control_generation_refused(m, "the configuration was refused, see the log");
+		control_generation_refused(m, m->refusal);
 		return;
 	}
 	m->next = c;
@@ -365,6 +385,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	conns_tick(m);
 	sessions_renew_if_due(m);
 	workers_tick(m);
+	certificates_tick(m);
 	if (m->state == MASTER_SERVING)
 		conns_route(m);
 	reload_if_waiting(m);

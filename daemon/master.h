@@ -46,6 +46,7 @@ struct master {
 	struct servers *servers;
 	struct sessions *sessions;
 	struct workers *workers;
+	char refusal[MSG_PATH_SIZE]; /* why the last settings were refused */
 	int exit_status;
 };
 
@@ -68,6 +69,10 @@ void master_reload(struct master *m);
 
 /* Start a generation of workers that knows the certificates of all servers. */
 void master_renew_workers(struct master *m);
+
+/* Log why something that was asked for is refused, and keep it for the answer. */
+void master_log_refusal(struct master *m, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* The last connection has gone: matters while stopping. */
 void master_check_idle(struct master *m);

@@ -50,8 +50,10 @@ runtime_take(const struct conf *conf, bool rootless)
 	char path[MSG_PATH_SIZE + 16];
 	int fd;
 
-	if (rootless)
+	if (rootless) {
+		(void)mkdir(conf->runtime_dir, 0700); /* for the control socket, if it can be had */
 		return 0;
+	}
 	if (make_directories(conf->runtime_dir) == -1)
 		return -1;
 	snprintf(path, sizeof(path), "%s/pop3d.pid", conf->runtime_dir);

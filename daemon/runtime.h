@@ -9,7 +9,8 @@
 /*
  * Make what is missing of conf->runtime_dir and take its pid file, which stays
  * locked until this process ends: a second master there would fight for the
- * ports.  Rootless: nothing is needed.  0, or -1 (logged).
+ * ports.  Rootless: nothing is needed, and only the directory made if that is possible.
+ * 0, or -1 (logged).
  */
 int runtime_take(const struct conf *conf, bool rootless);
 

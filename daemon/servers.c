@@ -122,7 +122,7 @@ server_serve(struct master *m, struct server *s)
 	s->state = SERVER_UP;
 	listeners_commit(m, s);
 	s->port = listeners_port(m, s);
-	s->socket = s->set.socket;
+	s->active = s->set;
 }
 
 int
@@ -190,6 +190,17 @@ server_coming(const struct server *s)
 	return s->coming != NULL ? s->coming : &s->set;
 }
 
+const struct conf_server *
+server_with_certificate(const struct server *s)
+{
+	const struct conf_server *set = s->coming != NULL ? s->coming
+	    : s->wanted_up				  ? &s->set
+	    : s->state == SERVER_UP			  ? &s->active
+							  : NULL;
+
+	return set != NULL && set->socket != SOCKET_PLAIN ? set : NULL;
+}
+
 void
 servers_told(struct master *m)
 {
@@ -197,9 +208,9 @@ servers_told(struct master *m)
 
 	memset(m->servers->told, 0, sizeof(m->servers->told));
 	TAILQ_FOREACH (s, &m->servers->list, next) {
-		const struct conf_server *set = server_coming(s);
+		const struct conf_server *set = server_with_certificate(s);
 
-		if (set->socket == SOCKET_PLAIN)
+		if (set == NULL)
 			continue;
 		memcpy(m->servers->told[s->slot][0], set->certificate, MSG_PATH_SIZE);
 		memcpy(m->servers->told[s->slot][1], set->certificate_key, MSG_PATH_SIZE);
@@ -226,7 +237,7 @@ server_prepare(struct master *m, const struct conf_server *set)
 
 	if (s == NULL) {
 		if ((s = server_make(m, set->name)) == NULL) {
-			log_error(0, "server=%s %s", set->name, strerror(errno));
+			master_log_refusal(m, "server=%s %s", set->name, strerror(errno));
 			return -1;
 		}
 		s->fresh = true;
@@ -235,7 +246,7 @@ server_prepare(struct master *m, const struct conf_server *set)
 	/* While it is exiting its name is taken; it comes back with the next reload. */
 	if (s->state == SERVER_EXITING || listeners_open(m, s, set, why) == 0)
 		return 0;
-	log_error(0, "server=%s %s", set->name, why);
+	master_log_refusal(m, "server=%s %s", set->name, why);
 	return -1;
 }
 

@@ -26,7 +26,7 @@ struct server {
 	bool fresh;		/* made for the configuration that is being taken up */
 	bool wanted_up;		/* goes up when the workers have its certificate */
 	uint16_t port;		/* while up: what it listens on */
-	enum conf_socket socket; /* while up: the kind that it was brought up with */
+	struct conf_server active; /* while up: what it was brought up with */
 	size_t connections;	/* in whatever state */
 };
 
@@ -49,8 +49,11 @@ int servers_prepare(struct master *m, const struct conf *conf);
 void servers_adopt(struct master *m);
 void servers_abandon(struct master *m);
 
-/* The settings of a server as the newest generation of workers is to know them. */
+/* The settings by which its logins are judged, those of a configuration under way included. */
 const struct conf_server *server_coming(const struct server *s);
+
+/* The settings whose certificate the newest workers are to have; NULL: it needs none now. */
+const struct conf_server *server_with_certificate(const struct server *s);
 
 /* The newest generation was told of every server; do the serving workers have its certificate? */
 void servers_told(struct master *m);

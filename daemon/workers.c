@@ -2,10 +2,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "daemon/certificates.h"
 #include "daemon/control.h"
 #include "daemon/helper.h"
 #include "daemon/listeners.h"
@@ -47,10 +49,10 @@ worker_send_servers(struct worker *w, const struct conf *conf)
 	const struct server *s;
 
 	TAILQ_FOREACH (s, servers_all(w->master), next) {
-		const struct conf_server *set = server_coming(s);
+		const struct conf_server *set = server_with_certificate(s);
 		struct msg_login_server msg;
 
-		if (set->socket == SOCKET_PLAIN)
+		if (set == NULL)
 			continue; /* it would have nothing to do with it */
 		memset(&msg, 0, sizeof(msg));
 		msg.server = s->slot;
@@ -108,6 +110,7 @@ worker_connect_helper(struct worker *w)
 	close(pair[1]);
 }
 
+static void log_expiry(const struct master *m);
 static void worker_msg(struct evchannel *ec, struct msg *msg, void *arg);
 static void worker_end(struct evchannel *ec, int error, void *arg);
 
@@ -263,6 +266,7 @@ workers_start_generation(struct master *m, const struct conf *conf)
 {
 	m->workers->newest++;
 	servers_told(m);
+	certificates_told(m);
 	while (workers_in_hand(m) < conf->login_workers)
 		if (worker_start(m, conf) == -1) {
 			fill_later(m, true);
@@ -297,6 +301,7 @@ workers_switch(struct master *m)
 	struct worker *w;
 
 	m->workers->serving = m->workers->newest;
+	log_expiry(m);
 	TAILQ_FOREACH (w, &m->workers->list, next)
 		if (w->generation != m->workers->serving)
 			worker_drain(w);
@@ -398,11 +403,44 @@ workers_kill(struct master *m, uint32_t number)
 		}
 }
 
+/* A time as the log and `status` show it: UTC; into dst of 32. Returns dst. */
+static const char *
+time_text(char dst[32], int64_t seconds)
+{
+	time_t when = (time_t)seconds;
+	struct tm tm;
+
+	if (gmtime_r(&when, &tm) == NULL || strftime(dst, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		memcpy(dst, "?", 2);
+	return dst;
+}
+
+/* Once a generation: how long what it serves is good for. */
+static void
+log_expiry(const struct master *m)
+{
+	const struct worker *w;
+	char text[32];
+
+	TAILQ_FOREACH (w, &m->workers->list, next)
+		if (w->generation == m->workers->serving && w->confined.expires != 0) {
+			log_info(0, "certificate expires=%s", time_text(text, w->confined.expires));
+			return;
+		}
+}
+
 void
 workers_say_status(struct master *m, struct ctl *c)
 {
 	const struct worker *w;
+	char text[32];
 
+	TAILQ_FOREACH (w, &m->workers->list, next)
+		if (w->generation == m->workers->serving && w->confined.expires != 0) {
+			ctl_say(c, "certificate_expires\t%s\n",
+			    time_text(text, w->confined.expires));
+			break;
+		}
 	TAILQ_FOREACH (w, &m->workers->list, next)
 		ctl_say(c, "worker %u\tpid=%ld generation=%u%s connections=%u seccomp=%u landlock=%u\n",
 		    w->number, (long)w->child.pid, w->generation, w->draining ? " draining" : "",

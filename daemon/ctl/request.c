@@ -37,20 +37,32 @@ connect_to(const char *path)
 }
 
 static int
+send_all(int fd, const char *octets, size_t len)
+{
+	while (len > 0) {
+		ssize_t sent = send(fd, octets, len, MSG_NOSIGNAL);
+
+		if (sent == -1)
+			return -1;
+		octets += sent;
+		len -= (size_t)sent;
+	}
+	return 0;
+}
+
+/* Their number, then each with its NUL. */
+static int
 send_words(int fd, size_t n, char *const words[])
 {
-	for (size_t i = 0; i < n; i++) {
-		size_t len = strlen(words[i]) + 1;
+	char count[24];
 
-		for (size_t at = 0; at < len;) {
-			ssize_t sent = send(fd, words[i] + at, len - at, MSG_NOSIGNAL);
-
-			if (sent == -1)
-				return -1;
-			at += (size_t)sent;
-		}
-	}
-	return shutdown(fd, SHUT_WR);
+	snprintf(count, sizeof(count), "%zu", n);
+	if (send_all(fd, count, strlen(count) + 1) == -1)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (send_all(fd, words[i], strlen(words[i]) + 1) == -1)
+			return -1;
+	return 0;
 }
 
 /* All that comes, in memory; 0 or -1. */

@@ -106,7 +106,7 @@ static void
 links_on_start(struct worker *w, struct msg *m)
 {
 	static struct msg_refused refused;
-	struct msg_ready ready = {0, 0};
+	struct msg_ready ready = {0, 0, 0};
 
 	(void)m;
 	if (worker_confine(w, &ready, refused.why, sizeof(refused.why)) == -1) {
@@ -115,6 +115,7 @@ links_on_start(struct worker *w, struct msg *m)
 		return;
 	}
 	w->serving = true;
+	ready.expires = tls_expires();
 	title_set(role_name(ROLE_LOGIN), "0 connections");
 	evchannel_put(&w->master, MSG_READY, &ready, sizeof(ready));
 }

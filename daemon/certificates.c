@@ -1,0 +1,91 @@
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "daemon/certificates.h"
+#include "daemon/servers.h"
+
+enum {
+	LOOK_MS = 5000,	  /* between two looks */
+	SETTLED_MS = 2000 /* a change stands so long before it is taken up: it may be half written */
+};
+
+static struct {
+	uint64_t told; /* stamp of what the newest workers were to load */
+	uint64_t seen; /* stamp at the last look */
+	uint64_t since, looked; /* clock_ms() */
+} watch;
+
+/* FNV-1a: tells changes apart, no more. */
+static uint64_t
+mix(uint64_t hash, const void *octets, size_t len)
+{
+	const unsigned char *p = octets;
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ p[i]) * UINT64_C(1099511628211);
+	return hash;
+}
+
+/* Device, inode, size and times of the file that the path leads to now. */
+static uint64_t
+mix_file(uint64_t hash, const char *path)
+{
+	struct stat st;
+
+	memset(&st, 0, sizeof(st));
+	if (stat(path, &st) == -1)
+		return mix(hash, &errno, sizeof(errno));
+	hash = mix(hash, &st.st_dev, sizeof(st.st_dev));
+	hash = mix(hash, &st.st_ino, sizeof(st.st_ino));
+	hash = mix(hash, &st.st_size, sizeof(st.st_size));
+	hash = mix(hash, &st.st_mtim, sizeof(st.st_mtim));
+	return mix(hash, &st.st_ctim, sizeof(st.st_ctim));
+}
+
+static uint64_t
+stamp(struct master *m)
+{
+	uint64_t hash = UINT64_C(14695981039346656037);
+	const struct server *s;
+
+	TAILQ_FOREACH (s, servers_all(m), next) {
+		const struct conf_server *set = server_with_certificate(s);
+
+		if (set == NULL)
+			continue;
+		hash = mix(hash, &s->slot, sizeof(s->slot));
+		hash = mix_file(hash, set->certificate);
+		hash = mix_file(hash, set->certificate_key);
+	}
+	return hash;
+}
+
+void
+certificates_told(struct master *m)
+{
+	watch.told = watch.seen = stamp(m);
+}
+
+void
+certificates_tick(struct master *m)
+{
+	uint64_t now = clock_ms(), found;
+	bool changed = watch.seen != watch.told;
+
+	if (m->state != MASTER_SERVING || m->renewing || (!changed && now - watch.looked < LOOK_MS))
+		return;
+	watch.looked = now;
+	found = stamp(m);
+	if (found != watch.seen) {
+		watch.seen = found;
+		watch.since = now;
+	} else if (changed && now - watch.since >= SETTLED_MS) {
+		log_info(0, "a certificate has changed");
+		master_renew_workers(m);
+	}
+}
