@@ -21,6 +21,20 @@ line_begins_auth(const char *octets, size_t len)
 	return len >= 5 && strncasecmp(octets, "AUTH ", 5) == 0;
 }
 
+/* The same for a line under way and the octets that come next: its word may be cut in two. */
+static bool
+line_will_begin_auth(const struct line *l, const char *octets, size_t len)
+{
+	char begin[5];
+	size_t have = l->len < sizeof(begin) ? l->len : sizeof(begin);
+	size_t more = len < sizeof(begin) - have ? len : sizeof(begin) - have;
+
+	if (have > 0)
+		memcpy(begin, l->octets, have);
+	memcpy(begin + have, octets, more);
+	return line_begins_auth(begin, have + more);
+}
+
 size_t
 line_window(const struct line *l, bool sasl)
 {
@@ -101,8 +115,7 @@ line_feed(struct line *l, bool sasl, char *octets, size_t len, struct line_text 
 	bool ended = octets[len - 1] == '\n';
 	l->total += len;
 	if (l->give_up == 0) {
-		bool wide = sasl || (l->len > 0 ? line_begins_auth(l->octets, l->len)
-						: line_begins_auth(octets, len));
+		bool wide = sasl || line_will_begin_auth(l, octets, len);
 		size_t limit = wide ? LINE_SASL_MAX : POP3_LINE_MAX;
 		if (l->total <= limit && l->len == 0 && ended) {
 			*text = line_strip(octets, len);
