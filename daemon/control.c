@@ -79,7 +79,7 @@ ctl_free(struct ctl *c)
 
 /* ---- answers ---- */
 
-static void
+static void __attribute__((format(printf, 2, 0)))
 say(struct ctl *c, const char *fmt, va_list ap)
 {
 	evbuffer_add_vprintf(c->answer, fmt, ap);
