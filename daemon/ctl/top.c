@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,14 @@
 enum { REFRESH_MS = 1000 };
 
 static struct termios before;
+static volatile sig_atomic_t stopped;
+
+/* Ends the wait; the terminal is put right on the way out. */
+static void
+on_signal(int sig)
+{
+	stopped = sig;
+}
 
 static void
 terminal_restore(void)
@@ -27,6 +36,8 @@ terminal_restore(void)
 static int
 terminal_prepare(void)
 {
+	static const int watched[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+	const struct sigaction sa = {.sa_handler = on_signal};
 	struct termios raw;
 
 	if (tcgetattr(STDIN_FILENO, &before) == -1)
@@ -35,6 +46,8 @@ terminal_prepare(void)
 	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
 	if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) == -1)
 		return -1;
+	for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++)
+		sigaction(watched[i], &sa, NULL);
 	atexit(terminal_restore);
 	fputs("\033[?25l", stdout);
 	return 0;
@@ -90,7 +103,7 @@ top_run(const char *socket_path, bool once)
 
 	if (once || !isatty(STDOUT_FILENO) || terminal_prepare() == -1)
 		return show(socket_path, 0);
-	while ((r = show(socket_path, terminal_rows())) == CTL_DONE)
+	while ((r = show(socket_path, terminal_rows())) == CTL_DONE && stopped == 0)
 		if (poll(&key, 1, REFRESH_MS) == 1 &&
 		    (read(STDIN_FILENO, &ch, 1) != 1 || ch == 'q' || ch == 'Q'))
 			break;

@@ -221,6 +221,8 @@ session_run(const struct msg_spawn_conf *conf, int channel)
 	ref.id = ss.end.id = ss.grant.id;
 	title_detail((enum ps_titles)ss.grant.ps_titles);
 	stream_init(&ss.stream, fd, &ss.master, ss.grant.id, ss.grant.idle_timeout);
+	if (ss.board != NULL)
+		ss.stream.shown = &ss.board->page.wait;
 	ss.stream.trace = ss.grant.trace != 0;
 	if (channel_put(&ss.master, MSG_HAVE_IT, &ref, sizeof(ref)) == -1)
 		_exit(EXIT_SUCCESS);

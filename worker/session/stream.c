@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/page.h"
 #include "common/peer.h"
 #include "common/pop3.h"
 #include "worker/session/stream.h"
@@ -51,6 +52,7 @@ stream_init(struct stream *s, int fd, struct channel *master, conn_id id, uint32
 	s->idle_ms = (int64_t)(idle_seconds > 0 ? idle_seconds : 1) * 1000;
 	s->in_pos = s->in_len = s->seen = s->out_pos = s->out_len = 0;
 	s->skipped = 0;
+	s->shown = NULL;
 }
 
 /* Read what master has to say. */
@@ -71,6 +73,14 @@ stream_hear_master(struct stream *s)
 		stream_give_up(s, STREAM_SHUTDOWN);
 }
 
+/* A session that does not wait for its client is at work in the mailbox. */
+static void
+stream_show(const struct stream *s, enum page_wait wait)
+{
+	if (s->shown != NULL)
+		__atomic_store_n(s->shown, (uint32_t)wait, __ATOMIC_RELAXED);
+}
+
 /*
  * Wait until the stream is ready for `events`, master's end of the channel
  * closes, or `deadline` (of now_ms) is past.  1: ready; 0: not.  A signal or
@@ -82,13 +92,17 @@ stream_wait(struct stream *s, short events, int64_t deadline)
 	struct pollfd pfd[2] = {{s->fd, events, 0}, {s->master->fd, POLLIN, 0}};
 	int64_t left = deadline - now_ms();
 	struct timespec ts;
+	int ready;
 
 	if (left < 0)
 		left = 0;
 	ts = (struct timespec){left / 1000, left % 1000 * 1000000};
 	if (s->master->queued > 0)
 		pfd[1].events |= POLLOUT;
-	if (ppoll(pfd, 2, &ts, NULL) <= 0)
+	stream_show(s, PAGE_WAIT_CLIENT);
+	ready = ppoll(pfd, 2, &ts, NULL);
+	stream_show(s, PAGE_WAIT_DISK);
+	if (ready <= 0)
 		return 0;
 	if ((pfd[1].revents & POLLOUT) != 0 && channel_flush(s->master) == -1)
 		stream_give_up(s, STREAM_SHUTDOWN);

@@ -48,6 +48,7 @@ struct stream {
 	bool is_asked; /* MSG_STATE_ASK came; answered while waiting for a command */
 	void (*asked)(void *arg); /* how; NULL: not at all */
 	void *asked_arg;
+	uint32_t *shown; /* where it shows what it waits for (enum page_wait); NULL: nowhere */
 	enum stream_over over;
 	int64_t idle_ms;
 	size_t in_pos, in_len; /* what was received and not yet taken */
