@@ -13,6 +13,11 @@ DONE, FAILED, USAGE, UNREACHABLE = range(4)
 STATE_KEYS = ["server", "remotehost", "remoteport", "id", "state", "logon", "name", "storage", "msg", "size", "deleted"]
 
 
+def packed(*words):
+    """A request: the number of words, then the words, each ended by a NUL."""
+    return b"".join(w + b"\0" for w in (b"%d" % len(words), *words))
+
+
 class Control:
     """The control socket of one daemon, through pop3ctl and without it."""
 

@@ -1,0 +1,878 @@
+"""pop3ctl and the control socket: every row of SEED sections 2 and 3, and what the socket must bear."""
+
+import os
+import pty
+import random
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+import harness
+import mailbox
+from client import TestCase
+from control import DONE, FAILED, STATE_KEYS, UNREACHABLE, USAGE, Control, packed
+from harness import ALL_KINDS, PLAIN, TLS
+
+MESSAGES = mailbox.simple(3)
+COUNT = int(os.environ.get("P3T_DEFER", "30"))  # sessions of the test of `destroy defer`; the acceptance has 200
+
+UNKNOWN_CGET = 'Unknown option "-nope": Expected "-state", "-port", "-auth", "-socket", or "-storage"'
+UNKNOWN_SET = 'Unknown option "-nope": Expected "-port", "-auth", "-socket", or "-storage"'
+COUNT_RULE = "wrong # args, expected: -option | (-option value)..."
+ARGS = 'wrong # args: should be "pop3ctl %s"'
+
+
+class Case(TestCase):
+    settings = {"max_auth_failures": 100}
+
+    def setUp(self):
+        super().setUp()
+        if self.settings is not None:
+            self.ctl = Control(self.daemon)
+
+    def tearDown(self):
+        if self.settings is not None:
+            for line in self.ctl.lines("list")[1:]:
+                if line.split()[0] not in self.daemon.servers:
+                    self.ctl.run("destroy", line.split()[0])
+
+    def backends(self):
+        return {"auth": self.daemon.settings["auth"], "storage": "maildir:%h/Maildir"}
+
+    def only_id(self, server):
+        ids = self.ctl.lines("conn", "list", server)
+        self.assertEqual(len(ids), 1)
+        return ids[0]
+
+
+# --- the model system's script, beside the model system ------------------------------------
+
+# (words or a client's deed, status, what is printed: text or a regular expression; why the seed differs).
+# $ID is the last id listed; a port that was chosen reads as PORT.
+ROWS = [
+    (("new", "x"), DONE, "x"),
+    (("new", "x"), FAILED, 'command "x" already exists, unable to create pop3 server'),
+    (("new", "x", "y"), USAGE, ARGS % "new ?name?"),
+    (("new", "a b"), FAILED, re.compile('bad name "a b": .*'), "8: names have a grammar"),
+    (("new", ""), FAILED, re.compile('bad name "": .*'), "8: names have a grammar"),
+    (("configure", "x"), DONE, "-port 110 -auth {} -storage {} -socket plain -state down", "8: socket kinds are words"),
+    (("cget", "x", "-port"), DONE, "110"),
+    (("configure", "x", "-port"), DONE, "110"),
+    (("cget", "x", "-auth"), DONE, ""),
+    (("cget", "x", "-storage"), DONE, ""),
+    (("cget", "x", "-state"), DONE, "down"),
+    (("configure", "x", "-state"), DONE, "down"),
+    (("cget", "x", "-nope"), USAGE, UNKNOWN_CGET),
+    (("configure", "x", "-nope"), USAGE, UNKNOWN_CGET),
+    (("configure", "x", "-nope", "1"), USAGE, UNKNOWN_SET),
+    (("configure", "x", "-port", "1", "-auth"), USAGE, COUNT_RULE),
+    (("configure", "x", "-state", "down"), FAILED, "Option -state is read-only"),
+    (("configure", "x", "-port", "4711", "-nope", "1"), USAGE, UNKNOWN_SET),
+    (("cget", "x", "-port"), DONE, "110", "8: configure is all or nothing"),
+    (("cget", "x"), USAGE, ARGS % "cget name -option"),
+    (("conn", "list", "x"), DONE, ""),
+    (("conn", "list", "x", "y"), USAGE, ARGS % "conn list name"),
+    (("conn", "state", "x"), USAGE, ARGS % "conn state name connId"),
+    (("conn", "state", "x", "1", "2"), USAGE, ARGS % "conn state name connId"),
+    (("conn", "state", "x", "fff"), FAILED, 'no such connection "fff"', "8: worded"),
+    (("conn", "other", "x"), USAGE, 'bad option "other": must be kill, list, or state', "8: one method more"),
+    (("other", "x"), USAGE, re.compile('bad option "other": must be cget, configure, conn, destroy, down, .*, or up'),
+     "8: more methods"),
+    (("destroy", "x", "now"), USAGE, 'Illegal destruction mode "now": Expected "kill", or "defer"'),
+    (("destroy", "x", "kill", "y"), USAGE, ARGS % "destroy name ?mode?"),
+    (("up", "x", "y"), USAGE, ARGS % "up name"),
+    (("down", "x", "y"), USAGE, ARGS % "down name"),
+    (("down", "x"), DONE, ""),
+    (("configure", "x", "-port", "0"), DONE, ""),
+    (("cget", "x", "-port"), DONE, "0"),
+    (("up", "x"), DONE, ""),
+    (("up", "x"), DONE, ""),
+    (("cget", "x", "-state"), DONE, "up"),
+    (("cget", "x", "-port"), DONE, "PORT"),
+    (("configure", "x", "-port", "4711"), DONE, ""),
+    (("cget", "x", "-port"), DONE, "PORT"),
+    (("CONNECT", "x"), "+OK"),
+    (("conn", "list", "x"), DONE, "ID"),
+    (("conn", "state", "x", "$ID"), DONE, "server x remotehost 127.0.0.1 state auth logon {} name {} msg 0 size 0 deleted {}"),
+    (("SEND", "USER nobody"), "+OK"),
+    (("conn", "state", "x", "$ID"), DONE,
+     "server x remotehost 127.0.0.1 state auth logon user name nobody msg 0 size 0 deleted {}"),
+    (("SEND", "PASS some"), "-ERR"),  # no -auth
+    (("conn", "state", "x", "$ID"), DONE,
+     "server x remotehost 127.0.0.1 state auth logon {} name nobody msg 0 size 0 deleted {}"),
+    (("AUTH", "x"), DONE, ""),
+    (("SEND", "USER $USER"), "+OK"),
+    (("SEND", "PASS wrong"), "-ERR"),
+    (("SEND", "STAT"), "-ERR"),
+    (("SEND", "USER $USER"), "+OK"),
+    (("STORE", "x"), DONE, ""),
+    (("SEND", "PASS $PASSWORD"), "+OK"),
+    (("SEND", "STAT"), "+OK"),
+    (("SEND", "USER $USER"), "-ERR"),
+    (("conn", "state", "x", "$ID"), DONE,
+     "server x remotehost 127.0.0.1 state trans logon {} name USER msg 3 size SIZE deleted {}"),
+    (("SEND", "DELE 2"), "+OK"),
+    (("SEND", "DELE 1"), "+OK"),
+    (("SEND", "DELE 7"), "-ERR"),
+    (("conn", "state", "x", "$ID"), DONE,
+     "server x remotehost 127.0.0.1 state trans logon {} name USER msg 3 size SIZE deleted {2 1}"),
+    (("SEND", "DELE 1"), "-ERR", None, "7: a second mark is forgotten"),
+    (("SEND", "DELE 2"), "-ERR", None, "7: a second mark is forgotten"),
+    (("SEND", "RSET"), "+OK"),
+    (("conn", "state", "x", "$ID"), DONE,
+     "server x remotehost 127.0.0.1 state trans logon {} name USER msg 3 size SIZE deleted {}"),
+    (("SEND", "DELE 3"), "+OK"),
+    (("down", "x"), DONE, ""),
+    (("cget", "x", "-state"), DONE, "down"),
+    (("cget", "x", "-port"), DONE, "4711"),
+    (("SEND", "NOOP"), "+OK"),
+    (("destroy", "x", "defer"), DONE, ""),
+    (("cget", "x", "-state"), DONE, "exiting"),
+    (("down", "x"), DONE, ""),
+    (("conn", "list", "x"), DONE, "ID"),
+    (("SEND", "QUIT"), "+OK"),
+    (("GONE", "x"), DONE, "", "7: a deferred destroy never ends"),
+    (("cget", "x", "-state"), FAILED, 'no such server "x"', "7: a deferred destroy never ends"),
+    (("new", "y"), DONE, "y"),
+    (("destroy", "y", "defer"), DONE, ""),
+    (("cget", "y", "-state"), FAILED, 'no such server "y"', "8: worded"),
+    (("new", "y"), DONE, "y"),
+    (("destroy", "y", "kill"), DONE, ""),
+    (("up", "y"), FAILED, 'no such server "y"', "8: worded"),
+    (("new", "z"), DONE, "z"),
+    (("configure", "z", "-port", "70000"), FAILED, "option -port: expected a port from 0 to 65535", "8: judged when set"),
+    (("configure", "z", "-port", "-1"), FAILED, "option -port: expected a port from 0 to 65535", "8: judged when set"),
+    (("configure", "z", "-port", ""), FAILED, "option -port: expected a port from 0 to 65535", "8: judged when set"),
+    (("configure", "z", "-auth", "nonsense"), FAILED, re.compile("option -auth: .+"), "8: back ends have names"),
+    (("configure", "z", "-storage", "nonsense"), FAILED, re.compile("option -storage: .+"), "8: back ends have names"),
+    (("configure", "z", "-socket", "nonsense"), FAILED, re.compile("option -socket: .+"), "8: socket kinds are words"),
+    (("destroy", "z"), DONE, ""),
+]
+
+SEED_SIDE = r"""
+package require pop3d
+proc judge {op name} {
+	if {$op eq "exists"} { return [expr {$name eq "alice"}] }
+	return {secret box}
+}
+proc store {op box args} {
+	switch -- $op {
+		lock { return 1 }
+		unlock { return }
+		stat { return 3 }
+		size { return [expr {[llength $args] ? 20 : 60}] }
+		get { return "A: b\n\nbody\n" }
+		dele { return }
+	}
+}
+fconfigure stdin -buffering line
+fileevent stdin readable {
+	if {[gets stdin line] < 0} exit
+	set failed [catch {uplevel #0 $line} result]
+	puts "$failed [string map {\n { }} $result]"
+	flush stdout
+}
+vwait forever
+"""
+
+
+def lists_equal(text):
+    """A Tcl list of pairs as a dict; braces only as far as answers have them."""
+    words = [a or b for a, b in re.findall(r"\{([^{}]*)\}|(\S+)", text)]
+    return dict(zip(words[::2], words[1::2]))
+
+
+class Side:
+    """Plays ROWS and tells what came of each: (failed?, text)."""
+
+    def __init__(self, test):
+        self.test, self.client, self.id, self.seen = test, None, "", None
+
+    def play(self):
+        return [self.deed(row[0]) for row in ROWS]
+
+    def deed(self, words):
+        if words[0] == "CONNECT":
+            port = int(self.call(("cget", words[1], "-port"))[1])
+            self.client = socket.create_connection(("127.0.0.1", port), 10)
+            self.test.addCleanup(self.client.close)
+            self.stream = self.client.makefile("rb")
+            return False, self.stream.readline().split()[0].decode()
+        if words[0] == "SEND":
+            line = words[1].replace("$USER", self.user).replace("$PASSWORD", self.password)
+            self.client.sendall(line.encode() + b"\r\n")
+            return False, self.stream.readline().split()[0].decode()
+        if words[0] in ("AUTH", "STORE"):
+            option = "-auth" if words[0] == "AUTH" else "-storage"
+            return self.call(("configure", words[1], option, self.auth if words[0] == "AUTH" else self.storage))
+        if words[0] == "GONE":
+            return not harness.wait_for(lambda: self.call(("cget", words[1], "-state"))[0], 2), ""
+        failed, text = self.call([w.replace("$ID", self.id) for w in words])
+        if failed:
+            return failed, text.replace(self.user, "USER")
+        if words[0] == "conn" and words[1] == "list" and text:
+            self.id, text = text, "ID"
+        elif words[0] == "conn" and words[1] == "state":
+            pairs = lists_equal(text)
+            self.seen = pairs
+            text = " ".join("%s %s" % (k, v if v and " " not in v else "{%s}" % v) for k, v in  # the seed's have no order
+                            ((k, pairs[k]) for k in STATE_KEYS if k not in ("remoteport", "id", "storage")))
+            text = text.replace("name " + self.user, "name USER").replace("size " + self.size, "size SIZE")
+        elif words[0] == "cget" and text.isdigit() and text not in ("0", "110", "4711"):
+            text = "PORT"
+        return failed, text
+
+
+class Ours(Side):
+    def __init__(self, test, user):
+        super().__init__(test)
+        self.ctl = test.ctl
+        self.user, self.password = user.name, user.password
+        self.auth, self.storage = test.backends().values()
+        self.size = str(sum(mailbox.size(m) for m in MESSAGES))
+        self.statuses = []
+
+    def call(self, words):
+        form = ["--tcl"] if words[0] in ("configure", "conn") else []
+        self.answer = self.ctl.run(*form, *words)
+        if self.answer.status == DONE:
+            return False, self.answer.out.removesuffix("\n")
+        return True, self.answer.err.removeprefix("pop3ctl: ").removesuffix("\n")
+
+
+class Seeds(Side):
+    user, password, auth, storage, size = "alice", "secret", "judge", "store", "60"
+
+    def __init__(self, test):
+        super().__init__(test)
+        with tempfile.NamedTemporaryFile("w", suffix=".tcl", dir=harness.world().dir, delete=False) as f:
+            f.write(SEED_SIDE)
+        self.process = subprocess.Popen(["tclsh", f.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, text=True)
+        test.addCleanup(self.end)
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+    def call(self, words):
+        words = list(words)
+        if words[0] == "new":
+            words[0] = "pop3d::new"
+        elif words[0] == "conn" and len(words) > 2:
+            words[:3] = [words[2], "conn", words[1]]
+        elif len(words) > 1:
+            words[:2] = [words[1], words[0]]
+        self.process.stdin.write(" ".join("{%s}" % w for w in words) + "\n")
+        self.process.stdin.flush()
+        failed, text = self.process.stdout.readline().rstrip("\n").split(" ", 1)
+        return failed == "1", text
+
+
+def have_seed():
+    """tclsh with the model system; fetched where apt can."""
+    def there():
+        return shutil.which("tclsh") and subprocess.run(
+            ["tclsh"], input=b"package require pop3d\n", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE).stderr == b""
+    if not there() and shutil.which("apt-get"):
+        subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", "tcllib", "tcl"], stdin=subprocess.DEVNULL,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+    return there()
+
+
+class Beside(Case):
+    def expect(self, row, got):
+        expected = row[2] if len(row) > 2 and row[2] is not None else row[1]
+        if isinstance(expected, re.Pattern):
+            return bool(expected.fullmatch(got[1]))
+        return got[1] == expected
+
+    def test_every_row(self):
+        side = Ours(self, self.user(MESSAGES))
+        for row in ROWS:
+            got = side.deed(row[0])
+            with self.subTest(row=row[0]):
+                self.assertTrue(self.expect(row, got), got)
+                if isinstance(row[1], int) and row[0][0] != "GONE":
+                    self.assertEqual(side.answer.status, row[1])
+                    self.assertEqual(got[0], row[1] != DONE)
+
+    @staticmethod
+    def normal(got):
+        failed, text = got
+        return failed, re.sub(r"(wrong # args: should be).*", r"\1", text)
+
+    def test_the_seed_answers_the_same(self):
+        if not have_seed():
+            self.skipTest("no tclsh with tcllib here")
+        ours, seeds = Ours(self, self.user(MESSAGES)).play(), Seeds(self).play()
+        changed = 0
+        for row, a, b in zip(ROWS, ours, seeds):
+            why = row[3] if len(row) > 3 else None
+            changed += why is not None
+            with self.subTest(row=row[0], why=why):
+                if why is None:
+                    self.assertEqual(self.normal(a), self.normal(b))
+                else:
+                    self.assertNotEqual(self.normal(a), self.normal(b), "no longer different: strike out the reason")
+        self.assertEqual(changed, sum(len(row) > 3 for row in ROWS))
+
+    def test_conn_state_keys_are_the_seeds(self):
+        if not have_seed():
+            self.skipTest("no tclsh with tcllib here")
+        seed = Seeds(self)
+        for words in (("new", "x"), ("configure", "x", "-port", "0"), ("up", "x"), ("CONNECT", "x"), ("conn", "list", "x"),
+                      ("conn", "state", "x", "$ID")):
+            seed.deed(words)
+        self.assertEqual(set(seed.seen), set(STATE_KEYS))
+
+
+# --- options, one by one -------------------------------------------------------------------
+
+class Options(Case):
+    def test_values(self):
+        self.ctl.done("new", "x")
+        for option, value, reads in (
+                ("-port", "65535", "65535"), ("-port", "0", "0"), ("-auth", "pam:other", "pam:other"), ("-auth", "", ""),
+                ("-storage", "maildir:/v/%d/%n", "maildir:/v/%d/%n"), ("-storage", "", ""),
+                ("-socket", "plain", "plain"), ("-socket", "plain+stls", "plain+stls"), ("-socket", "tls", "tls"),
+                ("-socket", "", "plain")):
+            with self.subTest(option=option, value=value):
+                self.ctl.done("configure", "x", option, value)
+                self.assertEqual(self.ctl.done("cget", "x", option), reads)
+                self.assertEqual(self.ctl.pairs("configure", "x")[option], reads)
+
+    def test_several_at_once(self):
+        self.ctl.done("new", "x")
+        self.ctl.done("configure", "x", "-port", 4711, "-socket", "plain+stls", "-auth", "pam:a", "-auth", "pam:b")
+        self.assertEqual(self.ctl.done("configure", "x", "--tcl"),
+                         "-port 4711 -auth pam:b -storage {} -socket plain+stls -state down")
+
+    def test_auth_takes_effect_at_once(self):
+        user = self.user(MESSAGES)
+        port = self.ctl.server("x", storage="maildir:%h/Maildir")
+        client = self.connect(PLAIN, address=("127.0.0.1", port))
+        self.assertTrue(client.try_login(user).startswith(b"-ERR [AUTH] "))
+        self.ctl.done("configure", "x", "-auth", self.daemon.settings["auth"])
+        client.login(user)  # the connection was open before
+        self.ctl.done("configure", "x", "-auth", "")
+        self.assertEqual(client.ok(b"STAT").split()[1], b"3")  # a session keeps what it has
+        other = self.connect(PLAIN, address=("127.0.0.1", port))
+        self.assertTrue(other.try_login(user).startswith(b"-ERR [AUTH] "))
+        client.quit()
+
+    def test_socket_takes_effect_at_the_next_up(self):
+        port = self.ctl.server("x")
+        self.ctl.done("configure", "x", "-socket", "tls")
+        self.connect(PLAIN, address=("127.0.0.1", port)).quit()
+        self.ctl.done("down", "x")
+        self.ctl.done("up", "x")
+        port = int(self.ctl.done("cget", "x", "-port"))
+        self.connect(TLS, address=("127.0.0.1", port)).quit()
+
+    def test_stls_at_run_time(self):
+        port = self.ctl.server("x", socket="plain+stls", **self.backends())
+        client = self.connect(harness.STLS, address=("127.0.0.1", port))
+        client.login(self.user(MESSAGES))
+        client.quit()
+        plain = self.ctl.server("y")
+        self.assertNotIn(b"STLS", self.connect(PLAIN, address=("127.0.0.1", plain)).listing(b"CAPA"))
+
+    def test_two_servers_one_maildrop(self):
+        user = self.user(MESSAGES)
+        ports = [self.ctl.server(name, **self.backends()) for name in ("x", "y")]
+        first = self.session(user, address=("127.0.0.1", ports[0]))
+        second = self.connect(PLAIN, address=("127.0.0.1", ports[1]))
+        self.assertTrue(second.try_login(user).startswith(b"-ERR [IN-USE] "))
+        first.quit()
+        self.session(user, address=("127.0.0.1", ports[1])).quit()
+
+    def test_many_servers(self):
+        names = ["s%d" % i for i in range(40)]
+        ports = [self.ctl.server(name) for name in names]
+        self.assertEqual(len(set(ports)), 40)
+        clients = [self.connect(PLAIN, address=("127.0.0.1", port)) for port in ports]
+        for name in names[::2]:
+            self.ctl.done("destroy", name)
+        for i, client in enumerate(clients):
+            if i % 2:
+                client.quit()
+            else:
+                client.eof()
+        for name in names[1::2]:
+            self.ctl.done("destroy", name, "defer", "--wait")
+        self.assertEqual(len(self.ctl.json("list")), 2)
+
+    def test_ipv6(self):
+        if not os.path.exists("/proc/net/if_inet6"):
+            self.skipTest("no IPv6 here")
+        port = self.ctl.server("x")
+        client = self.connect(PLAIN, address=("::1", port))
+        self.assertEqual(self.ctl.pairs("conn", "state", "x", self.only_id("x"))["remotehost"], "::1")
+        client.quit()
+
+
+# --- forms and statuses --------------------------------------------------------------------
+
+class Forms(Case):
+    def test_json_of_every_reading_command(self):
+        user = self.user(MESSAGES)
+        port = self.ctl.server("x", **self.backends())
+        client = self.session(user, address=("127.0.0.1", port))
+        client.ok(b"DELE 2")
+        row = next(r for r in self.ctl.json("list") if r["name"] == "x")
+        self.assertEqual((row["state"], row["port"], row["socket"], row["auth"], row["storage"], row["connections"]),
+                         ("up", str(port), "plain", *self.backends().values(), "1"))
+        self.assertEqual(self.ctl.json("configure", "x"),
+                         {"-port": str(port), "-auth": self.backends()["auth"], "-storage": "maildir:%h/Maildir",
+                          "-socket": "plain", "-state": "up"})
+        self.assertEqual(self.ctl.json("cget", "x", "-state"), "up")
+        self.assertEqual(self.ctl.json("configure", "x", "-state"), "up")
+        ids = self.ctl.json("conn", "list", "x")
+        self.assertEqual(ids, [self.only_id("x")])
+        state = self.ctl.json("conn", "state", "x", ids[0])
+        self.assertEqual((list(state)[:11], state["deleted"], state["msg"]), (STATE_KEYS, "2", "3"))
+        self.assertEqual([r["id"] for r in self.ctl.json("sessions") if r["server"] == "x"], ids)
+        self.assertEqual(self.ctl.json("top")[0]["server"], "x")
+        self.assertIn("version", self.ctl.json("status"))
+        client.quit()
+        self.assertTrue(harness.wait_for(lambda: self.ctl.json("conn", "list", "x") == []))
+
+    def test_list_is_aligned(self):
+        self.ctl.done("new", "a-rather-long-name")
+        lines = self.ctl.lines("list")
+        self.assertEqual(lines[0].split(), ["name", "state", "port", "socket", "auth", "storage", "connections"])
+        self.assertEqual(len({line.index(word) for line, word in zip(lines[1:], ("up", "up", "down"))}), 1)
+        self.assertEqual(lines[3].split(), ["a-rather-long-name", "down", "110", "plain", "-", "-", "0"])
+
+    def test_conn_list_is_in_order(self):
+        port = self.ctl.server("x")
+        clients, ids = [], []
+        for _ in range(12):
+            clients.append(self.connect(PLAIN, address=("127.0.0.1", port)))
+            new = [i for i in self.ctl.lines("conn", "list", "x") if i not in ids]
+            self.assertEqual(len(new), 1)
+            ids += new
+        self.assertEqual(self.ctl.lines("conn", "list", "x"), ids)
+        self.assertEqual(self.ctl.done("conn", "list", "x", "--tcl").split(), ids)
+
+    def test_usage(self):
+        self.assertEqual(self.ctl.run("--help").status, DONE)
+        for words in ((), ("-x", "list"), ("top", "--never"), ("top", "--once", "surplus")):
+            answer = self.ctl.run(*words)
+            self.assertEqual((answer.status, answer.out), (USAGE, ""), words)
+            self.assertTrue(answer.err)
+        for words, usage in ((("list", "x"), "list"), (("status", "x"), "status"), (("reload", "x"), "reload"),
+                             (("conn", "kill", "x"), "conn kill name connId"), (("up",), "up name"), (("down",), "down name"),
+                             (("conn", "list"), "conn list name")):
+            self.assertEqual(self.ctl.refused(USAGE, *words), ARGS % usage)
+        self.assertIn("wrong # args", self.ctl.refused(USAGE, "conn"))
+        self.assertIn("wrong # args", self.ctl.refused(USAGE, "destroy"))
+        self.assertIn("wrong # args", self.ctl.refused(USAGE, "configure"))
+        self.assertIn("bad option", self.ctl.refused(USAGE, ""))
+        self.assertIn("64 words", self.ctl.refused(USAGE, "configure", "clear", *["-port", "1"] * 40))
+        self.assertEqual(int(self.ctl.done("cget", "clear", "-port")), self.daemon.port(PLAIN))
+
+    def test_not_reachable(self):
+        path = harness.world().path("nothing")
+        done = subprocess.run([harness.program("pop3ctl"), "-s", path, "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertEqual((done.returncode, done.stdout), (UNREACHABLE, b""))
+        self.assertIn(path.encode(), done.stderr)
+        with socket.socket(socket.AF_UNIX) as s:  # there, but nobody serves it
+            s.bind(path)
+            done = subprocess.run([harness.program("pop3ctl"), "-s", path, "top", "--once"], stderr=subprocess.PIPE)
+            self.assertEqual(done.returncode, UNREACHABLE)
+        done = subprocess.run([harness.program("pop3ctl"), "-s", "/" + "x" * 200, "list"], stderr=subprocess.PIPE)
+        self.assertEqual(done.returncode, UNREACHABLE)
+
+    def test_names(self):
+        for name in ("A", "a.b-c_D9", "x" * 63, "-dash"):
+            self.assertEqual(self.ctl.done("new", name), name)
+            self.assertEqual(self.ctl.done("cget", name, "-state"), "down")
+        for name in ("a/b", "a\nb", "\x1b[2J", "a\tb", "ä", "x" * 65, "a b"):
+            self.assertIn("bad name", self.ctl.refused(FAILED, "new", name))
+
+    def test_status(self):
+        before = self.ctl.pairs("status")
+        self.assertEqual((before["pid"], before["state"], before["configuration"]),
+                         (str(self.daemon.pid), "serving", self.daemon.conf_path))
+        early = self.connect(PLAIN)
+        client = self.session(self.user(MESSAGES), TLS)
+        now = self.ctl.pairs("status")
+        self.assertEqual([int(now[k]) - int(before[k]) for k in ("connections", "undecided", "sessions")], [2, 1, 1])
+        self.assertTrue(any(line.startswith("worker ") for line in self.ctl.lines("status")))
+        early.quit()
+        client.quit()
+
+    def test_top(self):
+        user = self.user(MESSAGES)
+        port = self.ctl.server("x", **self.backends())
+        client = self.session(user, address=("127.0.0.1", port))
+        client.multi(b"RETR 1")
+        for words in (("top", "--once"), ("top",)):  # in a pipe it is always once
+            head, names, *rows = self.ctl.lines(*words)
+            self.assertRegex(head, r"^pop3d \S+ +connections \d+ .*failed logins in the last minute \d+$")
+            row = dict(zip(names.split(), next(r for r in rows if user.name in r).split()))
+            self.assertEqual((row["server"], row["user"], row["peer"], row["state"], row["messages"], row["retrieved"],
+                              row["octets"], row["waiting"]),
+                             ("x", user.name, "127.0.0.1", "trans", "3", "1", str(mailbox.size(MESSAGES[0])), "client"))
+        client.quit()
+
+    def test_failed_logins_are_counted(self):
+        def failed():
+            return int(self.ctl.lines("top", "--once")[0].rsplit(" ", 1)[1])
+        before = failed()
+        client = self.connect(PLAIN)
+        for _ in range(3):
+            client.try_login(b"nobody-here", b"x")
+        self.assertEqual(failed() - before, 3)
+        client.quit()
+
+    def test_top_in_a_terminal(self):
+        for key in (b"q", b"\x03"):
+            with self.subTest(key=key):
+                pid, fd = pty.fork()
+                if pid == 0:
+                    os.execv(harness.program("pop3ctl"), self.ctl.argv("top"))
+                seen, deadline = b"", time.monotonic() + 6
+                while seen.count(b"connections ") < 2 and time.monotonic() < deadline:  # it comes again
+                    if select.select([fd], [], [], 0.2)[0]:
+                        seen += os.read(fd, 65536)
+                self.assertGreaterEqual(seen.count(b"connections "), 2, seen[-300:])
+                os.write(fd, key)
+                try:
+                    while piece := os.read(fd, 65536):
+                        seen += piece
+                except OSError:
+                    pass
+                status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                os.close(fd)
+                if key == b"q":
+                    self.assertEqual(status, 0)
+                self.assertIn(b"\x1b[?25h", seen)  # the cursor is back, however it ended
+
+
+# --- kill, defer ---------------------------------------------------------------------------
+
+class Ends(Case):
+    limit = 120
+
+    def test_conn_kill(self):
+        user = self.user(MESSAGES)
+        for kind in self.each_kind(ALL_KINDS):
+            name = "secure" if kind == TLS else "clear"
+            client = self.session(user, kind)
+            client.ok(b"DELE 1")
+            other, early = self.connect(kind), self.connect(kind)
+            ids = self.ctl.lines("conn", "list", name)
+            self.assertEqual(len(ids), 3)
+            self.ctl.done("conn", "kill", name, ids[0])
+            other.login(user)  # the lock is free when the answer comes
+            self.assertIn(client.rest(), (b"",))
+            self.ctl.done("conn", "kill", name, ids[2])
+            early.eof()
+            self.assertEqual(self.ctl.lines("conn", "list", name), ids[1:2])
+            other.quit()
+            self.assertEqual(user.maildir.stored(), MESSAGES)
+            self.assertTrue(harness.wait_for(lambda: not self.ctl.lines("conn", "list", name)))
+
+    def test_conn_of_another_server(self):
+        client = self.connect(PLAIN)
+        number = self.only_id("clear")
+        for words in (("secure", number), ("clear", number + "0"), ("clear", "zz"), ("clear", ""), ("clear", "-1"), ("clear", "f" * 40)):
+            for verb in ("state", "kill"):
+                self.assertEqual(self.ctl.refused(FAILED, "conn", verb, *words), 'no such connection "%s"' % words[1])
+        self.assertEqual(self.ctl.refused(FAILED, "conn", "kill", "none", number), 'no such server "none"')
+        client.quit()
+
+    def test_kill_during_a_download(self):
+        big = mailbox.letter("big", b"line of a large message, again and again\n" * 200000)
+        user = self.user([big])
+        for kind in self.each_kind((PLAIN, TLS)):
+            self.ctl.server("x", socket="tls" if kind == TLS else "plain", **self.backends())
+            port = int(self.ctl.done("cget", "x", "-port"))
+            client = self.session(user, kind, address=("127.0.0.1", port), rcvbuf=8192)
+            client.send(b"RETR 1\r\n")
+            client.response()
+            time.sleep(0.1)
+            began = time.monotonic()
+            self.ctl.done("destroy", "x", "kill")
+            self.assertLess(time.monotonic() - began, 5)
+            self.session(user, kind).quit()
+            self.assertEqual(user.maildir.stored(), [big])
+
+    def test_kill_many(self):
+        users = [self.user(MESSAGES) for _ in range(12)]
+        port = self.ctl.server("x", **self.backends())
+        clients = [self.session(u, address=("127.0.0.1", port)) for u in users]
+        clients += [self.connect(PLAIN, address=("127.0.0.1", port)) for _ in range(12)]
+        for c in clients[:12]:
+            c.ok(b"DELE 1")
+        self.ctl.done("destroy", "x")
+        again = [self.connect(PLAIN) for _ in users]
+        for c, u in zip(again, users):
+            c.login(u)  # no waiting: the locks are free
+            c.quit()
+            self.assertEqual(u.maildir.stored(), MESSAGES)
+        for c in clients:
+            self.assertEqual(c.rest(), b"")
+
+    def test_kill_of_an_exiting_server(self):
+        user = self.user(MESSAGES)
+        port = self.ctl.server("x", **self.backends())
+        client = self.session(user, address=("127.0.0.1", port))
+        self.ctl.done("destroy", "x", "defer")
+        waiting = self.ctl.start("destroy", "x", "defer", "--wait")
+        time.sleep(0.2)
+        self.assertIsNone(waiting.poll())
+        self.assertIn("already exists", self.ctl.refused(FAILED, "new", "x"))
+        self.ctl.done("destroy", "x", "kill", "--wait")
+        self.assertEqual(waiting.communicate(timeout=5), (b"", b""))
+        self.assertEqual(waiting.returncode, DONE)
+        client.eof()
+        self.assertEqual(self.ctl.done("new", "x"), "x")
+
+    def test_destroy_of_a_configured_server(self):
+        daemon = self.own_daemon()
+        ctl = Control(daemon)
+        port = daemon.port(PLAIN)
+        ctl.done("destroy", "clear")
+        with self.assertRaises(OSError):
+            socket.create_connection(("127.0.0.1", port), 2)
+        self.connect(TLS, daemon).quit()
+        ctl.done("reload")  # the configuration has it
+        self.connect(PLAIN, daemon).quit()
+
+    def test_defer_quit_vanish_idle(self):
+        """A third quits, a third vanishes, a third idles to the limit; P3T_DEFER sets how many."""
+        idle = 3 if COUNT < 100 else 10
+        path, base = harness.world().path("users"), tempfile.mkdtemp(prefix="boxes-", dir=harness.world().dir)
+        owner = harness.world().take_user()
+        self.addCleanup(harness.world().give_back, owner)
+        os.chmod(base, 0o755)
+        boxes = []
+        with open(path, "w") as f:
+            for i in range(COUNT):
+                home = os.path.join(base, "u%d" % i)
+                os.mkdir(home, 0o700)
+                os.chown(home, owner.uid, owner.gid)
+                f.write("u%d:{plain}secret:%d:%d:%s\n" % (i, owner.uid, owner.gid, home))
+                boxes.append(mailbox.Maildir(os.path.join(home, "Maildir"), owner.uid, owner.gid).fill(MESSAGES[:2]))
+        os.chmod(path, 0o600)
+        daemon = self.own_daemon(idle_timeout=idle)
+        ctl = Control(daemon)
+        port = ctl.server("x", auth="file:" + path, storage="maildir:%h/Maildir")
+        clients = []
+        for i in range(COUNT):
+            client = self.connect(PLAIN, daemon, address=("127.0.0.1", port))
+            client.try_login(b"u%d" % i, b"secret")
+            clients.append(client)
+            if i % 3 == 2:
+                client.ok(b"DELE 1")
+        for i, client in enumerate(clients):  # nobody idled out meanwhile
+            client.ok(b"DELE 1" if i % 3 != 2 else b"NOOP")
+        waiting = ctl.start("destroy", "x", "defer", "--wait")
+        self.assertTrue(harness.wait_for(lambda: ctl.done("cget", "x", "-state") == "exiting"))
+        self.assertEqual(len(ctl.lines("conn", "list", "x")), COUNT)
+        for i, client in enumerate(clients):
+            if i % 3 == 0:
+                client.quit()
+            elif i % 6 == 1:
+                client.reset()
+            elif i % 3 == 1:
+                client.close()
+        left = COUNT // 3
+        self.assertTrue(harness.wait_for(lambda: len(ctl.lines("conn", "list", "x")) <= left))
+        self.assertIsNone(waiting.poll())
+        self.assertEqual(ctl.done("cget", "x", "-state"), "exiting")
+        self.assertEqual(waiting.communicate(timeout=idle + 20), (b"", b""))
+        self.assertEqual(waiting.returncode, DONE)
+        self.assertEqual(ctl.refused(FAILED, "cget", "x", "-state"), 'no such server "x"')
+        for i, box in enumerate(boxes):
+            self.assertEqual(box.stored(), MESSAGES[1:2] if i % 3 == 0 else MESSAGES[:2], "box %d" % i)
+
+
+# --- the socket ----------------------------------------------------------------------------
+
+class Socket(Case):
+    limit = 90
+
+    def test_mode(self):
+        st = os.stat(self.ctl.path)
+        self.assertEqual((st.st_mode & 0o777, st.st_uid), (0o600, 0))
+
+    def test_control_group(self):
+        member, stranger = self.user(), self.user()
+        group = harness.pwd.getpwnam(member.name).pw_gid
+        name = subprocess.run(["getent", "group", str(group)], stdout=subprocess.PIPE, check=True).stdout.decode().split(":")[0]
+        daemon = self.own_daemon(control_group=name)
+        ctl = Control(daemon)
+        port = ctl.server("x")
+        client = self.connect(PLAIN, daemon, address=("127.0.0.1", port))
+        number = ctl.lines("conn", "list", "x")[0]
+        for who in ({"user": member.uid, "group": member.gid, "extra_groups": []},
+                    {"user": stranger.uid, "group": stranger.gid, "extra_groups": [group]}):
+            for words in (("list",), ("status",), ("configure", "x"), ("configure", "x", "-port"), ("cget", "x", "-state"),
+                          ("conn", "list", "x"), ("conn", "state", "x", number), ("top", "--once")):
+                self.assertEqual(ctl.run(*words, **who).status, DONE, words)
+            for words in (("new",), ("new", "y"), ("up", "x"), ("down", "x"), ("destroy", "x"), ("destroy", "x", "defer"),
+                          ("configure", "x", "-port", "1"), ("conn", "kill", "x", number), ("reload",)):
+                self.assertEqual(ctl.refused(FAILED, *words, **who), "only root may do that")
+        answer = ctl.run("list", user=stranger.uid, group=stranger.gid, extra_groups=[])
+        self.assertEqual((answer.status, answer.out), (UNREACHABLE, ""))
+        self.assertEqual(len(ctl.json("list")), 3)
+        client.quit()
+
+    def test_silent_client_stops_nobody(self):
+        mute = [self.ctl.raw(30) for _ in range(20)]
+        half = self.ctl.raw(30)
+        half.sendall(b"3\0conn\0list\0")  # and no end
+        began = time.monotonic()
+        for _ in range(20):
+            self.ctl.done("list")
+        self.session(self.user(MESSAGES), TLS).quit()
+        self.assertLess(time.monotonic() - began, 5)
+        for s in [*mute, half]:
+            self.assertEqual(s.recv(1), b"")  # it is hung up on after ten seconds
+            s.close()
+        self.assertLess(time.monotonic() - began, 20)
+
+    def test_answer_that_nobody_takes(self):
+        for i in range(30):
+            self.ctl.done("new", "filler-%d-%s" % (i, "x" * 40))
+        many = []
+        for _ in range(30):
+            s = self.ctl.raw(30)
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            s.sendall(packed(b"list"))
+            many.append(s)
+        self.ctl.done("list")
+        for s in many:
+            s.close()
+        self.ctl.done("list")
+
+    def test_garbage(self):
+        rng = random.Random(3)
+        self.ctl.done("new", "x")
+        words = [b"list", b"conn", b"state", b"x", b"configure", b"-port", b"cget", b"", b"\xff\xfe", b"%s%n", b"clear", b"list "]
+        for i in range(400):
+            chosen = [rng.choice(words) for _ in range(rng.randrange(0, 9))]
+            if i % 4 == 0:
+                request = rng.randbytes(rng.randrange(1, 300))
+            elif i % 4 == 1:  # another count than there are words, or none
+                request = b"\0".join([rng.choice([b"0", b"1", b"3", b"9", b"-1", b"1x", b"", b"9" * 30]), *chosen])
+            else:
+                request = packed(*chosen)
+            answer = self.ctl.send_raw(request)
+            self.assertIn(answer[:1], (b"0", b"1", b"2") if i % 4 >= 2 else (b"", b"0", b"1", b"2"), request)
+        for request in (b"", b"\0", b"\0" * 1000, b"18446744073709551615\0x\0", b"1\0list\0surplus\0", b"2\0list\0"):
+            self.assertEqual(self.ctl.send_raw(request), b"", request)
+        self.assertEqual(self.ctl.send_raw(b"0\0")[:1], b"2")
+        self.assertEqual(self.ctl.send_raw(packed(*[b"x"] * 65))[:1], b"2")
+        self.assertEqual(self.ctl.done("cget", "x", "-state"), "down")
+
+    def test_oversized_request(self):
+        self.assertEqual(self.ctl.send_raw(packed(b"new", b"x" * 60000))[:1], b"1")
+        for size in (65536 + 1, 200000, 5000000):
+            self.assertEqual(self.ctl.send_raw(packed(b"new", b"x" * size)), b"")
+            self.assertEqual(self.ctl.send_raw(b"9" * size), b"")
+        self.ctl.done("list")
+
+    def test_sixty_four_clients(self):
+        clients = [self.ctl.raw(20) for _ in range(64)]
+        self.assertEqual(self.ctl.run("list").status, UNREACHABLE)
+        for s in clients:
+            s.sendall(packed(b"cget", b"clear", b"-state"))
+        for s in clients:
+            self.assertEqual(s.recv(100), b"0up\n")
+            s.close()
+        harness.wait_for(lambda: self.ctl.run("list").status == DONE)
+        self.ctl.done("list")
+
+    def test_many_at_once(self):
+        running = [self.ctl.start("new") for _ in range(30)] + [self.ctl.start("list") for _ in range(20)]
+        out = [p.communicate(timeout=20)[0].decode() for p in running]
+        self.assertEqual([p.returncode for p in running], [DONE] * 50)
+        self.assertEqual(len(set(out[:30])), 30)
+
+    def test_waiting_client_that_is_killed(self):
+        user = self.user(MESSAGES)
+        port = self.ctl.server("x", **self.backends())
+        client = self.session(user, address=("127.0.0.1", port))
+        waiting = [self.ctl.start("destroy", "x", "defer", "--wait") for _ in range(10)]
+        time.sleep(0.3)
+        for p in waiting:
+            p.send_signal(signal.SIGKILL)
+            p.communicate()
+        self.assertEqual(self.ctl.done("cget", "x", "-state"), "exiting")
+        client.quit()
+        self.assertTrue(harness.wait_for(lambda: self.ctl.run("cget", "x", "-state").status == FAILED))
+        self.ctl.done("list")
+
+    def test_killed_waiters_keep_no_place(self):
+        port = self.ctl.server("x", **self.backends())
+        client = self.session(self.user(MESSAGES), address=("127.0.0.1", port))
+        self.ctl.done("destroy", "x", "defer")
+        for _ in range(80):
+            with self.ctl.raw() as s:
+                s.sendall(packed(b"destroy", b"x", b"defer", b"--wait"))
+        self.ctl.done("list")
+        client.quit()
+
+    def test_members_leave_room_for_root(self):
+        member = self.user()
+        name = subprocess.run(["id", "-gn", member.name], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
+        ctl = Control(self.own_daemon(control_group=name))
+        mute = subprocess.Popen(["setpriv", "--reuid=%d" % member.uid, "--regid=%d" % member.gid, "--clear-groups", "python3", "-c",
+                                 "import socket, sys\nkept = []\nfor _ in range(80):\n s = socket.socket(socket.AF_UNIX)\n"
+                                 " s.connect(sys.argv[1])\n kept.append(s)\nprint('full', flush=True)\nsys.stdin.read()",
+                                 ctl.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.assertEqual(mute.stdout.readline(), b"full\n")
+        ctl.done("list")
+        ctl.done("new")
+        mute.communicate()
+
+    def test_no_descriptor_is_lost(self):
+        def open_files():
+            return len(os.listdir("/proc/%d/fd" % self.daemon.pid))
+        self.ctl.done("list")
+        before = open_files()
+        for i in range(20):
+            port = self.ctl.server("x", **self.backends())
+            client = self.connect(PLAIN, address=("127.0.0.1", port))
+            self.ctl.done("conn", "state", "x", self.only_id("x"))
+            self.ctl.done("destroy", "x", "kill" if i % 2 else "defer")
+            client.close()
+            harness.wait_for(lambda: self.ctl.run("cget", "x", "-state").status == FAILED)
+        self.assertTrue(harness.wait_for(lambda: open_files() <= before), (before, open_files()))
+
+    def test_rootless(self):
+        if not harness.have("setpriv"):
+            self.skipTest("no setpriv here")
+        user = self.user(MESSAGES)
+        stranger = self.user()
+        folder = os.path.join(user.home, "rootless")
+        os.mkdir(folder, 0o755)
+        os.chown(folder, user.uid, user.gid)
+        os.chmod(user.home, 0o711)
+        os.mkdir(os.path.join(folder, "run"), 0o755)
+        os.chown(os.path.join(folder, "run"), user.uid, user.gid)
+        cert, key = harness.make_certificate(folder, "own")
+        os.chown(key, user.uid, user.gid)
+        daemon = self.own_daemon(wrap=["setpriv", "--reuid=%d" % user.uid, "--regid=%d" % user.gid, "--clear-groups"],
+                                 runtime_dir=os.path.join(folder, "run"), certificate=cert, certificate_key=key)
+        ctl = Control(daemon)
+        self.assertEqual(ctl.done("new", user=user.uid, group=user.gid, extra_groups=[]), "pop3d1")
+        self.assertEqual(ctl.done("new"), "pop3d2")
+        self.assertEqual(ctl.run("list", user=stranger.uid, group=stranger.gid, extra_groups=[]).status, UNREACHABLE)
+
+
+if __name__ == "__main__":
+    unittest.main()
