@@ -16,8 +16,6 @@
 struct servers {
 	struct server_list list;
 	struct server *slots[SERVERS_MAX];
-	/* The certificate that the newest workers have for a slot; empty: none. */
-	char told[SERVERS_MAX][2][MSG_PATH_SIZE];
 	uint64_t automatic; /* names given out */
 };
 
@@ -204,27 +202,25 @@ server_with_certificate(const struct server *s)
 void
 servers_told(struct master *m)
 {
-	const struct server *s;
+	struct server *s;
 
-	memset(m->servers->told, 0, sizeof(m->servers->told));
 	TAILQ_FOREACH (s, &m->servers->list, next) {
 		const struct conf_server *set = server_with_certificate(s);
 
+		s->told_certificate[0] = s->told_key[0] = '\0';
 		if (set == NULL)
 			continue;
-		memcpy(m->servers->told[s->slot][0], set->certificate, MSG_PATH_SIZE);
-		memcpy(m->servers->told[s->slot][1], set->certificate_key, MSG_PATH_SIZE);
+		memcpy(s->told_certificate, set->certificate, sizeof(s->told_certificate));
+		memcpy(s->told_key, set->certificate_key, sizeof(s->told_key));
 	}
 }
 
 bool
 server_is_known(struct master *m, const struct server *s)
 {
-	char (*told)[MSG_PATH_SIZE] = m->servers->told[s->slot];
-
 	return s->set.socket == SOCKET_PLAIN ||
-	    (workers_ready(m) && strcmp(told[0], s->set.certificate) == 0 &&
-		strcmp(told[1], s->set.certificate_key) == 0);
+	    (workers_ready(m) && strcmp(s->told_certificate, s->set.certificate) == 0 &&
+		strcmp(s->told_key, s->set.certificate_key) == 0);
 }
 
 /* ---- the configuration ---- */

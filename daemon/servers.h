@@ -28,6 +28,8 @@ struct server {
 	uint16_t port;		/* while up: what it listens on */
 	struct conf_server active; /* while up: what it was brought up with */
 	size_t connections;	/* in whatever state */
+	/* What the newest workers were told to load for its slot; empty: nothing. */
+	char told_certificate[MSG_PATH_SIZE], told_key[MSG_PATH_SIZE];
 };
 
 TAILQ_HEAD(server_list, server);
