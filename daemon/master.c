@@ -105,8 +105,8 @@ static void
 refuse_settings(struct master *m, const char *why)
 {
 	servers_abandon(m);
-	if (m->next != NULL)
-		log_error(0, "reload refused, the settings stay as they were");
+	log_error(0, m->next != NULL ? "reload refused, the settings stay as they were"
+				     : "certificate refused, the one in use stays");
 	free(m->next);
 	m->next = NULL;
 	notify_send("READY=1\nSTATUS=serving, the last reload was refused");
