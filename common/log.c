@@ -16,6 +16,7 @@
 #include <bsd/string.h>
 
 #include "common/log.h"
+#include "common/syslog_socket.h"
 
 #define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
 
@@ -89,7 +90,7 @@ log_to_stderr(void)
 void
 log_to_syslog(const char *ident)
 {
-	openlog(ident, LOG_PID | LOG_NDELAY, LOG_MAIL);
+	syslog_socket_open(ident);
 	out.kind = LOG_TO_SYSLOG;
 }
 
@@ -210,12 +211,28 @@ log_write_stderr(int prio, const char *text)
 		;
 }
 
+/* What a log daemon that is behind does not take is counted, and told when it takes lines again. */
+static void
+log_write_syslog(int prio, const char *text)
+{
+	char lost[64];
+
+	if (out.lost > 0) {
+		(void)snprintf(lost, sizeof(lost), "lost %lu log lines: syslog did not take them",
+			       out.lost);
+		if (syslog_socket_send(LOG_WARNING, lost) == 0)
+			out.lost = 0;
+	}
+	if (syslog_socket_send(prio, text) == -1)
+		out.lost++;
+}
+
 /* Write a line that is escaped already. */
 static void
 log_write(int prio, const char *text)
 {
 	if (out.kind == LOG_TO_SYSLOG)
-		syslog(prio, "%s", text);
+		log_write_syslog(prio, text);
 	else
 		log_write_stderr(prio, text);
 }

@@ -15,8 +15,9 @@
 /*
  * Where lines go from now on.  Before any of these: standard error.
  * stderr: "2025-01-31T23:59:59+0100 pop3d[PID]: TEXT", or "<PRIO>TEXT" if it is the
- * journal's stream (JOURNAL_STREAM, systemd.exec(5)), which adds the rest.  syslog: facility mail.  channel: MSG_LOG;
- * a line that the full channel does not take is dropped, and a later line tells how many were.
+ * journal's stream (JOURNAL_STREAM, systemd.exec(5)), which adds the rest.  syslog: facility mail, without
+ * waiting.  channel: MSG_LOG.  A line that syslog or the full channel does not take is dropped, and a
+ * later line tells how many were.
  * The channel is borrowed.
  */
 void log_to_stderr(void);
