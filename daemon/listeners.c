@@ -249,6 +249,40 @@ listeners_inherit(struct master *m)
 	}
 }
 
+static int
+listen_at(int fd, const struct sockaddr_storage *ss)
+{
+	return bind(fd, (const struct sockaddr *)ss, address_len(ss)) == -1 ? -1
+									    : listen(fd, SOMAXCONN);
+}
+
+/*
+ * From one address to all at the same port, or back: until it is committed the
+ * server listens at both.  The option is taken back at once, so that a port of
+ * somebody else stays busy (socket(7), SO_REUSEPORT).
+ */
+static int
+listen_beside_own(struct master *m, const struct server *server, int fd,
+    const struct sockaddr_storage *ss)
+{
+	static const int on = 1, off = 0;
+	const struct listener *l;
+	int r, error;
+
+	TAILQ_FOREACH (l, &m->listeners->list, next)
+		if (l->server == server)
+			setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	r = listen_at(fd, ss);
+	error = errno;
+	TAILQ_FOREACH (l, &m->listeners->list, next)
+		if (l->server == server)
+			setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &off, sizeof(off));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &off, sizeof(off));
+	errno = error;
+	return r;
+}
+
 /* The socket's own port is filled in where the kernel chose it. */
 static int
 bind_address(struct master *m, struct server *server, const struct sockaddr_storage *wanted)
@@ -263,8 +297,8 @@ bind_address(struct master *m, struct server *server, const struct sockaddr_stor
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (ss.ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	if (bind(fd, (const struct sockaddr *)&ss, address_len(&ss)) == -1 ||
-	    listen(fd, SOMAXCONN) == -1 ||
+	if ((listen_at(fd, &ss) == -1 &&
+		(errno != EADDRINUSE || listen_beside_own(m, server, fd, &ss) == -1)) ||
 	    getsockname(fd, (struct sockaddr *)&ss, &len) == -1) {
 		int error = errno;
 

@@ -168,7 +168,7 @@ conf_read(struct master *m)
 	if (errors != NULL)
 		fclose(errors);
 	for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
-		if (line[0] != '\0' && r == -1)
+		if (line[0] != '\0' && r == -1 && strstr(line, ": warning: ") == NULL)
 			master_log_refusal(m, "%s", line);
 		else if (line[0] != '\0')
 			log_warn(0, "%s", line);
