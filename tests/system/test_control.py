@@ -445,6 +445,20 @@ class Forms(Case):
         client.quit()
         self.assertTrue(harness.wait_for(lambda: self.ctl.json("conn", "list", "x") == []))
 
+    def test_strange_names_are_shown_escaped(self):
+        port = self.ctl.server("x")
+        for name in (b"a b", b'qu"o\\te', b"\x1b[2J", b"\xff\xfe", b"{}[]$;", b"x" * 40):
+            client = self.connect(PLAIN, address=("127.0.0.1", port))
+            client.send(b"USER " + name + b"\r\n")
+            client.response()
+            number = self.ctl.lines("conn", "list", "x")[-1]
+            for words in (("conn", "state", "x", number), ("sessions",), ("top", "--once")):
+                for form in ((), ("--json",), ("--tcl",)):
+                    out = self.ctl.done(*words, *form)
+                    self.assertTrue(out.isascii() and out.replace("\n", "").isprintable(), out)
+            self.assertEqual(list(self.ctl.json("conn", "state", "x", number))[:11], STATE_KEYS)
+            client.quit()
+
     def test_list_is_aligned(self):
         self.ctl.done("new", "a-rather-long-name")
         lines = self.ctl.lines("list")
