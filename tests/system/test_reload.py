@@ -77,12 +77,12 @@ class Case(TestCase):
 
 
 class Downloads(Case):
-    limit = 300
+    limit = 500
 
     def test_reloads_during_downloads(self):
         """P3T_RELOADS and P3T_DOWNLOADS set how many of each."""
         self.start(login_timeout=60)
-        block = b"".join(b"%06d a line of a message that takes a while to fetch\n" % i for i in range(40000))
+        block = b"".join(b"%06d a line of a message that takes a while to fetch\n" % i for i in range(400000 // max(10, DOWNLOADS)))
         big = [mailbox.letter("big%d" % i, block) for i in range(2)]
         wire = [mailbox.wire(m) for m in big]
         users = [self.user(big) for _ in range(DOWNLOADS)]
