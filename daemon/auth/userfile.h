@@ -3,9 +3,23 @@
  *
  *   name:password:uid:gid:home[:mailbox]
  *
- * password is a crypt(3) hash, or {plain} and the secret itself; home and
- * mailbox are absolute paths.  In rootless mode uid and gid may be empty: one's
- * own.  Empty lines and lines that begin with # are passed over.
+ * name      1 to 255 octets, no control characters, no colon; case counts.
+ * password  a crypt(3) hash, or {plain} and the secret itself.  Only a plain
+ *           secret serves APOP.  Neither holds a colon.  What is no hash that
+ *           crypt(3) knows ("*", "!") lets nobody in.
+ * uid, gid  numbers above 0; accounts may share them.  A uid below minimum_uid
+ *           is refused at login.  In rootless mode both may be empty: one's own.
+ * home      absolute path, %h of a storage template.
+ * mailbox   absolute path of this account's mailbox, whatever the template
+ *           says; may hold colons.  Empty or left out: by the template.
+ *
+ * Empty lines and lines that begin with # are passed over.  Lines end with LF
+ * or CRLF.  Of two lines for a name the first counts.  A faulty line is told
+ * in the log, without its content, and harms no other.
+ *
+ * Its identity, size and times are looked at before each login: a change is
+ * taken up at once, also one in place.  A file that cannot be used refuses all
+ * logins for the time being, as trouble of the server's.
  */
 #ifndef POP3D_AUTH_USERFILE_H
 #define POP3D_AUTH_USERFILE_H

@@ -312,7 +312,7 @@ class Client:
 
     def try_login(self, user, password=None):
         """USER and PASS; returns PASS's response."""
-        self.ok(b"USER " + (user.name_octets if isinstance(user, harness.User) else user))
+        self.ok(b"USER " + (user if isinstance(user, bytes) else user.name_octets))
         return self.command(b"PASS " + (user.password_octets if password is None else password))
 
 
