@@ -17,6 +17,7 @@
 #include "daemon/ctl/print.h"
 #include "daemon/ctl/request.h"
 #include "daemon/ctl/top.h"
+#include "daemon/ctl/user.h"
 
 static const char usage_text[] =
     "usage: pop3ctl [-s socket] [--json | --tcl] command [argument ...]\n"
@@ -32,6 +33,11 @@ static const char usage_text[] =
     "  status                                 the daemon and its processes\n"
     "  top [--once]                           live table of connections; q quits\n"
     "  reload                                 take up configuration and certificates\n"
+    "  user [-f file] verb ...                the user file, without the daemon:\n"
+    "    add [--plain] name uid gid home [mailbox]  add or replace; password from standard input\n"
+    "    remove name | rename name newname\n"
+    "    lookup name | exists name | who\n"
+    "    save [file] | read file              copy it, or replace it by another\n"
     "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 daemon not reachable.\n";
 
 /* What the daemon's answer to a command looks like; others say nothing or one value. */
@@ -125,5 +131,7 @@ main(int argc, char *argv[])
 	}
 	if (strcmp(argv[0], "top") == 0)
 		return top(socket_path, form, argc, argv);
+	if (strcmp(argv[0], "user") == 0)
+		return user_run(form, argc, argv);
 	return run(socket_path, form, argc, argv);
 }

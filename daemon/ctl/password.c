@@ -1,0 +1,93 @@
+#include "config.h"
+
+#include "daemon/ctl/password.h"
+
+#include <bsd/readpassphrase.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/secret.h"
+#include "daemon/ctl/edit.h"
+
+static int
+fail(const char *what)
+{
+	fprintf(stderr, "pop3ctl: %s\n", what);
+	return -1;
+}
+
+/* From the terminal, twice, unseen.  0, or -1 and said. */
+static int
+password_type(struct secret *s)
+{
+	char again[sizeof(s->octets)];
+	const int flags = RPP_ECHO_OFF | RPP_REQUIRE_TTY;
+	int done = -1;
+
+	if (readpassphrase("Password: ", s->octets, sizeof(s->octets), flags) == NULL ||
+	    readpassphrase("Again: ", again, sizeof(again), flags) == NULL)
+		fail("no password was read from the terminal");
+	else if (strcmp(s->octets, again) != 0)
+		fail("the passwords differ");
+	else
+		done = 0;
+	explicit_bzero(again, sizeof(again));
+	s->len = strlen(s->octets);
+	return done;
+}
+
+/* The first line of standard input, octet by octet: the rest is not ours.  0, or -1 and said. */
+static int
+password_pipe(struct secret *s)
+{
+	ssize_t n;
+	char c;
+
+	while ((n = read(STDIN_FILENO, &c, 1)) == 1 && c != '\n') {
+		if (c == '\0' || c == '\r')
+			return fail("the password holds a control character");
+		if (s->len == sizeof(s->octets) - 1)
+			return fail("the password is longer than 255 octets");
+		s->octets[s->len++] = c;
+	}
+	return n < 0 ? edit_complain("standard input") : 0;
+}
+
+/* What the file is to hold for the password.  0, or -1 and said. */
+static int
+password_store(const struct secret *s, bool plain, struct stored *out)
+{
+	static struct crypt_data data;
+	char setting[CRYPT_GENSALT_OUTPUT_SIZE];
+	const char *hash = NULL;
+
+	if (plain) {
+		if (memchr(s->octets, ':', s->len) != NULL)
+			return fail("a plain password cannot hold a colon");
+		snprintf(out->text, sizeof(out->text), "{plain}%s", s->octets);
+		return 0;
+	}
+	if (crypt_gensalt_rn("$y$", 0, NULL, 0, setting, sizeof(setting)) != NULL ||
+	    crypt_gensalt_rn("$6$", 0, NULL, 0, setting, sizeof(setting)) != NULL)
+		hash = crypt_r(s->octets, setting, &data);
+	if (hash == NULL || hash[0] == '*')
+		return fail("crypt(3) makes no hash of it");
+	snprintf(out->text, sizeof(out->text), "%s", hash);
+	explicit_bzero(&data, sizeof(data));
+	return 0;
+}
+
+int
+password_read(bool plain, struct stored *out)
+{
+	struct secret s = {0};
+	int done = isatty(STDIN_FILENO) ? password_type(&s) : password_pipe(&s);
+
+	if (done == 0 && s.len == 0)
+		done = fail("password not specified");
+	if (done == 0)
+		done = password_store(&s, plain, out);
+	secret_wipe(&s);
+	return done;
+}

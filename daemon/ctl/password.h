@@ -1,0 +1,25 @@
+/*
+ * The password of an account of the user file: asked for, and made what the
+ * file holds.
+ */
+#ifndef POP3D_CTL_PASSWORD_H
+#define POP3D_CTL_PASSWORD_H
+
+#include <crypt.h>
+#include <stdbool.h>
+
+#include "common/msg.h"
+
+/* A secret as the user file has it. */
+struct stored {
+	char text[sizeof("{plain}") + MSG_NAME_SIZE + CRYPT_OUTPUT_SIZE];
+};
+
+/*
+ * Read a password from the terminal, twice and unseen, or the first line of any
+ * other standard input, and hash it, by the best that crypt(3) has; plain: keep
+ * it as it is.  The caller wipes *out.  0, or -1, told on standard error.
+ */
+int password_read(bool plain, struct stored *out);
+
+#endif
