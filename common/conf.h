@@ -28,6 +28,7 @@ struct conf_server {
 	enum conf_socket socket;
 	enum conf_cleartext cleartext_login;
 	char auth[MSG_SPEC_SIZE];
+	bool apop; /* offered where the back end can check it */
 	char storage[MSG_SPEC_SIZE];
 	char certificate[MSG_PATH_SIZE];     /* the server's own, or the global one; empty: no TLS */
 	char certificate_key[MSG_PATH_SIZE];

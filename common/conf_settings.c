@@ -173,6 +173,7 @@ const struct conf_setting conf_server_settings[] = {
 	{"cleartext_login", CONF_WORD, "loopback", SERVER(cleartext_login), 0, 0, NULL,
 	    cleartext_words, NULL, true},
 	{"auth", CONF_TEXT, "pam:pop3d", SERVER(auth), 0, 0, NULL, NULL, check_auth, true},
+	{"apop", CONF_FLAG, "no", SERVER(apop), 0, 0, NULL, NULL, NULL, true},
 	{"storage", CONF_TEXT, "maildir:%h/Maildir", SERVER(storage), 0, 0, NULL, NULL,
 	    check_storage, true},
 	{"certificate", CONF_TEXT, SYSCONFDIR "/pop3d/cert.pem", SERVER(certificate), 0, 0, NULL,

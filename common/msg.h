@@ -167,7 +167,8 @@ struct msg_conn {
 	uint8_t tls;	 /* enum conn_tls */
 	uint8_t stls;	 /* 1: STLS is offered */
 	uint8_t clear_ok; /* 1: logins without TLS are allowed from this peer */
-	uint8_t unused[5];
+	uint8_t apop;	 /* 1: APOP is on: the greeting has a timestamp */
+	uint8_t unused[4];
 	struct msg_addr peer, local;
 };
 
@@ -275,7 +276,7 @@ enum login_result {
 	LOGIN_IN_USE /* [IN-USE]; said by sessions only */
 };
 
-enum login_mech { MECH_USER, MECH_PLAIN, MECH_LOGIN, MECH_COUNT };
+enum login_mech { MECH_USER, MECH_PLAIN, MECH_LOGIN, MECH_APOP, MECH_COUNT };
 
 struct msg_login_ask {
 	conn_id id;
@@ -283,7 +284,8 @@ struct msg_login_ask {
 	uint32_t unused;
 	char authzid[MSG_NAME_SIZE]; /* empty: none */
 	char user[MSG_NAME_SIZE];
-	char password[MSG_NAME_SIZE];
+	char password[MSG_NAME_SIZE];  /* MECH_APOP: the digest */
+	char challenge[MSG_NAME_SIZE]; /* MECH_APOP: the timestamp that it is of */
 	struct msg_tls_facts tls;
 };
 
@@ -304,8 +306,11 @@ struct msg_child_conf {
 
 struct msg_child_ask {
 	conn_id id;
+	uint32_t mech; /* enum login_mech */
+	uint32_t unused;
 	char user[MSG_NAME_SIZE];
-	char password[MSG_NAME_SIZE];
+	char password[MSG_NAME_SIZE];  /* MECH_APOP: the digest */
+	char challenge[MSG_NAME_SIZE]; /* MECH_APOP: the timestamp that it is of */
 	char rhost[MSG_WORD_SIZE]; /* numeric */
 };
 

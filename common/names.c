@@ -20,6 +20,7 @@ login_mech_name(enum login_mech mech)
 	    [MECH_USER] = "USER",
 	    [MECH_PLAIN] = "PLAIN",
 	    [MECH_LOGIN] = "LOGIN",
+	    [MECH_APOP] = "APOP",
 	};
 
 	return names[mech];

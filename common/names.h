@@ -9,7 +9,7 @@
 /* "ok", "auth", "temp", "perm", "in-use". */
 const char *login_result_name(enum login_result result);
 
-/* "USER", "PLAIN", "LOGIN". */
+/* "USER", "PLAIN", "LOGIN", "APOP". */
 const char *login_mech_name(enum login_mech mech);
 
 #endif

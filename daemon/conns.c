@@ -144,6 +144,14 @@ login_in_clear_allowed(const struct conf_server *s, const struct msg_addr *peer)
 	    (s->cleartext_login == CLEARTEXT_LOOPBACK && limits_is_loopback(peer));
 }
 
+/* The greeting announces APOP where a login by it can come to something. */
+static bool
+apop_is_on(const struct conf_server *s, const struct msg_conn *row)
+{
+	return s->apop && strncmp(s->auth, "file:", strlen("file:")) == 0 &&
+	    (row->tls != CONN_TLS_NONE || row->stls || row->clear_ok);
+}
+
 void
 conns_accepted(struct master *m, struct server *server, int fd, const struct msg_addr *peer)
 {
@@ -162,6 +170,7 @@ conns_accepted(struct master *m, struct server *server, int fd, const struct msg
 	c->row.tls = server->active.socket == SOCKET_TLS ? CONN_TLS_IMPLICIT : CONN_TLS_NONE;
 	c->row.stls = server->active.socket == SOCKET_STLS;
 	c->row.clear_ok = login_in_clear_allowed(s, peer);
+	c->row.apop = apop_is_on(s, &c->row);
 	c->row.peer = *peer;
 	c->since = c->accepted = clock_ms();
 	c->fd = fd;

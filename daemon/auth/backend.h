@@ -16,6 +16,7 @@ struct userfile;
 
 struct auth_backend {
 	const char *name;
+	bool apop; /* can check a digest; others are not asked */
 
 	/* In the dispatcher; none of these may wait for anything. */
 

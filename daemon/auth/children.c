@@ -253,8 +253,10 @@ child_ask(struct child *c, struct request *r)
 
 	memset(&ask, 0, sizeof(ask));
 	ask.id = r->conn.id;
+	ask.mech = r->mech;
 	memcpy(ask.user, r->user, sizeof(ask.user));
 	memcpy(ask.password, r->password, sizeof(ask.password));
+	memcpy(ask.challenge, r->challenge, sizeof(ask.challenge));
 	snprintf(ask.rhost, sizeof(ask.rhost), "%s", log_host(host, &r->conn.peer));
 	result = evchannel_put(&c->ec, MSG_CHILD_ASK, &ask, sizeof(ask));
 	explicit_bzero(&ask, sizeof(ask));

@@ -19,6 +19,7 @@
 #include "common/privs.h"
 #include "common/secret.h"
 #include "daemon/auth/account.h"
+#include "daemon/auth/apop.h"
 #include "daemon/auth/backend.h"
 #include "daemon/auth/userfile.h"
 
@@ -74,6 +75,15 @@ password_matches(const struct userfile_entry *e, const char *password)
 	return e != NULL && hash_matches(password, e->password);
 }
 
+/* There is no hash to wait for, so nobody waits for one. */
+static bool
+digest_matches(const struct userfile_entry *e, const struct msg_child_ask *ask)
+{
+	const char *secret = e != NULL ? userfile_apop(e) : NULL;
+
+	return apop_matches(ask->challenge, secret != NULL ? secret : "", ask->password);
+}
+
 static void
 account_fill(struct msg_account *a, const struct userfile_entry *e)
 {
@@ -96,13 +106,16 @@ static void
 file_login(const struct msg_child_ask *ask, struct msg_child_answer *a)
 {
 	const struct userfile_entry *e;
+	bool right;
 
 	if (state.fault[0] != '\0') {
 		answer_set(a, LOGIN_TEMP, state.fault);
 		return;
 	}
 	e = userfile_find(&state.users, ask->user);
-	if (!password_matches(e, ask->password))
+	right =
+	    ask->mech == MECH_APOP ? digest_matches(e, ask) : password_matches(e, ask->password);
+	if (!right)
 		answer_set(a, LOGIN_BAD, e == NULL ? "no such user" : "password");
 	else if (!account_uid_allowed(e->uid, state.conf.minimum_uid, state.conf.rootless != 0))
 		answer_set(a, LOGIN_BAD, "uid not allowed");
@@ -213,6 +226,7 @@ file_accounts(struct userfile *u, const char *arg, bool rootless)
 
 const struct auth_backend backend_file = {
     .name = "file",
+    .apop = true,
     .check = file_check,
     .stamp = file_stamp,
     .accounts = file_accounts,

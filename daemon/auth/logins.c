@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/names.h"
 #include "daemon/auth/account.h"
+#include "daemon/auth/backend.h"
 #include "daemon/auth/failures.h"
 #include "daemon/auth/logins.h"
 #include "daemon/auth/pools.h"
@@ -164,6 +165,9 @@ name_is_clean(const char *name)
 static const char *
 request_objection(const struct request *r, const struct msg_auth_server *server)
 {
+	const struct auth_backend *backend;
+	const char *arg;
+
 	if (r->user[0] == '\0' || r->password[0] == '\0')
 		return "empty name or password";
 	if (!name_is_clean(r->user))
@@ -172,6 +176,9 @@ request_objection(const struct request *r, const struct msg_auth_server *server)
 		return "authorization identity is another's";
 	if (server->auth[0] == '\0')
 		return "no auth back end";
+	backend = backend_find(server->auth, &arg);
+	if (r->mech == MECH_APOP && (backend == NULL || !backend->apop))
+		return "no APOP with this back end";
 	return NULL;
 }
 
@@ -273,7 +280,7 @@ keeper_gone(conn_id id, struct child *keeper)
 
 /* The rule that a request breaks; NULL: none. */
 static const char *
-row_objection(const struct row *row, uint32_t worker)
+row_objection(const struct row *row, uint32_t worker, uint32_t mech)
 {
 	if (row->conn.worker != worker)
 		return "login for another worker's connection";
@@ -283,6 +290,8 @@ row_objection(const struct row *row, uint32_t worker)
 		return "login after login";
 	if (row->conn.tls == CONN_TLS_NONE && !row->conn.clear_ok)
 		return "login without TLS";
+	if (mech == MECH_APOP && !row->conn.apop)
+		return "APOP where it is off";
 	return NULL;
 }
 
@@ -318,7 +327,7 @@ logins_ask(uint32_t worker, const struct msg_login_ask *ask)
 		all.late++;
 		return;
 	}
-	objection = row_objection(row, worker);
+	objection = row_objection(row, worker, ask->mech);
 	if (objection != NULL) {
 		workers_give_up(worker, objection);
 		return;

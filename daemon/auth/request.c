@@ -23,6 +23,7 @@ request_new(const struct msg_login_ask *ask, const struct msg_conn *conn)
 	memcpy(r->authzid, ask->authzid, sizeof(r->authzid));
 	memcpy(r->user, ask->user, sizeof(r->user));
 	memcpy(r->password, ask->password, sizeof(r->password));
+	memcpy(r->challenge, ask->challenge, sizeof(r->challenge));
 	return r;
 }
 

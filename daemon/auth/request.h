@@ -26,6 +26,7 @@ struct request {
 	uint32_t mech; /* enum login_mech */
 	struct msg_tls_facts facts;
 	char authzid[MSG_NAME_SIZE], user[MSG_NAME_SIZE], password[MSG_NAME_SIZE];
+	char challenge[MSG_NAME_SIZE]; /* MECH_APOP: password is a digest of this */
 };
 
 /* Make one of what a worker sent; NULL: no memory. */

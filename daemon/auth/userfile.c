@@ -15,7 +15,7 @@
 
 enum { USERFILE_MAX = 64 << 20, FIELDS_MIN = 5, FIELDS_MAX = 6 };
 
-static const char plain_mark[] = "{plain}";
+static const char plain_mark[] = "{plain}", apop_mark[] = "{apop}";
 
 /* What is wrong with the file's owner, mode or kind; NULL: nothing. */
 static const char *
@@ -298,12 +298,27 @@ userfile_free(struct userfile *u)
 	*u = (struct userfile){0};
 }
 
+/* What stands behind the mark, or NULL. */
+static const char *
+secret_behind(const struct userfile_entry *e, const char *mark)
+{
+	size_t len = strlen(mark);
+
+	return strncmp(e->password, mark, len) == 0 ? e->password + len : NULL;
+}
+
 const char *
 userfile_plain(const struct userfile_entry *e)
 {
-	size_t len = sizeof(plain_mark) - 1;
+	return secret_behind(e, plain_mark);
+}
 
-	return strncmp(e->password, plain_mark, len) == 0 ? e->password + len : NULL;
+const char *
+userfile_apop(const struct userfile_entry *e)
+{
+	const char *secret = secret_behind(e, apop_mark);
+
+	return secret != NULL ? secret : userfile_plain(e);
 }
 
 const char *

@@ -4,9 +4,9 @@
  *   name:password:uid:gid:home[:mailbox]
  *
  * name      1 to 255 octets, no control characters, no colon; case counts.
- * password  a crypt(3) hash, or {plain} and the secret itself.  Only a plain
- *           secret serves APOP.  Neither holds a colon.  What is no hash that
- *           crypt(3) knows ("*", "!") lets nobody in.
+ * password  a crypt(3) hash; {plain} and the secret itself, which serves APOP,
+ *           too; or {apop} and the secret, which serves APOP only.  No colon.
+ *           What is no hash that crypt(3) knows ("*", "!") lets nobody in.
  * uid, gid  numbers above 0; accounts may share them.  A uid below minimum_uid
  *           is refused at login.  In rootless mode both may be empty: one's own.
  * home      absolute path, %h of a storage template.
@@ -74,7 +74,10 @@ void userfile_free(struct userfile *u);
 /* A crypt(3) hash of this file (one with the cost that its accounts have), or NULL. */
 const char *userfile_any_hash(const struct userfile *u);
 
-/* The secret behind {plain}, or NULL if the entry has a hash. */
+/* The secret behind {plain}, or NULL if the entry has something else. */
 const char *userfile_plain(const struct userfile_entry *e);
+
+/* The secret for APOP, behind {plain} or {apop}, or NULL. */
+const char *userfile_apop(const struct userfile_entry *e);
 
 #endif

@@ -56,16 +56,16 @@ password_pipe(struct secret *s)
 
 /* What the file is to hold for the password.  0, or -1 and said. */
 static int
-password_store(const struct secret *s, bool plain, struct stored *out)
+password_store(const struct secret *s, const char *mark, struct stored *out)
 {
 	static struct crypt_data data;
 	char setting[CRYPT_GENSALT_OUTPUT_SIZE];
 	const char *hash = NULL;
 
-	if (plain) {
+	if (mark != NULL) {
 		if (memchr(s->octets, ':', s->len) != NULL)
-			return fail("a plain password cannot hold a colon");
-		snprintf(out->text, sizeof(out->text), "{plain}%s", s->octets);
+			return fail("a password that is kept as it is cannot hold a colon");
+		snprintf(out->text, sizeof(out->text), "%s%s", mark, s->octets);
 		return 0;
 	}
 	if (crypt_gensalt_rn("$y$", 0, NULL, 0, setting, sizeof(setting)) != NULL ||
@@ -79,7 +79,7 @@ password_store(const struct secret *s, bool plain, struct stored *out)
 }
 
 int
-password_read(bool plain, struct stored *out)
+password_read(const char *mark, struct stored *out)
 {
 	struct secret s = {0};
 	int done = isatty(STDIN_FILENO) ? password_type(&s) : password_pipe(&s);
@@ -87,7 +87,7 @@ password_read(bool plain, struct stored *out)
 	if (done == 0 && s.len == 0)
 		done = fail("password not specified");
 	if (done == 0)
-		done = password_store(&s, plain, out);
+		done = password_store(&s, mark, out);
 	secret_wipe(&s);
 	return done;
 }

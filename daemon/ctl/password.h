@@ -6,7 +6,6 @@
 #define POP3D_CTL_PASSWORD_H
 
 #include <crypt.h>
-#include <stdbool.h>
 
 #include "common/msg.h"
 
@@ -17,9 +16,10 @@ struct stored {
 
 /*
  * Read a password from the terminal, twice and unseen, or the first line of any
- * other standard input, and hash it, by the best that crypt(3) has; plain: keep
- * it as it is.  The caller wipes *out.  0, or -1, told on standard error.
+ * other standard input, and hash it, by the best that crypt(3) has; mark, if not
+ * NULL: keep it as it is, behind "{plain}" or "{apop}".  The caller wipes *out.
+ * 0, or -1, told on standard error.
  */
-int password_read(bool plain, struct stored *out);
+int password_read(const char *mark, struct stored *out);
 
 #endif

@@ -25,8 +25,8 @@
 struct call {
 	const char *path;
 	enum answer_form form;
-	bool plain;   /* keep the password as it is */
-	char **words; /* behind the verb */
+	const char *mark; /* of a password that is kept as it is; NULL: hash it */
+	char **words;	  /* behind the verb */
 	int n;
 };
 
@@ -202,7 +202,7 @@ verb_add(const struct call *c)
 
 	if (c->words[0][0] == '\0')
 		return fail("user specification missing");
-	if (password_read(c->plain, &secret) < 0)
+	if (password_read(c->mark, &secret) < 0)
 		return CTL_FAILED;
 	const char *const fields[] = {c->words[0], secret.text, c->words[3], box};
 	if (asprintf(&line, "%s:%s:%s:%s:%s%s%s", c->words[0], secret.text, c->words[1],
@@ -307,6 +307,8 @@ secret_kind(const struct userfile_entry *e)
 {
 	if (userfile_plain(e) != NULL)
 		return "plain";
+	if (userfile_apop(e) != NULL)
+		return "apop";
 	return e->password[0] == '$' ? "hash" : "other";
 }
 
@@ -409,7 +411,7 @@ static const struct verb {
 	const char *usage;
 	int (*run)(const struct call *c);
 } verbs[] = {
-    {"add", 4, 5, "add ?--plain? name uid gid home ?mailbox?", verb_add},
+    {"add", 4, 5, "add ?--plain|--apop? name uid gid home ?mailbox?", verb_add},
     {"remove", 1, 1, "remove name", verb_remove},
     {"rename", 2, 2, "rename name newName", verb_rename},
     {"lookup", 1, 1, "lookup name", verb_lookup},
@@ -424,6 +426,15 @@ wrong_usage(const char *usage)
 {
 	fprintf(stderr, "pop3ctl: wrong # args: should be \"pop3ctl user ?-f file? %s\"\n", usage);
 	return CTL_USAGE;
+}
+
+/* The mark that an option stands for, or NULL. */
+static const char *
+mark_of(const char *option)
+{
+	if (strcmp(option, "--plain") == 0)
+		return "{plain}";
+	return strcmp(option, "--apop") == 0 ? "{apop}" : NULL;
 }
 
 int
@@ -441,8 +452,8 @@ user_run(enum answer_form form, int argc, char *argv[])
 		return wrong_usage("option ?arg ...?");
 	word = *argv++;
 	c.n = argc - 1;
-	if (c.n > 0 && strcmp(word, "add") == 0 && strcmp(argv[0], "--plain") == 0)
-		c.plain = true, c.n--, argv++;
+	if (c.n > 0 && strcmp(word, "add") == 0 && (c.mark = mark_of(argv[0])) != NULL)
+		c.n--, argv++;
 	c.words = argv;
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		const struct verb *v = &verbs[i];

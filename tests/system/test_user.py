@@ -60,6 +60,9 @@ class User(TestCase):
         self.add("joe", b"other", "--plain")  # replaced in its place
         self.assertEqual(self.lines()[0], "joe:{plain}other:1000:1001:/home/x")
         self.assertEqual(len(self.lines()), 3)
+        self.add("eve", b"y", "--apop")
+        self.assertEqual(self.lines()[3], "eve:{apop}y:1000:1001:/home/x")
+        self.assertEqual(self.ctl("lookup", "eve").splitlines()[1], "password apop")
         self.assertEqual(sorted(os.listdir(self.dir)), ["users", "users.lock"])
 
     def test_add_keeps_the_rest(self):

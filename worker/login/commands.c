@@ -22,6 +22,7 @@ static const char *const replies[EVENT_COUNT] = {
     [EVENT_NO_CLEARTEXT] = "-ERR logins without TLS are refused\r\n",
     [EVENT_NAME_TAKEN] = "+OK send PASS\r\n",
     [EVENT_NEEDS_USER] = "-ERR send USER first\r\n",
+    [EVENT_USER_CHOSEN] = "-ERR login mechanism USER/PASS was chosen\r\n",
     [EVENT_NO_MECHANISM] = "-ERR unknown mechanism\r\n",
     [EVENT_SASL_MALFORMED] = "-ERR malformed response\r\n",
     [EVENT_SASL_CANCELLED] = "-ERR authentication cancelled\r\n",
@@ -58,6 +59,7 @@ command_user(struct conn *c, const struct pop3_command *cmd)
 	free(c->name);
 	c->name = strndup(cmd->argv[0], cmd->arg_len[0]);
 	c->user = strndup(cmd->argv[0], cmd->arg_len[0]);
+	c->user_chosen = true;
 	return c->user != NULL ? EVENT_NAME_TAKEN : EVENT_NO_MEMORY;
 }
 
@@ -70,6 +72,7 @@ command_pass(struct conn *c, const struct pop3_command *cmd)
 	struct msg_login_ask *ask;
 
 	c->user = NULL;
+	c->user_chosen = false; /* it fails, or nothing more comes */
 	if (cmd->rest_len == 0 || cmd->rest_len >= sizeof(ask->password))
 		event = EVENT_MALFORMED;
 	else if (user == NULL)
@@ -86,6 +89,35 @@ command_pass(struct conn *c, const struct pop3_command *cmd)
 		explicit_bzero(user, strlen(user));
 	free(user);
 	return event;
+}
+
+/* The digest hides the password, yet what follows is as open as with USER: the same rule for TLS.
+ */
+static enum command_event
+command_apop(struct conn *c, const struct pop3_command *cmd)
+{
+	struct msg_login_ask *ask;
+
+	if (c->timestamp == NULL)
+		return EVENT_UNKNOWN;
+	if (!conn_is_secure(c))
+		return command_refuse_clear(c);
+	if (c->user_chosen)
+		return EVENT_USER_CHOSEN;
+	if (cmd->argc != 2 || cmd->arg_len[0] >= sizeof(ask->user) ||
+	    cmd->arg_len[1] >= sizeof(ask->password))
+		return EVENT_MALFORMED;
+	free(c->name);
+	c->name = strndup(cmd->argv[0], cmd->arg_len[0]);
+	if ((ask = login_begin(c)) == NULL)
+		return EVENT_NO_MEMORY;
+	ask->mech = MECH_APOP;
+	memcpy(ask->user, cmd->argv[0], cmd->arg_len[0]);
+	memcpy(ask->password, cmd->argv[1], cmd->arg_len[1]);
+	memcpy(ask->challenge, c->timestamp, strlen(c->timestamp));
+	c->in_apop = true;
+	conn_enter(c, CONN_ASK);
+	return EVENT_DONE;
 }
 
 /* Go on after a step of an exchange. */
@@ -164,11 +196,12 @@ static const struct command {
 } commands[] = {
     {"CAPA", 0, 0, command_capa},	    {"USER", 1, 1, command_user},
     {"PASS", 0, ARGS_ANY, command_pass},    {"AUTH", 1, 2, command_auth},
-    {"STLS", 0, 0, command_stls},	    {"QUIT", 0, 0, command_quit},
-    {"STAT", 0, ARGS_ANY, command_not_yet}, {"LIST", 0, ARGS_ANY, command_not_yet},
-    {"RETR", 0, ARGS_ANY, command_not_yet}, {"DELE", 0, ARGS_ANY, command_not_yet},
-    {"NOOP", 0, ARGS_ANY, command_not_yet}, {"RSET", 0, ARGS_ANY, command_not_yet},
-    {"TOP", 0, ARGS_ANY, command_not_yet},  {"UIDL", 0, ARGS_ANY, command_not_yet},
+    {"APOP", 0, ARGS_ANY, command_apop},    {"STLS", 0, 0, command_stls},
+    {"QUIT", 0, 0, command_quit},	    {"STAT", 0, ARGS_ANY, command_not_yet},
+    {"LIST", 0, ARGS_ANY, command_not_yet}, {"RETR", 0, ARGS_ANY, command_not_yet},
+    {"DELE", 0, ARGS_ANY, command_not_yet}, {"NOOP", 0, ARGS_ANY, command_not_yet},
+    {"RSET", 0, ARGS_ANY, command_not_yet}, {"TOP", 0, ARGS_ANY, command_not_yet},
+    {"UIDL", 0, ARGS_ANY, command_not_yet},
 };
 
 static const struct command *

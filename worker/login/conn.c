@@ -14,6 +14,7 @@
 #include "worker/login/links.h"
 #include "worker/login/login.h"
 #include "worker/login/relay.h"
+#include "worker/login/timestamp.h"
 
 enum { CONN_OUTPUT_ROOM = 512, CONN_LINGER_MAX = 65536 };
 
@@ -118,9 +119,23 @@ conn_new(struct worker *w, const struct msg_conn *row, int fd)
 		handshake_begin(c);
 	} else {
 		conn_enter(c, CONN_COMMAND);
-		conn_reply(c, w->greeting, w->greeting_len);
+		conn_greet(c);
 	}
 	conn_settle(c);
+}
+
+void
+conn_greet(struct conn *c)
+{
+	char text[POP3_RESPONSE_MAX + 1];
+
+	if (c->row.apop != 0)
+		c->timestamp = timestamp_new(c->w->conf.hostname);
+	if (c->timestamp != NULL)
+		conn_reply(c, text,
+			   timestamp_greet(text, c->w->greeting, c->w->greeting_len, c->timestamp));
+	else
+		conn_reply(c, c->w->greeting, c->w->greeting_len);
 }
 
 static void
@@ -142,6 +157,7 @@ conn_free(struct conn *c)
 	stream_close(&c->stream, !c->handed_over && !c->relayed && !c->undecided);
 	conn_forget_login(c);
 	free(c->name);
+	free(c->timestamp);
 	line_reset(&c->line);
 	conn_drop_output(c);
 	if (!c->handed_over)

@@ -28,11 +28,12 @@ handshake_done(struct conn *c)
 	bool implicit = c->row.tls == CONN_TLS_IMPLICIT;
 
 	conn_forget_login(c);
+	c->user_chosen = false;
 	line_reset(&c->line);
 	c->greeted = false;
 	conn_enter(c, CONN_COMMAND);
 	if (implicit)
-		conn_reply(c, c->w->greeting, c->w->greeting_len);
+		conn_greet(c);
 	else
 		c->row.tls = CONN_TLS_STLS;
 }

@@ -40,7 +40,8 @@ links_on_ping(struct worker *w, struct msg *m)
 	evchannel_put(&w->master, MSG_PONG, &m->u.ping, sizeof(m->u.ping));
 }
 
-/* The greeting has a host name and no '<', which would announce APOP (RFC 1939 section 7). */
+/* The greeting has a host name and no '<', which announces APOP (RFC 1939 section 7): timestamp.h.
+ */
 static void
 links_make_greeting(struct worker *w)
 {
@@ -241,7 +242,7 @@ links_on_conn_state_ask(struct worker *w, struct msg *m)
 
 	if (c == NULL)
 		return;
-	state.logon = c->user != NULL ? LOGON_USER : LOGON_NONE;
+	state.logon = c->in_apop ? LOGON_APOP : c->user != NULL ? LOGON_USER : LOGON_NONE;
 	if (c->name != NULL)
 		snprintf(state.name, sizeof(state.name), "%s", c->name);
 	evchannel_put(&w->master, MSG_CONN_STATE, &state, sizeof(state));

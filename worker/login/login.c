@@ -58,6 +58,7 @@ login_reply(struct conn *c)
 {
 	bool wrong = c->refused == LOGIN_BAD;
 
+	c->in_apop = false;
 	conn_enter(c, CONN_COMMAND);
 	conn_say(c, replies[c->refused]);
 	if (wrong && ++c->failures >= c->w->conf.max_auth_failures)
