@@ -89,13 +89,14 @@ check_path_or_none(const char *path)
 static const char *
 check_auth(const char *spec)
 {
-	if (*spec == '\0' || strncmp(spec, "file:/", 6) == 0)
+	if (*spec == '\0' || strncmp(spec, "file:/", 6) == 0 ||
+	    strncmp(spec, "checkpassword:/", 15) == 0)
 		return NULL;
 	/* PAM makes a file name of it. */
 	if (strncmp(spec, "pam:", 4) == 0 && name_only(spec + 4) && spec[4] != '.')
 		return NULL;
 	return "\"\", \"pam:SERVICE\" (SERVICE of letters, digits, \"_\", \".\" and \"-\", not "
-	       "beginning with \".\") or \"file:/PATH\"";
+	       "beginning with \".\"), \"file:/PATH\" or \"checkpassword:/PROGRAM\"";
 }
 
 static const char *

@@ -148,7 +148,9 @@ login_in_clear_allowed(const struct conf_server *s, const struct msg_addr *peer)
 static bool
 apop_is_on(const struct conf_server *s, const struct msg_conn *row)
 {
-	return s->apop && strncmp(s->auth, "file:", strlen("file:")) == 0 &&
+	return s->apop &&
+	    (strncmp(s->auth, "file:", strlen("file:")) == 0 ||
+		strncmp(s->auth, "checkpassword:", strlen("checkpassword:")) == 0) &&
 	    (row->tls != CONN_TLS_NONE || row->stls || row->clear_ok);
 }
 

@@ -5,7 +5,8 @@
 
 #include "daemon/auth/backend.h"
 
-static const struct auth_backend *const backends[] = {&backend_pam, &backend_file};
+static const struct auth_backend *const backends[] = {&backend_pam, &backend_file,
+						      &backend_checkpassword};
 
 const struct auth_backend *
 backend_find(const char *spec, const char **arg)

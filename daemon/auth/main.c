@@ -19,6 +19,7 @@
 #include "common/channel.h"
 #include "common/privs.h"
 #include "common/title.h"
+#include "daemon/auth/checked.h"
 #include "daemon/auth/child.h"
 #include "daemon/auth/dispatch.h"
 #include "daemon/auth/spawn.h"
@@ -37,6 +38,9 @@ channel_is_there(void)
 int
 main(int argc, char *argv[], char *envp[])
 {
+	/* run by a checkpassword program, as another user and without a channel */
+	if (argc == 2 && strcmp(argv[1], CHECKED_WORD) == 0)
+		return checked_main();
 	title_init(argc, argv, envp);
 	privs_role_start(CHANNEL_FD + 1);
 	if (!channel_is_there()) {

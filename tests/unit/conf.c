@@ -295,7 +295,8 @@ test_specs(void)
 {
 #define AUTH                                                                                       \
 	": auth: expected \"\", \"pam:SERVICE\" (SERVICE of letters, digits, \"_\", \".\" and "    \
-	"\"-\", not beginning with \".\") or \"file:/PATH\", not "
+	"\"-\", not beginning with \".\"), \"file:/PATH\" or "                                     \
+	"\"checkpassword:/PROGRAM\", not "
 	refuse("auth = pam", "x.conf:1" AUTH "\"pam\"\n");
 	refuse("auth = pam:", "x.conf:1" AUTH "\"pam:\"\n");
 	refuse("auth = pam:../x", "x.conf:1" AUTH "\"pam:../x\"\n");
