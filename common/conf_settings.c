@@ -102,12 +102,17 @@ check_auth(const char *spec)
 static const char *
 check_storage(const char *spec)
 {
-	const char *template = spec + strlen("maildir:"), *p;
+	static const char *const stores[] = {"maildir:", "mbox:", "dir:"};
+	const char *template = NULL, *p;
 
 	if (*spec == '\0')
 		return NULL;
-	if (strncmp(spec, "maildir:", strlen("maildir:")) != 0)
-		return "\"\" or \"maildir:TEMPLATE\"";
+	for (size_t i = 0; i < sizeof(stores) / sizeof(stores[0]); i++)
+		if (strncmp(spec, stores[i], strlen(stores[i])) == 0)
+			template = spec + strlen(stores[i]);
+	if (template == NULL)
+		return "\"\", \"maildir:TEMPLATE\", \"mbox:TEMPLATE\", \"dir:TEMPLATE\" or "
+		       "\"dir:BASE\"";
 	if (*template != '/' &&
 	    !(strncmp(template, "%h", 2) == 0 && (template[2] == '/' || template[2] == '\0')))
 		return "a template that begins with \"/\" or \"%h/\"";

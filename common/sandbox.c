@@ -24,6 +24,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -45,6 +46,7 @@ struct rule {
 /* clang-format off */
 #define ARG_IS(n, value)   {(n), SCMP_CMP_MASKED_EQ, INT_MASK, (uint64_t)(value) & INT_MASK}
 #define ARG_LACKS(n, bits) {(n), SCMP_CMP_MASKED_EQ, (uint64_t)(bits), 0}
+#define ARG_IS_REGULAR(n)  {(n), SCMP_CMP_MASKED_EQ, S_IFMT, S_IFREG} /* a mode */
 #define ARG_IS_NULL(n)     {(n), SCMP_CMP_EQ, 0, 0}
 
 #define ANY(name)              {SCMP_SYS(name), 0, {{0, 0, 0, 0}}}
@@ -117,6 +119,10 @@ static const struct rule spawner_rules[] = {
 	ANY(pread64), ANY(preadv), ANY(preadv2), ANY(pwrite64), ANY(lseek), ANY(fadvise64),
 	ANY(sendfile), ANY(ftruncate), ANY(fsync), ANY(fdatasync),
 	ANY(rename), ANY(renameat), ANY(renameat2), ANY(unlink), ANY(unlinkat),
+	ANY(mkdir), ANY(mkdirat), /* of the mbox store's lock and journal, before Landlock refuses it */
+	WHEN(mknod, ARG_IS_REGULAR(1)), WHEN(mknodat, ARG_IS_REGULAR(2)), /* a dot-lock, which ... */
+	ANY(link), ANY(linkat), /* ... gets its name by this, and ... */
+	ANY(utimensat), /* ... is kept fresh; an mbox's times stay what they were */
 	ANY(flock), WHEN(fcntl, ARG_IS(1, F_SETLK)), WHEN(fcntl, ARG_IS(1, F_GETLK)),
 	WHEN(fcntl, ARG_IS(1, F_OFD_SETLK)), WHEN(fcntl, ARG_IS(1, F_OFD_GETLK)),
 	ANY(nanosleep), ANY(clock_nanosleep),
@@ -357,10 +363,17 @@ static const struct {
     {6, 24, {0, 0, LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL}},
 };
 
-static const uint64_t landlock_read = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
-static const uint64_t landlock_write =
-    LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
-    LANDLOCK_ACCESS_FS_REFER | LANDLOCK_ACCESS_FS_TRUNCATE;
+enum {
+	LANDLOCK_READ = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
+	LANDLOCK_MAKE = LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_REMOVE_FILE,
+};
+
+static const uint64_t landlock_accesses[] = {
+    [SANDBOX_READ] = LANDLOCK_READ,
+    [SANDBOX_WRITE] = LANDLOCK_READ | LANDLOCK_MAKE | LANDLOCK_ACCESS_FS_WRITE_FILE |
+		      LANDLOCK_ACCESS_FS_REFER | LANDLOCK_ACCESS_FS_TRUNCATE,
+    [SANDBOX_MAKE] = LANDLOCK_MAKE,
+};
 
 /* The ABI to use, 0 if there is none (errno). */
 static uint32_t
@@ -396,28 +409,40 @@ landlock_make_ruleset(uint32_t abi, struct landlock_attr *attr)
 	return (int)syscall(SYS_landlock_create_ruleset, attr, size, 0);
 }
 
-int
-sandbox_landlock(int fd, int write, enum sandbox_mode mode, uint32_t abi_max)
+/* Add the rule of one directory.  0 or -1 with errno. */
+static int
+landlock_add_path(int ruleset, const struct landlock_attr *attr, const struct sandbox_path *path)
 {
 	struct landlock_path_beneath_attr beneath;
+
+	memset(&beneath, 0, sizeof(beneath));
+	beneath.parent_fd = path->fd;
+	beneath.allowed_access = landlock_accesses[path->access] & attr->fs;
+	return (int)syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath,
+			    0);
+}
+
+int
+sandbox_landlock_paths(const struct sandbox_path *paths, size_t count, enum sandbox_mode mode,
+		       uint32_t abi_max)
+{
 	struct landlock_attr attr;
-	int ruleset, error, result = -1;
+	int ruleset, error, write = 0, result = -1;
 	uint32_t abi;
 
 	if (mode == SANDBOX_OFF || mode == SANDBOX_LOG)
 		return 0;
+	for (size_t i = 0; i < count; i++)
+		write = write || paths[i].access == SANDBOX_WRITE;
 	abi = landlock_find_abi(write, abi_max);
 	if (abi == 0)
 		return sandbox_missing("Landlock", mode, errno);
 	ruleset = landlock_make_ruleset(abi, &attr);
 	if (ruleset < 0)
 		return -1;
-	memset(&beneath, 0, sizeof(beneath));
-	beneath.parent_fd = fd;
-	beneath.allowed_access = (write ? landlock_read | landlock_write : landlock_read) & attr.fs;
-	if (fd >= 0 &&
-	    syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) < 0)
-		goto out;
+	for (size_t i = 0; i < count; i++)
+		if (landlock_add_path(ruleset, &attr, &paths[i]) < 0)
+			goto out;
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		goto out;
 	result = (int)abi;
@@ -426,4 +451,12 @@ out:
 	close(ruleset);
 	errno = error;
 	return result;
+}
+
+int
+sandbox_landlock(int fd, int write, enum sandbox_mode mode, uint32_t abi_max)
+{
+	const struct sandbox_path path = {fd, write ? SANDBOX_WRITE : SANDBOX_READ};
+
+	return sandbox_landlock_paths(&path, fd >= 0 ? 1 : 0, mode, abi_max);
 }

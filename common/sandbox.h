@@ -5,6 +5,7 @@
 #ifndef POP3D_SANDBOX_H
 #define POP3D_SANDBOX_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/msg.h"
@@ -42,6 +43,22 @@ int sandbox_landlock(int fd, int write, enum sandbox_mode mode, uint32_t abi_max
 
 /* Is the descriptor a seccomp listener? */
 int sandbox_is_listener(int fd);
+
+/* What may be done in and below a directory. */
+enum sandbox_access {
+	SANDBOX_READ,  /* read files and directories */
+	SANDBOX_WRITE, /* as sandbox_landlock() with `write` */
+	SANDBOX_MAKE   /* make and remove files, but read and write none: for lock files */
+};
+
+struct sandbox_path {
+	int fd; /* of a directory; O_PATH will do */
+	enum sandbox_access access;
+};
+
+/* The same for any number of directories; none of them: nothing may be opened at all. */
+int sandbox_landlock_paths(const struct sandbox_path *paths, size_t count, enum sandbox_mode mode,
+    uint32_t abi_max);
 
 /*
  * Answer one report on a listener from sandbox_seccomp: log "sandbox: pid N called NAME(NUMBER)", let

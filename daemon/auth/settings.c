@@ -99,10 +99,16 @@ settings_mailbox(const struct msg_auth_server *server, const struct msg_account 
 		 char storage[MSG_WORD_SIZE], char mailbox[MSG_PATH_SIZE])
 {
 	const char *template = storage_split(server->storage, storage);
+	char below[MSG_SPEC_SIZE + 4];
 
 	if (template == NULL) {
 		errno = EINVAL;
 		return -1;
+	}
+	if (strcmp(storage, "dir") == 0 && strchr(template, '%') == NULL) {
+		/* a base directory, with one directory a user in it */
+		(void)snprintf(below, sizeof(below), "%s/%%u", template);
+		template = below;
 	}
 	if (storage[0] == '\0') { /* an empty maildrop for everybody */
 		mailbox[0] = '\0';

@@ -64,7 +64,7 @@ class Result(unittest.TestResult):
         elif self.skipped_why is not None:
             self.write(name, "skipped", self.skipped_why, seconds)
         else:
-            self.write(name, "passed", "", seconds)
+            self.write(name, "passed", getattr(test, "note", ""), seconds)
         super().stopTest(test)
 
     @staticmethod
@@ -180,8 +180,8 @@ def report(entry, verbose):
         print("FAILED  %s (%.1f s)\n    %s" % (entry["name"], entry["seconds"], entry["detail"].replace("\n", "\n    ")))
     elif entry["status"] == "skipped":
         print("skipped %s: %s" % (entry["name"], entry["detail"]))
-    elif verbose:
-        print("passed  %s (%.1f s)" % (entry["name"], entry["seconds"]))
+    elif verbose or entry["detail"]:  # a test's note says what it has counted
+        print("passed  %s (%.1f s) %s" % (entry["name"], entry["seconds"], entry["detail"]))
     sys.stdout.flush()
 
 

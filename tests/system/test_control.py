@@ -844,7 +844,7 @@ class Socket(Case):
         member = self.user()
         name = subprocess.run(["id", "-gn", member.name], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
         ctl = Control(self.own_daemon(control_group=name))
-        mute = subprocess.Popen(["setpriv", "--reuid=%d" % member.uid, "--regid=%d" % member.gid, "--clear-groups", "python3", "-c",
+        mute = subprocess.Popen(["setpriv", "--reuid=%d" % member.uid, "--regid=%d" % member.gid, "--clear-groups", "/usr/bin/python3", "-c",
                                  "import socket, sys\nkept = []\nfor _ in range(80):\n s = socket.socket(socket.AF_UNIX)\n"
                                  " s.connect(sys.argv[1])\n kept.append(s)\nprint('full', flush=True)\nsys.stdin.read()",
                                  ctl.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

@@ -303,7 +303,8 @@ test_specs(void)
 	refuse("auth = pam:..", "x.conf:1" AUTH "\"pam:..\"\n");
 	refuse("\nauth = file:x", "x.conf:2" AUTH "\"file:x\"\n");
 	refuse("storage = /var/mail",
-	       "x.conf:1: storage: expected \"\" or \"maildir:TEMPLATE\", not \"/var/mail\"\n");
+	       "x.conf:1: storage: expected \"\", \"maildir:TEMPLATE\", \"mbox:TEMPLATE\", "
+	       "\"dir:TEMPLATE\" or \"dir:BASE\", not \"/var/mail\"\n");
 #define BEGINS ": storage: expected a template that begins with \"/\" or \"%h/\", not "
 	refuse("storage = maildir:", "x.conf:1" BEGINS "\"maildir:\"\n");
 	refuse("storage = maildir:%u", "x.conf:1" BEGINS "\"maildir:%u\"\n");
@@ -311,6 +312,12 @@ test_specs(void)
 #define ONLY ": storage: expected only %u, %d, %n, %h or %% in the template, not "
 	refuse("storage = maildir:/%x", "x.conf:1" ONLY "\"maildir:/%x\"\n");
 	refuse("storage = maildir:/%%%", "x.conf:1" ONLY "\"maildir:/%%%\"\n");
+	refuse("storage = mbox:var", "x.conf:1" BEGINS "\"mbox:var\"\n");
+	refuse("storage = dir:/%q", "x.conf:1" ONLY "\"dir:/%q\"\n");
+	CU_ASSERT_EQUAL(load("storage = mbox:/var/mail/%u"), 0);
+	CU_ASSERT_STRING_EQUAL(conf.servers[0].storage, "mbox:/var/mail/%u");
+	CU_ASSERT_EQUAL(load("storage = dir:/var/spool/pop3"), 0);
+	CU_ASSERT_STRING_EQUAL(conf.servers[0].storage, "dir:/var/spool/pop3");
 	CU_ASSERT_EQUAL(load("storage = maildir:%h"), 0);
 	CU_ASSERT_STRING_EQUAL(conf.servers[1].storage, "maildir:%h");
 }

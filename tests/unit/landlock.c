@@ -59,6 +59,27 @@ child_landlock_read(void)
 	return 0;
 }
 
+/* A directory for lock files beside one for everything else. */
+static int
+child_landlock_paths(void)
+{
+	struct sandbox_path paths[2] = {{openat(scratch_fd, "a", O_PATH), SANDBOX_MAKE},
+					{openat(scratch_fd, "b", O_PATH), SANDBOX_WRITE}};
+
+	NEED(privs_harden(true) == 0);
+	close(openat(scratch_fd, "a/old", O_CREAT | O_WRONLY, 0600));
+	NEED(sandbox_landlock_paths(paths, 2, SANDBOX_REQUIRE, 0) >= 2);
+	NEED(mknodat(paths[0].fd, "lock.new", S_IFREG | 0600, 0) == 0);
+	NEED(linkat(paths[0].fd, "lock.new", paths[0].fd, "lock", 0) == 0);
+	NEED_ERROR(openat(paths[0].fd, "old", O_RDONLY), EACCES);
+	NEED_ERROR(openat(paths[0].fd, "old", O_WRONLY), EACCES);
+	NEED_ERROR(mkdirat(paths[0].fd, "made", 0700), EACCES);
+	NEED(unlinkat(paths[0].fd, "lock", 0) == 0 && unlinkat(paths[0].fd, "lock.new", 0) == 0);
+	NEED(close(openat(paths[1].fd, "file", O_CREAT | O_RDWR | O_TRUNC, 0600)) == 0);
+	NEED(unlinkat(paths[1].fd, "file", 0) == 0);
+	return 0;
+}
+
 static int
 child_landlock_nothing(void)
 {
@@ -125,6 +146,7 @@ test_landlock_rules(void)
 		return;
 	CU_ASSERT_EQUAL(child_run(child_landlock_write), 0);
 	CU_ASSERT_EQUAL(child_run(child_landlock_read), 0);
+	CU_ASSERT_EQUAL(child_run(child_landlock_paths), 0);
 	CU_ASSERT_EQUAL(child_run(child_landlock_nothing), 0);
 }
 

@@ -455,7 +455,7 @@ test_missing(void)
 	(void)snprintf(path, sizeof(path), "%s/Maildir", box);
 	CU_ASSERT_EQUAL(open_as(&store, path, true), STORE_OK);
 	CU_ASSERT_EQUAL(store.count, 0);
-	CU_ASSERT_EQUAL(store.confine_fd, -1);
+	CU_ASSERT_EQUAL(store.confine_count, 0);
 	store_end();
 	CU_ASSERT_EQUAL(open_as(&store, path, false), STORE_PERM);
 	store_end();

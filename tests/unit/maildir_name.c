@@ -4,6 +4,7 @@
 
 #include "tests/unit/unit.h"
 #include "worker/store/maildir_name.h"
+#include "worker/store/natural.h"
 
 /* In the order in which they have to be. */
 static const char *const ordered[] = {
@@ -35,7 +36,7 @@ order_of(const char *a, const char *b)
 {
 	if (maildir_seconds(a) != maildir_seconds(b))
 		return maildir_seconds(a) < maildir_seconds(b) ? -1 : 1;
-	return maildir_base_compare(a, maildir_base_len(a), b, maildir_base_len(b));
+	return natural_compare(a, maildir_base_len(a), b, maildir_base_len(b));
 }
 
 static void

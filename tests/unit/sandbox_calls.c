@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 
@@ -53,9 +54,16 @@ static const struct forbidden {
 } forbidden[] = {
     /* other files, programs, processes */
     {"openat", NO_LOGIN_PLAIN, SYS_openat, {AT(AT_FDCWD), AT("/etc/passwd"), O_RDONLY}},
-    {"mkdirat", NOBODY, SYS_mkdirat, {AT(AT_FDCWD), AT("/dev/null/x"), 0700}},
+    {"mkdirat", NO_LOGIN, SYS_mkdirat, {AT(AT_FDCWD), AT("/dev/null/x"), 0700}},
     {"symlinkat", NOBODY, SYS_symlinkat, {AT("x"), AT(AT_FDCWD), AT("/dev/null/x")}},
-    {"mknodat", NOBODY, SYS_mknodat, {AT(AT_FDCWD), AT("/dev/null/x"), 0600}},
+    {"mknodat", NO_LOGIN, SYS_mknodat, {AT(AT_FDCWD), AT("/dev/null/x"), S_IFREG | 0600}},
+    {"mknodat, fifo", NOBODY, SYS_mknodat, {AT(AT_FDCWD), AT("/dev/null/x"), S_IFIFO | 0600}},
+    {"mknodat, device", NOBODY, SYS_mknodat, {AT(AT_FDCWD), AT("/dev/null/x"), S_IFCHR | 0600}},
+    {"linkat",
+     NO_LOGIN,
+     SYS_linkat,
+     {AT(AT_FDCWD), AT("/dev/null/x"), AT(AT_FDCWD), AT("/dev/null/y"), 0}},
+    {"utimensat", NO_LOGIN, SYS_utimensat, {AT(AT_FDCWD), AT("/dev/null/x"), 0, 0}},
     {"fchmod", NOBODY, SYS_fchmod, {FD_UNIX, 0700}},
     {"fchown", NOBODY, SYS_fchown, {FD_UNIX, AT(-1), AT(-1)}},
     {"chroot", NOBODY, SYS_chroot, {AT("/dev/null")}},

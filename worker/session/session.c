@@ -102,16 +102,17 @@ session_open(struct session *ss, const struct msg_spawn_conf *conf, uint32_t *ab
 
 	s->id = ss->grant.id;
 	s->path = ss->grant.mailbox;
+	s->home = ss->grant.account.home;
 	s->backend = store_find(ss->grant.storage);
-	if (s->backend == NULL || s->path[0] != '/') {
+	if (s->backend == NULL || (s->path[0] != '/' && s->backend != &store_none)) {
 		log_error(s->id, "no store \"%s\" at \"%s\"", ss->grant.storage, s->path);
 		return STORE_PERM;
 	}
 	result = s->backend->open(s, ss->grant.missing_maildir == MISSING_EMPTY);
 	if (result != STORE_OK)
 		return result;
-	landlock = sandbox_landlock(s->confine_fd, 1, (enum sandbox_mode)conf->sandbox,
-				    conf->landlock_abi_max);
+	landlock = sandbox_landlock_paths(s->confine, s->confine_count,
+					  (enum sandbox_mode)conf->sandbox, conf->landlock_abi_max);
 	if (landlock == -1) {
 		log_error(s->id, "landlock: %s", strerror(errno));
 		return STORE_PERM;

@@ -9,21 +9,17 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/log.h"
-#include "worker/session/wire.h"
+#include "worker/store/lock.h"
 #include "worker/store/maildir_list.h"
 #include "worker/store/maildir_quota.h"
 #include "worker/store/maildir_name.h"
 #include "worker/store/store.h"
 
-enum {
-	FIND_TRIES = 4, /* looks for a message that others keep renaming */
-	READ_BLOCK = 65536
-};
+enum { FIND_TRIES = 4 /* looks for a message that others keep renaming */ };
 
 #define LOCK_FILE "pop3d-lock"
 
@@ -45,82 +41,22 @@ maildir_fail(const struct store *s, const char *what)
 	return store_judge(error);
 }
 
-/* Is there at least the directory that the Maildir would be in? */
-static bool
-maildir_parent_exists(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char parent[MSG_PATH_SIZE] = "/";
-	struct stat st;
-
-	if (slash == NULL || (size_t)(slash - path) >= sizeof(parent))
-		return false;
-	if (slash > path)
-		memcpy(parent, path, (size_t)(slash - path));
-	return stat(parent, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 static enum store_result
 maildir_open(struct store *s, bool missing_is_empty)
 {
 	struct maildir *m = calloc(1, sizeof(*m));
 
-	s->confine_fd = -1;
 	if (m == NULL)
 		return STORE_TEMP;
 	m->dir_fd = m->lock_fd = m->sub_fd[MAILDIR_NEW] = m->sub_fd[MAILDIR_CUR] = -1;
 	s->data = m;
 	m->dir_fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (m->dir_fd == -1) {
-		if (errno == ENOENT && missing_is_empty && maildir_parent_exists(s->path))
+		if (errno == ENOENT && missing_is_empty && store_parent_exists(s->path))
 			return STORE_OK;
 		return maildir_fail(s, "open");
 	}
-	s->confine_fd = m->dir_fd;
-	return STORE_OK;
-}
-
-/* A kind of lock that this file system does not have. */
-static bool
-lock_is_unknown(int error)
-{
-	return error == EBADF || error == ENOLCK || error == EOPNOTSUPP || error == ENOSYS;
-}
-
-/* flock(2) on the directory: needs no space on the disk. */
-static enum store_result
-lock_directory(struct maildir *m, bool *had)
-{
-	if (flock(m->dir_fd, LOCK_EX | LOCK_NB) == 0)
-		*had = true;
-	else if (errno == EWOULDBLOCK)
-		return STORE_IN_USE;
-	else if (!lock_is_unknown(errno))
-		return store_judge(errno);
-	return STORE_OK;
-}
-
-/*
- * POSIX lock on a file: goes between the hosts of a shared file system.  This
- * process opens the file once, and never a second time, since closing that
- * would drop the lock.  A file that cannot be had (disk full, no right to
- * write) is as good as none.
- */
-static enum store_result
-lock_file(struct maildir *m, bool *had)
-{
-	struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-
-	m->lock_fd = openat(m->dir_fd, LOCK_FILE,
-			    O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-	if (m->lock_fd == -1)
-		return STORE_OK;
-	if (fcntl(m->lock_fd, F_SETLK, &range) == 0)
-		*had = true;
-	else if (errno == EAGAIN || errno == EACCES)
-		return STORE_IN_USE;
-	else if (!lock_is_unknown(errno))
-		return store_judge(errno);
+	store_confine(s, m->dir_fd, SANDBOX_WRITE);
 	return STORE_OK;
 }
 
@@ -128,21 +64,8 @@ static enum store_result
 maildir_lock(struct store *s)
 {
 	struct maildir *m = s->data;
-	enum store_result result;
-	bool had = false;
 
-	if (m->dir_fd == -1)
-		return STORE_OK;
-	result = lock_directory(m, &had);
-	if (result == STORE_OK)
-		result = lock_file(m, &had);
-	if (result == STORE_OK && !had) {
-		errno = ENOLCK;
-		result = STORE_PERM;
-	}
-	if (result == STORE_TEMP || result == STORE_PERM)
-		log_error(s->id, "maildir %s: lock: %s", s->path, strerror(errno));
-	return result;
+	return m->dir_fd == -1 ? STORE_OK : lock_directory(s, m->dir_fd, LOCK_FILE, &m->lock_fd);
 }
 
 static enum store_result
@@ -195,42 +118,23 @@ static enum store_result
 maildir_get(struct store *s, size_t i, struct store_reader *r)
 {
 	struct maildir *m = s->data;
-	enum store_result result = STORE_TEMP; /* it is renamed faster than we can look */
-	struct stat st;
+	enum store_result result;
 
-	*r = (struct store_reader){.fd = -1};
-	for (int try = 0; try < FIND_TRIES && r->fd == -1; try++) {
-		r->fd = openat(maildir_entry_fd(&m->list, i), maildir_entry_name(&m->list, i),
-			       O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-		if (r->fd != -1)
-			break;
-		if (errno != ENOENT)
-			return store_judge(errno);
-		if ((result = maildir_look_again(m, i)) != STORE_OK)
+	for (int try = 0; try < FIND_TRIES; try++) {
+		result = store_open_file(maildir_entry_fd(&m->list, i),
+					 maildir_entry_name(&m->list, i), r);
+		if (result != STORE_MISSING || (result = maildir_look_again(m, i)) != STORE_OK)
 			return result;
-		result = STORE_TEMP;
 	}
-	if (r->fd == -1)
-		return result;
-	result = fstat(r->fd, &st) == -1 ? store_judge(errno)
-		 : !S_ISREG(st.st_mode)	 ? STORE_PERM
-					 : STORE_OK;
-	if (result != STORE_OK)
-		store_reader_end(r);
-	else
-		r->end = (uint64_t)st.st_size;
-	return result;
+	return STORE_TEMP; /* it is renamed faster than we can look */
 }
 
 static enum store_result
 maildir_measure(struct store *s, size_t i, uint64_t *octets)
 {
-	static char block[READ_BLOCK];
 	const struct maildir *m = s->data;
 	enum store_result result;
 	struct store_reader r;
-	struct wire w;
-	ssize_t n;
 
 	*octets = 0;
 	result = maildir_get(s, i, &r);
@@ -242,13 +146,9 @@ maildir_measure(struct store *s, size_t i, uint64_t *octets)
 	}
 	if (result != STORE_OK)
 		return result;
-	wire_begin(&w);
-	while ((n = store_read(&r, block, sizeof(block))) > 0)
-		wire_count(&w, block, (size_t)n);
-	if (n == -1)
+	if (store_measure(&r, octets, NULL) == -1)
 		result = STORE_TEMP;
 	store_reader_end(&r);
-	*octets = wire_count_total(&w);
 	return result;
 }
 
@@ -337,27 +237,12 @@ remove_one(struct maildir *m, size_t i, struct removal *r)
 	return STORE_TEMP;
 }
 
-/* Directories that cannot be synchronised (EINVAL, EROFS) are passed over: fsync(2). */
-static enum store_result
-sync_directory(int fd)
-{
-	if (fsync(fd) == 0 || errno == EINVAL || errno == EROFS)
-		return STORE_OK;
-	return store_judge(errno);
-}
-
-static enum store_result
-worse(enum store_result a, enum store_result b)
-{
-	return a > b ? a : b;
-}
-
 static enum store_result
 maildir_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
 {
 	struct maildir *m = s->data;
 	enum store_result result = STORE_OK, one;
-	struct removal r = {.quota_fd = maildir_quota_open(s->confine_fd)};
+	struct removal r = {.quota_fd = maildir_quota_open(m->dir_fd)};
 
 	*removed = 0;
 	for (size_t i = 0; i < s->count; i++) {
@@ -369,15 +254,15 @@ maildir_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
 		else
 			log_error(s->id, "maildir %s: cannot remove %s: %s", s->path,
 				  maildir_entry_name(&m->list, i), strerror(errno));
-		result = worse(result, one);
+		result = store_worse(result, one);
 	}
 	for (int dir = 0; dir < MAILDIR_DIRS; dir++) {
 		if (!r.touched[dir])
 			continue;
-		one = sync_directory(m->sub_fd[dir]);
+		one = store_sync_directory(m->sub_fd[dir]);
 		if (one != STORE_OK)
 			log_error(s->id, "maildir %s: fsync: %s", s->path, strerror(errno));
-		result = worse(result, one);
+		result = store_worse(result, one);
 	}
 	maildir_quota_close(r.quota_fd, r.octets, r.count);
 	return result;
@@ -405,7 +290,7 @@ maildir_close(struct store *s)
 	free(m->sizes);
 	free(m);
 	s->data = NULL;
-	s->confine_fd = -1;
+	s->confine_count = 0;
 }
 
 const struct store_backend store_maildir = {

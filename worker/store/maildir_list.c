@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -11,10 +10,11 @@
 
 #include "worker/store/maildir_list.h"
 #include "worker/store/maildir_name.h"
+#include "worker/store/natural.h"
+#include "worker/store/scan.h"
 
 enum {
 	SCAN_TRIES = 4, /* readings of cur/ while others keep changing it */
-	DIRENT_BLOCK = 65536,
 	FIRST_ENTRIES = 256,
 	FIRST_ARENA = 16384
 };
@@ -85,38 +85,29 @@ list_add(struct maildir_list *l, const char *name, enum maildir_dir dir)
 	return 0;
 }
 
-/* Is this a regular file?  Some file systems do not say so in the directory. */
-static bool
-entry_is_regular(int dir_fd, const struct dirent64 *d)
-{
-	struct stat st;
+/* A place to add the names of a directory to. */
+struct adding {
+	struct maildir_list *list;
+	enum maildir_dir dir;
+};
 
-	if (d->d_type != DT_UNKNOWN)
-		return d->d_type == DT_REG;
-	return fstatat(dir_fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+static int
+add_name(void *arg, const char *name)
+{
+	struct adding *a = arg;
+
+	return maildir_name_counts(name) ? list_add(a->list, name, a->dir) : 0;
 }
 
 /* Read one directory whole. */
 static int
 scan_dir(struct maildir_list *l, enum maildir_dir dir, bool again)
 {
-	static _Alignas(struct dirent64) char block[DIRENT_BLOCK];
-	int fd = l->fd[dir];
-	ssize_t len;
+	struct adding a = {l, dir};
 
-	if (again && lseek(fd, 0, SEEK_SET) == -1)
+	if (again && lseek(l->fd[dir], 0, SEEK_SET) == -1)
 		return -1;
-	while ((len = getdents64(fd, block, sizeof(block))) > 0) {
-		const struct dirent64 *d;
-
-		for (ssize_t at = 0; at < len; at += d->d_reclen) {
-			d = (const struct dirent64 *)(const void *)(block + at);
-			if (maildir_name_counts(d->d_name) && entry_is_regular(fd, d) &&
-			    list_add(l, d->d_name, dir) == -1)
-				return -1;
-		}
-	}
-	return len == 0 ? 0 : -1;
+	return scan_files(l->fd[dir], add_name, &a);
 }
 
 static bool
@@ -168,7 +159,7 @@ base_compare(const struct maildir_list *la, const struct maildir_entry *a,
 
 	if (a->seconds != b->seconds)
 		return a->seconds < b->seconds ? -1 : 1;
-	return maildir_base_compare(x, maildir_base_len(x), y, maildir_base_len(y));
+	return natural_compare(x, maildir_base_len(x), y, maildir_base_len(y));
 }
 
 static int

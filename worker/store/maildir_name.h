@@ -1,5 +1,5 @@
 /*
- * What the name of a file in new/ or cur/ says: base name, delivery time, order, unique-id.
+ * What the name of a file in new/ or cur/ says: base name, delivery time, unique-id.
  * Pure functions over octets; names come from outside and may hold anything but "/" and NUL.
  */
 #ifndef POP3D_MAILDIR_NAME_H
@@ -20,13 +20,6 @@ bool maildir_name_counts(const char *name);
 /* The seconds with which a name begins, as the sort key of most weight.  A name that begins with
  * no digit, and one with more than fits: UINT64_MAX, behind all others. */
 uint64_t maildir_seconds(const char *name);
-
-/*
- * Order of delivery of two base names: runs of digits by their value, all else
- * by octet, so that "10" comes after "2" and microseconds without leading
- * zeros sort right.  0 only for equal names.
- */
-int maildir_base_compare(const char *a, size_t a_len, const char *b, size_t b_len);
 
 /* The unique-id: the base name, or its SHA-256 in hex if it is empty, longer than 70 octets or
  * holds one out of 0x21..0x7E. */

@@ -1,13 +1,22 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sha2.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "worker/session/wire.h"
 #include "worker/store/store.h"
+
+enum { READ_BLOCK = 65536 };
 
 static const struct store_backend *const backends[] = {
     &store_maildir,
+    &store_mbox,
+    &store_dir,
+    &store_none,
 };
 
 /* Errors that pass by themselves. */
@@ -38,6 +47,8 @@ store_read(struct store_reader *r, char *buf, size_t cap)
 {
 	ssize_t n;
 
+	if (r->read != NULL)
+		return r->read(r, buf, cap);
 	if (cap > r->end - r->pos)
 		cap = (size_t)(r->end - r->pos);
 	if (cap == 0)
@@ -60,4 +71,73 @@ store_reader_end(struct store_reader *r)
 	if (r->fd != -1)
 		close(r->fd);
 	r->fd = -1;
+}
+
+void
+store_confine(struct store *s, int fd, enum sandbox_access access)
+{
+	s->confine[s->confine_count++] = (struct sandbox_path){fd, access};
+}
+
+bool
+store_parent_exists(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char parent[MSG_PATH_SIZE] = "/";
+	struct stat st;
+
+	if (slash == NULL || (size_t)(slash - path) >= sizeof(parent))
+		return false;
+	if (slash > path)
+		memcpy(parent, path, (size_t)(slash - path));
+	return stat(parent, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+enum store_result
+store_open_file(int dir_fd, const char *name, struct store_reader *r)
+{
+	enum store_result result;
+	struct stat st;
+
+	*r = (struct store_reader){.fd = -1};
+	r->fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (r->fd == -1)
+		return errno == ENOENT ? STORE_MISSING : store_judge(errno);
+	result = fstat(r->fd, &st) == -1 ? store_judge(errno)
+		 : !S_ISREG(st.st_mode)	 ? STORE_PERM
+					 : STORE_OK;
+	if (result != STORE_OK)
+		store_reader_end(r);
+	else
+		r->end = (uint64_t)st.st_size;
+	return result;
+}
+
+int
+store_measure(struct store_reader *r, uint64_t *octets, uint8_t digest[STORE_DIGEST])
+{
+	static char block[READ_BLOCK];
+	struct wire w;
+	SHA2_CTX sha;
+	ssize_t n;
+
+	wire_begin(&w);
+	SHA256Init(&sha);
+	while ((n = store_read(r, block, sizeof(block))) > 0) {
+		wire_count(&w, block, (size_t)n);
+		if (digest != NULL)
+			SHA256Update(&sha, (const uint8_t *)block, (size_t)n);
+	}
+	*octets = wire_count_total(&w);
+	if (digest != NULL)
+		SHA256Final(digest, &sha);
+	return n == -1 ? -1 : 0;
+}
+
+enum store_result
+store_sync_directory(int fd)
+{
+	if (fsync(fd) == 0 || errno == EINVAL || errno == EROFS)
+		return STORE_OK;
+	return store_judge(errno);
 }

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "common/msg.h"
+#include "common/sandbox.h"
 
 enum store_result {
 	STORE_OK,
@@ -30,26 +31,37 @@ enum { STORE_UID_SIZE = 71 }; /* 1 to 70 octets of 0x21..0x7E and NUL, RFC 1939 
 /* Size that is not known. */
 #define STORE_NO_SIZE UINT64_MAX
 
+enum {
+	STORE_DIGEST = 32, /* octets of SHA-256 */
+	STORE_PATHS = 2	   /* that a store may name */
+};
+
 struct store_backend;
 
 struct store {
 	const struct store_backend *backend;
 	conn_id id;	  /* for the log */
 	size_t count;	  /* messages; set by list() */
-	int confine_fd;	  /* the directory of all that the session may touch; -1: nothing.  The store's */
 	const char *path; /* of the mailbox; borrowed */
-	void *data;	  /* the back end's own */
+	const char *home; /* the user's, for a store that keeps files of its own there; borrowed */
+	struct sandbox_path confine[STORE_PATHS]; /* all that is opened, made or removed after open();
+						   * the descriptors are the store's */
+	size_t confine_count;
+	void *data; /* the back end's own */
 };
 
 /* A message open for reading. */
 struct store_reader {
 	int fd;
 	uint64_t pos, end; /* stored octets: next one, and the first behind the message */
+	/* Instead of reading stored octets as they are; see store_read(). */
+	ssize_t (*read)(struct store_reader *r, char *buf, size_t cap);
+	void *source; /* read()'s own */
 };
 
 struct store_backend {
 	const char *name;
-	/* Find the mailbox and set confine_fd, so that the caller can confine himself before
+	/* Find the mailbox and set confine[], so that the caller can confine himself before
 	 * anything in it is looked at.  With `missing_is_empty` a mailbox that does not exist, in
 	 * a directory that does, is an empty one.  OK, TEMP, PERM. */
 	enum store_result (*open)(struct store *s, bool missing_is_empty);
@@ -78,10 +90,24 @@ struct store_backend {
 /* The back end of that name, or NULL. */
 const struct store_backend *store_find(const char *name);
 
+/* Let the session reach what is open at fd; see sandbox_landlock_paths(). */
+void store_confine(struct store *s, int fd, enum sandbox_access access);
+
+/* Is there at least the directory that `path` would be in? */
+bool store_parent_exists(const char *path);
+
+/* Open the regular file `name` without following a link or waiting, all of it to be read.
+ * OK, TEMP, PERM, MISSING. */
+enum store_result store_open_file(int dir_fd, const char *name, struct store_reader *r);
+
 /* Read the next octets of a message.  Their number; 0 at its end; -1 with errno, which is EIO
- * for a file that ended too early. */
+ * for a file that ended too early or is not any more what was listed. */
 ssize_t store_read(struct store_reader *r, char *buf, size_t cap);
 void store_reader_end(struct store_reader *r);
+
+/* Read to the end: the size on the wire and, unless NULL, the digest of the octets.  0 or -1 with
+ * errno. */
+int store_measure(struct store_reader *r, uint64_t *octets, uint8_t digest[STORE_DIGEST]);
 
 /* TEMP or PERM for an errno. */
 enum store_result store_judge(int error);
@@ -92,6 +118,16 @@ store_is_marked(const uint64_t *marked, size_t i)
 	return (marked[i / 64] >> (i % 64) & 1) != 0;
 }
 
-extern const struct store_backend store_maildir;
+/* The worse of two results of a removal. */
+static inline enum store_result
+store_worse(enum store_result a, enum store_result b)
+{
+	return a > b ? a : b;
+}
+
+/* fsync(2) of a directory; those that cannot be synchronised (EINVAL, EROFS) are passed over. */
+enum store_result store_sync_directory(int fd);
+
+extern const struct store_backend store_dir, store_maildir, store_mbox, store_none;
 
 #endif

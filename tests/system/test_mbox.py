@@ -1,0 +1,278 @@
+"""mbox: CONFORMANCE section 21, and what other sections ask of every store."""
+
+import fcntl
+import os
+import threading
+import time
+import unittest
+
+import harness
+import mailbox
+import mboxes
+from client import Ok, TestCase
+from harness import PLAIN, TLS
+
+FROM = mboxes.FROM % 0
+
+
+class Spool(TestCase):
+    """A file in a spool that the user may not make files in."""
+
+    settings = {"storage": "mbox:%s/%%u" % mboxes.spool()}
+
+    def box(self, user, messages=()):
+        return mboxes.spool_box(user).fill(messages)
+
+    def texts(self, user, kind=PLAIN):
+        client = self.session(user, kind)
+        out = [client.multi(b"RETR %d" % n) for n in range(1, len(client.listing(b"LIST")) + 1)]
+        client.quit()
+        return out
+
+    def test_MBX_05_where_messages_begin_and_end(self):
+        user = self.user()
+        box = self.box(user)
+        for stored, want in (
+                (b"", []),
+                (FROM + b"A: b\n\nx\n\n" + FROM + b"\n", [b"A: b\r\n\r\nx\r\n", b""]),
+                (FROM + b"A: b\n\nx\n\n\n\n" + FROM + b"y", [b"A: b\r\n\r\nx\r\n\r\n\r\n", b"y\r\n"]),
+                (FROM + b"A: b\n\nx\n" + FROM + b"\nFrom me to you\n", [b"A: b\r\n\r\nx\r\n" + FROM[:-1] + b"\r\n\r\nFrom me to you\r\n"]),
+                ((FROM + b"A: b\n\nx\n\n" + FROM + b"C: d\n\n").replace(b"\n", b"\r\n"), [b"A: b\r\n\r\nx\r\n", b"C: d\r\n"]),
+                (FROM + b"\n>From x\n>>From y\n>Fromage\n.dot\n\n", [b"\r\nFrom x\r\n>From y\r\n>Fromage\r\n..dot\r\n"]),
+                (FROM + b"Content-Length: 70\n\nx\n\n" + FROM + b"\ny\n\n", [b"\r\nx\r\n", b"\r\ny\r\n"])):
+            box.write(stored)
+            for kind in self.each_kind((PLAIN, TLS)):
+                self.assertEqual(self.texts(user, kind), want)
+            self.assertEqual(box.stored(), stored)
+
+    def test_MBX_07_SIZ_08_sizes_are_those_of_what_is_sent(self):
+        messages = [b"A: b\nStatus: RO\n\n" + m.replace(b"\r", b"").replace(b"\0", b"From ") + b"\n" for m in mailbox.random_files(100, 9)]
+        messages += [b"A: b\n\n" + m.replace(b"\r\n", b"\n") for m in mailbox.edges()]
+        user = self.user()
+        self.box(user, messages)
+        client = self.session(user)
+        sizes = [int(line.split()[1]) for line in client.listing(b"LIST")]
+        self.assertEqual(len(sizes), len(messages))
+        for n, (octets, stored) in enumerate(zip(sizes, messages), 1):
+            body = mailbox.unstuff(client.multi(b"RETR %d" % n))
+            self.assertEqual(len(body), octets)
+            text = stored.replace(b"Status: RO\n", b"")
+            self.assertEqual(body, mailbox.plain(text))
+        self.assertEqual(client.ok(b"STAT"), b"+OK %d %d" % (len(sizes), sum(sizes)))
+        client.quit()
+
+    def test_MBX_08_metadata_is_hidden_everywhere(self):
+        user = self.user()
+        box = self.box(user)
+        shown = b"A: b\r\nC: d\r\n e\r\n\r\nStatus: x\r\n"
+        seen = set()
+        for notes in (b"", b"Status: RO\n", b"X-Keywords: a\n b\nstatus: O\nX-UID: 7\nContent-Length: 9\nX-Status: F\n"):
+            box.write(FROM + b"A: b\n" + notes + b"C: d\n e\n\nStatus: x\n\n")
+            client = self.session(user)
+            self.assertEqual(client.multi(b"RETR 1"), shown)
+            self.assertEqual(client.multi(b"TOP 1 0"), b"A: b\r\nC: d\r\n e\r\n\r\n")
+            self.assertEqual(client.ok(b"LIST 1"), b"+OK 1 %d" % len(shown))
+            seen.add(client.ok(b"UIDL 1"))
+            client.quit()
+        self.assertEqual(len(seen), 1, "UID-06")
+
+    def test_MBX_08_folder_internal_data(self):
+        data = b"From MAILER-DAEMON Mon Jan  2 10:00:00 2023\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n" \
+               b"X-IMAP: 1672653600 0000000002\nStatus: RO\n\nThis text is part of the internal format of your mail folder.\n\n"
+        user = self.user()
+        first, second = mboxes.block(b"A: b\n\nx\n"), mboxes.block(b"A: c\n\ny\n")
+        box = mboxes.spool_box(user).write(data + first + second)
+        client = self.session(user)
+        self.assertEqual(client.ok(b"STAT"), b"+OK 2 22")
+        client.ok(b"DELE 1")
+        client.quit()
+        self.assertEqual(box.stored(), data + second)
+
+    def test_MBX_09_what_is_no_mbox_is_left_alone(self):
+        user = self.user()
+        box = mboxes.spool_box(user)
+        for stored in (b"\n" + FROM, b"text\n", b"From here on\n\n", b"\0" * 1000):
+            box.write(stored)
+            self.assertRegex(self.connect().try_login(user), rb"\A-ERR \[SYS/PERM\] ")
+            self.assertEqual(box.stored(), stored)
+        box.remove()
+        self.transcript([("STAT", Ok(b"0 0")), ("UIDL", Ok(body=b""))], user=user)
+        os.mkdir(box.path)
+        self.assertRegex(self.connect().try_login(user), rb"\A-ERR \[SYS/PERM\] ")
+        os.rmdir(box.path)
+
+    def test_UID_02_UID_06_ids_survive_rewriting_and_new_mail(self):
+        messages = mailbox.simple(4) + mailbox.simple(2)[1:]  # the second one twice
+        user = self.user()
+        box = self.box(user, messages)
+        client = self.session(user)
+        before = [line.split()[1] for line in client.listing(b"UIDL")]
+        self.assertEqual(len(set(before)), 5)
+        client.ok(b"DELE 1")
+        client.ok(b"DELE 3")
+        with open(box.path, "ab") as f:
+            f.write(mboxes.block(b"N: ew\n\nx\n"))
+        client.quit()
+        client = self.session(user)
+        after = [line.split()[1] for line in client.listing(b"UIDL")]
+        self.assertEqual(after[:3], [before[1], before[3], before[4]])
+        client.quit()
+
+    def test_MBX_04_UPD_08_rewriting(self):
+        messages = [mailbox.letter("m%d" % i, b"From %d\n" % i * i * 900) for i in range(1, 9)]
+        blocks = [mboxes.block(m, i % 60) for i, m in enumerate(messages)]
+        user = self.user()
+        for marked in ((1,), (8,), (1, 2, 3, 4, 5, 6, 7, 8), (2, 4, 6, 8), (1, 3, 5, 7), (4, 5)):
+            box = self.box(user, messages)
+            os.utime(box.path, ns=(1700000000123456789, 1700000001123456789))
+            before = os.stat(box.path)
+            client = self.session(user)
+            for n in marked:
+                client.ok(b"DELE %d" % n)
+            client.quit()
+            after = os.stat(box.path)
+            self.assertEqual(box.stored(), b"".join(b for i, b in enumerate(blocks, 1) if i not in marked))
+            for field in ("st_ino", "st_uid", "st_gid", "st_mode", "st_mtime_ns"):
+                self.assertEqual(getattr(before, field), getattr(after, field), field)
+            self.assertEqual(box.leftovers(), [])
+
+    @unittest.skipUnless(harness.have("procmail"), "no procmail")
+    def test_MBX_02_LCK_06_delivery_in_the_session(self):
+        user = self.user()
+        box = self.box(user, mailbox.simple(3))
+        client = self.session(user)
+        client.ok(b"DELE 2")
+        began = time.monotonic()
+        self.assertEqual(mboxes.procmail(box, b"N: ew\n\nx\n").wait(20), 0)
+        self.assertLess(time.monotonic() - began, 5, "delivery had to wait for the session")
+        self.assertTrue(client.ok(b"STAT").startswith(b"+OK 2 "))  # TRX-02
+        self.assertEqual(mailbox.unstuff(client.multi(b"RETR 3")), mailbox.plain(mailbox.simple(3)[2]))
+        client.quit()
+        self.assertEqual([mailbox.unstuff(t) for t in self.texts(user)],
+                         [mailbox.plain(m) for m in (mailbox.simple(3)[0], mailbox.simple(3)[2], b"N: ew\n\nx\n")])
+
+    def test_MBX_03_TRX_07_another_program_rewrites_it(self):
+        user = self.user()
+        box = self.box(user, mailbox.simple(3))
+        client = self.session(user)
+        sizes = client.multi(b"LIST")
+        client.ok(b"DELE 1")
+        now = b"".join(mboxes.block(m) for m in mailbox.simple(3)[1:])
+        with open(box.path, "r+b") as f:
+            f.truncate(0)
+            f.write(now)
+        self.assertRegex(client.command(b"RETR 2"), rb"\A-ERR \[SYS/TEMP\] ")
+        client.ok(b"RSET")
+        self.assertEqual(client.multi(b"LIST"), sizes)
+        client.ok(b"DELE 1")
+        self.assertRegex(client.command(b"QUIT"), rb"\A-ERR \[SYS/TEMP\] ")
+        self.assertEqual(box.stored(), now)
+
+    def test_MBX_01_LCK_04_fcntl_lock_of_others(self):
+        user = self.user()
+        box = self.box(user, mailbox.simple(1))
+        with open(box.path, "r+b") as f:
+            fcntl.lockf(f, fcntl.LOCK_EX)
+            threading.Timer(1, lambda: fcntl.lockf(f, fcntl.LOCK_UN)).start()
+            began = time.monotonic()
+            client = self.session(user)
+            self.assertGreater(time.monotonic() - began, 0.8, "it did not wait for the lock")
+        client.quit()
+
+    def test_MBX_01_a_dot_lock_of_others_counts(self):
+        user = self.user()
+        box = self.box(user, mailbox.simple(1))
+        with open(box.path + ".lock", "w"):
+            pass
+        threading.Timer(1, lambda: os.unlink(box.path + ".lock")).start()
+        began = time.monotonic()
+        self.session(user).quit()
+        self.assertGreater(time.monotonic() - began, 0.8, "it did not wait for the lock")
+        self.daemon.log_wait("no dot-lock .*fcntl lock alone serves")
+
+    def test_LCK_01_LCK_07_one_session_whatever_its_name(self):
+        user = self.user()
+        box = self.box(user, mailbox.simple(1))
+        daemon = self.own_daemon(storage="mbox:%h/alias")
+        os.symlink(box.path, os.path.join(user.home, "alias"))
+        first = self.session(user)
+        self.assertRegex(self.connect().try_login(user), rb"\A-ERR \[IN-USE\] ")
+        self.assertRegex(self.connect(daemon=daemon).try_login(user), rb"\A-ERR \[IN-USE\] ")
+        first.quit()
+        self.session(user, daemon=daemon).quit()
+        os.unlink(os.path.join(user.home, "alias"))
+
+    def test_MBX_09_one_that_may_only_be_read(self):
+        user = self.user()
+        box = self.box(user, mailbox.simple(2))
+        os.chmod(box.path, 0o440)
+        client = self.session(user)
+        self.assertEqual(len(client.listing(b"UIDL")), 2)
+        client.ok(b"DELE 1")
+        before = box.stored()
+        self.assertRegex(client.command(b"QUIT"), rb"\A-ERR \[SYS/PERM\] ")
+        self.assertEqual(box.stored(), before)
+        self.assertFalse(os.path.exists(box.state))
+
+
+class Home(TestCase):
+    """A file in a directory of the user's own: dot-lock, and state beside it."""
+
+    settings = {"storage": "mbox:%h/mail/inbox"}
+
+    def test_MBX_01_both_locks_and_nothing_left(self):
+        user = self.user()
+        box = mboxes.home_box(user).fill(mailbox.simple(2))
+        mark = len(self.daemon.log())
+        client = self.session(user)
+        self.assertEqual(box.leftovers(), [], "MBX-02: locks are held in the session")
+        client.ok(b"DELE 1")
+        client.quit()
+        self.assertEqual(box.stored(), mboxes.block(mailbox.simple(2)[1], 1))
+        self.assertEqual(box.leftovers(), [])
+        self.assertEqual(sorted(os.listdir(os.path.dirname(box.path))), [".pop3d", "inbox"])
+        self.assertNotIn("no dot-lock", self.daemon.log()[mark:])
+
+    def test_MBX_01_stale_after_five_minutes(self):
+        user = self.user()
+        box = mboxes.home_box(user).fill(mailbox.simple(1))
+        lock = box.path + ".lock"
+        with open(lock, "w"):
+            pass
+        os.utime(lock, (time.time() - 310,) * 2)
+        began = time.monotonic()
+        self.session(user).quit()
+        self.assertLess(time.monotonic() - began, 5)
+        self.assertEqual(box.leftovers(), [])
+
+    def test_RSP_06_busy_for_long(self):
+        user = self.user()
+        box = mboxes.home_box(user).fill(mailbox.simple(1))
+        with open(box.path + ".lock", "w"):
+            pass
+        client = self.connect(timeout=40)
+        self.assertRegex(client.try_login(user), rb"\A-ERR \[IN-USE\] ")
+        os.unlink(box.path + ".lock")
+        self.session(user).quit()
+
+    @unittest.skipUnless(harness.have("procmail", "maildrop"), "no procmail or no maildrop")
+    def test_UPD_08_many_deliveries_and_sessions_at_once(self):
+        user = self.user()
+        box = mboxes.home_box(user).fill([])
+        agents = []
+        for i in range(40):
+            agents.append((mboxes.procmail, mboxes.maildrop)[i % 2](box, b"N: %d\n\nx\n" % i))
+        got = []
+        deadline = time.monotonic() + 50
+        while time.monotonic() < deadline:
+            busy = any(agent.poll() is None for agent in agents)
+            client = self.session(user, timeout=30)
+            for n in range(1, len(client.listing(b"LIST")) + 1):
+                got.append(client.multi(b"RETR %d" % n))
+                client.ok(b"DELE %d" % n)
+            client.quit()
+            if not busy:
+                break
+        self.assertEqual([agent.wait(20) for agent in agents], [0] * len(agents))
+        self.assertEqual(sorted(got), sorted(b"N: %d\r\n\r\nx\r\n" % i for i in range(40)))
+        self.assertEqual(box.stored(), b"")

@@ -1,0 +1,374 @@
+#include "config.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <utime.h>
+
+#include "common/log.h"
+#include "tests/unit/box.h"
+#include "worker/store/mbox_lines.h"
+#include "worker/store/mbox_text.h"
+
+#define FROM	"From a@example.org Mon Jan  2 10:00:00 2023\n"
+#define MAIL(n) FROM "N: " n "\n\nbody " n "\n\n"
+
+static void
+start(void)
+{
+	static char path[sizeof(box) + 8];
+
+	(void)snprintf(path, sizeof(path), "%s/mbox", box);
+	CU_ASSERT_EQUAL_FATAL(box_open(&store, "mbox", path), STORE_OK);
+}
+
+/* The texts of the messages of an mbox, up to NULL. */
+static void
+check_split(const char *octets, size_t len, const char *const *texts)
+{
+	size_t n = 0;
+
+	box_make();
+	box_write("mbox", "w", octets, len);
+	start();
+	for (; texts[n] != NULL && n < store.count; n++) {
+		CU_ASSERT_STRING_EQUAL(text(n), texts[n]);
+		CU_ASSERT_STRING_EQUAL(text_by(n, 1), texts[n]);
+		CU_ASSERT_STRING_EQUAL(text_by(n, 7), texts[n]);
+	}
+	CU_ASSERT_PTR_NULL(texts[n]);
+	CU_ASSERT_EQUAL(n, store.count);
+	store_end();
+	CU_ASSERT_STRING_EQUAL(box_text("mbox"), octets);
+	CU_ASSERT_FALSE(box_has("mbox.lock"));
+	CU_ASSERT_FALSE(box_has(".mbox.pop3d-lock"));
+	box_remove();
+}
+
+#define CHECK_SPLIT(octets, ...)                                                                   \
+	check_split(octets, strlen(octets), (const char *const[]){__VA_ARGS__})
+
+static void
+test_split(void)
+{
+	CHECK_SPLIT("", NULL);
+	CHECK_SPLIT(MAIL("1") MAIL("2"), "N: 1\n\nbody 1\n", "N: 2\n\nbody 2\n", NULL);
+	/* no blank line, no line end at the end of the file */
+	CHECK_SPLIT(MAIL("1") FROM "A: b\n\nx\n", "N: 1\n\nbody 1\n", "A: b\n\nx\n", NULL);
+	CHECK_SPLIT(MAIL("1") FROM "A: b\n\nx", "N: 1\n\nbody 1\n", "A: b\n\nx", NULL);
+	/* one blank line belongs to the mbox, the others to the message */
+	CHECK_SPLIT(FROM "A: b\n\nx\n\n\n\n" FROM "\n", "A: b\n\nx\n\n\n", "", NULL);
+	CHECK_SPLIT(FROM FROM "\n" FROM, FROM, "", NULL);
+	CHECK_SPLIT(FROM "A: b\n", "A: b\n", NULL);
+	CHECK_SPLIT(FROM "A: b\n\n" FROM "A: c\n\n\n", "A: b\n", "A: c\n\n", NULL);
+	/* what looks like a From_ line: no blank line before, no date */
+	CHECK_SPLIT(FROM "A: b\n\nx\n" FROM "y\n\nFrom here on\n\n",
+		    "A: b\n\nx\n" FROM "y\n\nFrom here on\n", NULL);
+	/* quotes and metadata */
+	CHECK_SPLIT(FROM "Status: O\nA: b\n\n>" FROM ">>" FROM "\n", "A: b\n\n" FROM ">" FROM,
+		    NULL);
+	/* CRLF */
+	CHECK_SPLIT("From a Mon Jan  2 10:00:00 2023\r\nA: b\r\nX-UID: 1\r\n\r\nx\r\n\r\n"
+		    "From a Mon Jan  2 10:00:00 2023\r\nA: c\r\n\r\ny\r\n\r\n",
+		    "A: b\r\n\r\nx\r\n", "A: c\r\n\r\ny\r\n", NULL);
+}
+
+static void
+test_internal(void)
+{
+	uint64_t removed;
+	static const char data[] = "From MAILER-DAEMON Mon Jan  2 10:00:00 2023\nSubject: DON'T "
+				   "DELETE THIS MESSAGE -- FOLDER "
+				   "INTERNAL DATA\nX-IMAP: 1672653600 0000000001\nStatus: "
+				   "RO\n\nThis text is part of it.\n\n";
+	char all[sizeof(data) + 256];
+
+	(void)snprintf(all, sizeof(all), "%s%s%s", data, MAIL("1"), MAIL("2"));
+	check_split(all, strlen(all),
+		    (const char *const[]){"N: 1\n\nbody 1\n", "N: 2\n\nbody 2\n", NULL});
+	box_make();
+	box_put("mbox", all);
+	start();
+	CU_ASSERT_EQUAL(remove_marked(1, &removed), STORE_OK);
+	store_end();
+	(void)snprintf(all, sizeof(all), "%s%s", data, MAIL("2"));
+	CU_ASSERT_STRING_EQUAL(box_text("mbox"), all);
+	box_remove();
+}
+
+static void
+test_refused(void)
+{
+	static const char *const texts[] = {"\n" FROM "\n", "text\n", "From here on\n", "\n",
+					    "Fro"};
+	static char path[sizeof(box) + 8];
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		box_make();
+		(void)snprintf(path, sizeof(path), "%s/mbox", box);
+		box_put("mbox", texts[i]);
+		CU_ASSERT_EQUAL(box_open(&store, "mbox", path), STORE_PERM);
+		store_end();
+		CU_ASSERT_STRING_EQUAL(box_text("mbox"), texts[i]);
+		CU_ASSERT_FALSE(box_has("mbox.lock"));
+		box_remove();
+	}
+	box_make();
+	(void)snprintf(path, sizeof(path), "%s/mbox", box);
+	CU_ASSERT_EQUAL(box_open(&store, "mbox", path), STORE_OK);
+	CU_ASSERT_EQUAL(store.count, 0);
+	store_end();
+	CU_ASSERT_FALSE(box_has(".pop3d"));
+	if (mkfifo(path, 0600) == -1)
+		abort();
+	CU_ASSERT_EQUAL(box_open(&store, "mbox", path), STORE_PERM);
+	store_end();
+	(void)snprintf(path, sizeof(path), "%s/no/ne", box);
+	CU_ASSERT_EQUAL(box_open(&store, "mbox", path), STORE_PERM);
+	store_end();
+	box_remove();
+}
+
+static void
+test_sizes(void)
+{
+	box_make();
+	box_put("mbox", FROM "Status: RO\nA: b\n\n>" FROM "x\n\n" FROM "A: b\r\n\r\nx");
+	start();
+	CU_ASSERT_EQUAL_FATAL(store.count, 2);
+	CU_ASSERT_EQUAL(size(0), strlen("A: b\r\n\r\n" FROM "\rx\r\n"));
+	CU_ASSERT_EQUAL(size(1), strlen("A: b\r\n\r\nx\r\n"));
+	store_end();
+	box_remove();
+}
+
+/* Lines and quotes at the edges of blocks. */
+static void
+test_edges(void)
+{
+	static char octets[4 * MBOX_BLOCK], want[4 * MBOX_BLOCK];
+	const char *const texts[] = {want, "A: b\n", NULL};
+	const int bases[] = {MBOX_LOOK, MBOX_BLOCK, 2 * MBOX_BLOCK};
+
+	for (size_t b = 0; b < sizeof(bases) / sizeof(bases[0]); b++)
+		for (int shift = -70; shift < 10; shift++) {
+			int fill = bases[b] + shift - (int)strlen(FROM "\n");
+
+			(void)snprintf(octets, sizeof(octets),
+				       FROM "\n%0*d\n>From x\n\n" FROM "A: b\n\n", fill, 1);
+			(void)snprintf(want, sizeof(want), "\n%0*d\nFrom x\n", fill, 1);
+			check_split(octets, strlen(octets), texts);
+		}
+}
+
+static void
+test_uids(void)
+{
+	char first[STORE_UID_SIZE], second[STORE_UID_SIZE], third[STORE_UID_SIZE];
+	uint64_t removed;
+
+	box_make();
+	box_put("mbox", MAIL("1") MAIL("2") MAIL("3") MAIL("2"));
+	start();
+	strcpy(first, uid(0));
+	strcpy(second, uid(1));
+	strcpy(third, uid(2));
+	CU_ASSERT_EQUAL(strlen(uid(3)), 66);
+	CU_ASSERT_EQUAL(strncmp(uid(3), second, 64), 0);
+	CU_ASSERT_EQUAL(remove_marked(1, &removed), STORE_OK);
+	store_end();
+	start();
+	CU_ASSERT_STRING_EQUAL(uid(0), second);
+	CU_ASSERT_STRING_EQUAL(uid(1), third);
+	CU_ASSERT_EQUAL(strlen(uid(2)), 66);
+	store_end();
+	/* equal ones keep their numbers when one is removed, and new ones go on behind them */
+	box_put("mbox", MAIL("2") MAIL("2") MAIL("3") MAIL("2"));
+	start();
+	CU_ASSERT_EQUAL(remove_marked(1, &removed), STORE_OK);
+	store_end();
+	box_append("mbox", MAIL("2"));
+	start();
+	CU_ASSERT_EQUAL_FATAL(store.count, 4);
+	CU_ASSERT_STRING_EQUAL(uid(0) + 64, "-2");
+	CU_ASSERT_STRING_EQUAL(uid(1), third);
+	CU_ASSERT_STRING_EQUAL(uid(2) + 64, "-3");
+	CU_ASSERT_STRING_EQUAL(uid(3) + 64, "-4");
+	CU_ASSERT_EQUAL(remove_marked(4, &removed), STORE_OK);
+	store_end();
+	start();
+	CU_ASSERT_STRING_EQUAL(uid(0) + 64, "-2");
+	CU_ASSERT_STRING_EQUAL(uid(2) + 64, "-4");
+	CU_ASSERT_EQUAL(remove_marked(5, &removed), STORE_OK);
+	store_end();
+	/* notes of a mail reader change nothing */
+	box_put("mbox", FROM "Status: RO\nN: 1\nX-Status: F\n\nbody 1\n\n");
+	start();
+	CU_ASSERT_STRING_EQUAL(uid(0), first);
+	store_end();
+	box_remove();
+}
+
+/* Every choice of five messages, with and without mail that comes in the session. */
+static void
+test_remove(void)
+{
+	static const char *const mails[] = {MAIL("1"), MAIL("22"), FROM "\n", MAIL("4"),
+					    FROM "A: b\n\nx\n"};
+	char old[1024], want[1024];
+	struct stat before, after;
+	uint64_t removed;
+
+	for (uint64_t marked = 1; marked < 64; marked++) {
+		uint64_t bits = marked & 31;
+
+		if (bits == 0)
+			continue;
+		old[0] = want[0] = '\0';
+		for (int i = 0; i < 5; i++) {
+			strcat(old, mails[i]);
+			if ((bits >> i & 1) == 0)
+				strcat(want, mails[i]);
+		}
+		box_make();
+		box_put("mbox", old);
+		start();
+		if (marked > 31) {
+			box_append("mbox", "\n" MAIL("late"));
+			strcat(want, (bits >> 4 & 1) == 0 ? "\n" MAIL("late") : MAIL("late"));
+		}
+		if (stat(box_path("mbox"), &before) == -1)
+			abort();
+		CU_ASSERT_EQUAL(remove_marked(bits, &removed), STORE_OK);
+		CU_ASSERT_EQUAL(removed, (uint64_t)__builtin_popcountll(bits));
+		store_end();
+		if (stat(box_path("mbox"), &after) == -1)
+			abort();
+		CU_ASSERT_STRING_EQUAL(box_text("mbox"), want);
+		CU_ASSERT_EQUAL(before.st_ino, after.st_ino);
+		CU_ASSERT_EQUAL(before.st_mtim.tv_sec, after.st_mtim.tv_sec);
+		CU_ASSERT_EQUAL(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
+		CU_ASSERT_FALSE(box_has("mbox.lock"));
+		box_remove();
+	}
+}
+
+static void
+check_changed(const char *old, const char *now)
+{
+	uint64_t removed;
+
+	box_make();
+	box_put("mbox", old);
+	start();
+	box_put("mbox", now); /* in place */
+	CU_ASSERT_EQUAL(remove_marked(2, &removed), STORE_TEMP);
+	CU_ASSERT_EQUAL(removed, 0);
+	store_end();
+	CU_ASSERT_STRING_EQUAL(box_text("mbox"), now);
+	box_remove();
+}
+
+static void
+test_changed(void)
+{
+	struct store_reader r;
+	uint64_t removed;
+
+	check_changed(MAIL("1") MAIL("2") MAIL("3"), MAIL("1"));
+	check_changed(MAIL("1") MAIL("2") MAIL("3"), MAIL("2") MAIL("1") MAIL("3"));
+	check_changed(MAIL("1") MAIL("2") MAIL("3"), MAIL("1") MAIL("2") MAIL("3") "no mail");
+	/* no blank line before what came */
+	check_changed(MAIL("1") MAIL("2") FROM "\nx\n", MAIL("1") MAIL("2") FROM "\nx\n" FROM "\n");
+	/* reading notices it, too; sizes stay */
+	box_make();
+	box_put("mbox", MAIL("1") MAIL("2") MAIL("3"));
+	start();
+	box_append("mbox", MAIL("4"));
+	CU_ASSERT_STRING_EQUAL(text(1), "N: 2\n\nbody 2\n");
+	box_put("mbox", MAIL("2") MAIL("3"));
+	CU_ASSERT_EQUAL(store.backend->get(&store, 0, &r), STORE_MISSING);
+	CU_ASSERT_EQUAL(size(0), strlen("N: 1\r\n\r\nbody 1\r\n"));
+	/* another file in its place */
+	box_put("other", MAIL("1") MAIL("2") MAIL("3"));
+	if (rename(box_path("other"), box_path("mbox")) == -1)
+		abort();
+	CU_ASSERT_EQUAL(remove_marked(1, &removed), STORE_TEMP);
+	CU_ASSERT_STRING_EQUAL(box_text("mbox"), MAIL("1") MAIL("2") MAIL("3"));
+	store_end();
+	box_remove();
+}
+
+static void
+test_session_lock(void)
+{
+	static char other[sizeof(box) + 16];
+	struct store second;
+
+	box_make();
+	box_put("mbox", MAIL("1"));
+	(void)snprintf(other, sizeof(other), "%s/alias", box);
+	if (symlink("mbox", other) == -1)
+		abort();
+	start();
+	CU_ASSERT_EQUAL(box_open(&second, "mbox", other), STORE_IN_USE);
+	second.backend->close(&second);
+	/* delivery can go on */
+	CU_ASSERT_FALSE(box_has("mbox.lock"));
+	store_end();
+	CU_ASSERT_EQUAL(box_open(&second, "mbox", other), STORE_OK);
+	second.backend->close(&second);
+	box_remove();
+}
+
+static void
+age(const char *name, time_t seconds)
+{
+	struct utimbuf times = {time(NULL) - seconds, time(NULL) - seconds};
+
+	if (utime(box_path(name), &times) == -1)
+		abort();
+}
+
+static void
+test_dot_lock(void)
+{
+	box_make();
+	box_put("mbox", MAIL("1"));
+	/* stale after five minutes */
+	box_put("mbox.lock", "");
+	age("mbox.lock", 301);
+	start();
+	store_end();
+	CU_ASSERT_FALSE(box_has("mbox.lock"));
+	/* left behind by a session of ours: at once */
+	box_put("mbox.lock", "");
+	if (link(box_path("mbox.lock"), box_path(".mbox.pop3d-lock")) == -1)
+		abort();
+	start();
+	store_end();
+	CU_ASSERT_FALSE(box_has("mbox.lock"));
+	CU_ASSERT_FALSE(box_has(".mbox.pop3d-lock"));
+	box_remove();
+}
+
+static const struct unit_test tests[] = {
+    {"MBX-05 MBX-06 MBX-08 MBX-09 where messages begin and end", test_split},
+    {"MBX-08 folder internal data", test_internal},
+    {"MBX-09 not an mbox, missing", test_refused},
+    {"MBX-07 SIZ-01 sizes", test_sizes},
+    {"MLT-06 edges of blocks", test_edges},
+    {"UID-02 UID-06 unique-ids", test_uids},
+    {"MBX-04 UPD-08 removal", test_remove},
+    {"MBX-03 TRX-07 changed by others", test_changed},
+    {"LCK-01 LCK-06 LCK-07 session lock", test_session_lock},
+    {"MBX-01 dot-locks left behind", test_dot_lock},
+    {NULL, NULL},
+};
+
+int
+main(void)
+{
+	log_set_level(LOG_ALERT);
+	return unit_run("mbox", tests);
+}

@@ -1,0 +1,265 @@
+/* worker/store/mbox_journal.c: each state in which a killed session can leave mbox and journal. */
+#include "config.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "tests/unit/box.h"
+#include "worker/store/mbox_journal.h"
+
+#define MAIL(n) "From a@x Mon Jan  2 10:00:00 2023\nN: " n "\n\nbody " n "\n\n"
+#define OLD	MAIL("1") MAIL("22") MAIL("3") MAIL("4444") MAIL("5")
+#define NEW	MAIL("1") MAIL("3") MAIL("5")
+#define LATE	MAIL("late")
+
+static struct mbox_journal journal;
+static int mbox_fd, dir_fd;
+
+static void
+no_tick(void *arg)
+{
+	(void)arg;
+}
+
+/* Write in place: the inode stays. */
+static void
+mbox_set(const char *octets, size_t len)
+{
+	if (ftruncate(mbox_fd, 0) == -1 || pwrite(mbox_fd, octets, len, 0) != (ssize_t)len)
+		abort();
+}
+
+static void
+begin(void)
+{
+	struct stat st;
+
+	box_make();
+	box_put("mbox", OLD);
+	dir_fd = open(box, O_RDONLY | O_DIRECTORY);
+	mbox_fd = open(box_path("mbox"), O_RDWR);
+	if (dir_fd == -1 || mbox_fd == -1 || fstat(mbox_fd, &st) == -1)
+		abort();
+	mbox_journal_init(&journal, dir_fd, mbox_fd, st.st_ino, no_tick, NULL);
+}
+
+/* Messages 2 and 4 are to go. */
+static void
+write_journal(void)
+{
+	uint64_t one = strlen(MAIL("1")), two = strlen(MAIL("22")), four = strlen(MAIL("4444"));
+	struct mbox_range kept[2] = {{mbox_fd, one + two, 2 * one + two},
+				     {mbox_fd, 2 * one + two + four, strlen(OLD)}};
+
+	CU_ASSERT_EQUAL_FATAL(mbox_journal_write(&journal, one, strlen(OLD), kept, 2), 0);
+}
+
+static void
+end(void)
+{
+	close(mbox_fd);
+	close(dir_fd);
+	box_remove();
+}
+
+/* The next session's recovery. */
+static int
+recover(void)
+{
+	journal.trusted = false;
+	return mbox_journal_run(&journal);
+}
+
+static void
+check(const char *expected)
+{
+	CU_ASSERT_STRING_EQUAL(box_text("mbox"), expected);
+	CU_ASSERT_FALSE(box_has(journal.name));
+	CU_ASSERT_EQUAL(recover(), 0);
+}
+
+static void
+test_run(void)
+{
+	begin();
+	CU_ASSERT_EQUAL(mbox_journal_run(&journal), 0);
+	write_journal();
+	CU_ASSERT_EQUAL(mbox_journal_run(&journal), 1);
+	check(NEW);
+	end();
+}
+
+/* Killed with so many of the octets in place: before the first, between any two, after the last. */
+static void
+test_killed_while_writing(void)
+{
+	size_t one = strlen(MAIL("1")), len = strlen(NEW) - one;
+	char text[sizeof(OLD)];
+
+	for (size_t n = 0; n <= len; n++)
+		for (int late = 0; late < 2; late++) {
+			begin();
+			write_journal();
+			memcpy(text, OLD, sizeof(OLD));
+			memcpy(text + one, &NEW[one], n);
+			mbox_set(text, strlen(OLD));
+			if (late != 0)
+				box_append("mbox", LATE);
+			CU_ASSERT_EQUAL(recover(), 1);
+			check(late != 0 ? NEW LATE : NEW);
+			end();
+		}
+}
+
+/* Put the journal back as it was before it was removed. */
+static void
+run_and_put_back(void)
+{
+	write_journal();
+	if (linkat(dir_fd, journal.name, dir_fd, "saved", 0) == -1)
+		abort();
+	CU_ASSERT_EQUAL_FATAL(mbox_journal_run(&journal), 1);
+	if (renameat(dir_fd, "saved", dir_fd, journal.name) == -1)
+		abort();
+}
+
+static void
+test_killed_before_truncation(void)
+{
+	for (int late = 0; late < 2; late++) {
+		begin();
+		run_and_put_back();
+		mbox_set(OLD, strlen(OLD));
+		if (pwrite(mbox_fd, NEW, strlen(NEW), 0) == -1)
+			abort();
+		if (late != 0)
+			box_append("mbox", LATE);
+		CU_ASSERT_EQUAL(recover(), 1);
+		check(late != 0 ? NEW LATE : NEW);
+		end();
+	}
+}
+
+static void
+test_killed_after_truncation(void)
+{
+	begin();
+	run_and_put_back();
+	CU_ASSERT_EQUAL(recover(), 1);
+	check(NEW);
+	end();
+	/* mail that came then begins before the old end, and may reach behind it */
+	for (int n = 1; n <= 4; n++) {
+		char text[sizeof(OLD) + 4 * sizeof(LATE)] = NEW;
+
+		begin();
+		run_and_put_back();
+		for (int i = 0; i < n; i++)
+			strcat(text, LATE);
+		mbox_set(text, strlen(text));
+		CU_ASSERT_EQUAL(recover(), 1);
+		check(text);
+		end();
+	}
+}
+
+/* One that was not finished was never renamed, and the mbox not touched. */
+static void
+test_killed_while_making_it(void)
+{
+	begin();
+	box_put(journal.fresh, "half a jour");
+	CU_ASSERT_EQUAL(recover(), 0);
+	CU_ASSERT_FALSE(box_has(journal.fresh));
+	check(OLD);
+	write_journal();
+	CU_ASSERT_EQUAL(recover(), 1);
+	check(NEW);
+	CU_ASSERT_FALSE(box_has(journal.fresh));
+	end();
+}
+
+/* What the mbox has become, and the journal is to be kept for somebody to look at. */
+static void
+check_aside(const char *text)
+{
+	CU_ASSERT_EQUAL(recover(), 2);
+	CU_ASSERT_STRING_EQUAL(box_text("mbox"), text);
+	CU_ASSERT_FALSE(box_has(journal.name));
+	CU_ASSERT_TRUE(box_has(journal.fresh));
+	end();
+}
+
+static void
+test_changed_by_others(void)
+{
+	begin();
+	write_journal();
+	mbox_set(MAIL("1"), strlen(MAIL("1")));
+	check_aside(MAIL("1"));
+
+	begin();
+	write_journal();
+	mbox_set("F" OLD, strlen(OLD) + 1);
+	check_aside("F" OLD);
+
+	begin();
+	write_journal();
+	box_append("mbox", "no mail");
+	check_aside(OLD "no mail");
+
+	begin();
+	write_journal();
+	if (truncate(box_path(journal.name), 200) == -1)
+		abort();
+	check_aside(OLD);
+
+	begin();
+	write_journal();
+	journal.inode++;
+	check_aside(OLD);
+}
+
+static void
+test_steps(void)
+{
+	struct mbox_facts f = {.old_end = 100, .size = 100};
+
+	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_ASIDE);
+	f.first = f.before_same = f.octets_same = true;
+	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_REDO);
+	f.size = 101;
+	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_ASIDE);
+	f.tail_is_mail = true;
+	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_REDO_TAIL);
+	f.before_same = false;
+	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_ASIDE);
+	f.before_same = true;
+	f.octets_same = false;
+	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_ASIDE);
+	f.second = true;
+	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_DONE);
+	f.between_same = true;
+	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_MOVE_TAIL);
+	f.size = 100;
+	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_TRUNCATE);
+	f.size = 99;
+	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_DONE);
+}
+
+static const struct unit_test tests[] = {
+    {"MBX-04 what follows from what is found", test_steps},
+    {"MBX-04 from first to last", test_run},
+    {"MBX-04 UPD-08 killed while the octets are written", test_killed_while_writing},
+    {"MBX-04 UPD-08 killed before the file is cut", test_killed_before_truncation},
+    {"MBX-04 UPD-08 killed after that", test_killed_after_truncation},
+    {"MBX-04 killed while the journal is made", test_killed_while_making_it},
+    {"MBX-03 an mbox that others have changed meanwhile is left alone", test_changed_by_others},
+    {NULL, NULL},
+};
+
+int
+main(void)
+{
+	return unit_run("mbox_journal", tests);
+}

@@ -1,0 +1,161 @@
+#include "config.h"
+
+#include <string.h>
+
+#include "tests/unit/unit.h"
+#include "worker/store/digest.h"
+#include "worker/store/mbox_text.h"
+
+static void
+test_from(void)
+{
+	static const char *const yes[] = {
+	    "From a@example.org Mon Jan  2 10:00:00 2023",
+	    "From a@example.org Mon Jan  2 10:00:00 2023\n",
+	    "From a@example.org Mon Jan  2 10:00:00 2023\r\n",
+	    "From - Mon Jan 2 10:00 2023\n",
+	    "From  Mon Jan  2 10:00:00 2023\n",
+	    "From a@example.org Mon Jan  2 10:00:00 CET 2023\n",
+	    "From a@example.org Mon Jan  2 10:00:00 2023 +0100\n",
+	    "From a@example.org  Mon, 2 Jan 2023 10:00:00 +0100\n",
+	    "From \"a b\"@example.org Mon Jan  2 10:00:00 2023\n",
+	    "From a!b Sat Dec 31 23:59:60 1999 remote from c\n",
+	    "From mon Mon Mon Jan  2 10:00:00 2023\n",
+	};
+	static const char *const no[] = {
+	    "",
+	    "From",
+	    "From ",
+	    "From here on it looks like mbox\n",
+	    "from a@example.org Mon Jan  2 10:00:00 2023\n",
+	    ">From a@example.org Mon Jan  2 10:00:00 2023\n",
+	    "From: a@example.org Mon Jan  2 10:00:00 2023\n",
+	    "From a@example.org Mon Jan 32 10:00:00 2023\n",
+	    "From a@example.org Mon Jan  2 25:00:00 2023\n",
+	    "From a@example.org Mon Jan  2 1000 2023\n",
+	    "From a@example.org Mon Jan  2 10:00:00 23\n",
+	    "From a@example.org Moo Jan  2 10:00:00 2023\n",
+	    "From a@example.org Mon Jan  2 10:00:00\n",
+	};
+	char line[2 * MBOX_LOOK];
+
+	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
+		CU_ASSERT_TRUE(mbox_is_from(yes[i], strlen(yes[i])));
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+		CU_ASSERT_FALSE(mbox_is_from(no[i], strlen(no[i])));
+	/* no line that may not be whole counts */
+	memset(line, ' ', sizeof(line));
+	memcpy(line, yes[0], strlen(yes[0]));
+	CU_ASSERT_TRUE(mbox_is_from(line, MBOX_LOOK - 1));
+	CU_ASSERT_FALSE(mbox_is_from(line, MBOX_LOOK));
+	/* the words of a line have an end */
+	for (size_t i = 5; i + 1 < MBOX_LOOK; i += 2)
+		memcpy(line + i, "a ", 2);
+	CU_ASSERT_FALSE(mbox_is_from(line, MBOX_LOOK - 1));
+}
+
+static void
+test_blank(void)
+{
+	CU_ASSERT_TRUE(mbox_is_blank("\n", 1));
+	CU_ASSERT_TRUE(mbox_is_blank("\r\n", 2));
+	CU_ASSERT_FALSE(mbox_is_blank("", 0));
+	CU_ASSERT_FALSE(mbox_is_blank("\r", 1));
+	CU_ASSERT_FALSE(mbox_is_blank(" \n", 2));
+	CU_ASSERT_FALSE(mbox_is_blank("\n\n", 2));
+}
+
+/* What is shown of a message given line by line. */
+static const char *
+shown(const char *message)
+{
+	static char out[4096];
+	struct mbox_filter f = {0};
+	size_t len = 0;
+
+	while (*message != '\0') {
+		const char *lf = strchr(message, '\n'), *p = message;
+		size_t n = lf != NULL ? (size_t)(lf + 1 - message) : strlen(message);
+
+		message += n;
+		n = mbox_filter(&f, &p, n, true);
+		memcpy(out + len, p, n);
+		len += n;
+	}
+	out[len] = '\0';
+	return out;
+}
+
+static void
+test_metadata(void)
+{
+	CU_ASSERT_STRING_EQUAL(shown("A: b\nStatus: RO\nC: d\n\nbody\n"), "A: b\nC: d\n\nbody\n");
+	CU_ASSERT_STRING_EQUAL(
+	    shown("X-Keywords: a\n b\n\tc\nC: d\r\n e\r\nCONTENT-LENGTH: 3\r\nX-UID: 1\r\n\r\nx"),
+	    "C: d\r\n e\r\n\r\nx");
+	CU_ASSERT_STRING_EQUAL(shown("X-IMAPbase: 1 2\nX-IMAP: 1 2\nX-Status: F\n\n"), "\n");
+	/* other fields, and the same words in the body */
+	CU_ASSERT_STRING_EQUAL(shown("Statuses: x\nX-Statu: y\n\nStatus: z\n"),
+			       "Statuses: x\nX-Statu: y\n\nStatus: z\n");
+	CU_ASSERT_STRING_EQUAL(shown("\nStatus: z\n"), "\nStatus: z\n");
+}
+
+static void
+test_quoting(void)
+{
+	CU_ASSERT_STRING_EQUAL(shown("A: b\n\n>From x\n>>From y\n> From z\n>Fromage\n>>>From\n"),
+			       "A: b\n\nFrom x\n>From y\n> From z\n>Fromage\n>>>From\n");
+	CU_ASSERT_STRING_EQUAL(shown("\n>From "), "\nFrom ");
+	CU_ASSERT_STRING_EQUAL(shown("\n>From"), "\n>From");
+}
+
+static void
+test_internal(void)
+{
+	static const char subject[] =
+	    "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n";
+
+	CU_ASSERT_EQUAL(mbox_internal_signs(subject, strlen(subject)), MBOX_INTERNAL_SUBJECT);
+	CU_ASSERT_EQUAL(mbox_internal_signs("X-IMAP: 1 2\n", 12), MBOX_INTERNAL_FIELD);
+	CU_ASSERT_EQUAL(mbox_internal_signs("Subject: other\n", 15), 0);
+}
+
+static void
+test_digests(void)
+{
+	static const char hex[] =
+	    "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+	uint8_t digests[4][STORE_DIGEST] = {{0}};
+	uint32_t numbers[4];
+	char out[STORE_UID_SIZE], other[STORE_UID_SIZE];
+
+	for (size_t i = 0; i < STORE_DIGEST; i++)
+		digests[0][i] = digests[2][i] = digests[3][i] = (uint8_t)i;
+	CU_ASSERT_EQUAL(digest_number((const uint8_t(*)[STORE_DIGEST])digests, 4, numbers), 0);
+	CU_ASSERT(numbers[0] == 1 && numbers[1] == 1 && numbers[2] == 2 && numbers[3] == 3);
+	digest_uid(digests[0], 1, out);
+	CU_ASSERT_STRING_EQUAL(out, hex);
+	digest_uid(digests[0], 99999, out);
+	CU_ASSERT_EQUAL(strlen(out), 70);
+	CU_ASSERT_STRING_EQUAL(out + 64, "-99999");
+	digest_uid(digests[0], 100000, out);
+	digest_uid(digests[0], 100001, other);
+	CU_ASSERT_EQUAL(strlen(out), 64);
+	CU_ASSERT_STRING_NOT_EQUAL(out, other);
+}
+
+static const struct unit_test tests[] = {
+    {"MBX-05 From_ lines", test_from},
+    {"MBX-05 blank lines", test_blank},
+    {"MBX-08 metadata fields", test_metadata},
+    {"MBX-06 quoted From lines", test_quoting},
+    {"MBX-08 folder internal data", test_internal},
+    {"UID-01 UID-03 UID-06 digests with numbers", test_digests},
+    {NULL, NULL},
+};
+
+int
+main(void)
+{
+	return unit_run("mbox_text", tests);
+}

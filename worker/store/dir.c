@@ -1,0 +1,337 @@
+/*
+ * A directory with one file a message, in natural order of the names.  Names
+ * that begin with "." are not messages.  Sizes and unique-ids (SHA-256 of what
+ * is stored) come from one reading of all files, when the first is asked for.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sha2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "worker/store/digest.h"
+#include "worker/store/lock.h"
+#include "worker/store/natural.h"
+#include "worker/store/scan.h"
+#include "worker/store/store.h"
+#include "worker/store/twins.h"
+
+#define LOCK_FILE ".pop3d-lock"
+#define UIDS_FILE ".pop3d-uids"
+
+enum { FIRST_FILES = 256 };
+
+/* A message, and by what the file is known to be the one that was listed. */
+struct dir_file {
+	char *name;
+	uint64_t octets; /* on the wire */
+	ino_t inode;
+	off_t size;
+	struct timespec mtime;
+};
+
+struct dir {
+	int fd;	     /* carries the flock; -1: there is none, and it counts as empty */
+	int lock_fd; /* -1: none could be had */
+	struct dir_file *files;
+	size_t count, room;
+	bool measured;			  /* octets, digests and numbers are known */
+	uint8_t (*digests)[STORE_DIGEST]; /* of each file */
+	uint32_t *numbers;		  /* among those with equal digests */
+};
+
+static enum store_result
+dir_fail(const struct store *s, const char *what)
+{
+	int error = errno;
+
+	log_error(s->id, "dir %s: %s: %s", s->path, what, strerror(error));
+	return store_judge(error);
+}
+
+static enum store_result
+dir_open(struct store *s, bool missing_is_empty)
+{
+	struct dir *d = calloc(1, sizeof(*d));
+
+	if (d == NULL)
+		return STORE_TEMP;
+	s->data = d;
+	d->lock_fd = -1;
+	d->fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d->fd == -1) {
+		if (errno == ENOENT && missing_is_empty && store_parent_exists(s->path))
+			return STORE_OK;
+		return dir_fail(s, "open");
+	}
+	store_confine(s, d->fd, SANDBOX_WRITE);
+	return STORE_OK;
+}
+
+static enum store_result
+dir_lock(struct store *s)
+{
+	struct dir *d = s->data;
+
+	return d->fd == -1 ? STORE_OK : lock_directory(s, d->fd, LOCK_FILE, &d->lock_fd);
+}
+
+/* Add a file to the list; one that vanishes meanwhile is none. */
+static int
+dir_add(void *arg, const char *name)
+{
+	struct dir *d = arg;
+	struct stat st;
+	char *copy;
+
+	if (name[0] == '.')
+		return 0;
+	if (fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return errno == ENOENT ? 0 : -1;
+	if (d->count == d->room) {
+		size_t room = d->room > 0 ? 2 * d->room : FIRST_FILES;
+		struct dir_file *more = reallocarray(d->files, room, sizeof(*more));
+
+		if (more == NULL)
+			return -1;
+		d->files = more;
+		d->room = room;
+	}
+	if ((copy = strdup(name)) == NULL)
+		return -1;
+	d->files[d->count++] = (struct dir_file){
+	    .name = copy, .inode = st.st_ino, .size = st.st_size, .mtime = st.st_mtim};
+	return 0;
+}
+
+static int
+file_compare(const void *a, const void *b)
+{
+	const struct dir_file *x = a, *y = b;
+
+	return natural_compare(x->name, strlen(x->name), y->name, strlen(y->name));
+}
+
+static enum store_result
+dir_list(struct store *s)
+{
+	struct dir *d = s->data;
+
+	s->count = 0;
+	if (d->fd == -1)
+		return STORE_OK;
+	if (scan_files(d->fd, dir_add, d) == -1)
+		return dir_fail(s, "read");
+	if (d->count > 0)
+		qsort(d->files, d->count, sizeof(d->files[0]), file_compare);
+	s->count = d->count;
+	return STORE_OK;
+}
+
+static bool
+file_is_same(const struct dir_file *f, const struct stat *st)
+{
+	return f->inode == st->st_ino && f->size == st->st_size &&
+	       f->mtime.tv_sec == st->st_mtim.tv_sec && f->mtime.tv_nsec == st->st_mtim.tv_nsec;
+}
+
+/* Another file under the name, or another text in it, is not the message that was listed. */
+static enum store_result
+dir_get(struct store *s, size_t i, struct store_reader *r)
+{
+	struct dir *d = s->data;
+	enum store_result result = store_open_file(d->fd, d->files[i].name, r);
+	struct stat st;
+
+	if (result != STORE_OK)
+		return result;
+	if (fstat(r->fd, &st) == -1)
+		result = store_judge(errno);
+	else if (!file_is_same(&d->files[i], &st))
+		result = STORE_MISSING;
+	if (result != STORE_OK)
+		store_reader_end(r);
+	return result;
+}
+
+/* What stands in for the text of a message that cannot be had. */
+static void
+digest_of_name(const char *name, uint8_t digest[STORE_DIGEST])
+{
+	SHA2_CTX sha;
+
+	SHA256Init(&sha);
+	SHA256Update(&sha, (const uint8_t *)name, strlen(name) + 1);
+	SHA256Final(digest, &sha);
+}
+
+/* Read message i.  One that has gone or may not be read counts 0 octets. */
+static enum store_result
+dir_measure_one(struct store *s, size_t i)
+{
+	struct dir *d = s->data;
+	struct dir_file *f = &d->files[i];
+	struct store_reader r;
+	enum store_result result = dir_get(s, i, &r);
+
+	if (result == STORE_OK) {
+		if (store_measure(&r, &f->octets, d->digests[i]) == -1)
+			result = STORE_TEMP;
+		store_reader_end(&r);
+	} else if (result == STORE_MISSING || result == STORE_PERM) {
+		log_warn(s->id, "dir %s: %s %s: its size is told as 0", s->path, f->name,
+			 result == STORE_MISSING ? "vanished" : "cannot be read");
+		f->octets = 0;
+		digest_of_name(f->name, d->digests[i]);
+		result = STORE_OK;
+	}
+	return result;
+}
+
+/* Read all messages, once. */
+static enum store_result
+dir_measure(struct store *s)
+{
+	struct dir *d = s->data;
+	enum store_result result;
+
+	if (d->measured)
+		return STORE_OK;
+	if (d->digests == NULL)
+		d->digests = calloc(d->count, sizeof(d->digests[0]));
+	if (d->numbers == NULL)
+		d->numbers = calloc(d->count, sizeof(d->numbers[0]));
+	if (d->digests == NULL || d->numbers == NULL)
+		return STORE_TEMP;
+	for (size_t i = 0; i < d->count; i++)
+		if ((result = dir_measure_one(s, i)) != STORE_OK)
+			return result;
+	if (twins_number(d->fd, UIDS_FILE, (const uint8_t(*)[STORE_DIGEST])d->digests, d->count,
+			 d->numbers) == -1)
+		return STORE_TEMP;
+	d->measured = true;
+	return STORE_OK;
+}
+
+/* With an unreadable disk the unique-id is one that no message will have again. */
+static void
+dir_uid(struct store *s, size_t i, char out[STORE_UID_SIZE])
+{
+	struct dir *d = s->data;
+	uint8_t digest[STORE_DIGEST];
+
+	if (dir_measure(s) == STORE_OK) {
+		digest_uid(d->digests[i], d->numbers[i], out);
+		return;
+	}
+	digest_of_name(d->files[i].name, digest);
+	digest_uid(digest, 1, out);
+}
+
+static enum store_result
+dir_size(struct store *s, size_t i, bool look, uint64_t *octets)
+{
+	struct dir *d = s->data;
+
+	*octets = STORE_NO_SIZE;
+	if (!d->measured && !look)
+		return STORE_OK;
+	if (dir_measure(s) != STORE_OK)
+		return STORE_TEMP;
+	*octets = d->files[i].octets;
+	return STORE_OK;
+}
+
+/* The digest is wanted too, so the message is read again with all others. */
+static void
+dir_keep_size(struct store *s, size_t i, uint64_t octets)
+{
+	(void)s;
+	(void)i;
+	(void)octets;
+}
+
+/* Remove one message.  Another file that has its name by now stays: the message has gone. */
+static enum store_result
+dir_remove_one(const struct dir *d, const struct dir_file *f)
+{
+	struct stat st;
+
+	if (fstatat(d->fd, f->name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return errno == ENOENT ? STORE_OK : store_judge(errno);
+	if (!S_ISREG(st.st_mode) || st.st_ino != f->inode)
+		return STORE_OK;
+	if (!file_is_same(f, &st)) { /* written to since */
+		errno = EBUSY;
+		return STORE_TEMP;
+	}
+	return unlinkat(d->fd, f->name, 0) == 0 || errno == ENOENT ? STORE_OK : store_judge(errno);
+}
+
+static enum store_result
+dir_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
+{
+	struct dir *d = s->data;
+	enum store_result result = STORE_OK, one;
+
+	*removed = 0;
+	/* in a session without LIST and UIDL nobody has seen the numbers, but an earlier one has */
+	if (dir_measure(s) != STORE_OK ||
+	    twins_keep(d->fd, UIDS_FILE, (const uint8_t(*)[STORE_DIGEST])d->digests, d->numbers,
+		       d->count, marked) == -1)
+		log_warn(s->id, "dir %s: equal messages may get other unique-ids", s->path);
+	for (size_t i = 0; i < s->count; i++) {
+		if (!store_is_marked(marked, i))
+			continue;
+		one = dir_remove_one(d, &d->files[i]);
+		if (one == STORE_OK)
+			(*removed)++;
+		else
+			log_error(s->id, "dir %s: cannot remove %s: %s", s->path, d->files[i].name,
+				  strerror(errno));
+		result = store_worse(result, one);
+	}
+	one = store_sync_directory(d->fd);
+	if (one != STORE_OK)
+		log_error(s->id, "dir %s: fsync: %s", s->path, strerror(errno));
+	return store_worse(result, one);
+}
+
+static void
+dir_close(struct store *s)
+{
+	struct dir *d = s->data;
+
+	if (d == NULL)
+		return;
+	if (d->lock_fd != -1)
+		close(d->lock_fd);
+	if (d->fd != -1)
+		close(d->fd);
+	for (size_t i = 0; i < d->count; i++)
+		free(d->files[i].name);
+	free(d->files);
+	free(d->digests);
+	free(d->numbers);
+	free(d);
+	s->data = NULL;
+	s->confine_count = 0;
+}
+
+const struct store_backend store_dir = {
+    .name = "dir",
+    .open = dir_open,
+    .lock = dir_lock,
+    .list = dir_list,
+    .uid = dir_uid,
+    .size = dir_size,
+    .get = dir_get,
+    .keep_size = dir_keep_size,
+    .remove = dir_remove,
+    .close = dir_close,
+};

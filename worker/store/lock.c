@@ -1,0 +1,110 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "worker/store/lock.h"
+
+bool
+lock_is_unknown(int error)
+{
+	return error == EBADF || error == ENOLCK || error == EOPNOTSUPP || error == ENOSYS;
+}
+
+static enum store_result
+lock_by_flock(int fd, bool *had)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		*had = true;
+	else if (errno == EWOULDBLOCK)
+		return STORE_IN_USE;
+	else if (!lock_is_unknown(errno))
+		return store_judge(errno);
+	return STORE_OK;
+}
+
+/* F_SETLK: a lock of the process; F_OFD_SETLK: of the open file, so that it keeps out a second
+ * session in one process, too.  To others both are the same. */
+static enum store_result
+lock_by_fcntl(int fd, int command, bool *had)
+{
+	struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	if (fcntl(fd, command, &range) == 0)
+		*had = true;
+	else if (errno == EAGAIN || errno == EACCES)
+		return STORE_IN_USE;
+	else if (!lock_is_unknown(errno))
+		return store_judge(errno);
+	return STORE_OK;
+}
+
+static int
+lock_open(int dir_fd, const char *name)
+{
+	return openat(dir_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+}
+
+/* The end of either way: no lock at all is an error, and errors are logged. */
+static enum store_result
+lock_result(const struct store *s, enum store_result result, bool had)
+{
+	if (result == STORE_OK && !had) {
+		errno = ENOLCK;
+		result = STORE_PERM;
+	}
+	if (result == STORE_TEMP || result == STORE_PERM)
+		log_error(s->id, "%s %s: lock: %s", s->backend->name, s->path, strerror(errno));
+	return result;
+}
+
+/* Whoever may read a directory may flock(2) it, too. */
+static bool
+others_may_read(int dir_fd)
+{
+	struct stat st;
+
+	return fstat(dir_fd, &st) == 0 && (st.st_mode & (S_IRGRP | S_IROTH)) != 0;
+}
+
+enum store_result
+lock_directory(struct store *s, int dir_fd, const char *name, int *lock_fd)
+{
+	enum store_result result = STORE_OK;
+	bool had = false;
+
+	if ((*lock_fd = lock_open(dir_fd, name)) != -1)
+		result = lock_by_fcntl(*lock_fd, F_SETLK, &had);
+	if (result != STORE_OK)
+		return lock_result(s, result, had);
+	result = lock_by_flock(dir_fd, &had);
+	/* The file is the owner's alone, and its lock was had: no session has this mailbox. */
+	if (result == STORE_IN_USE && had && others_may_read(dir_fd)) {
+		log_warn(s->id, "%s %s: somebody who may read it holds a lock on it",
+			 s->backend->name, s->path);
+		result = STORE_OK;
+	}
+	return lock_result(s, result, had);
+}
+
+enum store_result
+lock_named(struct store *s, int dir_fd, const char *name, int *lock_fd)
+{
+	enum store_result result = STORE_OK;
+	bool had = false;
+
+	*lock_fd = lock_open(dir_fd, name);
+	if (*lock_fd == -1) {
+		result = store_judge(errno);
+		return lock_result(s, result, true);
+	}
+	result = lock_by_fcntl(*lock_fd, F_OFD_SETLK, &had);
+	if (result == STORE_OK && !had)
+		result = lock_by_flock(*lock_fd, &had);
+	return lock_result(s, result, had);
+}

@@ -1,0 +1,420 @@
+/*
+ * One file with all messages, mbox(5).  The locks of delivery agents are held
+ * while it is read through at login and while it is rewritten at UPDATE; in
+ * between only our own session lock, so that mail can be delivered.  What others
+ * change in the session is noticed when a message is read and before UPDATE.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "worker/store/digest.h"
+#include "worker/store/lock.h"
+#include "worker/store/mbox_guard.h"
+#include "worker/store/mbox_journal.h"
+#include "worker/store/mbox_place.h"
+#include "worker/store/mbox_table.h"
+#include "worker/store/store.h"
+#include "worker/store/twins.h"
+
+enum { OPEN_WAIT_MS = 15000, UPDATE_WAIT_MS = 30000 /* for the locks */ };
+
+struct mbox {
+	struct mbox_place place;
+	int fd;		/* of the mbox; -1: there is none, and it counts as empty */
+	int state_fd;	/* the directory for lock and journal; -1: read-only */
+	int lock_fd;	/* carries the session lock */
+	bool read_only; /* the user may not write to it */
+	struct stat seen;
+	struct mbox_guard guard;
+	struct mbox_table table;
+	uint32_t *numbers; /* of each entry among those with equal digests */
+};
+
+struct state_name {
+	char text[64];
+};
+
+static enum store_result
+mbox_fail(const struct store *s, const char *what)
+{
+	int error = errno;
+
+	log_error(s->id, "mbox %s: %s: %s", s->path, what,
+		  error == EILSEQ ? "does not begin with a From_ line" : strerror(error));
+	return store_judge(error);
+}
+
+/* Open the file; what may not be written is read at least. */
+static int
+mbox_open_file(struct mbox *m)
+{
+	int flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+
+	m->fd = openat(m->place.dir_fd, m->place.name, O_RDWR | flags);
+	if (m->fd == -1 && (errno == EACCES || errno == EPERM || errno == EROFS)) {
+		m->read_only = true;
+		m->fd = openat(m->place.dir_fd, m->place.name, O_RDONLY | flags);
+	}
+	if (m->fd == -1)
+		return -1;
+	if (fstat(m->fd, &m->seen) == -1)
+		return -1;
+	if (S_ISREG(m->seen.st_mode))
+		return 0;
+	errno = EINVAL;
+	return -1;
+}
+
+/* A missing file is an empty mailbox in any case: delivery agents remove empty ones. */
+static enum store_result
+mbox_open(struct store *s, bool missing_is_empty)
+{
+	struct mbox *m = calloc(1, sizeof(*m));
+
+	(void)missing_is_empty;
+	if (m == NULL)
+		return STORE_TEMP;
+	s->data = m;
+	m->place.dir_fd = m->fd = m->state_fd = m->lock_fd = -1;
+	if (mbox_place_find(&m->place, s->path) == -1)
+		return mbox_fail(s, "open");
+	if (mbox_open_file(m) == -1)
+		return errno == ENOENT && m->fd == -1 ? STORE_OK : mbox_fail(s, "open");
+	mbox_guard_init(&m->guard, s, &m->place, m->fd, m->read_only);
+	if (m->read_only)
+		return STORE_OK;
+	m->state_fd = mbox_place_state(&m->place, s->home);
+	if (m->state_fd == -1)
+		return mbox_fail(s, "no directory for lock and journal");
+	/* the mbox itself is open and needs no permission any more */
+	store_confine(s, m->state_fd, SANDBOX_WRITE);
+	if (m->place.writable)
+		store_confine(s, m->place.dir_fd, SANDBOX_MAKE);
+	return STORE_OK;
+}
+
+/* The name of a file in the state directory. */
+static struct state_name
+mbox_state_name(const struct mbox *m, const char *what)
+{
+	struct state_name name;
+
+	(void)snprintf(name.text, sizeof(name.text), "mbox-%" PRIx64 ".%s",
+		       (uint64_t)m->seen.st_ino, what);
+	return name;
+}
+
+static enum store_result
+mbox_lock(struct store *s)
+{
+	struct mbox *m = s->data;
+
+	if (m->fd == -1)
+		return STORE_OK;
+	if (m->read_only) { /* nothing may be made, so nothing but the file is there to lock */
+		if (flock(m->fd, LOCK_EX | LOCK_NB) == 0 || lock_is_unknown(errno))
+			return STORE_OK;
+		return errno == EWOULDBLOCK ? STORE_IN_USE : mbox_fail(s, "lock");
+	}
+	return lock_named(s, m->state_fd, mbox_state_name(m, "lock").text, &m->lock_fd);
+}
+
+/* Is the file that we have open still the one of that name? */
+static enum store_result
+mbox_check_name(const struct store *s, const struct mbox *m)
+{
+	struct stat st;
+
+	if (fstatat(m->place.dir_fd, m->place.name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return mbox_fail(s, "stat");
+	if (st.st_ino == m->seen.st_ino && st.st_dev == m->seen.st_dev)
+		return STORE_OK;
+	log_error(s->id, "mbox %s: another file has taken its place", s->path);
+	return STORE_TEMP;
+}
+
+static void
+mbox_journal_begin(struct mbox *m, struct mbox_journal *j)
+{
+	mbox_journal_init(j, m->state_fd, m->fd, m->seen.st_ino, mbox_guard_tick, &m->guard);
+}
+
+/* Finish an UPDATE that was cut off. */
+static enum store_result
+mbox_recover(struct store *s)
+{
+	struct mbox *m = s->data;
+	struct mbox_journal j;
+
+	mbox_journal_begin(m, &j);
+	switch (mbox_journal_run(&j)) {
+	case 0:
+		return STORE_OK;
+	case 1:
+		log_warn(s->id, "mbox %s: finished an update that had been cut off", s->path);
+		return STORE_OK;
+	case 2:
+		log_error(s->id,
+			  "mbox %s: an update was cut off, and the file has been changed since: "
+			  "what it was to keep is in %s beside the session lock",
+			  s->path, j.fresh);
+		return STORE_OK;
+	default:
+		return mbox_fail(s, "finishing an update that had been cut off");
+	}
+}
+
+/* Under the locks: read the file through into a table. */
+static enum store_result
+mbox_scan(struct store *s, struct mbox_table *t)
+{
+	struct mbox *m = s->data;
+
+	if (fstat(m->fd, &m->seen) == -1)
+		return mbox_fail(s, "stat");
+	if (mbox_table_scan(t, m->fd, (uint64_t)m->seen.st_size, mbox_guard_tick, &m->guard) == -1)
+		return mbox_fail(s, "read");
+	return STORE_OK;
+}
+
+static enum store_result
+mbox_list(struct store *s)
+{
+	struct mbox *m = s->data;
+	enum store_result result;
+	size_t first;
+
+	s->count = 0;
+	if (m->fd == -1)
+		return STORE_OK;
+	if ((result = mbox_guard_take(&m->guard, OPEN_WAIT_MS)) != STORE_OK)
+		return result;
+	result = mbox_check_name(s, m);
+	if (result == STORE_OK && !m->read_only)
+		result = mbox_recover(s);
+	if (result == STORE_OK)
+		result = mbox_scan(s, &m->table);
+	mbox_guard_drop(&m->guard);
+	if (result != STORE_OK)
+		return result;
+	first = m->table.internal ? 1 : 0;
+	m->numbers = calloc(m->table.count + 1, sizeof(m->numbers[0]));
+	if (m->numbers == NULL ||
+	    twins_number(m->state_fd, mbox_state_name(m, "uids").text,
+			 (const uint8_t(*)[STORE_DIGEST])m->table.digests + first,
+			 m->table.count - first, m->numbers) == -1)
+		return mbox_fail(s, "numbers of equal messages");
+	s->count = m->table.count - first;
+	return STORE_OK;
+}
+
+/* The entry of message i. */
+static size_t
+mbox_entry(const struct mbox *m, size_t i)
+{
+	return i + (m->table.internal ? 1 : 0);
+}
+
+static void
+mbox_uid(struct store *s, size_t i, char out[STORE_UID_SIZE])
+{
+	struct mbox *m = s->data;
+
+	digest_uid(m->table.digests[mbox_entry(m, i)], m->numbers[i], out);
+}
+
+static enum store_result
+mbox_size(struct store *s, size_t i, bool look, uint64_t *octets)
+{
+	struct mbox *m = s->data;
+
+	(void)look;
+	*octets = m->table.entries[mbox_entry(m, i)].octets;
+	return STORE_OK;
+}
+
+static bool
+stamps_equal(const struct stat *a, const struct stat *b)
+{
+	return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* If the file was written to since it was read through, the message is looked at first. */
+static enum store_result
+mbox_get(struct store *s, size_t i, struct store_reader *r)
+{
+	struct mbox *m = s->data;
+	size_t entry = mbox_entry(m, i);
+	uint64_t octets;
+	struct stat st;
+
+	if (fstat(m->fd, &st) == -1)
+		return store_judge(errno);
+	mbox_table_read(&m->table, entry, m->fd, r);
+	if (stamps_equal(&st, &m->seen))
+		return STORE_OK;
+	if (store_measure(r, &octets, NULL) == -1) {
+		log_warn(s->id, "mbox %s: message %zu is not where it was", s->path, i + 1);
+		return STORE_MISSING;
+	}
+	mbox_table_read(&m->table, entry, m->fd, r);
+	return STORE_OK;
+}
+
+/* They are all known. */
+static void
+mbox_keep_size(struct store *s, size_t i, uint64_t octets)
+{
+	(void)s;
+	(void)i;
+	(void)octets;
+}
+
+/* What is kept from the first removed message on, with mail that came since.  The number of ranges;
+ * `kept` has room for one an entry. */
+static size_t
+mbox_kept(const struct mbox *m, const struct mbox_table *now, size_t messages,
+	  const uint64_t *marked, struct mbox_range *kept, uint64_t *cut)
+{
+	size_t shift = mbox_entry(m, 0), n = 0;
+	bool begun = false;
+
+	for (size_t e = 0; e < now->count; e++) {
+		uint64_t from = now->entries[e].start, to = mbox_table_next(now, e);
+
+		if (e >= shift && e - shift < messages && store_is_marked(marked, e - shift)) {
+			if (!begun)
+				*cut = from;
+			begun = true;
+		} else if (begun && n > 0 && kept[n - 1].to == from) {
+			kept[n - 1].to = to;
+		} else if (begun) {
+			kept[n++] = (struct mbox_range){m->fd, from, to};
+		}
+	}
+	return n;
+}
+
+/* Under the locks: write the journal and do what it says.  The times of the file stay, since by
+ * them it is told whether there is new mail. */
+static enum store_result
+mbox_rewrite(struct store *s, const struct mbox_table *now, const uint64_t *marked)
+{
+	struct mbox *m = s->data;
+	struct timespec times[2] = {m->seen.st_atim, m->seen.st_mtim};
+	struct mbox_range *kept = calloc(now->count, sizeof(*kept));
+	enum store_result result = STORE_OK;
+	struct mbox_journal j;
+	uint64_t cut = 0;
+	size_t n;
+
+	if (kept == NULL)
+		return STORE_TEMP;
+	n = mbox_kept(m, now, s->count, marked, kept, &cut);
+	mbox_journal_begin(m, &j);
+	if (mbox_journal_write(&j, cut, now->size, kept, n) == -1)
+		result = mbox_fail(s, "journal");
+	else if (mbox_journal_run(&j) != 1)
+		result = mbox_fail(s, "rewrite");
+	else
+		(void)futimens(m->fd, times);
+	free(kept);
+	return result;
+}
+
+/* Under the locks. */
+static enum store_result
+mbox_update(struct store *s, const uint64_t *marked)
+{
+	struct mbox *m = s->data;
+	struct mbox_table now = {0};
+	enum store_result result = mbox_check_name(s, m);
+
+	if (result == STORE_OK)
+		result = mbox_scan(s, &now);
+	if (result == STORE_OK && !mbox_table_continues(&m->table, &now)) {
+		log_error(s->id, "mbox %s: changed by another program: nothing removed", s->path);
+		result = STORE_TEMP;
+	}
+	if (result == STORE_OK)
+		result = mbox_rewrite(s, &now, marked);
+	mbox_table_free(&now);
+	return result;
+}
+
+static enum store_result
+mbox_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
+{
+	struct mbox *m = s->data;
+	enum store_result result;
+
+	*removed = 0;
+	if (m->read_only) {
+		errno = EROFS;
+		return mbox_fail(s, "remove");
+	}
+	if ((result = mbox_guard_take(&m->guard, UPDATE_WAIT_MS)) != STORE_OK)
+		return result;
+	result = mbox_update(s, marked);
+	if (result == STORE_OK &&
+	    twins_keep(m->state_fd, mbox_state_name(m, "uids").text,
+		       (const uint8_t(*)[STORE_DIGEST])m->table.digests + mbox_entry(m, 0),
+		       m->numbers, s->count, marked) == -1)
+		log_warn(s->id, "mbox %s: equal messages may get other unique-ids: %s", s->path,
+			 strerror(errno));
+	mbox_guard_drop(&m->guard);
+	if (result == STORE_OK)
+		for (size_t i = 0; i < s->count; i++)
+			*removed += store_is_marked(marked, i);
+	return result;
+}
+
+static void
+close_if_open(int fd)
+{
+	if (fd != -1)
+		(void)close(fd);
+}
+
+static void
+mbox_close(struct store *s)
+{
+	struct mbox *m = s->data;
+
+	if (m == NULL)
+		return;
+	close_if_open(m->lock_fd);
+	close_if_open(m->state_fd);
+	close_if_open(m->fd);
+	close_if_open(m->place.dir_fd);
+	mbox_table_free(&m->table);
+	free(m->numbers);
+	free(m);
+	s->data = NULL;
+	s->confine_count = 0;
+}
+
+const struct store_backend store_mbox = {
+    .name = "mbox",
+    .open = mbox_open,
+    .lock = mbox_lock,
+    .list = mbox_list,
+    .uid = mbox_uid,
+    .size = mbox_size,
+    .get = mbox_get,
+    .keep_size = mbox_keep_size,
+    .remove = mbox_remove,
+    .close = mbox_close,
+};

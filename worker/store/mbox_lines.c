@@ -1,0 +1,66 @@
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "worker/store/mbox_lines.h"
+#include "worker/store/mbox_text.h"
+
+void
+mbox_lines_begin(struct mbox_lines *l, int fd, uint64_t from, uint64_t end)
+{
+	l->fd = fd;
+	l->pos = from;
+	l->end = end;
+	l->at = l->len = 0;
+	l->inside = false;
+}
+
+/* Read on until the block is full or the part ends.  0 or -1 with errno. */
+static int
+lines_fill(struct mbox_lines *l)
+{
+	memmove(l->block, l->block + l->at, l->len);
+	l->at = 0;
+	while (l->len < sizeof(l->block)) {
+		uint64_t next = l->pos + l->len, left = l->end - next;
+		size_t room = sizeof(l->block) - l->len;
+		ssize_t n;
+
+		if (left == 0)
+			return 0;
+		n = pread(l->fd, l->block + l->len, left < room ? (size_t)left : room, (off_t)next);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == 0)
+			errno = EIO;
+		if (n <= 0)
+			return -1;
+		l->len += (size_t)n;
+	}
+	return 0;
+}
+
+ssize_t
+mbox_lines_next(struct mbox_lines *l, const char **piece, bool *starts)
+{
+	const char *lf;
+	size_t n;
+
+	/* a whole line, if one is there, without filling up for each */
+	lf = memchr(l->block + l->at, '\n', l->len);
+	if (lf == NULL && l->len < MBOX_LOOK) {
+		if (lines_fill(l) == -1)
+			return -1;
+		lf = memchr(l->block + l->at, '\n', l->len);
+	}
+	*piece = l->block + l->at;
+	*starts = !l->inside;
+	n = lf != NULL ? (size_t)(lf + 1 - *piece) : l->len;
+	l->inside = lf == NULL;
+	l->at += n;
+	l->len -= n;
+	l->pos += n;
+	return (ssize_t)n;
+}

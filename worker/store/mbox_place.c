@@ -1,0 +1,123 @@
+#include "config.h"
+
+#include "worker/store/mbox_place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define STATE_DIR ".pop3d"
+
+enum { LINKS_MAX = 16 };
+
+/* Go to the directory part of `path`, seen from the directory at p->dir_fd; the rest is p->name. */
+static int
+place_enter(struct mbox_place *p, const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+	char dir[PATH_MAX] = "/";
+	int fd;
+
+	if (*name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+		errno = EISDIR;
+		return -1;
+	}
+	if (strlen(name) > NAME_MAX || name - path >= PATH_MAX) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(p->name, name, strlen(name) + 1);
+	if (slash == NULL)
+		return 0;
+	if (slash > path) {
+		memcpy(dir, path, (size_t)(slash - path));
+		dir[slash - path] = '\0';
+	}
+	fd = openat(p->dir_fd, dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		return -1;
+	if (p->dir_fd >= 0)
+		close(p->dir_fd);
+	p->dir_fd = fd;
+	return 0;
+}
+
+int
+mbox_place_find(struct mbox_place *p, const char *path)
+{
+	char target[PATH_MAX];
+	ssize_t n;
+
+	*p = (struct mbox_place){.dir_fd = -1};
+	if (path[0] != '/') {
+		errno = EINVAL;
+		return -1;
+	}
+	if (place_enter(p, path) == -1)
+		return -1;
+	for (int i = 0; i < LINKS_MAX; i++) {
+		n = readlinkat(p->dir_fd, p->name, target, sizeof(target) - 1);
+		if (n == -1) { /* no link, or nothing at all */
+			p->writable = faccessat(p->dir_fd, ".", W_OK | X_OK, 0) == 0;
+			return 0;
+		}
+		target[n] = '\0';
+		if (place_enter(p, target) == -1)
+			return -1;
+	}
+	errno = ELOOP;
+	return -1;
+}
+
+/* Open the state directory in `parent`, and make it if `make`.  A descriptor or -1 with errno. */
+static int
+state_open(int parent, bool make)
+{
+	struct stat st;
+	int fd, sync_fd;
+
+	fd = openat(parent, STATE_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1 && errno == ENOENT && make) {
+		if (mkdirat(parent, STATE_DIR, 0700) == -1 && errno != EEXIST)
+			return -1;
+		/* a journal in it must be found again after a power failure */
+		sync_fd = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (sync_fd != -1) {
+			(void)fsync(sync_fd);
+			close(sync_fd);
+		}
+		fd = openat(parent, STATE_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	}
+	if (fd == -1)
+		return -1;
+	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
+	    (st.st_mode & (S_IWGRP | S_IWOTH)) == 0 && faccessat(fd, ".", W_OK | X_OK, 0) == 0)
+		return fd;
+	close(fd);
+	errno = EACCES;
+	return -1;
+}
+
+int
+mbox_place_state(const struct mbox_place *p, const char *home)
+{
+	struct stat st;
+	int fd, home_fd, error;
+	/* in a directory that everybody writes to the first one would take the name for all */
+	bool own = p->writable && fstatat(p->dir_fd, "", &st, AT_EMPTY_PATH) == 0 &&
+		   (st.st_mode & S_IWOTH) == 0;
+
+	fd = state_open(p->dir_fd, own);
+	if (fd != -1 || home == NULL || home[0] != '/')
+		return fd;
+	home_fd = open(home, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (home_fd == -1)
+		return -1;
+	fd = state_open(home_fd, true);
+	error = errno;
+	close(home_fd);
+	errno = error;
+	return fd;
+}

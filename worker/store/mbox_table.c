@@ -1,0 +1,224 @@
+#include "config.h"
+
+#include <errno.h>
+#include <sha2.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/session/wire.h"
+#include "worker/store/mbox_lines.h"
+#include "worker/store/mbox_table.h"
+#include "worker/store/mbox_text.h"
+
+enum { FIRST_ENTRIES = 64, TICK_OCTETS = 1 << 22 };
+
+/* The reading of a whole file. */
+struct scan {
+	struct mbox_table *table;
+	struct mbox_lines lines;
+	/* of the message under way */
+	struct mbox_filter filter;
+	struct wire wire;
+	SHA2_CTX sha;
+	unsigned signs;	      /* of a mail reader's notes */
+	const char *blank;    /* a blank line that may be the message's end, or NULL */
+	uint64_t blank_start; /* where it stands */
+};
+
+/* The message that store_read() is at. */
+struct source {
+	struct mbox_lines lines;
+	struct mbox_filter filter;
+	SHA2_CTX sha;
+	const uint8_t *digest; /* what it must come to */
+	const char *left;      /* what is to be given yet of the line under way */
+	size_t left_len;
+	bool ended;
+};
+
+static int
+scan_begin(struct scan *s, uint64_t start)
+{
+	struct mbox_table *t = s->table;
+
+	if (t->count == t->room) {
+		size_t room = t->room > 0 ? 2 * t->room : FIRST_ENTRIES;
+		void *entries = reallocarray(t->entries, room, sizeof(t->entries[0]));
+		void *digests;
+
+		if (entries == NULL)
+			return -1;
+		t->entries = entries;
+		digests = reallocarray(t->digests, room, sizeof(t->digests[0]));
+		if (digests == NULL)
+			return -1;
+		t->digests = digests;
+		t->room = room;
+	}
+	t->entries[t->count++] = (struct mbox_entry){.start = start, .text = s->lines.pos};
+	s->filter = (struct mbox_filter){0};
+	wire_begin(&s->wire);
+	SHA256Init(&s->sha);
+	s->signs = 0;
+	s->blank = NULL;
+	return 0;
+}
+
+static void
+scan_finish(struct scan *s, uint64_t end)
+{
+	struct mbox_table *t = s->table;
+	struct mbox_entry *e;
+
+	if (t->count == 0)
+		return;
+	e = &t->entries[t->count - 1];
+	e->end = s->blank != NULL ? s->blank_start : end;
+	e->octets = wire_count_total(&s->wire);
+	SHA256Final(t->digests[t->count - 1], &s->sha);
+	if (t->count == 1)
+		t->internal = s->signs == MBOX_INTERNAL;
+}
+
+static void
+scan_text(struct scan *s, const char *p, size_t len, bool starts)
+{
+	if (starts && s->table->count == 1 && !s->filter.body)
+		s->signs |= mbox_internal_signs(p, len);
+	len = mbox_filter(&s->filter, &p, len, starts);
+	wire_count(&s->wire, p, len);
+	SHA256Update(&s->sha, (const uint8_t *)p, len);
+}
+
+/* The next line, or a piece of it.  0 or -1 with errno. */
+static int
+scan_line(struct scan *s, const char *p, size_t len, bool starts)
+{
+	uint64_t start = s->lines.pos - len;
+
+	if (starts && (start == 0 || s->blank != NULL) && mbox_is_from(p, len)) {
+		scan_finish(s, start);
+		return scan_begin(s, start);
+	}
+	if (s->table->count == 0) {
+		errno = EILSEQ;
+		return -1;
+	}
+	if (s->blank != NULL)
+		scan_text(s, s->blank, strlen(s->blank), true);
+	s->blank = NULL;
+	if (starts && mbox_is_blank(p, len)) {
+		s->blank = len == 1 ? "\n" : "\r\n";
+		s->blank_start = start;
+	} else {
+		scan_text(s, p, len, starts);
+	}
+	return 0;
+}
+
+int
+mbox_table_scan(struct mbox_table *t, int fd, uint64_t size, void (*tick)(void *), void *arg)
+{
+	static struct scan s;
+	uint64_t ticked = 0;
+	const char *p;
+	bool starts;
+	ssize_t n;
+
+	*t = (struct mbox_table){.size = size};
+	s.table = t;
+	s.blank = NULL;
+	mbox_lines_begin(&s.lines, fd, 0, size);
+	while ((n = mbox_lines_next(&s.lines, &p, &starts)) > 0) {
+		if (scan_line(&s, p, (size_t)n, starts) == -1)
+			return -1;
+		if (s.lines.pos - ticked >= TICK_OCTETS) {
+			ticked = s.lines.pos;
+			tick(arg);
+		}
+	}
+	if (n == 0)
+		scan_finish(&s, size);
+	return (int)n;
+}
+
+void
+mbox_table_free(struct mbox_table *t)
+{
+	free(t->entries);
+	free(t->digests);
+	*t = (struct mbox_table){0};
+}
+
+bool
+mbox_table_continues(const struct mbox_table *old, const struct mbox_table *now)
+{
+	if (now->count < old->count || now->internal != old->internal)
+		return false;
+	for (size_t i = 0; i < old->count; i++) {
+		const struct mbox_entry *a = &old->entries[i], *b = &now->entries[i];
+
+		if (a->start != b->start || a->text != b->text || a->end != b->end ||
+		    memcmp(old->digests[i], now->digests[i], STORE_DIGEST) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* All has been read: is it what was listed? */
+static int
+source_end(struct source *s)
+{
+	uint8_t digest[STORE_DIGEST];
+
+	SHA256Final(digest, &s->sha);
+	s->ended = true;
+	if (memcmp(digest, s->digest, sizeof(digest)) == 0)
+		return 0;
+	errno = EIO;
+	return -1;
+}
+
+static ssize_t
+source_read(struct store_reader *r, char *buf, size_t cap)
+{
+	struct source *s = r->source;
+	size_t got = 0, len;
+	bool starts;
+	ssize_t n;
+
+	while (got < cap && !s->ended) {
+		if (s->left_len == 0) {
+			if ((n = mbox_lines_next(&s->lines, &s->left, &starts)) == -1 ||
+			    (n == 0 && source_end(s) == -1))
+				return -1;
+			s->left_len =
+			    n == 0 ? 0 : mbox_filter(&s->filter, &s->left, (size_t)n, starts);
+			continue;
+		}
+		len = s->left_len < cap - got ? s->left_len : cap - got;
+		memcpy(buf + got, s->left, len);
+		SHA256Update(&s->sha, (const uint8_t *)s->left, len);
+		s->left += len;
+		s->left_len -= len;
+		got += len;
+	}
+	r->pos = s->ended ? r->end : s->lines.pos - s->left_len;
+	return (ssize_t)got;
+}
+
+void
+mbox_table_read(const struct mbox_table *t, size_t i, int fd, struct store_reader *r)
+{
+	static struct source s;
+	const struct mbox_entry *e = &t->entries[i];
+
+	mbox_lines_begin(&s.lines, fd, e->text, e->end);
+	s.filter = (struct mbox_filter){0};
+	SHA256Init(&s.sha);
+	s.digest = t->digests[i];
+	s.left_len = 0;
+	s.ended = false;
+	*r = (struct store_reader){
+	    .fd = -1, .pos = e->text, .end = e->end, .read = source_read, .source = &s};
+}

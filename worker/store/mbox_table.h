@@ -1,0 +1,53 @@
+/*
+ * Where the messages of an mbox are, and how each is read.
+ */
+#ifndef POP3D_STORE_MBOX_TABLE_H
+#define POP3D_STORE_MBOX_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "worker/store/store.h"
+
+/* Offsets in the file.  The From_ line and the blank line that ends a message are no part of it. */
+struct mbox_entry {
+	uint64_t start;	 /* of the From_ line */
+	uint64_t text;	 /* of the message itself */
+	uint64_t end;	 /* behind it, before the blank line */
+	uint64_t octets; /* of what is shown of it, on the wire */
+};
+
+struct mbox_table {
+	uint64_t size; /* of the file */
+	bool internal; /* the first one is a mail reader's notes, and no message */
+	size_t count, room;
+	struct mbox_entry *entries;
+	uint8_t (*digests)[STORE_DIGEST]; /* of what is shown of each */
+};
+
+/*
+ * Find the messages in the first `size` octets of a file.  tick(arg) is called
+ * now and then, at least once for every few megabytes.  0, or -1 with errno:
+ * EILSEQ for a file that does not begin with a From_ line.  *t is to be freed
+ * in any case.
+ */
+int mbox_table_scan(struct mbox_table *t, int fd, uint64_t size, void (*tick)(void *), void *arg);
+void mbox_table_free(struct mbox_table *t);
+
+/* Where entry i and all that belongs to it ends: the next one's start, or the file's end. */
+static inline uint64_t
+mbox_table_next(const struct mbox_table *t, size_t i)
+{
+	return i + 1 < t->count ? t->entries[i + 1].start : t->size;
+}
+
+/* Are the entries of `old` the first ones of `now`, unchanged?  Notes of mail readers (metadata
+ * fields) may have changed in them, if every message is still where it was. */
+bool mbox_table_continues(const struct mbox_table *old, const struct mbox_table *now);
+
+/* Begin to read what is shown of entry i from fd (borrowed); one message at a time in a process.
+ * store_read() fails with EIO in the end if it is not what was listed. */
+void mbox_table_read(const struct mbox_table *t, size_t i, int fd, struct store_reader *r);
+
+#endif

@@ -1,0 +1,184 @@
+#include "config.h"
+
+#include "worker/store/twins.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "worker/store/digest.h"
+
+enum { HEX_LEN = 2 * STORE_DIGEST, LINE_SIZE = 128, TWINS_MAX = 100000, FRESH_SIZE = 80 };
+
+/* The message that is the place-th with its digest. */
+struct twin {
+	char hex[STORE_UID_SIZE];
+	uint32_t place, number;
+};
+
+struct twins {
+	struct twin *list;
+	size_t count, room;
+};
+
+static int
+twins_add(struct twins *t, const char *hex, uint32_t place, uint32_t number)
+{
+	if (t->count == t->room) {
+		size_t room = t->room > 0 ? 2 * t->room : 16;
+		void *more = reallocarray(t->list, room, sizeof(t->list[0]));
+
+		if (more == NULL)
+			return -1;
+		t->list = more;
+		t->room = room;
+	}
+	memcpy(t->list[t->count].hex, hex, HEX_LEN + 1);
+	t->list[t->count].place = place;
+	t->list[t->count++].number = number;
+	return 0;
+}
+
+/* Read the file; lines that make no sense are passed over.  0 or -1 with errno. */
+static int
+twins_read(struct twins *t, int dir_fd, const char *name)
+{
+	char line[LINE_SIZE], hex[STORE_UID_SIZE];
+	uint32_t place, number;
+	int result = 0;
+	FILE *f;
+	int fd;
+
+	fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd == -1)
+		return errno == ENOENT ? 0 : -1;
+	if ((f = fdopen(fd, "r")) == NULL) {
+		close(fd);
+		return -1;
+	}
+	while (result == 0 && t->count < TWINS_MAX && fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "%64[0-9a-f] %" SCNu32 " %" SCNu32, hex, &place, &number) == 3 &&
+		    strlen(hex) == HEX_LEN && place > 0 && number > place)
+			result = twins_add(t, hex, place, number);
+	if (ferror(f))
+		result = -1;
+	fclose(f);
+	return result;
+}
+
+/* The number of the place-th message of a digest.  Those that came since go on behind the last. */
+static uint32_t
+twins_find(const struct twins *t, const uint8_t digest[STORE_DIGEST], uint32_t place)
+{
+	char hex[STORE_UID_SIZE];
+	uint32_t last_place = 0, last_number = 0;
+
+	digest_hex(digest, hex);
+	for (size_t i = 0; i < t->count; i++) {
+		const struct twin *e = &t->list[i];
+
+		if (strcmp(e->hex, hex) != 0)
+			continue;
+		if (e->place == place)
+			return e->number;
+		if (e->place > last_place)
+			last_place = e->place;
+		if (e->number > last_number)
+			last_number = e->number;
+	}
+	return last_place == 0 || place < last_place ? place : last_number + (place - last_place);
+}
+
+int
+twins_number(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST], size_t count,
+	     uint32_t *numbers)
+{
+	struct twins t = {0};
+	int result = digest_number(digests, count, numbers);
+
+	if (result == 0 && dir_fd != -1)
+		result = twins_read(&t, dir_fd, name);
+	for (size_t i = 0; i < count && result == 0 && t.count > 0; i++)
+		numbers[i] = twins_find(&t, digests[i], numbers[i]);
+	free(t.list);
+	return result;
+}
+
+/* Those of the messages that stay whose number is not their place. */
+static int
+twins_collect(struct twins *t, const uint8_t (*digests)[STORE_DIGEST], const uint32_t *numbers,
+	      size_t count, const uint64_t *marked)
+{
+	uint8_t(*kept)[STORE_DIGEST] = calloc(count + 1, sizeof(*kept));
+	uint32_t *was = calloc(count + 1, sizeof(*was)), *place = calloc(count + 1, sizeof(*place));
+	char hex[STORE_UID_SIZE];
+	int result = -1;
+	size_t n = 0;
+
+	if (kept == NULL || was == NULL || place == NULL)
+		goto out;
+	for (size_t i = 0; i < count; i++) {
+		if (store_is_marked(marked, i))
+			continue;
+		memcpy(kept[n], digests[i], STORE_DIGEST);
+		was[n++] = numbers[i];
+	}
+	result = digest_number((const uint8_t(*)[STORE_DIGEST])kept, n, place);
+	for (size_t i = 0; i < n && result == 0; i++) {
+		if (was[i] == place[i])
+			continue;
+		digest_hex(kept[i], hex);
+		result = twins_add(t, hex, place[i], was[i]);
+	}
+out:
+	free(kept);
+	free(was);
+	free(place);
+	return result;
+}
+
+static int
+twins_write(const struct twins *t, int dir_fd, const char *name)
+{
+	char fresh[FRESH_SIZE];
+	bool good;
+	FILE *f;
+	int fd;
+
+	(void)snprintf(fresh, sizeof(fresh), "%s.new", name);
+	fd = openat(dir_fd, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd == -1)
+		return -1;
+	if ((f = fdopen(fd, "w")) == NULL) {
+		close(fd);
+		return -1;
+	}
+	for (size_t i = 0; i < t->count; i++)
+		fprintf(f, "%s %" PRIu32 " %" PRIu32 "\n", t->list[i].hex, t->list[i].place,
+			t->list[i].number);
+	good = fflush(f) == 0 && fsync(fd) == 0;
+	good = fclose(f) == 0 && good;
+	if (good && renameat(dir_fd, fresh, dir_fd, name) == 0)
+		return 0;
+	(void)unlinkat(dir_fd, fresh, 0);
+	return -1;
+}
+
+int
+twins_keep(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST],
+	   const uint32_t *numbers, size_t count, const uint64_t *marked)
+{
+	struct twins t = {0};
+	int result = twins_collect(&t, digests, numbers, count, marked);
+
+	if (result == 0 && t.count > 0)
+		result = twins_write(&t, dir_fd, name);
+	else if (result == 0 && unlinkat(dir_fd, name, 0) == -1 && errno != ENOENT)
+		result = -1;
+	free(t.list);
+	return result;
+}
