@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/channel.h"
 #include "common/privs.h"
@@ -40,7 +41,7 @@ main(int argc, char *argv[], char *envp[])
 {
 	/* run by a checkpassword program, as another user and without a channel */
 	if (argc == 2 && strcmp(argv[1], CHECKED_WORD) == 0)
-		return checked_main();
+		_exit(checked_main());
 	title_init(argc, argv, envp);
 	privs_role_start(CHANNEL_FD + 1);
 	if (!channel_is_there()) {
