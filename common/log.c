@@ -435,11 +435,23 @@ log_foreign(enum role role, long pid, const struct msg_log *line)
 	log_emit(prio, line->id, whole);
 }
 
+static void (*trace_sink)(const struct msg_trace *);
+
+void
+log_trace_to(void (*sink)(const struct msg_trace *))
+{
+	trace_sink = sink;
+}
+
 void
 log_trace(const struct msg_trace *line)
 {
 	char quoted[LOG_OUT_MAX / 2], whole[LOG_OUT_MAX], conn[LOG_ID_SIZE];
 
+	if (trace_sink != NULL) {
+		trace_sink(line);
+		return;
+	}
 	log_quote(quoted, sizeof(quoted), line->text, strnlen(line->text, sizeof(line->text)));
 	(void)snprintf(whole, sizeof(whole), "trace conn=%s %s %s", log_conn(conn, line->id),
 		       line->from_client != 0 ? "<" : ">", quoted);

@@ -67,6 +67,9 @@ void log_foreign(enum role role, long pid, const struct msg_log *line);
  * secrets are masked already.  Written at every level. */
 void log_trace(const struct msg_trace *line);
 
+/* Where traced lines go from now on, instead; NULL: to the log. */
+void log_trace_to(void (*sink)(const struct msg_trace *line));
+
 /*
  * Write octets as a value of key=value: bare if they are all of
  * [A-Za-z0-9_.@:/+-], else in double quotes with \" \\ and \xNN.  Always

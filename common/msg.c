@@ -13,7 +13,7 @@ enum {
 	FD_NEVER = 0,
 	FD_ALWAYS = 1,
 	FD_MAYBE = 2,
-	FD_OR_TWO = 3
+	FD_TO_FOUR = 3
 };
 
 /* Who may send what to whom, how long, with a descriptor or without. */
@@ -85,7 +85,7 @@ static const struct msg_rule {
 [MSG_EXITED]		= {"exited", SPAWNER, MASTER, EXACT(msg_exited), FD_NEVER},
 
 [MSG_HELLO]		= {"hello", SESSION, MASTER, BARE, FD_NEVER},
-[MSG_SERVE]		= {"serve", MASTER, SESSION, LIST(msg_grant, account.groups), FD_OR_TWO},
+[MSG_SERVE]		= {"serve", MASTER, SESSION, LIST(msg_grant, account.groups), FD_TO_FOUR},
 [MSG_HAVE_IT]		= {"have-it", SESSION, MASTER, EXACT(msg_conn_ref), FD_NEVER},
 [MSG_SESSION_OPEN]	= {"session-open", SESSION, MASTER, EXACT(msg_session_open), FD_NEVER},
 [MSG_STATE_ASK]		= {"state-ask", MASTER, SESSION, BARE, FD_NEVER},
@@ -112,6 +112,10 @@ static const struct msg_string {
     STRING(MSG_AUTH_SERVER, msg_auth_server, name),
     STRING(MSG_AUTH_SERVER, msg_auth_server, auth),
     STRING(MSG_AUTH_SERVER, msg_auth_server, storage),
+    STRING(MSG_AUTH_CONF, msg_auth_conf, user),
+    STRING(MSG_AUTH_CONF, msg_auth_conf, password),
+    STRING(MSG_CHILD_CONF, msg_child_conf, user),
+    STRING(MSG_CHILD_CONF, msg_child_conf, password),
     STRING(MSG_CONN_STATE, msg_conn_state, name),
     STRING(MSG_LOGIN_ASK, msg_login_ask, authzid),
     STRING(MSG_LOGIN_ASK, msg_login_ask, user),
@@ -225,7 +229,7 @@ tail_fits(const struct msg *m)
 static const struct {
 	size_t min, max;
 } fds_allowed[] = {
-    [FD_NEVER] = {0, 0}, [FD_ALWAYS] = {1, 1}, [FD_MAYBE] = {0, 1}, [FD_OR_TWO] = {1, 2}};
+    [FD_NEVER] = {0, 0}, [FD_ALWAYS] = {1, 1}, [FD_MAYBE] = {0, 1}, [FD_TO_FOUR] = {1, 4}};
 
 int
 msg_check(enum role from, enum role to, const struct msg *m)

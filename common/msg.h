@@ -33,7 +33,7 @@ enum {
 	MSG_WORD_SIZE = 64,	 /* server name, cipher, mechanism and NUL */
 	MSG_GROUPS_MAX = 1024,	 /* supplementary groups of one account */
 	MSG_TEXT_MAX = 4096,	 /* a log line or a traced line */
-	MSG_FDS_MAX = 2,	 /* descriptors in one message */
+	MSG_FDS_MAX = 4,	 /* descriptors in one message */
 	MSG_BODY_MAX = 12288,	 /* octets behind the head */
 	MSG_TICKET_KEY_SIZE = 80 /* name 16, AES-256 32, HMAC 32 */
 };
@@ -99,7 +99,8 @@ enum msg_type {
 
 	/* master to spare, and back */
 	MSG_HELLO,	  /* no body; the kernel vouches for the pid */
-	MSG_SERVE,	  /* msg_grant; descriptors: the stream, and a page to write (page.h) */
+	MSG_SERVE,	  /* msg_grant; descriptors: the stream, a page to write (page.h), and in
+			   * one-user mode the archive's table and flags (archive.h) */
 	MSG_HAVE_IT,	  /* msg_conn_ref: grant and stream are here */
 	MSG_SESSION_OPEN, /* msg_session_open: login decided */
 	MSG_SESSION_END,  /* msg_session_end */
@@ -135,6 +136,14 @@ struct msg_log {
 	uint32_t unused;
 	conn_id id; /* 0: about the process itself */
 	char text[MSG_TEXT_MAX];
+};
+
+/* What is traced, a set.  0: nothing. */
+enum {
+	TRACE_LINES = 1,  /* commands, and the first lines of responses */
+	TRACE_ALL = 2,	  /* the lines of listings too, and how long a message was */
+	TRACE_BODIES = 4, /* the lines of messages too */
+	TRACE_SECRETS = 8 /* passwords as they came */
 };
 
 struct msg_trace {
@@ -184,7 +193,7 @@ struct msg_login_conf {
 	uint32_t max_auth_failures;	/* a connection, then close */
 	uint32_t sandbox;		/* enum sandbox_mode */
 	uint32_t landlock_abi_max;	/* 0: no cap */
-	uint32_t trace;			/* 1: send MSG_TRACE */
+	uint32_t trace;			/* TRACE_… */
 	uint32_t ps_titles;		/* enum ps_titles */
 	uint32_t one_shot;		/* 1: serve one connection, then exit */
 	uint32_t generation;		/* for the title */
@@ -258,6 +267,8 @@ struct msg_auth_conf {
 	uint32_t rootless;    /* 1: only the own uid is ever granted */
 	uint32_t auth_uid, auth_gid; /* of user-file children */
 	uint32_t ps_titles;
+	char user[MSG_NAME_SIZE];     /* one-user mode: who may log in; empty: any name */
+	char password[MSG_NAME_SIZE]; /* and his password; empty: any */
 };
 
 struct msg_auth_server {
@@ -302,6 +313,7 @@ struct msg_child_conf {
 	uint32_t rootless;
 	uint32_t ps_titles;
 	uint32_t uid, gid; /* what a child that needs no root becomes */
+	char user[MSG_NAME_SIZE], password[MSG_NAME_SIZE]; /* as in msg_auth_conf */
 };
 
 struct msg_child_ask {
@@ -347,7 +359,7 @@ struct msg_grant {
 	struct msg_addr peer;
 	uint32_t idle_timeout;	  /* seconds */
 	uint32_t missing_maildir; /* enum missing_maildir */
-	uint32_t trace;
+	uint32_t trace;		  /* TRACE_… */
 	uint32_t ps_titles;
 	uint32_t rootless;
 	uint32_t unused;

@@ -15,6 +15,7 @@
 #include "daemon/limits.h"
 #include "daemon/listeners.h"
 #include "daemon/report.h"
+#include "daemon/serve.h"
 #include "daemon/servers.h"
 #include "daemon/sessions.h"
 #include "daemon/workers.h"
@@ -124,6 +125,7 @@ conn_free(struct master *m, struct conn *c)
 	free(c->grant);
 	free(c->login);
 	control_conn_gone(m, c->row.id);
+	serve_disconnected(m, c);
 	server_leave(m, c->server);
 	free(c);
 	master_check_idle(m);
@@ -183,6 +185,7 @@ conns_accepted(struct master *m, struct server *server, int fd, const struct msg
 	m->conns->count++;
 	m->conns->undecided++;
 	report_connect(c);
+	serve_connected(m, c);
 	conns_route(m);
 }
 
@@ -376,7 +379,7 @@ grant_complete(const struct master *m, const struct conn *c, struct msg_grant *g
 	g->peer = c->row.peer;
 	g->idle_timeout = m->conf->idle_timeout;
 	g->missing_maildir = m->conf->missing_maildir;
-	g->trace = m->conf->trace;
+	g->trace = serve_trace(m, m->conf);
 	g->ps_titles = m->conf->ps_titles;
 	g->rootless = m->rootless;
 }
@@ -516,6 +519,8 @@ conns_session_gone(struct master *m, struct conn *c, const struct msg_session_en
 	helper_about(m, MSG_ROW_GONE, c->row.id);
 	c->session = NULL;
 	free_if_done(m, c);
+	if (end->why != SESSION_END_REFUSED)
+		serve_session_ended(m);
 }
 
 void

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "daemon/conns.h"
 #include "daemon/helper.h"
+#include "daemon/serve.h"
 #include "daemon/servers.h"
 #include "daemon/workers.h"
 
@@ -41,6 +42,7 @@ settings_fill(const struct master *m, struct msg_auth_conf *out)
 	out->auth_uid = m->auth_uid;
 	out->auth_gid = m->auth_gid;
 	out->ps_titles = c->ps_titles;
+	serve_secrets(m, out);
 }
 
 void

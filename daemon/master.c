@@ -22,6 +22,7 @@
 #include "daemon/listeners.h"
 #include "daemon/master.h"
 #include "daemon/notify.h"
+#include "daemon/serve.h"
 #include "daemon/servers.h"
 #include "daemon/sessions.h"
 #include "daemon/tickets.h"
@@ -61,6 +62,7 @@ start_serving(struct master *m)
 	listeners_resume(m);
 	notify_send("READY=1\nSTATUS=serving");
 	tell_parent('y');
+	serve_begun(m);
 	log_info(0, "serving servers=%zu login_workers=%u version=%s%s", m->conf->nservers,
 	    m->conf->login_workers, PACKAGE_VERSION, m->rootless ? " rootless" : "");
 }
@@ -294,8 +296,8 @@ on_stop_limit(evutil_socket_t fd, short what, void *arg)
 	kill_everything(m);
 }
 
-static void
-begin_stop(struct master *m, bool at_once)
+void
+master_stop(struct master *m, bool at_once)
 {
 	struct timeval limit = {m->conf->shutdown_timeout, 0};
 	bool again = m->state == MASTER_STOPPING;
@@ -350,15 +352,21 @@ reap_all(void)
 static void
 on_hup(evutil_socket_t sig, short what, void *arg)
 {
+	const struct master *m = arg;
+
 	(void)sig, (void)what;
-	master_reload(arg);
+	if (m->conf_path != NULL)
+		master_reload(arg);
 }
 
 static void
 on_stop(evutil_socket_t sig, short what, void *arg)
 {
+	const struct master *m = arg;
+
 	(void)what;
-	begin_stop(arg, sig == SIGINT);
+	/* Nothing is deleted on the way out of one-user mode. */
+	master_stop(arg, sig == SIGINT || m->serve != NULL);
 }
 
 static void
@@ -383,6 +391,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	conns_tick(m);
+	serve_tick(m);
 	sessions_renew_if_due(m);
 	workers_tick(m);
 	certificates_tick(m);
@@ -509,7 +518,7 @@ start_all(struct master *m)
 	if (find_users(m, m->conf) == -1)
 		return -1;
 	listeners_inherit(m);
-	if (servers_prepare(m, m->conf) == -1 || control_open(m) == -1)
+	if (servers_prepare(m, m->conf) == -1 || (m->serve == NULL && control_open(m) == -1))
 		return -1;
 	tickets_rotate();
 	helper_start(m);
@@ -523,6 +532,7 @@ master_run(const struct master_options *options, struct conf *conf)
 {
 	struct master m = {.conf_path = options->conf_path,
 	    .conf = conf,
+	    .serve = options->serve,
 	    .rootless = geteuid() != 0,
 	    .state = MASTER_STARTING};
 

@@ -2,6 +2,7 @@
  * Master: what its parts share.  One struct, one per process, passed along.
  *
  *   listeners.h  listening sockets, accepting, limits
+ *   serve.h      one-user mode
  *   servers.h    named servers
  *   control.h    the control socket
  *   conns.h      the connection table and the way of a connection
@@ -22,6 +23,7 @@ struct conns;
 struct helper;
 struct control;
 struct listeners;
+struct serve;
 struct servers;
 struct sessions;
 struct workers;
@@ -43,6 +45,7 @@ struct master {
 	struct control *control;
 	struct helper *helper;
 	struct listeners *listeners;
+	struct serve *serve; /* one-user mode; else NULL */
 	struct servers *servers;
 	struct sessions *sessions;
 	struct workers *workers;
@@ -51,7 +54,8 @@ struct master {
 };
 
 struct master_options {
-	const char *conf_path;
+	const char *conf_path;	/* NULL: there is no file, and no reload */
+	struct serve *serve;	/* one-user mode; else NULL */
 	int ready_fd; /* where a waiting parent reads one octet when we serve; -1: none */
 };
 
@@ -66,6 +70,9 @@ void master_refused(struct master *m, enum role role, const char *why);
 
 /* Take up the configuration file again, or say on the next occasion why not. */
 void master_reload(struct master *m);
+
+/* Stop: let connections end up to a limit, or end them at once. */
+void master_stop(struct master *m, bool at_once);
 
 /* Start a generation of workers that knows the certificates of all servers. */
 void master_renew_workers(struct master *m);

@@ -24,6 +24,7 @@
 #include "daemon/master.h"
 #include "daemon/notify.h"
 #include "daemon/runtime.h"
+#include "daemon/serve.h"
 
 struct options {
 	const char *conf_path;
@@ -37,7 +38,8 @@ static const char usage_text[] =
     "  -e       log to standard error\n"
     "  -t       check the configuration and exit\n"
     "  -T       print every effective setting and exit\n"
-    "  -V       print the version and exit\n";
+    "  -V       print the version and exit\n"
+    "       pop3d --serve path [...]   one archive to one user, see pop3d(8)\n";
 
 static void
 options_read(int argc, char *argv[], struct options *o)
@@ -105,6 +107,8 @@ main(int argc, char *argv[], char *envp[])
 	struct master_options master = {.ready_fd = -1};
 	struct options o;
 
+	if (serve_is_asked(argc, argv))
+		return serve_main(argc, argv, envp);
 	title_init(argc, argv, envp);
 	notify_init();
 	options_read(argc, argv, &o);

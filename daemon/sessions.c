@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "daemon/control.h"
+#include "daemon/serve.h"
 #include "daemon/sessions.h"
 
 enum {
@@ -157,7 +158,8 @@ session_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		msg->u.log.id = c != NULL ? c->row.id : 0;
 		if (log_admit(&s->bucket, ROLE_SESSION, s->pid, clock_ms()))
 			log_foreign(ROLE_SESSION, s->pid, &msg->u.log);
-	} else if (msg->type == MSG_TRACE && c != NULL && s->master->conf->trace) {
+	} else if (msg->type == MSG_TRACE && c != NULL &&
+	    serve_trace(s->master, s->master->conf) != 0) {
 		msg->u.trace.id = c->row.id;
 		log_trace(&msg->u.trace);
 	} else if (c == NULL || msg->u.ref.id != c->row.id) {
@@ -435,12 +437,17 @@ sessions_take_spare(struct master *m)
 int
 sessions_serve(struct session *s, const struct msg_grant *g, size_t len, int stream)
 {
-	int fds[2] = {stream, -1};
+	int fds[4] = {stream, -1, -1, -1};
+	size_t nfds = 1;
 
 	if ((s->page = page_make()) == -1)
 		log_warn(g->id, "no page for a session: %s", strerror(errno));
-	fds[1] = s->page;
-	return evchannel_send(&s->ec, MSG_SERVE, g, len, fds, s->page != -1 ? 2 : 1);
+	else
+		fds[nfds++] = s->page;
+	/* A session knows what each is by its place, so without a page the archive is not served. */
+	if (nfds == 2)
+		nfds += serve_descriptors(s->master, fds + nfds);
+	return evchannel_send(&s->ec, MSG_SERVE, g, len, fds, nfds);
 }
 
 void

@@ -29,6 +29,25 @@ users_find(const char *name, uint32_t *uid, uint32_t *gid)
 }
 
 int
+users_find_gid(uint32_t uid, uint32_t *gid)
+{
+	FILE *f = fopen("/etc/passwd", "re");
+	const struct passwd *pw;
+
+	if (f == NULL)
+		return -1;
+	while ((pw = fgetpwent(f)) != NULL && pw->pw_uid != uid)
+		continue;
+	fclose(f);
+	if (pw == NULL) {
+		errno = ENOENT;
+		return -1;
+	}
+	*gid = pw->pw_gid;
+	return 0;
+}
+
+int
 users_find_group(const char *name, uint32_t *gid)
 {
 	FILE *f = fopen("/etc/group", "re");

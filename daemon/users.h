@@ -10,6 +10,9 @@
 /* 0, or -1 with errno ENOENT (no such user), EPERM (it is root) or that of reading the file. */
 int users_find(const char *name, uint32_t *uid, uint32_t *gid);
 
+/* The group of a user by uid.  0, or -1 with errno ENOENT or that of reading the file. */
+int users_find_gid(uint32_t uid, uint32_t *gid);
+
 /* The gid of a group in /etc/group.  0, or -1 with errno ENOENT or that of reading the file. */
 int users_find_group(const char *name, uint32_t *gid);
 

@@ -11,6 +11,7 @@
 #include "daemon/control.h"
 #include "daemon/helper.h"
 #include "daemon/listeners.h"
+#include "daemon/serve.h"
 #include "daemon/servers.h"
 #include "daemon/tickets.h"
 #include "daemon/workers.h"
@@ -85,7 +86,7 @@ worker_send_settings(struct worker *w, const struct conf *conf)
 	msg.max_auth_failures = conf->max_auth_failures;
 	msg.sandbox = conf->sandbox;
 	msg.landlock_abi_max = conf->landlock_abi_max;
-	msg.trace = conf->trace;
+	msg.trace = serve_trace(m, conf);
 	msg.ps_titles = conf->ps_titles;
 	msg.one_shot = conf->worker_connections == 1;
 	msg.generation = w->generation;
@@ -132,7 +133,7 @@ worker_start(struct master *m, const struct conf *conf)
 		return -1;
 	}
 	w->child.may_report = conf->sandbox == SANDBOX_LOG;
-	w->child.may_trace = conf->trace;
+	w->child.may_trace = serve_trace(w->master, conf) != 0;
 	TAILQ_INSERT_TAIL(&m->workers->list, w, next);
 	worker_connect_helper(w);
 	worker_send_settings(w, conf);

@@ -6,7 +6,7 @@
 #include "daemon/auth/backend.h"
 
 static const struct auth_backend *const backends[] = {&backend_pam, &backend_file,
-						      &backend_checkpassword};
+						      &backend_checkpassword, &backend_any};
 
 const struct auth_backend *
 backend_find(const char *spec, const char **arg)

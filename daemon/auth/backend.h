@@ -43,7 +43,7 @@ struct auth_backend {
 	void (*close)(void);
 };
 
-extern const struct auth_backend backend_checkpassword, backend_file, backend_pam;
+extern const struct auth_backend backend_any, backend_checkpassword, backend_file, backend_pam;
 
 /* The back end of an `auth` setting, *arg behind its colon.  NULL: no such. */
 const struct auth_backend *backend_find(const char *spec, const char **arg);

@@ -237,7 +237,9 @@ command_run(struct conn *c, struct line_text line)
 {
 	bool sasl = c->state == CONN_SASL;
 
-	if (c->w->conf.trace != 0) {
+	if ((c->w->conf.trace & TRACE_SECRETS) != 0)
+		links_trace(c->w, c->row.id, true, line.octets, line.len);
+	else if (c->w->conf.trace != 0) {
 		char text[TRACE_TEXT_SIZE];
 		size_t len = trace_mask(text, line.octets, line.len, sasl);
 		links_trace(c->w, c->row.id, true, text, len);

@@ -215,6 +215,7 @@ transfer_send(struct session *ss, struct transfer *t, struct wire *w)
 	struct stream *s = &ss->stream;
 	char tail[WIRE_FINISH_ROOM];
 
+	s->in_message = true;
 	while (t->len > 0 && !w->done && !stream_is_over(s)) {
 		char *out = stream_room(s, WIRE_ROOM(t->len));
 
@@ -256,6 +257,8 @@ command_retr(struct session *ss, const struct pop3_command *c)
 		log_warn(ss->grant.id,
 			 "message %zu of %s has %" PRIu64 " octets, but %" PRIu64 " were told",
 			 t.i + 1, ss->store.path, w.octets, octets);
+	if (ss->store.backend->fetched != NULL)
+		ss->store.backend->fetched(&ss->store, t.i);
 	ss->end.retrieved++;
 	ss->end.retrieved_octets += w.octets;
 	return event;

@@ -69,6 +69,8 @@ session_await_grant(struct session *ss)
 		_exit(EXIT_SUCCESS);
 	memcpy(&ss->grant, m.u.octets, m.len);
 	board_open(ss, msg_take_fd(&m, 1));
+	ss->store.given[0] = msg_take_fd(&m, 2);
+	ss->store.given[1] = msg_take_fd(&m, 3);
 	msg_discard(&m);
 	return fd;
 }
@@ -224,7 +226,7 @@ session_run(const struct msg_spawn_conf *conf, int channel)
 	stream_init(&ss.stream, fd, &ss.master, ss.grant.id, ss.grant.idle_timeout);
 	if (ss.board != NULL)
 		ss.stream.shown = &ss.board->page.wait;
-	ss.stream.trace = ss.grant.trace != 0;
+	ss.stream.trace = ss.grant.trace;
 	if (channel_put(&ss.master, MSG_HAVE_IT, &ref, sizeof(ref)) == -1)
 		_exit(EXIT_SUCCESS);
 

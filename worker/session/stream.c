@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -47,11 +48,13 @@ stream_init(struct stream *s, int fd, struct channel *master, conn_id id, uint32
 	s->fd = fd;
 	s->master = master;
 	s->id = id;
-	s->trace = s->drain = false;
+	s->trace = 0;
+	s->drain = s->in_message = false;
 	s->over = STREAM_GOING;
 	s->idle_ms = (int64_t)(idle_seconds > 0 ? idle_seconds : 1) * 1000;
 	s->in_pos = s->in_len = s->seen = s->out_pos = s->out_len = 0;
-	s->skipped = 0;
+	s->skipped = s->traced = 0;
+	s->line_len = 0;
 	s->shown = NULL;
 }
 
@@ -134,7 +137,9 @@ stream_trace(struct stream *s, bool from_client, const char *text, size_t len)
 	struct msg_trace m = {.id = s->id, .from_client = from_client};
 	const char *mask = "";
 
-	for (size_t i = 0; from_client && i < sizeof(secret) / sizeof(secret[0]); i++)
+	for (size_t i = 0; from_client && (s->trace & TRACE_SECRETS) == 0 &&
+			   i < sizeof(secret) / sizeof(secret[0]);
+	     i++)
 		if (len > strlen(secret[i]) && strncasecmp(text, secret[i], 5) == 0) {
 			len = strlen(secret[i]);
 			mask = "***";
@@ -146,6 +151,43 @@ stream_trace(struct stream *s, bool from_client, const char *text, size_t len)
 	memcpy(m.text + len, mask, strlen(mask) + 1);
 	len += strlen(mask) + 1;
 	stream_report(s, MSG_TRACE, &m, offsetof(struct msg_trace, text) + len);
+}
+
+/* Trace what a response holds behind its first line: by lines, or, of a message, its length only.
+ */
+static void
+stream_trace_more(struct stream *s, const char *octets, size_t len)
+{
+	if ((s->trace & TRACE_ALL) == 0)
+		return;
+	s->traced += len;
+	if (s->in_message && (s->trace & TRACE_BODIES) == 0)
+		return;
+	for (const char *p = octets; p < octets + len; p++) {
+		if (*p != '\n')
+			s->line_text[s->line_len++] = *p;
+		if (*p != '\n' && s->line_len < sizeof(s->line_text))
+			continue;
+		if (*p == '\n' && s->line_len > 0 && s->line_text[s->line_len - 1] == '\r')
+			s->line_len--;
+		stream_trace(s, false, s->line_text, s->line_len);
+		s->line_len = 0;
+	}
+}
+
+/* The last octets of a response have been put. */
+static void
+stream_trace_end(struct stream *s)
+{
+	char text[64];
+	int n;
+
+	if (s->in_message && (s->trace & (TRACE_ALL | TRACE_BODIES)) == TRACE_ALL) {
+		n = snprintf(text, sizeof(text), "(%" PRIu64 " octets)", s->traced);
+		stream_trace(s, false, text, (size_t)n);
+	}
+	s->in_message = false;
+	s->traced = 0;
 }
 
 /* Take a line out of what was received: an event, or LINE_NONE. */
@@ -258,7 +300,7 @@ stream_line(struct stream *s, const char **line, size_t *len)
 
 	while (!stream_is_over(s)) {
 		if ((event = line_take(s, line, len)) != LINE_NONE) {
-			if (s->trace && event == STREAM_LINE)
+			if (s->trace != 0 && event == STREAM_LINE)
 				stream_trace(s, true, *line, *len);
 			return (enum stream_event)event;
 		}
@@ -317,6 +359,7 @@ stream_room(struct stream *s, size_t need)
 void
 stream_filled(struct stream *s, size_t len)
 {
+	stream_trace_more(s, s->out + s->out_len, len);
 	s->out_len += len;
 }
 
@@ -324,7 +367,7 @@ void
 stream_put(struct stream *s, const char *octets, size_t len)
 {
 	memcpy(stream_room(s, len), octets, len);
-	s->out_len += len;
+	stream_filled(s, len);
 }
 
 void
@@ -334,7 +377,8 @@ stream_put_end(struct stream *s, const char *tail, size_t len)
 
 	memcpy(s->out + s->out_len, tail, len);
 	memcpy(s->out + s->out_len + len, terminator, sizeof(terminator));
-	s->out_len += len + sizeof(terminator);
+	stream_filled(s, len + sizeof(terminator));
+	stream_trace_end(s);
 }
 
 void
@@ -351,7 +395,7 @@ stream_reply(struct stream *s, const char *fmt, ...)
 		n = 0;
 	if (n > POP3_RESPONSE_MAX - 2)
 		n = POP3_RESPONSE_MAX - 2;
-	if (s->trace)
+	if (s->trace != 0)
 		stream_trace(s, false, line, (size_t)n);
 	line[n++] = '\r';
 	line[n++] = '\n';

@@ -20,6 +20,7 @@
 enum {
 	STREAM_IN_SIZE = 16384,
 	STREAM_OUT_SIZE = 2 * 65536 + 4096, /* holds a stored block at its longest */
+	STREAM_LINE_SIZE = 1024,	    /* longer lines are traced in pieces */
 	STREAM_RESERVE = 8		    /* kept for the end of a message and its terminator */
 };
 
@@ -43,7 +44,8 @@ struct stream {
 	int fd; /* -1: closed */
 	struct channel *master;
 	conn_id id;
-	bool trace; /* report lines to master */
+	uint32_t trace;	 /* report lines to master: TRACE_… */
+	bool in_message; /* what is put now is a message, until its end */
 	bool drain; /* MSG_DRAIN came: over when nothing is left to answer */
 	bool is_asked; /* MSG_STATE_ASK came; answered while waiting for a command */
 	void (*asked)(void *arg); /* how; NULL: not at all */
@@ -55,6 +57,9 @@ struct stream {
 	size_t seen;	       /* octets from in_pos on that hold no line end */
 	uint64_t skipped;      /* octets thrown away of a line that is too long; 0: none */
 	size_t out_pos, out_len;
+	uint64_t traced;	/* octets of the response's lines behind the first so far */
+	size_t line_len;	/* of the line of them that has not ended yet, in line_text */
+	char line_text[STREAM_LINE_SIZE];
 	char in[STREAM_IN_SIZE];
 	char out[STREAM_OUT_SIZE];
 };

@@ -17,6 +17,7 @@ static const struct store_backend *const backends[] = {
     &store_mbox,
     &store_dir,
     &store_none,
+    &store_archive,
 };
 
 /* Errors that pass by themselves. */

@@ -47,6 +47,7 @@ struct store {
 	struct sandbox_path confine[STORE_PATHS]; /* all that is opened, made or removed after open();
 						   * the descriptors are the store's */
 	size_t confine_count;
+	int given[2];	/* descriptors that came with the grant; -1: none.  Borrowed */
 	void *data; /* the back end's own */
 };
 
@@ -79,6 +80,8 @@ struct store_backend {
 	enum store_result (*get)(struct store *s, size_t i, struct store_reader *r);
 	/* Keep a size that the caller has counted on the way. */
 	void (*keep_size)(struct store *s, size_t i, uint64_t octets);
+	/* Message i was sent whole.  NULL: the back end does not want to know. */
+	void (*fetched)(struct store *s, size_t i);
 	/* Remove the messages whose bits are set, every one that can be, for good: it is on
 	 * stable storage before this returns.  What has gone already counts as removed.
 	 * OK, or the worst of TEMP and PERM; *removed is set in any case. */
@@ -128,6 +131,6 @@ store_worse(enum store_result a, enum store_result b)
 /* fsync(2) of a directory; those that cannot be synchronised (EINVAL, EROFS) are passed over. */
 enum store_result store_sync_directory(int fd);
 
-extern const struct store_backend store_dir, store_maildir, store_mbox, store_none;
+extern const struct store_backend store_archive, store_dir, store_maildir, store_mbox, store_none;
 
 #endif

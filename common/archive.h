@@ -1,0 +1,75 @@
+/*
+ * The table of an archive of mail that is served to one user (pop3d --serve):
+ * made once at the start of a run, in a memfd that is sealed against writing,
+ * and read by every session of the run.  Beside it a second memfd with one octet
+ * of flags a message, the only thing that sessions change.
+ */
+#ifndef POP3D_ARCHIVE_H
+#define POP3D_ARCHIVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum archive_kind { ARCHIVE_MAILDIR, ARCHIVE_DIRECTORY, ARCHIVE_MBOX, ARCHIVE_KINDS };
+
+/* Options of the run, a set. */
+enum { ARCHIVE_NO_LOCK = 1, ARCHIVE_APPLY_DELETES = 2 };
+
+/* Flags of a message, a set. */
+enum { ARCHIVE_FETCHED = 1, ARCHIVE_DELETED = 2 };
+
+enum { ARCHIVE_DIGEST = 20 }; /* octets of SHA-1 */
+
+/* The table: this, the entries, the names. */
+struct archive_head {
+	uint64_t count;
+	uint64_t octets; /* of all messages on the wire */
+	uint32_t kind;	 /* enum archive_kind */
+	uint32_t options;
+};
+
+struct archive_entry {
+	uint64_t start, end; /* stored octets within the file */
+	uint64_t octets;     /* on the wire */
+	uint32_t name;	     /* where its file's name stands among the names; relative to the archive */
+	uint32_t twin;	     /* 1; 2, 3 … for later messages with the same digest */
+	uint8_t digest[ARCHIVE_DIGEST];
+	uint32_t unused;
+};
+
+/* Both memfds, mapped. */
+struct archive {
+	const struct archive_head *head;
+	const struct archive_entry *entries;
+	const char *names;
+	uint8_t *flags; /* changed by others at any time */
+};
+
+/* The word for a kind, as `--format` has it. */
+const char *archive_kind_name(enum archive_kind kind);
+
+/* Map both for the rest of the process's life; the descriptors may be closed.  Nothing in the table
+ * points out of it then.  0, or -1 with errno, EBADMSG for what is no such table. */
+int archive_map(struct archive *a, int table, int flags);
+
+/* The flags of message i. */
+static inline uint8_t
+archive_flags(const struct archive *a, size_t i)
+{
+	return __atomic_load_n(&a->flags[i], __ATOMIC_RELAXED);
+}
+
+static inline void
+archive_set_flag(const struct archive *a, size_t i, uint8_t flag)
+{
+	__atomic_fetch_or(&a->flags[i], flag, __ATOMIC_SEQ_CST);
+}
+
+static inline const char *
+archive_name(const struct archive *a, size_t i)
+{
+	return a->names + a->entries[i].name;
+}
+
+#endif

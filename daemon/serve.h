@@ -1,0 +1,69 @@
+/*
+ * One-user mode (pop3d --serve PATH): one archive of mail, one user, in the
+ * foreground, without root and without a configuration.  All roles run as in
+ * rootless mode; what is different is here.
+ *
+ *   serve.c          the command line, the settings made of it, the start
+ *   serve_report.c   what is told on standard output, and the log of lines
+ *
+ * Functions that take master do nothing in any other mode, but for serve_trace().
+ */
+#ifndef POP3D_SERVE_H
+#define POP3D_SERVE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "common/archive.h"
+#include "daemon/conns.h"
+#include "daemon/master.h"
+
+struct serve {
+	/* from the command line */
+	const char *path; /* absolute */
+	char user[MSG_NAME_SIZE], password[MSG_NAME_SIZE]; /* empty: any */
+	uint32_t trace;		     /* TRACE_… */
+	bool exit_when_done;
+	/* the archive */
+	int table, flags; /* memfds */
+	struct archive archive;
+	/* what is told */
+	FILE *log;	/* lines; standard output or a file */
+	bool terminal;	/* standard output is one: a bar is shown */
+	bool complete;	/* it was said that all is done */
+	uint64_t begun; /* clock_ms() */
+};
+
+/* Is this command line for the one-user mode? */
+bool serve_is_asked(int argc, char *argv[]);
+
+/* Run it.  Returns the exit status. */
+int serve_main(int argc, char *argv[], char *envp[]);
+
+/* Where lines are logged from now on: a file that is appended to.  0, or -1 with errno. */
+int serve_report_open(struct serve *s, const char *log_path);
+
+/* The run is over: tell what was left. */
+void serve_report_end(struct serve *s);
+
+/* The port is open: say which. */
+void serve_begun(struct master *m);
+
+/* Every second: the bar. */
+void serve_tick(const struct master *m);
+
+/* A connection began, a session has ended, a connection has ended. */
+void serve_connected(const struct master *m, const struct conn *c);
+void serve_session_ended(struct master *m);
+void serve_disconnected(const struct master *m, const struct conn *c);
+
+/* What is traced, a set of TRACE_…: in other modes as the settings say. */
+uint32_t serve_trace(const struct master *m, const struct conf *conf);
+
+/* Fill in who may log in. */
+void serve_secrets(const struct master *m, struct msg_auth_conf *conf);
+
+/* The descriptors that go with every grant, borrowed: how many (0 or 2). */
+size_t serve_descriptors(const struct master *m, int fds[2]);
+
+#endif

@@ -1,0 +1,403 @@
+"""One-user mode: pop3d --serve on a directory and a Maildir, as root for the owner and as an ordinary user.
+
+P3T_ARCHIVE is the number of messages of the archive that the importer reads (400).
+"""
+
+import hashlib
+import os
+import poplib
+import random
+import re
+import signal
+import subprocess
+import time
+import unittest
+
+import harness
+import mailbox
+from client import TestCase
+
+COUNT = int(os.environ.get("P3T_ARCHIVE", "400"))
+A_CONNECTION = 200  # messages that the importer fetches before it quits
+PASSWORD = "one import"
+PROGRESS = re.compile(r"progress: fetched (\d+) of (\d+), octets (\d+) of (\d+), deleted (\d+), left (\d+)$")
+STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6} \d+ [<>*] ")
+
+
+class Serve:
+    """A run of pop3d --serve."""
+
+    def __init__(self, path, *arguments, uid=None, start=True):
+        self.out = harness.world().path("serve-%d" % time.monotonic_ns())
+        command = [harness.program(), "--serve", path, *arguments]
+        if uid is not None:
+            command[:0] = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
+        with open(self.out, "wb") as out:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/",
+                                            start_new_session=True)
+        harness.world().registry.add("process", self.process.pid, harness.start_time(self.process.pid))
+        if start:
+            first = harness.wait_for(lambda: self.lines() or self.process.poll() is not None, 60)
+            if not isinstance(first, list) or not first[0].isdigit():
+                raise AssertionError("it does not serve: %r" % self.text())
+            self.port = int(first[0])
+
+    def text(self):
+        with open(self.out, encoding="utf-8") as f:
+            return f.read()
+
+    def lines(self):
+        return self.text().splitlines()
+
+    def login(self, user="importer", password=PASSWORD):
+        client = poplib.POP3("127.0.0.1", self.port, timeout=20)
+        try:
+            client.user(user)
+            client.pass_(password)
+        except poplib.error_proto:
+            client.close()
+            raise
+        return client
+
+    def refusal(self, **who):
+        try:
+            self.login(**who).close()
+        except poplib.error_proto as e:
+            return e.args[0]
+        raise AssertionError("the login was not refused")
+
+    def progress(self, sessions):
+        """The numbers of the line after the n-th session."""
+        def look():
+            found = [PROGRESS.match(line) for line in self.lines()]
+            found = [m for m in found if m]
+            return found if len(found) >= sessions else None
+        found = harness.wait_for(look, 20)
+        if found is None:
+            raise AssertionError("no %d progress lines:\n%s" % (sessions, self.text()[-2000:]))
+        return [int(n) for n in found[sessions - 1].groups()]
+
+    def stop(self, signum=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(signum)
+        status = self.process.wait(20)
+        return status, [line[len("left: "):] for line in self.lines() if line.startswith("left: ")]
+
+
+def letters(count, seed=7):
+    rng = random.Random(seed)
+    ends = [b"\n", b"\r\n"]
+    out = []
+    for i in range(1, count + 1):
+        text = b"".join(b"%s line %d\n" % (b"." * rng.randrange(3), rng.randrange(1 << 30)) for _ in range(rng.randrange(60)))
+        out.append((b"Subject: letter %d\n\n" % i + text).replace(b"\n", ends[i % 2]))
+    return out
+
+
+def sha1(stored):
+    return hashlib.sha1(stored).hexdigest()
+
+
+def checksums(path):
+    out = {}
+    for where, _dirs, files in os.walk(path):
+        for name in files:
+            full = os.path.join(where, name)
+            with open(full, "rb") as f:
+                out[full] = (sha1(f.read()), os.stat(full).st_mtime_ns, os.stat(full).st_ctime_ns)
+    return out
+
+
+class ServeCase(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.owner = self.user()
+
+    def archive(self, messages, maildir=False):
+        """The messages as a directory of files or a Maildir of the owner's; returns its path."""
+        path = os.path.join(self.owner.home, "archive-%d" % time.monotonic_ns())
+        for name in (["", "new", "cur", "tmp"] if maildir else [""]):
+            os.mkdir(os.path.join(path, name))
+        for i, text in enumerate(messages, 1):
+            name = "cur/%d.M%dP1.host:2,S" % (1000000000 + i, i) if maildir else "%d.eml" % i
+            with open(os.path.join(path, name), "wb") as f:
+                f.write(text)
+        subprocess.run(["chown", "-R", "%d:%d" % (self.owner.uid, self.owner.gid), path], check=True)
+        return path
+
+    def serve(self, path, *arguments, **options):
+        if not any(a.startswith("--pass") or a == "--accept-any" for a in arguments):
+            arguments = ("--user", "importer", "--password", PASSWORD, *arguments)
+        run = Serve(path, *arguments, **options)
+        self.addCleanup(lambda: run.process.poll() is None and run.stop(signal.SIGKILL))
+        return run
+
+    def refused(self, path, *arguments, **options):
+        """It does not serve: returns status and what it said."""
+        run = self.serve(path, *arguments, start=False, **options)
+        return run.process.wait(20), run.text()
+
+
+class Import(ServeCase):
+    """As the importer in use did: some 200 messages a connection, newest first, DELE in shuffled order."""
+
+    def fetch(self, client, messages, refuse=()):
+        """One connection's work; the stored texts that were fetched and not refused."""
+        uids = [line.split()[1].decode() for line in client.uidl()[1]]
+        rest = [by for by in messages if by not in self.gone]
+        self.assertEqual([sha1(m) for m in rest], [u.partition("-")[0] for u in uids])
+        chosen = [i for i in range(len(rest), 0, -1) if rest[i - 1] not in self.fetched][:A_CONNECTION]
+        for number in chosen:
+            wire = rest[number - 1].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+            self.assertEqual(b"".join(line + b"\r\n" for line in client.retr(number)[1]), wire)
+        self.assertEqual([int(line.split()[1]) for line in client.list()[1]], [mailbox.size(m) for m in rest])
+        order = sorted(chosen, key=lambda n: -n + random.Random(n).randrange(5))
+        kept = [n for n in chosen if rest[n - 1] in refuse]
+        for number in order:
+            if number not in kept:
+                client.dele(number)
+        self.fetched |= {rest[n - 1] for n in chosen}
+        return {rest[n - 1] for n in chosen if n not in kept}
+
+    def run_import(self, maildir, **options):
+        messages = letters(COUNT)
+        path = self.archive(messages, maildir)
+        before = checksums(path)
+        run = self.serve(path, "--log", os.path.join(self.owner.home, "log"), **options)
+        self.gone, self.fetched = set(), set()
+        stubborn = {messages[COUNT // 2]}
+        sessions = 0
+        while len(self.gone) < COUNT - len(stubborn):
+            client = run.login()
+            self.assertNotIn("complete:", run.text())
+            done = self.fetch(client, messages, stubborn)
+            client.quit()
+            sessions += 1
+            self.gone |= done
+            octets = sum(mailbox.size(m) for m in self.fetched)
+            self.assertEqual(run.progress(sessions),
+                             [len(self.fetched), COUNT, octets, sum(map(mailbox.size, messages)), len(self.gone),
+                              COUNT - len(self.gone)])
+        self.assertEqual(sessions, -(-COUNT // A_CONNECTION))
+        self.assertNotIn("complete:", run.text())
+        status, left = run.stop()
+        name = "cur/%d.M%dP1.host:2,S" % (1000000001 + COUNT // 2, 1 + COUNT // 2) if maildir else "%d.eml" % (1 + COUNT // 2)
+        self.assertEqual((status, left), (0, [name + " (never deleted)"]))
+        self.assertEqual(checksums(path), before)
+
+    def test_directory_as_root(self):
+        self.run_import(False)
+
+    def test_maildir_as_the_owner(self):
+        self.run_import(True, uid=self.owner.uid)
+
+    def test_complete_is_announced_and_can_end_it(self):
+        messages = letters(30)
+        run = self.serve(self.archive(messages), "--exit-when-done")
+        self.gone, self.fetched = set(), set()
+        client = run.login()
+        self.assertIn(b"TOP", b" ".join(k.encode() for k in client.capa()))
+        self.fetch(client, messages)
+        client.quit()
+        self.assertEqual(run.process.wait(20), 0)
+        self.assertIn("complete: all 30 messages were fetched and deleted", run.lines())
+        self.assertEqual(run.stop()[1], [])
+
+
+class Maildrop(ServeCase):
+    def test_natural_order_uids_of_twins_and_hidden_deletions(self):
+        texts = letters(11)
+        texts[6] = texts[9] = texts[2]
+        path = self.archive(texts)
+        with open(os.path.join(path, ".hidden"), "wb") as f:
+            f.write(b"Subject: none\n\n")
+        run = self.serve(path)
+        want = [sha1(t) for t in texts]
+        want[6] += "-2"
+        want[9] += "-3"
+        client = run.login()
+        self.assertEqual([line.split()[1].decode() for line in client.uidl()[1]], want)
+        client.dele(3)
+        client.quit()
+        client = run.login()  # what is left keeps its unique-ids
+        self.assertEqual([line.split()[1].decode() for line in client.uidl()[1]], want[:2] + want[3:])
+        client.dele(1)
+        client.close()  # without QUIT
+        run.progress(2)
+        client = run.login()
+        self.assertEqual(len(client.uidl()[1]), 10)
+        client.quit()
+        self.assertEqual(run.stop(signal.SIGINT)[0], 0)
+        client = self.serve(path).login()  # a new run shows everything again
+        self.assertEqual(len(client.uidl()[1]), 11)
+        client.quit()
+
+    def test_second_session(self):
+        path = self.archive(letters(3))
+        for arguments in ((), ("--no-lock",)):
+            run = self.serve(path, *arguments)
+            first = run.login()
+            if arguments:
+                run.login().quit()
+            else:
+                self.assertIn(b"[IN-USE]", run.refusal())
+            first.quit()
+            run.login().quit()
+            run.stop()
+
+    def test_killed_sessions_delete_nothing(self):
+        path = self.archive(letters(3))
+        run = self.serve(path)
+        client = run.login()
+        client.dele(1)
+        status, left = run.stop()
+        self.assertEqual((status, len(left)), (0, 3))
+        self.assertEqual(len(os.listdir(path)), 3)
+
+    def test_apply_deletes(self):
+        for maildir in (False, True):
+            path = self.archive(letters(3), maildir)
+            run = self.serve(path, "--apply-deletes")
+            client = run.login()
+            client.dele(2)
+            client.quit()
+            run.progress(1)
+            run.stop()
+            self.assertEqual(len(os.listdir(os.path.join(path, "cur" if maildir else "."))), 2)
+
+    def test_file_that_changed_or_vanished(self):
+        path = self.archive(letters(3))
+        run = self.serve(path)
+        with open(os.path.join(path, "1.eml"), "ab") as f:
+            f.write(b"more\n")
+        os.unlink(os.path.join(path, "2.eml"))
+        client = run.login()
+        for number in (1, 2):
+            with self.assertRaises(poplib.error_proto):
+                client.retr(number)
+        client.retr(3)
+        client.quit()
+        self.assertEqual(run.progress(1)[0], 1)
+
+    def test_read_only_archive(self):
+        path = self.archive(letters(2))
+        subprocess.run(["chmod", "-R", "a-w", path], check=True)
+        client = self.serve(path).login()
+        client.retr(1)
+        client.dele(1)
+        client.quit()
+
+    def test_empty_archive(self):
+        run = self.serve(self.archive([]))
+        client = run.login()
+        self.assertEqual(client.stat(), (0, 0))
+        client.quit()
+
+
+class Users(ServeCase):
+    def test_wrong_name_or_password(self):
+        run = self.serve(self.archive(letters(1)))
+        for who in ({"user": "other"}, {"password": "other"}, {"password": PASSWORD + "x"}):
+            self.assertIn(b"[AUTH]", run.refusal(**who))
+        run.login().quit()
+
+    def test_what_is_not_set_may_be_anything(self):
+        path = self.archive(letters(1))
+        file = harness.world().path("password")
+        with open(file, "w") as f:
+            f.write(PASSWORD + "\n")
+        os.chmod(file, 0o600)
+        run = self.serve(path, "--password-file", file)
+        run.login(user="whoever").quit()
+        self.assertIn(b"[AUTH]", run.refusal(password="other"))
+        run.stop()
+        run = self.serve(path, "--accept-any", "--user", "importer")
+        run.login(password="whatever").quit()
+        self.assertIn(b"[AUTH]", run.refusal(user="other"))
+
+    def test_any_login_is_for_this_host(self):
+        path = self.archive(letters(1))
+        for arguments in ((), ("--user", "a")):
+            run = Serve(path, "--listen", "0.0.0.0", *arguments, start=False)
+            self.assertEqual(run.process.wait(20), 2)
+            self.assertIn("--accept-any", run.text())
+        self.serve(path, "--listen", "0.0.0.0", "--accept-any").login().quit()
+        self.serve(path, "--listen", "127.0.0.1:0").login().quit()
+
+    def test_password_leaves_the_arguments(self):
+        run = self.serve(self.archive(letters(1)))
+        for pid in [run.process.pid, *harness.descendants(run.process.pid)]:
+            self.assertNotIn(PASSWORD, harness.command_line(pid))
+
+    def test_who_runs_it(self):
+        path = self.archive(letters(1))
+        run = self.serve(path)
+        client = run.login()
+        for pid in [run.process.pid, *harness.descendants(run.process.pid)]:
+            status = harness.status(pid)
+            self.assertEqual(set(status["Uid"].split()), {str(self.owner.uid)})
+            self.assertEqual(set(status["Gid"].split()), {str(self.owner.gid)})
+            self.assertEqual(int(status["CapPrm"], 16), 0)
+        client.quit()
+
+    def test_root_is_refused(self):
+        path = harness.world().path("rootbox")
+        os.makedirs(path, exist_ok=True)
+        with open(os.path.join(path, "1"), "wb") as f:
+            f.write(letters(1)[0])
+        status, said = self.refused(path)
+        self.assertEqual(status, 1)
+        self.assertIn("--as USER", said)
+        self.serve(path, "--as", self.owner.name).login().quit()
+        self.assertEqual(self.refused(path, "--as", "root")[0], 1)
+        self.assertEqual(self.refused(path, "--as", "nobody", uid=self.owner.uid)[0], 1)
+
+
+class Told(ServeCase):
+    def test_log_lines(self):
+        path = self.archive([b"Subject: secret body\n\nbody\n", b"Subject: b\n\n"])
+        run = self.serve(path)
+        client = run.login()
+        client.retr(1)
+        client.list()
+        with self.assertRaises(poplib.error_proto):
+            client._shortcmd("BAD \x01\\")
+        client.quit()
+        run.progress(1)
+        run.stop()
+        text = run.text()
+        stamped = [line for line in run.lines() if STAMP.match(line)]
+        for want in ("1 * connected from 127.0.0.1:", "1 < USER importer", "1 < PASS ****", "1 < RETR 1", "1 > 2 14",
+                     "octets)", "1 < BAD \\x01\\\\", "1 > +OK bye", "1 * closed"):
+            self.assertTrue(any(want in line for line in stamped), want)
+        self.assertNotIn(PASSWORD, text)
+        self.assertNotIn("secret body", text)
+
+    def test_bodies_and_secrets_on_demand(self):
+        path = self.archive([b"Subject: secret body\n\n.dot\n"])
+        log = os.path.join(self.owner.home, "log-%d" % time.monotonic_ns())
+        run = self.serve(path, "--log-bodies", "--log-secrets", "--log", log)
+        client = run.login()
+        client.retr(1)
+        client.quit()
+        run.progress(1)
+        run.stop()
+        with open(log) as f:
+            text = f.read()
+        self.assertEqual(os.stat(log).st_mode & 0o777, 0o600)
+        for want in ("< PASS " + PASSWORD, "> Subject: secret body", "> ..dot", "> .\n"):
+            self.assertIn(want, text)
+        self.assertFalse(any(STAMP.match(line) for line in run.lines()))
+
+    def test_bad_command_lines(self):
+        path = self.archive(letters(1))
+        for arguments in (("--port", "x"), ("--port", "70000"), ("--format", "tar"), ("--listen", "host.example"),
+                          ("surplus",), ("--nonsense",), ("--password", "a", "--password-file", "b")):
+            self.assertEqual(self.refused(path, *arguments)[0], 2, arguments)
+        self.assertEqual(self.refused(path + "/none")[0], 1)
+        taken = self.serve(path)
+        self.assertEqual(self.refused(path, "--port", str(taken.port))[0], 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,228 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "tests/unit/unit.h"
+#include "worker/store/archive.h"
+#include "worker/store/store.h"
+
+static char box[] = "/tmp/pop3d-archive-XXXXXX";
+static int in, table, flags;
+static struct archive archive;
+
+static void
+put(const char *name, const char *text)
+{
+	char path[sizeof(box) + 64];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", box, name);
+	f = fopen(path, "w");
+	if (f == NULL || fputs(text, f) == EOF || fclose(f) == EOF)
+		abort();
+}
+
+static void
+run_begin(void)
+{
+	strcpy(box + sizeof(box) - 7, "XXXXXX");
+	if (mkdtemp(box) == NULL || (in = open(box, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+		abort();
+	table = memfd_create("table", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	flags = memfd_create("flags", MFD_CLOEXEC);
+}
+
+/* Scan it, as at the start of a run. */
+static void
+run_scan(enum archive_kind kind, uint32_t options)
+{
+	CU_ASSERT_EQUAL_FATAL(archive_scan(in, kind, options, table), 0);
+	CU_ASSERT_EQUAL_FATAL(fcntl(table, F_ADD_SEALS, F_SEAL_WRITE), 0);
+	CU_ASSERT_EQUAL_FATAL(ftruncate(flags, 1000), 0);
+	CU_ASSERT_EQUAL_FATAL(archive_map(&archive, table, flags), 0);
+}
+
+static void
+run_end(void)
+{
+	char command[sizeof(box) + 16];
+
+	(void)snprintf(command, sizeof(command), "rm -rf '%s'", box);
+	if (system(command) != 0)
+		abort();
+	(void)close(in);
+	(void)close(table);
+	(void)close(flags);
+}
+
+static enum store_result
+session_begin(struct store *s)
+{
+	enum store_result result;
+
+	*s = (struct store){.backend = &store_archive, .path = box, .given = {table, flags}};
+	result = s->backend->open(s, true);
+	if (result == STORE_OK)
+		result = s->backend->lock(s);
+	return result == STORE_OK ? s->backend->list(s) : result;
+}
+
+static void
+test_order_and_uids(void)
+{
+	static const char *const names[] = {"1.eml", "2.eml", "10.eml"};
+	char uid[STORE_UID_SIZE];
+	uint64_t octets;
+	struct store s;
+
+	run_begin();
+	put("10.eml", "abc");
+	put("2.eml", "a\nb\r\n");
+	put("1.eml", "abc");
+	put(".hidden", "x");
+	run_scan(ARCHIVE_DIRECTORY, 0);
+	CU_ASSERT_EQUAL_FATAL(archive.head->count, 3);
+	CU_ASSERT_EQUAL(archive.head->octets, 5 + 6 + 5);
+	for (size_t i = 0; i < 3; i++)
+		CU_ASSERT_STRING_EQUAL(archive_name(&archive, i), names[i]);
+	CU_ASSERT_EQUAL_FATAL(session_begin(&s), STORE_OK);
+	CU_ASSERT_EQUAL(s.count, 3);
+	CU_ASSERT_EQUAL_FATAL(s.confine_count, 1);
+	CU_ASSERT_EQUAL(s.confine[0].access, SANDBOX_READ);
+	/* FIPS 180: the digest of "abc" */
+	s.backend->uid(&s, 0, uid);
+	CU_ASSERT_STRING_EQUAL(uid, "a9993e364706816aba3e25717850c26c9cd0d89d");
+	s.backend->uid(&s, 2, uid);
+	CU_ASSERT_STRING_EQUAL(uid, "a9993e364706816aba3e25717850c26c9cd0d89d-2");
+	CU_ASSERT_EQUAL(s.backend->size(&s, 1, false, &octets), STORE_OK);
+	CU_ASSERT_EQUAL(octets, 6);
+	s.backend->close(&s);
+	run_end();
+}
+
+static void
+test_deletions_are_hidden(void)
+{
+	const uint64_t second = 2;
+	uint64_t removed;
+	struct store s, other;
+
+	run_begin();
+	put("1", "abc");
+	put("2", "def");
+	put("3", "ghi");
+	run_scan(ARCHIVE_DIRECTORY, 0);
+	CU_ASSERT_EQUAL_FATAL(session_begin(&s), STORE_OK);
+	CU_ASSERT_EQUAL(session_begin(&other), STORE_IN_USE);
+	other.backend->close(&other);
+	s.backend->fetched(&s, 0);
+	CU_ASSERT_EQUAL(s.backend->remove(&s, &second, &removed), STORE_OK);
+	CU_ASSERT_EQUAL(removed, 1);
+	CU_ASSERT_EQUAL(s.count, 3);
+	s.backend->close(&s);
+	CU_ASSERT_EQUAL(archive_flags(&archive, 0), ARCHIVE_FETCHED);
+	CU_ASSERT_EQUAL(archive_flags(&archive, 1), ARCHIVE_DELETED);
+	CU_ASSERT_EQUAL_FATAL(session_begin(&s), STORE_OK);
+	CU_ASSERT_EQUAL(s.count, 2);
+	CU_ASSERT_EQUAL(faccessat(in, "2", F_OK, 0), 0);
+	s.backend->close(&s);
+	run_end();
+}
+
+static void
+test_deletions_are_applied(void)
+{
+	const uint64_t both = 3;
+	uint64_t removed;
+	struct store s;
+
+	run_begin();
+	if (mkdirat(in, "new", 0700) == -1 || mkdirat(in, "cur", 0700) == -1)
+		abort();
+	put("new/2.a", "abc");
+	put("cur/1.a:2,S", "def");
+	put("cur/3.a:2,S", "ghi");
+	run_scan(ARCHIVE_MAILDIR, ARCHIVE_APPLY_DELETES);
+	CU_ASSERT_STRING_EQUAL(archive_name(&archive, 0), "cur/1.a:2,S");
+	CU_ASSERT_STRING_EQUAL(archive_name(&archive, 1), "new/2.a");
+	CU_ASSERT_EQUAL_FATAL(session_begin(&s), STORE_OK);
+	CU_ASSERT_EQUAL(s.confine[0].access, SANDBOX_WRITE);
+	CU_ASSERT_EQUAL(s.backend->remove(&s, &both, &removed), STORE_OK);
+	CU_ASSERT_EQUAL(removed, 2);
+	CU_ASSERT_EQUAL(faccessat(in, "cur/1.a:2,S", F_OK, 0), -1);
+	CU_ASSERT_EQUAL(faccessat(in, "new/2.a", F_OK, 0), -1);
+	CU_ASSERT_EQUAL(faccessat(in, "cur/3.a:2,S", F_OK, 0), 0);
+	s.backend->close(&s);
+	run_end();
+}
+
+static void
+test_changed_files(void)
+{
+	struct store_reader r;
+	struct store s;
+	char text[8];
+
+	run_begin();
+	put("1", "abc");
+	put("2", "def");
+	put("3", "ghi");
+	run_scan(ARCHIVE_DIRECTORY, ARCHIVE_NO_LOCK);
+	put("1", "abcd");
+	(void)unlinkat(in, "2", 0);
+	CU_ASSERT_EQUAL_FATAL(session_begin(&s), STORE_OK);
+	log_set_level(LOG_EMERG);
+	CU_ASSERT_EQUAL(s.backend->get(&s, 0, &r), STORE_PERM);
+	log_set_level(LOG_INFO);
+	CU_ASSERT_EQUAL(s.backend->get(&s, 1, &r), STORE_MISSING);
+	CU_ASSERT_EQUAL_FATAL(s.backend->get(&s, 2, &r), STORE_OK);
+	CU_ASSERT_EQUAL(store_read(&r, text, sizeof(text)), 3);
+	CU_ASSERT_EQUAL(memcmp(text, "ghi", 3), 0);
+	store_reader_end(&r);
+	s.backend->close(&s);
+	run_end();
+}
+
+/* A table comes from another process: one that is torn is refused. */
+static void
+test_broken_tables(void)
+{
+	static const size_t lengths[] = {0, 1, sizeof(struct archive_head),
+					 sizeof(struct archive_head) + 40};
+	struct archive_head head = {.count = 1};
+	struct archive a;
+
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		int fd = memfd_create("broken", MFD_CLOEXEC);
+
+		if (ftruncate(fd, (off_t)lengths[i]) == -1 ||
+		    (i > 1 && pwrite(fd, &head, sizeof(head), 0) == -1))
+			abort();
+		CU_ASSERT_EQUAL(archive_map(&a, fd, fd), -1);
+		(void)close(fd);
+	}
+	CU_ASSERT_EQUAL(archive_map(&a, -1, -1), -1);
+}
+
+static const struct unit_test tests[] = {
+	{"natural order, sizes, SHA-1 unique-ids of twins", test_order_and_uids},
+	{"deletions hide messages and touch no file", test_deletions_are_hidden},
+	{"deletions applied to a Maildir", test_deletions_are_applied},
+	{"files changed since the start", test_changed_files},
+	{"broken tables", test_broken_tables},
+	{NULL, NULL},
+};
+
+int
+main(void)
+{
+	return unit_run("archive", tests);
+}

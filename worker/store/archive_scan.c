@@ -1,0 +1,261 @@
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sha1.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "worker/session/wire.h"
+#include "worker/store/archive.h"
+#include "worker/store/maildir_list.h"
+#include "worker/store/natural.h"
+#include "worker/store/store.h"
+
+enum { READ_BLOCK = 65536, FIRST_ENTRIES = 256, FIRST_NAMES = 16384 };
+
+struct scan {
+	int in;
+	struct archive_head head;
+	struct archive_entry *entries;
+	size_t room;
+	char *names;
+	size_t names_len, names_room;
+};
+
+/* Double an array until it holds `need` octets.  0 or -1 with errno. */
+static int
+grow(void **array, size_t *room, size_t need, size_t first)
+{
+	size_t wanted = *room > 0 ? *room : first;
+	void *grown;
+
+	if (need <= *room)
+		return 0;
+	while (wanted < need)
+		wanted *= 2;
+	if ((grown = realloc(*array, wanted)) == NULL)
+		return -1;
+	*array = grown;
+	*room = wanted;
+	return 0;
+}
+
+/* Add a message whose extent is known and whose octets are not. */
+static struct archive_entry *
+entry_add(struct scan *s, const char *name, uint64_t start, uint64_t end)
+{
+	size_t len = strlen(name) + 1;
+	struct archive_entry *e;
+
+	if (s->names_len > UINT32_MAX - len) {
+		errno = EOVERFLOW;
+		return NULL;
+	}
+	if (grow((void **)&s->entries, &s->room, (s->head.count + 1) * sizeof(*e),
+		 FIRST_ENTRIES * sizeof(*e)) == -1 ||
+	    grow((void **)&s->names, &s->names_room, s->names_len + len, FIRST_NAMES) == -1)
+		return NULL;
+	e = &s->entries[s->head.count];
+	*e = (struct archive_entry){
+	    .start = start, .end = end, .name = (uint32_t)s->names_len, .twin = 1};
+	memcpy(s->names + s->names_len, name, len);
+	return e;
+}
+
+/* Read it: size on the wire and digest.  0 or -1 with errno. */
+static int
+entry_measure(struct archive_entry *e, int fd)
+{
+	static char block[READ_BLOCK];
+	struct store_reader r = {.fd = fd, .pos = e->start, .end = e->end};
+	struct wire w;
+	SHA1_CTX sha;
+	ssize_t n;
+
+	wire_begin(&w);
+	SHA1Init(&sha);
+	while ((n = store_read(&r, block, sizeof(block))) > 0) {
+		wire_count(&w, block, (size_t)n);
+		SHA1Update(&sha, (const uint8_t *)block, (size_t)n);
+	}
+	e->octets = wire_count_total(&w);
+	SHA1Final(e->digest, &sha);
+	return n == -1 ? -1 : 0;
+}
+
+static void
+entry_keep(struct scan *s, const struct archive_entry *e)
+{
+	s->names_len += strlen(s->names + s->names_len) + 1;
+	s->head.count++;
+	s->head.octets += e->octets;
+}
+
+/* One file that is one message.  -1 with errno only if there is no memory. */
+static int
+scan_file(struct scan *s, const char *name)
+{
+	int fd = archive_open_file(s->in, name);
+	struct archive_entry *e = NULL;
+	struct stat st;
+	int result = 0;
+
+	if (fd == -1 || fstat(fd, &st) == -1)
+		goto unread;
+	if (!S_ISREG(st.st_mode))
+		goto out;
+	if ((e = entry_add(s, name, 0, (uint64_t)st.st_size)) == NULL)
+		result = -1;
+	else if (entry_measure(e, fd) == 0)
+		entry_keep(s, e);
+	else
+		goto unread;
+	goto out;
+unread:
+	fprintf(stderr, "pop3d: %s: %s; it is left out\n", name, strerror(errno));
+out:
+	if (fd != -1)
+		close(fd);
+	return result;
+}
+
+/* ---- the kinds ---- */
+
+static int
+scan_maildir(struct scan *s)
+{
+	int new_fd = openat(s->in, "new", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int cur_fd = openat(s->in, "cur", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char name[sizeof("cur/") + NAME_MAX];
+	struct maildir_list list;
+	int result = -1;
+
+	maildir_list_init(&list, new_fd, cur_fd);
+	if (new_fd != -1 && cur_fd != -1)
+		result = maildir_list_scan(&list);
+	for (size_t i = 0; result == 0 && i < list.count; i++) {
+		snprintf(name, sizeof(name), "%s/%s",
+			 maildir_entry_fd(&list, i) == cur_fd ? "cur" : "new",
+			 maildir_entry_name(&list, i));
+		result = scan_file(s, name);
+	}
+	maildir_list_free(&list);
+	if (new_fd != -1)
+		close(new_fd);
+	if (cur_fd != -1)
+		close(cur_fd);
+	return result;
+}
+
+/* Hidden files are no messages. */
+static int
+name_counts(const struct dirent *d)
+{
+	return d->d_name[0] != '.' && (d->d_type == DT_REG || d->d_type == DT_UNKNOWN);
+}
+
+/* Natural order: 2 before 10. */
+static int
+name_compare(const struct dirent **a, const struct dirent **b)
+{
+	const char *x = (*a)->d_name, *y = (*b)->d_name;
+
+	return natural_compare(x, strlen(x), y, strlen(y));
+}
+
+static int
+scan_directory(struct scan *s)
+{
+	struct dirent **list;
+	int count = scandirat(s->in, ".", &list, name_counts, name_compare), result = 0;
+
+	if (count == -1)
+		return -1;
+	for (int i = 0; i < count; i++) {
+		if (result == 0)
+			result = scan_file(s, list[i]->d_name);
+		free(list[i]);
+	}
+	free(list);
+	return result;
+}
+
+/* ---- the table ---- */
+
+static int
+digest_compare(const void *a, const void *b)
+{
+	const struct archive_entry *const *x = a, *const *y = b;
+	int order = memcmp((*x)->digest, (*y)->digest, ARCHIVE_DIGEST);
+
+	return order != 0 ? order : (*x > *y) - (*x < *y);
+}
+
+/* Number the messages that are the same. */
+static int
+number_twins(struct scan *s)
+{
+	size_t n = (size_t)s->head.count;
+	struct archive_entry **sorted = calloc(n + 1, sizeof(struct archive_entry *));
+
+	if (sorted == NULL)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		sorted[i] = &s->entries[i];
+	qsort(sorted, n, sizeof(struct archive_entry *), digest_compare);
+	for (size_t i = 1; i < n; i++)
+		if (memcmp(sorted[i]->digest, sorted[i - 1]->digest, ARCHIVE_DIGEST) == 0)
+			sorted[i]->twin = sorted[i - 1]->twin + 1;
+	free(sorted);
+	return 0;
+}
+
+static int
+write_all(int fd, const void *octets, size_t len)
+{
+	const char *p = octets;
+
+	while (len > 0) {
+		ssize_t n = write(fd, p, len);
+
+		if (n == -1)
+			return -1;
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int
+write_table(struct scan *s, int out)
+{
+	if (number_twins(s) == -1 || write_all(out, &s->head, sizeof(s->head)) == -1 ||
+	    write_all(out, s->entries, s->head.count * sizeof(s->entries[0])) == -1)
+		return -1;
+	return s->names_len > 0 ? write_all(out, s->names, s->names_len) : write_all(out, "", 1);
+}
+
+int
+archive_scan(int in, enum archive_kind kind, uint32_t options, int out)
+{
+	static int (*const scans[ARCHIVE_KINDS])(struct scan *) = {
+	    [ARCHIVE_MAILDIR] = scan_maildir,
+	    [ARCHIVE_DIRECTORY] = scan_directory,
+	};
+	struct scan s = {.in = in, .head = {.kind = kind, .options = options}};
+	int result;
+
+	if (scans[kind] == NULL) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	result = scans[kind](&s) == -1 ? -1 : write_table(&s, out);
+	free(s.entries);
+	free(s.names);
+	return result;
+}
