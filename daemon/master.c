@@ -530,7 +530,9 @@ start_all(struct master *m)
 int
 master_run(const struct master_options *options, struct conf *conf)
 {
-	struct master m = {.conf_path = options->conf_path,
+	static struct master m; /* what it owns is in use until the process ends */
+
+	m = (struct master){.conf_path = options->conf_path,
 	    .conf = conf,
 	    .serve = options->serve,
 	    .rootless = geteuid() != 0,

@@ -103,8 +103,8 @@ daemonize(void)
 int
 main(int argc, char *argv[], char *envp[])
 {
-	struct conf *conf = calloc(1, sizeof(*conf));
 	struct master_options master = {.ready_fd = -1};
+	struct conf *conf;
 	struct options o;
 
 	if (serve_is_asked(argc, argv))
@@ -112,7 +112,7 @@ main(int argc, char *argv[], char *envp[])
 	title_init(argc, argv, envp);
 	notify_init();
 	options_read(argc, argv, &o);
-	if (conf == NULL || conf_load(o.conf_path, conf, stderr) == -1)
+	if ((conf = calloc(1, sizeof(*conf))) == NULL || conf_load(o.conf_path, conf, stderr) == -1)
 		return 1;
 	if (o.check) {
 		printf("%s: good\n", o.conf_path);

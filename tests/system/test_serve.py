@@ -191,6 +191,30 @@ class Import(ServeCase):
     def test_maildir_as_the_owner(self):
         self.run_import(True, uid=self.owner.uid)
 
+    @unittest.skipUnless(harness.have("fetchmail"), "no fetchmail")
+    def test_fetchmail(self):
+        messages = letters(20)
+        run = self.serve(self.archive(messages), "--exit-when-done")
+        control = harness.world().path("fetchmailrc")
+        with open(control, "w") as f:
+            f.write('set no syslog\npoll 127.0.0.1 service %d protocol pop3 auth password user "importer" password "%s" '
+                    'nokeep sslproto "" mda "cat >/dev/null"\n' % (run.port, PASSWORD))
+        os.chmod(control, 0o600)
+        done = subprocess.run(["fetchmail", "-f", control, "--pidfile", control + ".pid"], timeout=60,
+                              env={**os.environ, "FETCHMAILHOME": harness.world().dir}, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertEqual(run.process.wait(20), 0)
+        self.assertIn("complete: all 20 messages were fetched and deleted", run.lines())
+
+    def test_top_counts_when_it_sent_all(self):
+        run = self.serve(self.archive(letters(3)))
+        client = run.login()
+        client.top(1, 99999999)
+        client.top(2, 0)
+        client.quit()
+        self.assertEqual(run.progress(1)[0], 1)
+
     def test_complete_is_announced_and_can_end_it(self):
         messages = letters(30)
         run = self.serve(self.archive(messages), "--exit-when-done")

@@ -233,6 +233,14 @@ transfer_send(struct session *ss, struct transfer *t, struct wire *w)
 	return COMMAND_GO_ON;
 }
 
+/* All of a message was sent. */
+static void
+message_fetched(struct session *ss, size_t i)
+{
+	if (ss->store.backend->fetched != NULL)
+		ss->store.backend->fetched(&ss->store, i);
+}
+
 static enum command_event
 command_retr(struct session *ss, const struct pop3_command *c)
 {
@@ -257,8 +265,7 @@ command_retr(struct session *ss, const struct pop3_command *c)
 		log_warn(ss->grant.id,
 			 "message %zu of %s has %" PRIu64 " octets, but %" PRIu64 " were told",
 			 t.i + 1, ss->store.path, w.octets, octets);
-	if (ss->store.backend->fetched != NULL)
-		ss->store.backend->fetched(&ss->store, t.i);
+	message_fetched(ss, t.i);
 	ss->end.retrieved++;
 	ss->end.retrieved_octets += w.octets;
 	return event;
@@ -281,8 +288,12 @@ command_top(struct session *ss, const struct pop3_command *c)
 	stream_reply(&ss->stream, "+OK top of the message follows");
 	wire_begin_top(&w, lines);
 	event = transfer_send(ss, &t, &w);
-	if (event == COMMAND_GO_ON && !stream_is_over(&ss->stream))
+	if (event == COMMAND_GO_ON && !stream_is_over(&ss->stream)) {
 		ss->end.topped++;
+		/* Some clients fetch whole messages by TOP with a very large number. */
+		if (!w.done)
+			message_fetched(ss, t.i);
+	}
 	return event;
 }
 
