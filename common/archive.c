@@ -20,7 +20,7 @@ archive_kind_name(enum archive_kind kind)
 }
 
 static void *
-map_whole(int fd, int protection, size_t *size)
+map_whole(int fd, int protection, int sharing, size_t *size)
 {
 	struct stat st;
 	void *p;
@@ -28,7 +28,7 @@ map_whole(int fd, int protection, size_t *size)
 	if (fstat(fd, &st) == -1)
 		return NULL;
 	*size = (size_t)st.st_size;
-	p = mmap(NULL, *size, protection, MAP_SHARED, fd, 0);
+	p = mmap(NULL, *size, protection, sharing, fd, 0);
 	return p == MAP_FAILED ? NULL : p;
 }
 
@@ -56,8 +56,9 @@ archive_map(struct archive *a, int table, int flags)
 {
 	size_t size, flags_size;
 
-	if ((a->head = map_whole(table, PROT_READ, &size)) == NULL ||
-	    (a->flags = map_whole(flags, PROT_READ | PROT_WRITE, &flags_size)) == NULL)
+	/* Before Linux 6.7 what is sealed against writing cannot be mapped as shared at all. */
+	if ((a->head = map_whole(table, PROT_READ, MAP_PRIVATE, &size)) == NULL ||
+	    (a->flags = map_whole(flags, PROT_READ | PROT_WRITE, MAP_SHARED, &flags_size)) == NULL)
 		return -1;
 	if (size >= sizeof(*a->head) && table_is_sound(a, size) && flags_size >= a->head->count)
 		return 0;

@@ -289,7 +289,7 @@ make_memfd(const char *name)
 static void
 read_archive(struct serve *s, const struct options *o)
 {
-	int in = open(s->path, O_RDONLY | O_CLOEXEC),
+	int in = archive_open_file(AT_FDCWD, s->path),
 	    fixed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	enum archive_kind kind;
 	uint32_t options =

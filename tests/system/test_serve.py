@@ -1,4 +1,4 @@
-"""One-user mode: pop3d --serve on a directory and a Maildir, as root for the owner and as an ordinary user.
+"""One-user mode: pop3d --serve on a directory, a Maildir and an mbox, as root for the owner and as an ordinary user.
 
 P3T_ARCHIVE is the number of messages of the archive that the importer reads (400).
 """
@@ -113,17 +113,20 @@ class ServeCase(TestCase):
         super().setUp()
         self.owner = self.user()
 
-    def archive(self, messages, maildir=False):
-        """The messages as a directory of files or a Maildir of the owner's; returns its path."""
+    def archive(self, messages, maildir=False, mbox=False):
+        """The messages as a directory of files, a Maildir or an mbox of the owner's; returns its path."""
         path = os.path.join(self.owner.home, "archive-%d" % time.monotonic_ns())
         for name in (["", "new", "cur", "tmp"] if maildir else [""]):
             os.mkdir(os.path.join(path, name))
-        for i, text in enumerate(messages, 1):
+        for i, text in enumerate([] if mbox else messages, 1):
             name = "cur/%d.M%dP1.host:2,S" % (1000000000 + i, i) if maildir else "%d.eml" % i
             with open(os.path.join(path, name), "wb") as f:
                 f.write(text)
+        if mbox:
+            with open(os.path.join(path, "mbox"), "wb") as f:
+                f.write(b"".join(b"From a@example.org Mon Jan  2 10:00:00 2023\n%s\n" % text for text in messages))
         subprocess.run(["chown", "-R", "%d:%d" % (self.owner.uid, self.owner.gid), path], check=True)
-        return path
+        return os.path.join(path, "mbox") if mbox else path
 
     def serve(self, path, *arguments, **options):
         if not any(a.startswith("--pass") or a == "--accept-any" for a in arguments):
@@ -159,10 +162,11 @@ class Import(ServeCase):
         self.fetched |= {rest[n - 1] for n in chosen}
         return {rest[n - 1] for n in chosen if n not in kept}
 
-    def run_import(self, maildir, **options):
+    def run_import(self, maildir=False, mbox=False, **options):
         messages = letters(COUNT)
-        path = self.archive(messages, maildir)
-        before = checksums(path)
+        path = self.archive(messages, maildir, mbox)
+        directory = os.path.dirname(path) if mbox else path
+        before = checksums(directory)
         run = self.serve(path, "--log", os.path.join(self.owner.home, "log"), **options)
         self.gone, self.fetched = set(), set()
         stubborn = {messages[COUNT // 2]}
@@ -181,15 +185,28 @@ class Import(ServeCase):
         self.assertEqual(sessions, -(-COUNT // A_CONNECTION))
         self.assertNotIn("complete:", run.text())
         status, left = run.stop()
-        name = "cur/%d.M%dP1.host:2,S" % (1000000001 + COUNT // 2, 1 + COUNT // 2) if maildir else "%d.eml" % (1 + COUNT // 2)
-        self.assertEqual((status, left), (0, [name + " (never deleted)"]))
-        self.assertEqual(checksums(path), before)
+        number = COUNT // 2 + 1
+        name = "cur/%d.M%dP1.host:2,S" % (1000000000 + number, number) if maildir else "%d.eml" % number
+        if mbox:
+            name = "message %d at " % number
+        self.assertEqual((status, len(left)), (0, 1))
+        self.assertTrue(left[0].startswith(name) and left[0].endswith(" (never deleted)"), left)
+        self.assertEqual(checksums(directory), before)
 
     def test_directory_as_root(self):
-        self.run_import(False)
+        self.run_import()
+
+    def test_mbox_as_the_owner(self):
+        self.run_import(mbox=True, uid=self.owner.uid)
+
+    def test_no_mbox(self):
+        path = self.archive([])
+        with open(path + "/file", "w") as f:
+            f.write("Subject: no From_ line\n\n")
+        self.assertEqual(self.refused(path + "/file")[0], 1)
 
     def test_maildir_as_the_owner(self):
-        self.run_import(True, uid=self.owner.uid)
+        self.run_import(maildir=True, uid=self.owner.uid)
 
     @unittest.skipUnless(harness.have("fetchmail"), "no fetchmail")
     def test_fetchmail(self):

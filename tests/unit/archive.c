@@ -191,6 +191,43 @@ test_changed_files(void)
 	run_end();
 }
 
+static void
+test_mbox(void)
+{
+	static const char from[] = "From a@example.org Mon Jan  2 10:00:00 2023\n";
+	static const char *const texts[] = {"Subject: 1\n\nFrom here on\n\n\n",
+					    "Subject: 2\r\n\r\nlast\r\n", "", "Subject: 4"};
+	char whole[512], text[64];
+	struct store_reader r;
+	struct store s;
+	int mbox;
+
+	run_begin();
+	(void)snprintf(whole, sizeof(whole), "%s%s\n%s%s\r\n%s\n%s%s", from, texts[0], from,
+		       texts[1], from, from, texts[3]);
+	put("mbox", whole);
+	mbox = openat(in, "mbox", O_RDONLY | O_CLOEXEC);
+	(void)close(in);
+	in = mbox;
+	run_scan(ARCHIVE_MBOX, 0);
+	(void)strcat(strcpy(text, box), "/mbox");
+	CU_ASSERT_EQUAL_FATAL(archive.head->count, 4);
+	s = (struct store){.backend = &store_archive, .path = text, .given = {table, flags}};
+	CU_ASSERT_EQUAL_FATAL(s.backend->open(&s, true), STORE_OK);
+	CU_ASSERT_EQUAL(s.confine_count, 0);
+	CU_ASSERT_EQUAL_FATAL(s.backend->list(&s), STORE_OK);
+	for (size_t i = 0; i < 4; i++) {
+		size_t len = strlen(texts[i]);
+
+		CU_ASSERT_EQUAL_FATAL(s.backend->get(&s, i, &r), STORE_OK);
+		CU_ASSERT_EQUAL(store_read(&r, whole, sizeof(whole)), (ssize_t)len);
+		CU_ASSERT_EQUAL(memcmp(whole, texts[i], len), 0);
+		store_reader_end(&r);
+	}
+	s.backend->close(&s);
+	run_end();
+}
+
 /* A table comes from another process: one that is torn is refused. */
 static void
 test_broken_tables(void)
@@ -217,6 +254,7 @@ static const struct unit_test tests[] = {
 	{"deletions hide messages and touch no file", test_deletions_are_hidden},
 	{"deletions applied to a Maildir", test_deletions_are_applied},
 	{"files changed since the start", test_changed_files},
+	{"the messages of an mbox", test_mbox},
 	{"broken tables", test_broken_tables},
 	{NULL, NULL},
 };

@@ -66,7 +66,7 @@ archive_open(struct store *s, bool missing_is_empty)
 	if (archive_map(&v->archive, s->given[0], s->given[1]) == -1)
 		return archive_fail(s, "table");
 	h = v->archive.head;
-	if ((v->fd = open(s->path, O_RDONLY | O_CLOEXEC)) == -1)
+	if ((v->fd = archive_open_file(AT_FDCWD, s->path)) == -1)
 		return archive_fail(s, "open");
 	if (h->kind != ARCHIVE_MBOX)
 		store_confine(s, v->fd,

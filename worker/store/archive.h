@@ -15,7 +15,7 @@
  */
 int archive_scan(int in, enum archive_kind kind, uint32_t options, int out);
 
-/* Open a message's file below the directory `in`, without a trace of that in its access time where
+/* Open the archive, or a message's file below the directory `in`, without a trace of that in its access time where
  * that can be had.  A descriptor, or -1 with errno. */
 int archive_open_file(int in, const char *name);
 

@@ -13,6 +13,8 @@
 #include "worker/session/wire.h"
 #include "worker/store/archive.h"
 #include "worker/store/maildir_list.h"
+#include "worker/store/mbox_lines.h"
+#include "worker/store/mbox_text.h"
 #include "worker/store/natural.h"
 #include "worker/store/store.h"
 
@@ -185,6 +187,53 @@ scan_directory(struct scan *s)
 	return result;
 }
 
+/* A message of an mbox has ended at `end`: read it on its own. */
+static int
+scan_mbox_message(struct scan *s, struct archive_entry *e, uint64_t end)
+{
+	if (e == NULL)
+		return 0;
+	e->end = end;
+	if (entry_measure(e, s->in) == -1)
+		return -1;
+	entry_keep(s, e);
+	return 0;
+}
+
+/*
+ * From_ lines stand at the start and behind blank lines.  Neither they nor the
+ * blank line before the next one belong to a message.
+ */
+static int
+scan_mbox(struct scan *s)
+{
+	static struct mbox_lines lines;
+	struct archive_entry *e = NULL;
+	uint64_t start, end = 0; /* of the message, if the next line begins another */
+	bool starts, behind_blank = true;
+	const char *p;
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(s->in, &st) == -1)
+		return -1;
+	mbox_lines_begin(&lines, s->in, 0, (uint64_t)st.st_size);
+	while ((n = mbox_lines_next(&lines, &p, &starts)) > 0) {
+		start = lines.pos - (uint64_t)n;
+		if (starts && behind_blank && mbox_is_from(p, (size_t)n)) {
+			if (scan_mbox_message(s, e, end) == -1 ||
+			    (e = entry_add(s, "", lines.pos, lines.pos)) == NULL)
+				return -1;
+		} else if (e == NULL) {
+			errno = EILSEQ; /* no mbox */
+			return -1;
+		}
+		behind_blank = starts && mbox_is_blank(p, (size_t)n);
+		end = behind_blank ? start : lines.pos;
+	}
+	return n == -1 ? -1 : scan_mbox_message(s, e, end);
+}
+
 /* ---- the table ---- */
 
 static int
@@ -246,15 +295,10 @@ archive_scan(int in, enum archive_kind kind, uint32_t options, int out)
 	static int (*const scans[ARCHIVE_KINDS])(struct scan *) = {
 	    [ARCHIVE_MAILDIR] = scan_maildir,
 	    [ARCHIVE_DIRECTORY] = scan_directory,
+	    [ARCHIVE_MBOX] = scan_mbox,
 	};
 	struct scan s = {.in = in, .head = {.kind = kind, .options = options}};
-	int result;
-
-	if (scans[kind] == NULL) {
-		errno = EOPNOTSUPP;
-		return -1;
-	}
-	result = scans[kind](&s) == -1 ? -1 : write_table(&s, out);
+	int result = scans[kind](&s) == -1 ? -1 : write_table(&s, out);
 	free(s.entries);
 	free(s.names);
 	return result;
