@@ -31,7 +31,7 @@ struct serve {
 	FILE *log;	/* lines; standard output or a file */
 	bool terminal;	/* standard output is one: a bar is shown */
 	bool complete;	/* it was said that all is done */
-	uint64_t begun; /* clock_ms() */
+	uint64_t begun; /* clock_ms(); 0: it does not serve yet */
 };
 
 /* Is this command line for the one-user mode? */
@@ -43,7 +43,7 @@ int serve_main(int argc, char *argv[], char *envp[]);
 /* Where lines are logged from now on: a file that is appended to.  0, or -1 with errno. */
 int serve_report_open(struct serve *s, const char *log_path);
 
-/* The run is over: tell what was left. */
+/* The run is over: tell what was left, if it ever served. */
 void serve_report_end(struct serve *s);
 
 /* The port is open: say which. */

@@ -177,7 +177,7 @@ serve_session_ended(struct master *m)
 	struct progress p;
 	uint64_t count;
 
-	if (s == NULL)
+	if (s == NULL || s->begun == 0)
 		return;
 	count_progress(s, &p);
 	count = s->archive.head->count;
@@ -203,7 +203,8 @@ serve_report_end(struct serve *s)
 	    [ARCHIVE_DELETED] = "never fetched",
 	};
 
-	for (size_t i = 0; i < a->head->count; i++) {
+	log_trace_to(NULL);
+	for (size_t i = 0; s->begun != 0 && i < a->head->count; i++) {
 		uint8_t flags = archive_flags(a, i) & (ARCHIVE_FETCHED | ARCHIVE_DELETED);
 
 		if (flags == (ARCHIVE_FETCHED | ARCHIVE_DELETED))
@@ -217,7 +218,6 @@ serve_report_end(struct serve *s)
 	}
 	bar_wipe(s);
 	fflush(stdout);
-	log_trace_to(NULL);
 }
 
 /* ---- connections ---- */
