@@ -97,7 +97,7 @@ packet_send(int fd, const struct msg_head *head, const void *body, const int *fd
 
 static int
 queue_put(struct channel *c, const struct msg_head *head, const void *body, const int *fds,
-    size_t nfds)
+	  size_t nfds)
 {
 	struct channel_item *item;
 
@@ -130,7 +130,7 @@ queue_put(struct channel *c, const struct msg_head *head, const void *body, cons
 
 int
 channel_send(struct channel *c, enum msg_type type, const void *body, size_t len, const int *fds,
-    size_t nfds)
+	     size_t nfds)
 {
 	struct msg_head head = {(uint32_t)type, (uint32_t)len};
 
@@ -205,9 +205,9 @@ channel_recv(struct channel *c, struct msg *m)
 	struct iovec iov[2] = {{&head, sizeof(head)}, {m->u.octets, sizeof(m->u.octets)}};
 	union control control;
 	struct msghdr mh = {.msg_iov = iov,
-	    .msg_iovlen = 2,
-	    .msg_control = &control,
-	    .msg_controllen = sizeof(control)};
+			    .msg_iovlen = 2,
+			    .msg_control = &control,
+			    .msg_controllen = sizeof(control)};
 	ssize_t n;
 
 	if (c->fd == -1) {

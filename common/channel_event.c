@@ -89,7 +89,8 @@ on_queued(struct channel *c)
 
 int
 evchannel_open(struct evchannel *ec, struct event_base *base, int fd, enum role self,
-    enum role peer, size_t queue_max, evchannel_msg_fn *msg, evchannel_end_fn *end, void *arg)
+	       enum role peer, size_t queue_max, evchannel_msg_fn *msg, evchannel_end_fn *end,
+	       void *arg)
 {
 	memset(ec, 0, sizeof(*ec));
 	channel_init(&ec->ch, fd, self, peer, queue_max);
@@ -109,7 +110,7 @@ evchannel_open(struct evchannel *ec, struct event_base *base, int fd, enum role 
 
 int
 evchannel_send(struct evchannel *ec, enum msg_type type, const void *body, size_t len,
-    const int *fds, size_t nfds)
+	       const int *fds, size_t nfds)
 {
 	int r;
 

@@ -264,8 +264,7 @@ log_send(int prio, conn_id id, const char *text)
 			out.lost = 0;
 	}
 	/* Half of the queue is kept for what must not get lost. */
-	if (out.channel->queued > out.channel->queue_max / 2 ||
-	    log_put_channel(prio, id, text) < 0)
+	if (out.channel->queued > out.channel->queue_max / 2 || log_put_channel(prio, id, text) < 0)
 		out.lost++;
 }
 

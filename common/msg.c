@@ -91,7 +91,7 @@ static const struct msg_rule {
 [MSG_STATE_ASK]		= {"state-ask", MASTER, SESSION, BARE, FD_NEVER},
 [MSG_STATE]		= {"state", SESSION, MASTER, EXACT(msg_conn_ref), FD_NEVER},
 [MSG_SESSION_END]	= {"session-end", SESSION, MASTER, EXACT(msg_session_end), FD_NEVER},
-	/* clang-format on */
+    /* clang-format on */
 };
 
 /* Every string of a message of fixed layout; must hold a NUL. */
@@ -143,7 +143,7 @@ static const struct msg_string {
     STRING(MSG_SERVE, msg_grant, server),
     STRING(MSG_SERVE, msg_grant, account.user),
     STRING(MSG_SERVE, msg_grant, account.home),
-	/* clang-format on */
+    /* clang-format on */
 };
 
 /* Every number that indexes something at the receiver: the first value not allowed. */
@@ -170,9 +170,8 @@ static const struct msg_bound {
 };
 
 static const char *const role_names[ROLE_COUNT] = {
-    [ROLE_MASTER] = "master",	  [ROLE_LOGIN] = "login",
-    [ROLE_AUTH] = "auth",	  [ROLE_AUTH_CHILD] = "auth-child",
-    [ROLE_SPAWNER] = "spawner", [ROLE_SESSION] = "session",
+    [ROLE_MASTER] = "master",	      [ROLE_LOGIN] = "login",	  [ROLE_AUTH] = "auth",
+    [ROLE_AUTH_CHILD] = "auth-child", [ROLE_SPAWNER] = "spawner", [ROLE_SESSION] = "session",
 };
 
 #define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
@@ -220,9 +219,8 @@ tail_fits(const struct msg *m)
 		account = &m->u.child_answer.account;
 		at = offsetof(struct msg_child_answer, account.groups);
 	}
-	return account == NULL ||
-	    (account->ngroups <= MSG_GROUPS_MAX &&
-	     m->len == at + account->ngroups * sizeof(account->groups[0]));
+	return account == NULL || (account->ngroups <= MSG_GROUPS_MAX &&
+				   m->len == at + account->ngroups * sizeof(account->groups[0]));
 }
 
 /* How many descriptors come with a message, by its rule. */
@@ -243,9 +241,9 @@ msg_check(enum role from, enum role to, const struct msg *m)
 	}
 	r = &rules[m->type];
 	ok = (r->from & BIT(from)) != 0 && (r->to & BIT(to)) != 0 && m->len >= r->min &&
-	    m->len <= r->max && m->nfds >= (m->fd_lost ? 0 : fds_allowed[r->fd].min) &&
-	    m->nfds <= fds_allowed[r->fd].max && strings_end(m) &&
-	    numbers_in_bounds(m) && tail_fits(m);
+	     m->len <= r->max && m->nfds >= (m->fd_lost ? 0 : fds_allowed[r->fd].min) &&
+	     m->nfds <= fds_allowed[r->fd].max && strings_end(m) && numbers_in_bounds(m) &&
+	     tail_fits(m);
 	if (!ok) {
 		errno = EBADMSG;
 		return -1;

@@ -6,7 +6,7 @@ const char *
 login_result_name(enum login_result result)
 {
 	static const char *const names[] = {
-	    [LOGIN_OK] = "ok",	   [LOGIN_BAD] = "auth",       [LOGIN_TEMP] = "temp",
+	    [LOGIN_OK] = "ok",	   [LOGIN_BAD] = "auth",      [LOGIN_TEMP] = "temp",
 	    [LOGIN_PERM] = "perm", [LOGIN_IN_USE] = "in-use",
 	};
 

@@ -32,7 +32,8 @@ page_make(void)
 struct session_board *
 page_map(int fd)
 {
-	void *p = mmap(NULL, sizeof(struct session_board), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *p =
+	    mmap(NULL, sizeof(struct session_board), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -80,7 +81,7 @@ read_once(int fd, struct session_page *out, uint32_t **deleted)
 	page_tame(out);
 	len = out->ndeleted * sizeof(*list);
 	if (deleted != NULL && ((list = malloc(len + 1)) == NULL ||
-				   pread(fd, list, len, sizeof(*out)) != (ssize_t)len)) {
+				pread(fd, list, len, sizeof(*out)) != (ssize_t)len)) {
 		free(list);
 		return -1;
 	}

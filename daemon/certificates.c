@@ -10,13 +10,14 @@
 #include "daemon/servers.h"
 
 enum {
-	LOOK_MS = 5000,	  /* between two looks */
-	SETTLED_MS = 2000 /* a change stands so long before it is taken up: it may be half written */
+	LOOK_MS = 5000, /* between two looks */
+	SETTLED_MS =
+	    2000 /* a change stands so long before it is taken up: it may be half written */
 };
 
 static struct {
-	uint64_t told; /* stamp of what the newest workers were to load */
-	uint64_t seen; /* stamp at the last look */
+	uint64_t told;		/* stamp of what the newest workers were to load */
+	uint64_t seen;		/* stamp at the last look */
 	uint64_t since, looked; /* clock_ms() */
 } watch;
 

@@ -19,12 +19,12 @@
 #include "daemon/master.h"
 
 enum {
-	QUEUE_MAX = 16384,	/* messages that may wait for one role */
+	QUEUE_MAX = 16384, /* messages that may wait for one role */
 	HEARTBEATS_MISSED = 3,
-	READY_LIMIT = 60000,	/* milliseconds to get ready */
-	BACKOFF_FIRST = 100,	/* milliseconds */
+	READY_LIMIT = 60000, /* milliseconds to get ready */
+	BACKOFF_FIRST = 100, /* milliseconds */
 	BACKOFF_LAST = 30000,
-	BACKOFF_FORGET = 60000	/* a role that ran so long starts afresh */
+	BACKOFF_FORGET = 60000 /* a role that ran so long starts afresh */
 };
 
 /* Every process started and not reaped yet; outlives struct child, whose owner may give it up. */
@@ -108,7 +108,7 @@ child_new(void)
 
 int
 child_start(struct child *c, struct event_base *base, enum role role, const char *program,
-    evchannel_msg_fn *msg, evchannel_end_fn *end, void *arg)
+	    evchannel_msg_fn *msg, evchannel_end_fn *end, void *arg)
 {
 	char path[MSG_PATH_SIZE], *env[8];
 	/* Roles log over their channel; only a sanitizer's report needs standard error. */
@@ -155,9 +155,10 @@ child_reaped(pid_t pid, int status)
 	if (p == NULL)
 		return false;
 	/* After we gave it up a kill is our own. */
-	if (status != 0 && (p->child != NULL || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL))
+	if (status != 0 &&
+	    (p->child != NULL || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL))
 		log_warn(0, "%s pid=%ld %s", role_name(p->role), (long)pid,
-		    child_status_text(text, sizeof(text), status));
+			 child_status_text(text, sizeof(text), status));
 	if (p->child != NULL)
 		p->child->pid = 0;
 	LIST_REMOVE(p, next);
@@ -269,9 +270,10 @@ child_status_text(char *dst, size_t cap, int status)
 {
 	if (WIFSIGNALED(status))
 		snprintf(dst, cap, "killed by signal %d (%s)%s", WTERMSIG(status),
-		    strsignal(WTERMSIG(status)),
-		    WTERMSIG(status) == SIGSYS ? ": a call outside its sandbox, see sandbox = \"log\""
-					       : "");
+			 strsignal(WTERMSIG(status)),
+			 WTERMSIG(status) == SIGSYS
+			     ? ": a call outside its sandbox, see sandbox = \"log\""
+			     : "");
 	else
 		snprintf(dst, cap, "exited with status %d", WEXITSTATUS(status));
 	return dst;

@@ -32,7 +32,7 @@ struct conns {
 	struct conn_list waiting; /* CONN_WAITING, oldest first */
 	struct conn_list granted; /* CONN_GRANTED, oldest first */
 	size_t count, undecided, ngranted;
-	bool held; /* somebody goes through the table: nobody else may change it */
+	bool held;	   /* somebody goes through the table: nobody else may change it */
 	bool stls_waiting; /* some connection's go on waits for the helper's queue */
 	conn_id last;
 };
@@ -143,7 +143,7 @@ static bool
 login_in_clear_allowed(const struct conf_server *s, const struct msg_addr *peer)
 {
 	return s->cleartext_login == CLEARTEXT_ALWAYS ||
-	    (s->cleartext_login == CLEARTEXT_LOOPBACK && limits_is_loopback(peer));
+	       (s->cleartext_login == CLEARTEXT_LOOPBACK && limits_is_loopback(peer));
 }
 
 /* The greeting announces APOP where a login by it can come to something. */
@@ -151,9 +151,9 @@ static bool
 apop_is_on(const struct conf_server *s, const struct msg_conn *row)
 {
 	return s->apop &&
-	    (strncmp(s->auth, "file:", strlen("file:")) == 0 ||
+	       (strncmp(s->auth, "file:", strlen("file:")) == 0 ||
 		strncmp(s->auth, "checkpassword:", strlen("checkpassword:")) == 0) &&
-	    (row->tls != CONN_TLS_NONE || row->stls || row->clear_ok);
+	       (row->tls != CONN_TLS_NONE || row->stls || row->clear_ok);
 }
 
 void
@@ -367,7 +367,7 @@ static size_t
 grant_size(const struct msg_grant *g)
 {
 	return offsetof(struct msg_grant, account.groups) +
-	    g->account.ngroups * sizeof(g->account.groups[0]);
+	       g->account.ngroups * sizeof(g->account.groups[0]);
 }
 
 /* What the session may know beside the account. */
@@ -483,9 +483,8 @@ conns_taken(struct master *m, struct conn *c)
 	c->state = CONN_SESSION;
 	m->conns->undecided--;
 	/* Without its end of the pair the worker can do nothing for it. */
-	if (c->worker != NULL &&
-	    evchannel_send(&c->worker->child.ec, MSG_LOGIN_TAKEN, &ref, sizeof(ref), &c->relay,
-		tls ? 1 : 0) == -1)
+	if (c->worker != NULL && evchannel_send(&c->worker->child.ec, MSG_LOGIN_TAKEN, &ref,
+						sizeof(ref), &c->relay, tls ? 1 : 0) == -1)
 		evchannel_put(&c->worker->child.ec, MSG_CONN_DROP, &ref, sizeof(ref));
 	/* Without TLS the worker has nothing left to do with it. */
 	if (!tls)
@@ -500,9 +499,10 @@ conns_taken(struct master *m, struct conn *c)
 void
 conns_opened(struct master *m, struct conn *c, const struct msg_session_open *open)
 {
-	static const char *const reasons[] = {
-	    [LOGIN_BAD] = "mailbox",	       [LOGIN_TEMP] = "mailbox unavailable",
-	    [LOGIN_PERM] = "mailbox broken", [LOGIN_IN_USE] = "mailbox in use"};
+	static const char *const reasons[] = {[LOGIN_BAD] = "mailbox",
+					      [LOGIN_TEMP] = "mailbox unavailable",
+					      [LOGIN_PERM] = "mailbox broken",
+					      [LOGIN_IN_USE] = "mailbox in use"};
 
 	if (open->result == LOGIN_OK) {
 		report_login(c, open);

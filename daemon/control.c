@@ -79,8 +79,7 @@ ctl_free(struct ctl *c)
 
 /* ---- answers ---- */
 
-static void __attribute__((format(printf, 2, 0)))
-say(struct ctl *c, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 2, 0))) say(struct ctl *c, const char *fmt, va_list ap)
 {
 	evbuffer_add_vprintf(c->answer, fmt, ap);
 }
@@ -160,7 +159,7 @@ ctl_wait(struct ctl *c, enum control_wait wait, uint64_t what, unsigned seconds,
 
 static void
 wake(struct master *m, enum control_wait wait, uint64_t what, const struct msg_conn_state *login,
-    const char *refusal)
+     const char *refusal)
 {
 	struct ctl *c, *t;
 
@@ -312,7 +311,7 @@ peer_may_change(int fd)
 	socklen_t len = sizeof(cred);
 
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
-	    (cred.uid == 0 || cred.uid == geteuid());
+	       (cred.uid == 0 || cred.uid == geteuid());
 }
 
 static void
@@ -395,14 +394,14 @@ control_open(struct master *m)
 	struct control *cs = m->control;
 
 	snprintf(cs->path, sizeof(cs->path), "%.*s/control", (int)sizeof(cs->path) - 16,
-	    m->conf->runtime_dir);
+		 m->conf->runtime_dir);
 	cs->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (cs->fd == -1 || socket_listen(m, cs->fd, cs->path) == -1 ||
 	    (cs->on_client = event_new(m->base, cs->fd, EV_READ | EV_PERSIST, on_client, m)) ==
 		NULL ||
 	    event_add(cs->on_client, NULL) == -1) {
 		log_line(m->rootless ? LOG_INFO : LOG_ERR, 0, "control socket %s: %s", cs->path,
-		    strerror(errno));
+			 strerror(errno));
 		/* A user may have no runtime_dir of his own; then there is no pop3ctl. */
 		return m->rootless ? 0 : -1;
 	}

@@ -25,9 +25,9 @@
 #include "daemon/workers.h"
 
 enum {
-	KILL_SECONDS = 10,  /* for killed connections to be gone */
-	STATE_SECONDS = 1,  /* for a busy session to bring its page up to date */
-	READY_SECONDS = 60  /* for workers with another certificate or other settings */
+	KILL_SECONDS = 10, /* for killed connections to be gone */
+	STATE_SECONDS = 1, /* for a busy session to bring its page up to date */
+	READY_SECONDS = 60 /* for workers with another certificate or other settings */
 };
 
 typedef void command_fn(struct master *m, struct ctl *c, size_t n, char *words[]);
@@ -159,9 +159,10 @@ command_cget(struct master *m, struct ctl *c, size_t n, char *words[])
 		return;
 	if (o == NULL) {
 		ctl_fail(c, CONTROL_USAGE,
-		    "Unknown option \"%s\": Expected \"-state\", \"-port\", \"-auth\", \"-socket\", "
-		    "or \"-storage\"",
-		    words[2]);
+			 "Unknown option \"%s\": Expected \"-state\", \"-port\", \"-auth\", "
+			 "\"-socket\", "
+			 "or \"-storage\"",
+			 words[2]);
 		return;
 	}
 	o->get(c, s);
@@ -180,7 +181,8 @@ configure_set(struct master *m, struct ctl *c, struct server *s, size_t n, char 
 		const struct option *o = option_find(words[i]);
 
 		if (o == NULL) {
-			ctl_fail(c, CONTROL_USAGE,
+			ctl_fail(
+			    c, CONTROL_USAGE,
 			    "Unknown option \"%s\": Expected \"-port\", \"-auth\", \"-socket\", or "
 			    "\"-storage\"",
 			    words[i]);
@@ -197,7 +199,7 @@ configure_set(struct master *m, struct ctl *c, struct server *s, size_t n, char 
 	}
 	if (set.port != s->set.port && listeners_inherited(m, s)) {
 		ctl_fail(c, CONTROL_FAILED,
-		    "server \"%s\" listens on a socket of the service manager", s->set.name);
+			 "server \"%s\" listens on a socket of the service manager", s->set.name);
 		return;
 	}
 	s->set = set;
@@ -217,8 +219,7 @@ command_configure(struct master *m, struct ctl *c, size_t n, char *words[])
 		return;
 	}
 	if (n % 2 != 0) {
-		ctl_fail(c, CONTROL_USAGE,
-		    "wrong # args, expected: -option | (-option value)...");
+		ctl_fail(c, CONTROL_USAGE, "wrong # args, expected: -option | (-option value)...");
 		return;
 	}
 	if (n > 2) {
@@ -241,13 +242,14 @@ command_new(struct master *m, struct ctl *c, size_t n, char *words[])
 	static const char expected[] = "expected a name of letters, digits and _ . -";
 	char name[MSG_WORD_SIZE];
 
-	if (n > 1 && (strlen(words[1]) >= sizeof(name) || conf_check_server_name(words[1]) != NULL)) {
+	if (n > 1 &&
+	    (strlen(words[1]) >= sizeof(name) || conf_check_server_name(words[1]) != NULL)) {
 		ctl_fail(c, CONTROL_FAILED, "bad name \"%s\": %s", words[1], expected);
 		return;
 	}
 	if (n > 1 && servers_find(m, words[1]) != NULL) {
 		ctl_fail(c, CONTROL_FAILED,
-		    "command \"%s\" already exists, unable to create pop3 server", words[1]);
+			 "command \"%s\" already exists, unable to create pop3 server", words[1]);
 		return;
 	}
 	if (n > 1)
@@ -346,12 +348,13 @@ command_destroy(struct master *m, struct ctl *c, size_t n, char *words[])
 	if (s == NULL)
 		return;
 	if (n - wait > 3) {
-		ctl_fail(c, CONTROL_USAGE, "wrong # args: should be \"pop3ctl destroy name ?mode?\"");
+		ctl_fail(c, CONTROL_USAGE,
+			 "wrong # args: should be \"pop3ctl destroy name ?mode?\"");
 		return;
 	}
 	if (!kill && strcmp(mode, "defer") != 0) {
 		ctl_fail(c, CONTROL_USAGE,
-		    "Illegal destruction mode \"%s\": Expected \"kill\", or \"defer\"", mode);
+			 "Illegal destruction mode \"%s\": Expected \"kill\", or \"defer\"", mode);
 		return;
 	}
 	if (kill || wait)
@@ -370,7 +373,7 @@ command_list(struct master *m, struct ctl *c, size_t n, char *words[])
 	ctl_say(c, "name\tstate\tport\tsocket\tauth\tstorage\tconnections\n");
 	TAILQ_FOREACH (s, servers_all(m), next) {
 		ctl_say(c, "%s\t%s\t%u\t", s->set.name, server_state_name(s->state),
-		    server_port(s));
+			server_port(s));
 		get_socket(c, s);
 		ctl_say(c, "\t%s\t%s\t%zu\n", s->set.auth, s->set.storage, s->connections);
 	}
@@ -417,7 +420,7 @@ say_quoted(struct ctl *c, const char *key, const char *value)
 	char text[LOG_QUOTED_SIZE];
 
 	ctl_say(c, "%s\t%s\n", key,
-	    value[0] == '\0' ? "" : log_quote(text, sizeof(text), value, strlen(value)));
+		value[0] == '\0' ? "" : log_quote(text, sizeof(text), value, strlen(value)));
 }
 
 /* What a session shows of itself, as the four last of the eleven keys. */
@@ -439,10 +442,10 @@ say_page(struct ctl *c, const struct conn *k)
 		ctl_say(c, i == 0 ? "%u" : " %u", deleted[i]);
 	free(deleted);
 	ctl_say(c, "\ntls\t%s\n",
-	    k->login != NULL && k->login->facts.version[0] != '\0' ? k->login->facts.version
-								   : "none");
+		k->login != NULL && k->login->facts.version[0] != '\0' ? k->login->facts.version
+								       : "none");
 	ctl_say(c, "bytes\t%" PRIu64 "\nsince\t%.3f\nlastcmd\t%s\n", p.retrieved_octets,
-	    (double)(clock_ms() - k->accepted) / 1000, p.command);
+		(double)(clock_ms() - k->accepted) / 1000, p.command);
 }
 
 /* "auth", "trans", "update". */
@@ -546,10 +549,10 @@ command_status(struct master *m, struct ctl *c, size_t n, char *words[])
 
 	(void)n, (void)words;
 	ctl_say(c, "version\t%s\npid\t%ld\nstate\t%s\n", PACKAGE_VERSION, (long)getpid(),
-	    states[m->state]);
+		states[m->state]);
 	ctl_say(c, "configuration\t%s\n", m->conf_path);
 	ctl_say(c, "connections\t%zu\nundecided\t%zu\nsessions\t%zu\n", conns_count(m),
-	    conns_undecided(m), sessions_count(m));
+		conns_undecided(m), sessions_count(m));
 	workers_say_status(m, c);
 	sessions_say_status(m, c);
 	ctl_end(c, CONTROL_DONE);
@@ -560,10 +563,11 @@ static void
 command_summary(struct master *m, struct ctl *c, size_t n, char *words[])
 {
 	(void)n, (void)words;
-	ctl_say(c, "pop3d %s  connections %zu  before login %zu  sessions %zu  "
-		   "failed logins in the last minute %u\n",
-	    PACKAGE_VERSION, conns_count(m), conns_undecided(m), sessions_count(m),
-	    helper_failed_logins(m));
+	ctl_say(c,
+		"pop3d %s  connections %zu  before login %zu  sessions %zu  "
+		"failed logins in the last minute %u\n",
+		PACKAGE_VERSION, conns_count(m), conns_undecided(m), sessions_count(m),
+		helper_failed_logins(m));
 	ctl_end(c, CONTROL_DONE);
 }
 
@@ -584,14 +588,14 @@ command_sessions(struct master *m, struct ctl *c, size_t n, char *words[])
 			p = (struct session_page){.wait = PAGE_WAIT_NOTHING};
 		ctl_say(c, "%s\t%s\t", log_conn(text, k->row.id), k->server->set.name);
 		ctl_say(c, "%s\t%s\t%s\t",
-		    k->login == NULL ? "-"
-				     : log_quote(user, sizeof(user), k->login->user,
-					   strlen(k->login->user)),
-		    log_host(text, &k->row.peer), state_word(k));
+			k->login == NULL
+			    ? "-"
+			    : log_quote(user, sizeof(user), k->login->user, strlen(k->login->user)),
+			log_host(text, &k->row.peer), state_word(k));
 		ctl_say(c, "%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%s\t%s\t%.1f\n",
-		    p.messages, p.retrieved, p.retrieved_octets, p.marked, waits[p.wait],
-		    p.command[0] != '\0' ? p.command : "-",
-		    (double)(clock_ms() - k->accepted) / 1000);
+			p.messages, p.retrieved, p.retrieved_octets, p.marked, waits[p.wait],
+			p.command[0] != '\0' ? p.command : "-",
+			(double)(clock_ms() - k->accepted) / 1000);
 	}
 	ctl_end(c, CONTROL_DONE);
 }
@@ -611,10 +615,10 @@ static const struct command {
     {"down", NULL, 2, 2, true, "down name", command_down},
     {"destroy", NULL, 2, 4, true, "destroy name ?kill|defer? ?--wait?", command_destroy},
     {"configure", NULL, 2, 2, false, "configure name ?-option? ?value -option value ...?",
-	command_configure},
+     command_configure},
     {"configure", NULL, 3, 3, false, "configure name -option", command_configure},
     {"configure", NULL, 4, CONTROL_WORDS_MAX, true, "configure name -option value ...",
-	command_configure},
+     command_configure},
     {"cget", NULL, 3, 3, false, "cget name -option", command_cget},
     {"conn", "list", 3, 3, false, "conn list name", command_conn_list},
     {"conn", "state", 4, 4, false, "conn state name connId", command_conn_state},
@@ -630,7 +634,7 @@ static bool
 command_is(const struct command *k, size_t n, char *words[])
 {
 	return strcmp(k->word, words[0]) == 0 &&
-	    (k->second == NULL || (n > 1 && strcmp(k->second, words[1]) == 0));
+	       (k->second == NULL || (n > 1 && strcmp(k->second, words[1]) == 0));
 }
 
 static void
@@ -638,12 +642,13 @@ command_unknown(struct ctl *c, size_t n, char *words[])
 {
 	if (n > 1 && strcmp(words[0], "conn") == 0)
 		ctl_fail(c, CONTROL_USAGE, "bad option \"%s\": must be kill, list, or state",
-		    words[1]);
+			 words[1]);
 	else if (n > 0 && strcmp(words[0], "conn") == 0)
 		ctl_fail(c, CONTROL_USAGE,
-		    "wrong # args: should be \"pop3ctl conn option name ?arg ...?\"");
+			 "wrong # args: should be \"pop3ctl conn option name ?arg ...?\"");
 	else
-		ctl_fail(c, CONTROL_USAGE,
+		ctl_fail(
+		    c, CONTROL_USAGE,
 		    "bad option \"%s\": must be cget, configure, conn, destroy, down, list, new, "
 		    "reload, sessions, status, or up",
 		    n > 0 ? words[0] : "");

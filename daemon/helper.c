@@ -137,7 +137,7 @@ helper_end(struct evchannel *ec, int error, void *arg)
 		return;
 	}
 	log_warn(0, "auth helper lost (%s); logins wait for a new one",
-	    error == EPIPE ? "gone" : "broke a rule or stalled");
+		 error == EPIPE ? "gone" : "broke a rule or stalled");
 	child_kill(&m->helper->child);
 	m->helper->child.ready = false;
 	restart_later(m);
@@ -173,7 +173,7 @@ on_restart(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	if (child_start(&m->helper->child, m->base, ROLE_AUTH, "pop3d-auth", helper_msg, helper_end,
-		m) == -1) {
+			m) == -1) {
 		log_error(0, "cannot start pop3d-auth: %s", strerror(errno));
 		restart_later(m);
 		return;

@@ -41,7 +41,7 @@ limits_is_loopback(const struct msg_addr *a)
 	if (a->family != AF_INET6)
 		return 0;
 	return memcmp(a->octets, one, 16) == 0 ||
-	    (memcmp(a->octets, mapped, sizeof(mapped)) == 0 && a->octets[12] == 127);
+	       (memcmp(a->octets, mapped, sizeof(mapped)) == 0 && a->octets[12] == 127);
 }
 
 struct limits *

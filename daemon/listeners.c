@@ -19,9 +19,9 @@
 #include "daemon/sessions.h"
 
 enum {
-	ACCEPT_TURN = 32,   /* clients taken before other events of the loop get their turn */
-	SPARE_FDS = 64,	    /* descriptors kept free */
-	FDS_A_LOGIN = 3	    /* of one that is still to be decided: two ends of a pair, a page */
+	ACCEPT_TURN = 32, /* clients taken before other events of the loop get their turn */
+	SPARE_FDS = 64,	  /* descriptors kept free */
+	FDS_A_LOGIN = 3	  /* of one that is still to be decided: two ends of a pair, a page */
 };
 
 struct listener {
@@ -98,8 +98,7 @@ fds_short(const struct master *m, int fd)
 }
 
 static void
-refuse(const struct listener *l, int fd, const struct msg_addr *peer,
-    const char *why)
+refuse(const struct listener *l, int fd, const struct msg_addr *peer, const char *why)
 {
 	static const char line[] = "-ERR [SYS/TEMP] too many connections, try again later\r\n";
 	char text[LOG_ADDR_SIZE];
@@ -108,7 +107,7 @@ refuse(const struct listener *l, int fd, const struct msg_addr *peer,
 		send(fd, line, sizeof(line) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
 	log_info(0, "refused server=%s peer=%s reason=%s", l->server->set.name,
-	    log_addr(text, peer), why);
+		 log_addr(text, peer), why);
 }
 
 static void
@@ -119,8 +118,8 @@ greet_client(struct master *m, const struct listener *l, int fd, const struct so
 	addr_from(&peer, ss);
 	if (conns_count(m) >= m->conf->max_connections)
 		refuse(l, fd, &peer, "max_connections");
-	else if (limits_enter(m->listeners->limits, &peer,
-		     m->conf->max_connections_per_address) == -1)
+	else if (limits_enter(m->listeners->limits, &peer, m->conf->max_connections_per_address) ==
+		 -1)
 		refuse(l, fd, &peer, "max_connections_per_address");
 	else
 		conns_accepted(m, l->server, fd, &peer);
@@ -143,7 +142,8 @@ on_client(evutil_socket_t fd, short what, void *arg)
 			greet_client(m, l, client, &ss);
 			if (fds_short(m, client))
 				listeners_pause(m); /* the next tick tries again */
-		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+			   errno == ENOMEM) {
 			log_error(0, "accept: %s", strerror(errno));
 			listeners_pause(m); /* until a connection ends, or the next tick */
 		} else if (errno != ECONNABORTED && errno != EINTR)
@@ -236,9 +236,10 @@ listeners_inherit(struct master *m)
 		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &optlen) == -1 ||
 		    !listening || getsockname(fd, (struct sockaddr *)&ss, &len) == -1 ||
 		    (ss.ss_family != AF_INET && ss.ss_family != AF_INET6)) {
-			log_warn(0, "descriptor %d from the service manager is no listening TCP "
-				    "socket",
-			    fd);
+			log_warn(0,
+				 "descriptor %d from the service manager is no listening TCP "
+				 "socket",
+				 fd);
 			close(fd);
 			continue;
 		}
@@ -263,7 +264,7 @@ listen_at(int fd, const struct sockaddr_storage *ss)
  */
 static int
 listen_beside_own(struct master *m, const struct server *server, int fd,
-    const struct sockaddr_storage *ss)
+		  const struct sockaddr_storage *ss)
 {
 	static const int on = 1, off = 0;
 	const struct listener *l;
@@ -298,7 +299,7 @@ bind_address(struct master *m, struct server *server, const struct sockaddr_stor
 	if (ss.ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	if ((listen_at(fd, &ss) == -1 &&
-		(errno != EADDRINUSE || listen_beside_own(m, server, fd, &ss) == -1)) ||
+	     (errno != EADDRINUSE || listen_beside_own(m, server, fd, &ss) == -1)) ||
 	    getsockname(fd, (struct sockaddr *)&ss, &len) == -1) {
 		int error = errno;
 
@@ -336,7 +337,7 @@ static bool
 listener_fits(const struct listener *l, const struct sockaddr_storage *ss)
 {
 	return same_address(&l->address, ss) ||
-	    (l->inherited && port_of(&l->address) == port_of(ss));
+	       (l->inherited && port_of(&l->address) == port_of(ss));
 }
 
 /* Bound already?  An inherited socket serves for its port, whatever its address. */
@@ -356,7 +357,7 @@ has_listener(struct master *m, struct server *s, const struct sockaddr_storage *
 
 static int
 open_one(struct master *m, struct server *s, const struct sockaddr_storage *ss, bool wildcard,
-    char why[MSG_PATH_SIZE])
+	 char why[MSG_PATH_SIZE])
 {
 	struct msg_addr a;
 	char text[LOG_ADDR_SIZE];
@@ -368,11 +369,12 @@ open_one(struct master *m, struct server *s, const struct sockaddr_storage *ss, 
 		return 0;
 	addr_from(&a, ss);
 	snprintf(why, MSG_PATH_SIZE, "cannot listen on %s: %s", log_addr(text, &a),
-	    strerror(errno));
+		 strerror(errno));
 	return -1;
 }
 
-/* The port that `set` means for this server now: one that the kernel chose is kept while it is up. */
+/* The port that `set` means for this server now: one that the kernel chose is kept while it is up.
+ */
 static uint16_t
 port_meant(const struct master *m, const struct server *s, const struct conf_server *set)
 {
@@ -381,7 +383,7 @@ port_meant(const struct master *m, const struct server *s, const struct conf_ser
 
 int
 listeners_open(struct master *m, struct server *s, const struct conf_server *set,
-    char why[MSG_PATH_SIZE])
+	       char why[MSG_PATH_SIZE])
 {
 	for (size_t i = 0; i < set->naddresses; i++) {
 		struct sockaddr_storage ss[2];

@@ -30,11 +30,11 @@
 #include "daemon/workers.h"
 
 enum {
-	HEARTBEAT = 10,		/* seconds */
-	KILL_WAIT = 10,		/* seconds for killed processes to be gone */
-	REAP_PATIENCE = 2000,	/* milliseconds for children to end by themselves */
-	OLD_GENERATIONS = 4,	/* that may drain at a time */
-	RELOAD_WAIT = 600	/* seconds a reload waits for one of them to end */
+	HEARTBEAT = 10,	      /* seconds */
+	KILL_WAIT = 10,	      /* seconds for killed processes to be gone */
+	REAP_PATIENCE = 2000, /* milliseconds for children to end by themselves */
+	OLD_GENERATIONS = 4,  /* that may drain at a time */
+	RELOAD_WAIT = 600     /* seconds a reload waits for one of them to end */
 };
 
 static struct event_base *sandbox_base;
@@ -64,7 +64,7 @@ start_serving(struct master *m)
 	tell_parent('y');
 	serve_begun(m);
 	log_info(0, "serving servers=%zu login_workers=%u version=%s%s", m->conf->nservers,
-	    m->conf->login_workers, PACKAGE_VERSION, m->rootless ? " rootless" : "");
+		 m->conf->login_workers, PACKAGE_VERSION, m->rootless ? " rootless" : "");
 }
 
 static void
@@ -121,7 +121,7 @@ master_refused(struct master *m, enum role role, const char *why)
 	char text[LOG_QUOTED_SIZE];
 
 	log_error(0, "%s refused: %s", role_name(role),
-	    log_quote(text, sizeof(text), why, strlen(why)));
+		  log_quote(text, sizeof(text), why, strlen(why)));
 	if (m->state == MASTER_STARTING) {
 		m->exit_status = 1;
 		event_base_loopbreak(m->base);
@@ -217,7 +217,7 @@ static bool
 may_start_generation(struct master *m)
 {
 	return m->state == MASTER_SERVING && !m->renewing &&
-	    workers_old_generations(m) < OLD_GENERATIONS;
+	       workers_old_generations(m) < OLD_GENERATIONS;
 }
 
 void
@@ -246,8 +246,7 @@ master_reload(struct master *m)
 	m->reload_again = false;
 	m->refusal[0] = '\0';
 	notify_send("RELOADING=1");
-	if ((c = conf_read(m)) == NULL || find_users(m, c) == -1 ||
-	    servers_prepare(m, c) == -1) {
+	if ((c = conf_read(m)) == NULL || find_users(m, c) == -1 || servers_prepare(m, c) == -1) {
 		free(c);
 		log_error(0, "reload refused, the settings stay as they were");
 		notify_send("READY=1\nSTATUS=serving, the last reload was refused");
@@ -311,7 +310,7 @@ master_stop(struct master *m, bool at_once)
 	if (!again) {
 		/* The manager's own patience may be shorter than what was set. */
 		snprintf(text, sizeof(text), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
-		    (unsigned long long)(m->conf->shutdown_timeout + 2 * KILL_WAIT) * 1000000);
+			 (unsigned long long)(m->conf->shutdown_timeout + 2 * KILL_WAIT) * 1000000);
 		notify_send(text);
 		log_info(0, "stopping connections=%zu", conns_count(m));
 		listeners_close_all(m);
@@ -460,7 +459,8 @@ watch_signals(struct master *m)
 	static const struct {
 		int signal;
 		event_callback_fn fn;
-	} watched[] = {{SIGHUP, on_hup}, {SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGCHLD, on_child}};
+	} watched[] = {
+	    {SIGHUP, on_hup}, {SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGCHLD, on_child}};
 
 	for (size_t i = 0; i < sizeof(watched) / sizeof(watched[0]); i++) {
 		struct event *ev = evsignal_new(m->base, watched[i].signal, watched[i].fn, m);
@@ -498,10 +498,10 @@ make_parts(struct master *m)
 	m->listeners = listeners_new(m);
 	m->sessions = sessions_new(m);
 	m->workers = workers_new(m);
-	return m->conns != NULL && m->control != NULL && m->servers != NULL && m->helper != NULL && m->listeners != NULL &&
-		m->sessions != NULL && m->workers != NULL
-	    ? 0
-	    : -1;
+	return m->conns != NULL && m->control != NULL && m->servers != NULL && m->helper != NULL &&
+		       m->listeners != NULL && m->sessions != NULL && m->workers != NULL
+		   ? 0
+		   : -1;
 }
 
 static int
@@ -514,7 +514,7 @@ start_all(struct master *m)
 		return -1;
 	}
 	log_info(0, "starting max_connections=%u descriptors=%llu", m->conf->max_connections,
-	    (unsigned long long)fds);
+		 (unsigned long long)fds);
 	if (find_users(m, m->conf) == -1)
 		return -1;
 	listeners_inherit(m);
@@ -533,10 +533,10 @@ master_run(const struct master_options *options, struct conf *conf)
 	static struct master m; /* what it owns is in use until the process ends */
 
 	m = (struct master){.conf_path = options->conf_path,
-	    .conf = conf,
-	    .serve = options->serve,
-	    .rootless = geteuid() != 0,
-	    .state = MASTER_STARTING};
+			    .conf = conf,
+			    .serve = options->serve,
+			    .rootless = geteuid() != 0,
+			    .state = MASTER_STARTING};
 
 	ready_fd = options->ready_fd;
 	prctl(PR_SET_CHILD_SUBREAPER, 1);

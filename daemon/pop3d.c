@@ -49,11 +49,21 @@ options_read(int argc, char *argv[], struct options *o)
 	*o = (struct options){.conf_path = SYSCONFDIR "/pop3d.conf"};
 	while ((c = getopt(argc, argv, "FVTc:eht")) != -1) {
 		switch (c) {
-		case 'c': o->conf_path = optarg; break;
-		case 'F': o->foreground = true; break;
-		case 'e': o->to_stderr = true; break;
-		case 't': o->check = true; break;
-		case 'T': o->print = true; break;
+		case 'c':
+			o->conf_path = optarg;
+			break;
+		case 'F':
+			o->foreground = true;
+			break;
+		case 'e':
+			o->to_stderr = true;
+			break;
+		case 't':
+			o->check = true;
+			break;
+		case 'T':
+			o->print = true;
+			break;
 		case 'V':
 			puts("pop3d " PACKAGE_VERSION);
 			exit(0);

@@ -11,10 +11,10 @@
 #include "daemon/servers.h"
 
 static const char *const conn_ends[CONN_END_COUNT] = {
-    [CONN_END_QUIT] = "quit",		[CONN_END_CLIENT] = "closed",
-    [CONN_END_TIMEOUT] = "timeout",	[CONN_END_TLS] = "tls",
-    [CONN_END_FAILURES] = "failures",	[CONN_END_ABUSE] = "abuse",
-    [CONN_END_DROPPED] = "dropped",	[CONN_END_RELAY] = "relay",
+    [CONN_END_QUIT] = "quit",	      [CONN_END_CLIENT] = "closed",
+    [CONN_END_TIMEOUT] = "timeout",   [CONN_END_TLS] = "tls",
+    [CONN_END_FAILURES] = "failures", [CONN_END_ABUSE] = "abuse",
+    [CONN_END_DROPPED] = "dropped",   [CONN_END_RELAY] = "relay",
     [CONN_END_ERROR] = "error",
 };
 
@@ -46,16 +46,16 @@ common_part(struct common *out, const struct conn *c)
 
 	if (l == NULL)
 		snprintf(out->text, sizeof(out->text), "conn=%s server=%s peer=%s",
-		    log_conn(id, c->row.id), c->server->set.name, log_addr(peer, &c->row.peer));
+			 log_conn(id, c->row.id), c->server->set.name,
+			 log_addr(peer, &c->row.peer));
 	else
 		snprintf(out->text, sizeof(out->text), "conn=%s server=%s user=%s peer=%s",
-		    log_conn(id, c->row.id), c->server->set.name,
-		    log_quote(user, sizeof(user), l->user, strlen(l->user)),
-		    log_addr(peer, &c->row.peer));
+			 log_conn(id, c->row.id), c->server->set.name,
+			 log_quote(user, sizeof(user), l->user, strlen(l->user)),
+			 log_addr(peer, &c->row.peer));
 	log_quote(out->tls, sizeof(out->tls), "none", 4);
 	if (l != NULL && l->facts.version[0] != '\0')
-		log_quote(out->tls, sizeof(out->tls), l->facts.version,
-		    strlen(l->facts.version));
+		log_quote(out->tls, sizeof(out->tls), l->facts.version, strlen(l->facts.version));
 	return out;
 }
 
@@ -79,7 +79,7 @@ report_disconnect(const struct conn *c, enum conn_end why, uint32_t failures)
 	struct common p;
 
 	log_info(c->row.id, "disconnect %s reason=%s failures=%u duration=%.3f",
-	    common_part(&p, c)->text, conn_ends[why], failures, seconds_since(c->accepted));
+		 common_part(&p, c)->text, conn_ends[why], failures, seconds_since(c->accepted));
 }
 
 void
@@ -94,10 +94,10 @@ report_login(const struct conn *c, const struct msg_session_open *open)
 	log_quote(sni, sizeof(sni), c->login->facts.sni, strlen(c->login->facts.sni));
 	log_quote(cipher, sizeof(cipher), c->login->facts.cipher, strlen(c->login->facts.cipher));
 	log_info(c->row.id,
-	    "login %s uid=%u mech=%s tls=%s cipher=%s messages=%" PRIu64 " octets=%s sni=%s",
-	    p.text, c->login->uid, login_mech_name(c->login->mech), p.tls,
-	    c->login->facts.cipher[0] != '\0' ? cipher : "none", open->messages, octets,
-	    c->login->facts.sni[0] != '\0' ? sni : "none");
+		 "login %s uid=%u mech=%s tls=%s cipher=%s messages=%" PRIu64 " octets=%s sni=%s",
+		 p.text, c->login->uid, login_mech_name(c->login->mech), p.tls,
+		 c->login->facts.cipher[0] != '\0' ? cipher : "none", open->messages, octets,
+		 c->login->facts.sni[0] != '\0' ? sni : "none");
 }
 
 void
@@ -108,8 +108,8 @@ report_login_failed(const struct conn *c, enum login_result result, const char *
 
 	common_part(&p, c);
 	log_info(c->row.id, "login-failed %s mech=%s tls=%s result=%s reason=%s", p.text,
-	    login_mech_name(c->login->mech), p.tls, login_result_name(result),
-	    log_quote(quoted, sizeof(quoted), reason, strlen(reason)));
+		 login_mech_name(c->login->mech), p.tls, login_result_name(result),
+		 log_quote(quoted, sizeof(quoted), reason, strlen(reason)));
 }
 
 /* A number that only the session knows: it may have been killed without telling. */
@@ -129,7 +129,8 @@ report_session_end(const struct conn *c, const struct msg_session_end *end)
 	struct common p;
 
 	common_part(&p, c);
-	log_info(c->row.id,
+	log_info(
+	    c->row.id,
 	    "session-end %s reason=%s by=%s retrieved=%s retrieved_octets=%s topped=%s deleted=%s "
 	    "left=%s duration=%.3f tls=%s",
 	    p.text, session_ends[end->why].reason, session_ends[end->why].by,

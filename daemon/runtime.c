@@ -37,7 +37,7 @@ make_directories(const char *runtime_dir)
 	snprintf(empty, sizeof(empty), "%s/empty", runtime_dir);
 	if (make_directory(runtime_dir) == -1 || make_directory(empty) == -1) {
 		log_error(0, "runtime_dir %s: %s (it must be root's and closed to others)",
-		    runtime_dir, strerror(errno));
+			  runtime_dir, strerror(errno));
 		r = -1;
 	}
 	umask(mask);
@@ -60,8 +60,9 @@ runtime_take(const struct conf *conf, bool rootless)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd == -1 || flock(fd, LOCK_EX | LOCK_NB) == -1) {
 		log_error(0, "%s: %s", path,
-		    fd != -1 && errno == EWOULDBLOCK ? "another pop3d runs with this runtime_dir"
-						     : strerror(errno));
+			  fd != -1 && errno == EWOULDBLOCK
+			      ? "another pop3d runs with this runtime_dir"
+			      : strerror(errno));
 		if (fd != -1)
 			close(fd);
 		return -1;

@@ -83,7 +83,7 @@ servers_auto_name(struct master *m, char name[MSG_WORD_SIZE])
 {
 	do
 		snprintf(name, MSG_WORD_SIZE, "pop3d%llu",
-		    (unsigned long long)++m->servers->automatic);
+			 (unsigned long long)++m->servers->automatic);
 	while (servers_find(m, name) != NULL);
 }
 
@@ -152,7 +152,7 @@ server_down(struct master *m, struct server *s, char why[MSG_PATH_SIZE])
 		return 0;
 	if (listeners_inherited(m, s)) {
 		snprintf(why, MSG_PATH_SIZE,
-		    "server \"%s\" listens on a socket of the service manager", s->set.name);
+			 "server \"%s\" listens on a socket of the service manager", s->set.name);
 		return -1;
 	}
 	listeners_close(m, s);
@@ -191,10 +191,10 @@ server_coming(const struct server *s)
 const struct conf_server *
 server_with_certificate(const struct server *s)
 {
-	const struct conf_server *set = s->coming != NULL ? s->coming
-	    : s->wanted_up				  ? &s->set
-	    : s->state == SERVER_UP			  ? &s->active
-							  : NULL;
+	const struct conf_server *set = s->coming != NULL	? s->coming
+					: s->wanted_up		? &s->set
+					: s->state == SERVER_UP ? &s->active
+								: NULL;
 
 	return set != NULL && set->socket != SOCKET_PLAIN ? set : NULL;
 }
@@ -219,7 +219,7 @@ bool
 server_is_known(struct master *m, const struct server *s)
 {
 	return s->set.socket == SOCKET_PLAIN ||
-	    (workers_ready(m) && strcmp(s->told_certificate, s->set.certificate) == 0 &&
+	       (workers_ready(m) && strcmp(s->told_certificate, s->set.certificate) == 0 &&
 		strcmp(s->told_key, s->set.certificate_key) == 0);
 }
 

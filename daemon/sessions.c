@@ -16,21 +16,21 @@
 #include "daemon/sessions.h"
 
 enum {
-	SESSION_QUEUE = 16,	   /* messages that may wait for one session */
-	CRASH_INTERVAL = 10000	   /* milliseconds: at most one fresh spawner per this after crashes */
+	SESSION_QUEUE = 16,    /* messages that may wait for one session */
+	CRASH_INTERVAL = 10000 /* milliseconds: at most one fresh spawner per this after crashes */
 };
 
 TAILQ_HEAD(session_list, session);
 
 struct sessions {
 	struct child *spawner;
-	uint32_t number;       /* of the spawner that serves */
-	struct child *former;  /* replaced, until the new one's spares are here; else NULL */
+	uint32_t number;      /* of the spawner that serves */
+	struct child *former; /* replaced, until the new one's spares are here; else NULL */
 	struct session_list list;
-	uint32_t asked;		/* spares on order */
-	size_t count;		/* with a grant */
-	uint64_t renewed;	/* clock_ms() of the last fresh spawner after a crash */
-	bool renew_due;		/* there was a crash since */
+	uint32_t asked;	  /* spares on order */
+	size_t count;	  /* with a grant */
+	uint64_t renewed; /* clock_ms() of the last fresh spawner after a crash */
+	bool renew_due;	  /* there was a crash since */
 	struct backoff backoff;
 	struct event *restart;
 	struct msg_ready confined; /* what the spawner said of its confinement */
@@ -114,7 +114,8 @@ former_free(struct sessions *ss)
 	ss->former = NULL;
 }
 
-/* A new spawner's first spares are here: the old ones, whose memory somebody may have felt out, go. */
+/* A new spawner's first spares are here: the old ones, whose memory somebody may have felt out, go.
+ */
 static void
 drop_former(struct sessions *ss)
 {
@@ -136,8 +137,7 @@ session_hello(struct session *s, pid_t pid)
 	s->pid = pid;
 	s->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	s->hello = true;
-	if (m->sessions->former != NULL &&
-	    spares_ready(m->sessions) >= m->conf->session_spares)
+	if (m->sessions->former != NULL && spares_ready(m->sessions) >= m->conf->session_spares)
 		drop_former(m->sessions);
 	if (m->state == MASTER_STARTING)
 		master_check_ready(m);
@@ -159,7 +159,7 @@ session_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		if (log_admit(&s->bucket, ROLE_SESSION, s->pid, clock_ms()))
 			log_foreign(ROLE_SESSION, s->pid, &msg->u.log);
 	} else if (msg->type == MSG_TRACE && c != NULL &&
-	    serve_trace(s->master, s->master->conf) != 0) {
+		   serve_trace(s->master, s->master->conf) != 0) {
 		msg->u.trace.id = c->row.id;
 		log_trace(&msg->u.trace);
 	} else if (c == NULL || msg->u.ref.id != c->row.id) {
@@ -256,7 +256,7 @@ spare_arrived(struct master *m, struct msg *msg)
 	s->spawner = ss->number;
 	TAILQ_INSERT_HEAD(&ss->list, s, next);
 	if (evchannel_open(&s->ec, m->base, fd, ROLE_MASTER, ROLE_SESSION, SESSION_QUEUE,
-		session_msg, session_end, s) == -1)
+			   session_msg, session_end, s) == -1)
 		session_free(s);
 }
 
@@ -294,8 +294,7 @@ sessions_exited(struct master *m, pid_t pid, int status)
 	/* Of a kill the session-end line tells. */
 	if (status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
 		return;
-	log_warn(0, "session pid=%ld %s", (long)pid,
-	    child_status_text(text, sizeof(text), status));
+	log_warn(0, "session pid=%ld %s", (long)pid, child_status_text(text, sizeof(text), status));
 	ss->renew_due |= was_crash(status);
 	sessions_renew_if_due(m);
 }
@@ -328,14 +327,14 @@ spawner_start(struct master *m)
 {
 	struct sessions *ss = m->sessions;
 	struct msg_spawn_conf conf = {.sandbox = m->conf->sandbox,
-	    .landlock_abi_max = m->conf->landlock_abi_max,
-	    .ps_titles = m->conf->ps_titles,
-	    .rootless = m->rootless};
+				      .landlock_abi_max = m->conf->landlock_abi_max,
+				      .ps_titles = m->conf->ps_titles,
+				      .rootless = m->rootless};
 
 	ss->number++;
 	ss->asked = 0;
 	if (child_start(ss->spawner, m->base, ROLE_SPAWNER, "pop3d-session", spawner_msg,
-		spawner_end, m) == -1) {
+			spawner_end, m) == -1) {
 		log_error(0, "cannot start pop3d-session: %s", strerror(errno));
 		spawner_end(&ss->spawner->ec, errno, m);
 		return;
@@ -411,8 +410,7 @@ sessions_renew(struct master *m)
 bool
 sessions_ready(const struct master *m)
 {
-	return m->sessions->spawner->ready &&
-	    spares_ready(m->sessions) >= m->conf->session_spares;
+	return m->sessions->spawner->ready && spares_ready(m->sessions) >= m->conf->session_spares;
 }
 
 struct session *
@@ -421,7 +419,8 @@ sessions_take_spare(struct master *m)
 	struct session *s, *found = NULL;
 
 	TAILQ_FOREACH (s, &m->sessions->list, next)
-		if (s->spare && s->hello && !s->dying && (found == NULL || s->spawner > found->spawner))
+		if (s->spare && s->hello && !s->dying &&
+		    (found == NULL || s->spawner > found->spawner))
 			found = s;
 	if (found != NULL) {
 		/* Sessions stand behind the spares. */
@@ -444,7 +443,8 @@ sessions_serve(struct session *s, const struct msg_grant *g, size_t len, int str
 		log_warn(g->id, "no page for a session: %s", strerror(errno));
 	else
 		fds[nfds++] = s->page;
-	/* A session knows what each is by its place, so without a page the archive is not served. */
+	/* A session knows what each is by its place, so without a page the archive is not served.
+	 */
 	if (nfds == 2)
 		nfds += serve_descriptors(s->master, fds + nfds);
 	return evchannel_send(&s->ec, MSG_SERVE, g, len, fds, nfds);
@@ -468,7 +468,7 @@ sessions_say_status(struct master *m, struct ctl *c)
 	const struct sessions *ss = m->sessions;
 
 	ctl_say(c, "spawner\tpid=%ld spares=%u seccomp=%u session_landlock=%u\n",
-	    (long)ss->spawner->pid, spares_ready(ss), ss->confined.seccomp, ss->landlock_abi);
+		(long)ss->spawner->pid, spares_ready(ss), ss->confined.seccomp, ss->landlock_abi);
 }
 
 void

@@ -23,7 +23,7 @@ struct workers {
 	uint32_t next_number;
 	uint32_t newest;  /* generation being started or serving */
 	uint32_t serving; /* generation that gets connections; 0: none yet */
-	uint64_t turns; /* connections given out */
+	uint64_t turns;	  /* connections given out */
 	struct backoff backoff;
 	struct event *restart;
 };
@@ -31,17 +31,17 @@ struct workers {
 /* One-shot workers are made ahead; others are as many as the setting says. */
 enum {
 	QUEUED_TOO_MUCH = 1024,
-	DECISION_MARGIN = 15, /* seconds, for the grant's way */
+	DECISION_MARGIN = 15,	 /* seconds, for the grant's way */
 	LOGIN_LIMIT_LEAST = 180, /* seconds that a login may take in all */
-	DONE_PATIENCE = 5000  /* milliseconds for a worker without work to end */
+	DONE_PATIENCE = 5000	 /* milliseconds for a worker without work to end */
 };
 
 static bool
 worker_has_room(const struct master *m, const struct worker *w)
 {
-	return w->child.ready && !w->draining && !w->used &&
-	    w->generation == m->workers->serving && w->connections < m->conf->worker_connections &&
-	    w->child.ec.ch.queued < QUEUED_TOO_MUCH;
+	return w->child.ready && !w->draining && !w->used && w->generation == m->workers->serving &&
+	       w->connections < m->conf->worker_connections &&
+	       w->child.ec.ch.queued < QUEUED_TOO_MUCH;
 }
 
 static void
@@ -75,12 +75,13 @@ worker_send_settings(struct worker *w, const struct conf *conf)
 	gethostname(msg.hostname, sizeof(msg.hostname) - 1);
 	if (!m->rootless)
 		snprintf(msg.chroot_dir, sizeof(msg.chroot_dir), "%.*s/empty",
-		    (int)sizeof(msg.chroot_dir) - 8, conf->runtime_dir);
+			 (int)sizeof(msg.chroot_dir) - 8, conf->runtime_dir);
 	msg.uid = m->login_uid;
 	msg.gid = m->login_gid;
 	msg.max_connections = conf->worker_connections;
 	msg.login_timeout = conf->login_timeout;
-	msg.login_limit = 3 * conf->login_timeout > LOGIN_LIMIT_LEAST ? 3 * conf->login_timeout : LOGIN_LIMIT_LEAST;
+	msg.login_limit = 3 * conf->login_timeout > LOGIN_LIMIT_LEAST ? 3 * conf->login_timeout
+								      : LOGIN_LIMIT_LEAST;
 	msg.handshake_timeout = conf->handshake_timeout;
 	msg.decision_timeout = 2 * conf->auth_deadline + DECISION_MARGIN;
 	msg.max_auth_failures = conf->max_auth_failures;
@@ -193,9 +194,9 @@ on_restart(evutil_socket_t fd, short what, void *arg)
 static void
 log_own(struct worker *w, struct msg *msg)
 {
-	conn_id *id = msg->type == MSG_LOG ? &msg->u.log.id
-	    : msg->type == MSG_TRACE	   ? &msg->u.trace.id
-					   : NULL;
+	conn_id *id = msg->type == MSG_LOG     ? &msg->u.log.id
+		      : msg->type == MSG_TRACE ? &msg->u.trace.id
+					       : NULL;
 
 	if (id != NULL && *id != 0 && !conns_is_of_worker(w->master, w, *id))
 		*id = 0;
@@ -223,7 +224,7 @@ worker_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		w->child.ready = true;
 		w->confined = msg->u.ready;
 		log_info(0, "worker=%u ready generation=%u landlock_abi=%u seccomp=%u", w->number,
-		    w->generation, msg->u.ready.landlock_abi, msg->u.ready.seccomp);
+			 w->generation, msg->u.ready.landlock_abi, msg->u.ready.seccomp);
 		master_check_ready(m);
 		conns_route(m);
 	} else if (msg->type == MSG_REFUSED) {
@@ -243,7 +244,7 @@ worker_end(struct evchannel *ec, int error, void *arg)
 	(void)ec;
 	if (!expected)
 		log_warn(0, "worker=%u lost (%s) connections=%u", w->number,
-		    error == EPIPE ? "gone" : "broke a rule or stalled", w->connections);
+			 error == EPIPE ? "gone" : "broke a rule or stalled", w->connections);
 	worker_forget(w);
 	if (m->state != MASTER_STOPPING)
 		fill_later(m, !expected || refused);
@@ -439,11 +440,12 @@ workers_say_status(struct master *m, struct ctl *c)
 	TAILQ_FOREACH (w, &m->workers->list, next)
 		if (w->generation == m->workers->serving && w->confined.expires != 0) {
 			ctl_say(c, "certificate_expires\t%s\n",
-			    time_text(text, w->confined.expires));
+				time_text(text, w->confined.expires));
 			break;
 		}
 	TAILQ_FOREACH (w, &m->workers->list, next)
-		ctl_say(c, "worker %u\tpid=%ld generation=%u%s connections=%u seccomp=%u landlock=%u\n",
+		ctl_say(
+		    c, "worker %u\tpid=%ld generation=%u%s connections=%u seccomp=%u landlock=%u\n",
 		    w->number, (long)w->child.pid, w->generation, w->draining ? " draining" : "",
 		    w->connections, w->confined.seccomp, w->confined.landlock_abi);
 }

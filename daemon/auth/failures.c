@@ -95,9 +95,9 @@ failures_find(const struct failures *f, const void *key, size_t len)
 {
 	struct entry *e;
 
-	LIST_FOREACH(e, &f->bucket[failures_bucket(f, key, len)], sibling)
-	if (e->len == len && memcmp(e->key, key, len) == 0)
-		return e;
+	LIST_FOREACH (e, &f->bucket[failures_bucket(f, key, len)], sibling)
+		if (e->len == len && memcmp(e->key, key, len) == 0)
+			return e;
 	return NULL;
 }
 

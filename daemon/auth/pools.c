@@ -42,8 +42,8 @@ pool_in_use(const struct pool *p)
 	const struct child *c;
 	size_t n = 0;
 
-	TAILQ_FOREACH(c, &p->children, link)
-	n += c->state != CHILD_ENDING;
+	TAILQ_FOREACH (c, &p->children, link)
+		n += c->state != CHILD_ENDING;
 	return n;
 }
 
@@ -84,8 +84,7 @@ pool_renew(struct pool *p)
 {
 	struct child *c;
 
-	TAILQ_FOREACH(c, &p->children, link)
-	{
+	TAILQ_FOREACH (c, &p->children, link) {
 		c->stale = true;
 		if (c->state == CHILD_IDLE)
 			child_retire(c);
@@ -123,9 +122,9 @@ pool_idle_child(const struct pool *p)
 {
 	struct child *c;
 
-	TAILQ_FOREACH(c, &p->children, link)
-	if (c->state == CHILD_IDLE)
-		return c;
+	TAILQ_FOREACH (c, &p->children, link)
+		if (c->state == CHILD_IDLE)
+			return c;
 	return NULL;
 }
 
@@ -178,9 +177,9 @@ pool_settle(struct pool *p)
 	struct child *c;
 
 	if (!p->wanted && p->queue.nwaiting == 0) {
-		TAILQ_FOREACH(c, &p->children, link)
-		if (c->state == CHILD_IDLE)
-			child_retire(c);
+		TAILQ_FOREACH (c, &p->children, link)
+			if (c->state == CHILD_IDLE)
+				child_retire(c);
 		if (p->nchildren == 0)
 			pool_free(p);
 		return;
@@ -217,9 +216,9 @@ pool_find(const char *auth)
 {
 	struct pool *p;
 
-	TAILQ_FOREACH(p, &pools, link)
-	if (strcmp(p->conf.auth, auth) == 0)
-		return p;
+	TAILQ_FOREACH (p, &pools, link)
+		if (strcmp(p->conf.auth, auth) == 0)
+			return p;
 	return NULL;
 }
 
@@ -282,8 +281,8 @@ pools_configure(const struct settings *s)
 	struct pool *p, *next;
 
 	auth_env.settings = s;
-	TAILQ_FOREACH(p, &pools, link)
-	p->wanted = false;
+	TAILQ_FOREACH (p, &pools, link)
+		p->wanted = false;
 	for (size_t i = 0; i < s->nservers; i++) {
 		const char *auth = s->servers[i].auth;
 
@@ -301,9 +300,9 @@ pools_configure(const struct settings *s)
 		struct child *c;
 
 		next = TAILQ_NEXT(p, link);
-		TAILQ_FOREACH(c, &p->children, link)
-		if (c->state == CHILD_IDLE)
-			child_rest(c); /* there may be too many now */
+		TAILQ_FOREACH (c, &p->children, link)
+			if (c->state == CHILD_IDLE)
+				child_rest(c); /* there may be too many now */
 		pool_settle(p);
 	}
 }
@@ -316,9 +315,9 @@ request_leave(struct request *r)
 	struct pool *p;
 
 	queue_remove(r);
-	TAILQ_FOREACH(p, &pools, link)
-	if (&p->queue == q)
-		break;
+	TAILQ_FOREACH (p, &pools, link)
+		if (&p->queue == q)
+			break;
 	if (p != NULL)
 		pool_settle(p);
 }

@@ -18,9 +18,9 @@ turn_get(struct queue *q, const struct source *s)
 {
 	struct turn *t;
 
-	TAILQ_FOREACH(t, &q->turns, link)
-	if (memcmp(&t->source, s, sizeof(*s)) == 0)
-		return t;
+	TAILQ_FOREACH (t, &q->turns, link)
+		if (memcmp(&t->source, s, sizeof(*s)) == 0)
+			return t;
 	t = calloc(1, sizeof(*t));
 	if (t == NULL)
 		return NULL;
@@ -70,9 +70,9 @@ queue_next(struct queue *q, size_t share)
 	struct request *r;
 	struct turn *t;
 
-	TAILQ_FOREACH(t, &q->turns, link)
-	if (t->nwaiting > 0 && t->running < share)
-		break;
+	TAILQ_FOREACH (t, &q->turns, link)
+		if (t->nwaiting > 0 && t->running < share)
+			break;
 	if (t == NULL)
 		return NULL;
 	r = TAILQ_FIRST(&t->waiting);

@@ -16,9 +16,9 @@ rows_find(const struct rows *t, conn_id id)
 {
 	struct row *row;
 
-	LIST_FOREACH(row, rows_bucket(t, id), sibling)
-	if (row->conn.id == id)
-		return row;
+	LIST_FOREACH (row, rows_bucket(t, id), sibling)
+		if (row->conn.id == id)
+			return row;
 	return NULL;
 }
 

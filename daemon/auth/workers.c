@@ -39,9 +39,9 @@ worker_find(uint32_t number)
 {
 	struct worker *w;
 
-	LIST_FOREACH(w, &all.list, link)
-	if (w->number == number)
-		return w;
+	LIST_FOREACH (w, &all.list, link)
+		if (w->number == number)
+			return w;
 	return NULL;
 }
 

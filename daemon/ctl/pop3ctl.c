@@ -59,7 +59,7 @@ kind_of(int argc, char *argv[])
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strcmp(kinds[i].word, argv[0]) == 0 &&
 		    (kinds[i].second == NULL ||
-			(argc > 1 && strcmp(kinds[i].second, argv[1]) == 0)) &&
+		     (argc > 1 && strcmp(kinds[i].second, argv[1]) == 0)) &&
 		    (kinds[i].argc == 0 || kinds[i].argc == argc))
 			return kinds[i].kind;
 	return ANSWER_VALUE;
@@ -98,8 +98,10 @@ int
 main(int argc, char *argv[])
 {
 	static const struct option longs[] = {{"help", no_argument, NULL, 'h'},
-	    {"json", no_argument, NULL, 'j'}, {"tcl", no_argument, NULL, 't'},
-	    {"socket", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
+					      {"json", no_argument, NULL, 'j'},
+					      {"tcl", no_argument, NULL, 't'},
+					      {"socket", required_argument, NULL, 's'},
+					      {NULL, 0, NULL, 0}};
 	const char *socket_path = RUNSTATEDIR "/pop3d/control";
 	enum answer_form form = FORM_TEXT;
 	int c;

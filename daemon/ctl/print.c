@@ -135,7 +135,7 @@ print_row(char *names[], char *cells[], size_t n, const size_t width[], enum ans
 	if (form == FORM_TEXT) {
 		for (size_t i = 0; i < n; i++)
 			printf(i + 1 < n ? "%-*s  " : "%-*s\n", i + 1 < n ? (int)width[i] : 0,
-			    cells[i][0] != '\0' ? cells[i] : "-");
+			       cells[i][0] != '\0' ? cells[i] : "-");
 		return;
 	}
 	fputs(form == FORM_JSON ? "{" : "{", stdout);

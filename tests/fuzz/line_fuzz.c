@@ -69,7 +69,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t first = 0, second = 0;
 	size_t at;
 
-	if (size < 2 || size > 4096) /* beyond it a line is endless at some cuts and not at others */
+	if (size < 2 ||
+	    size > 4096) /* beyond it a line is endless at some cuts and not at others */
 		return 0;
 	at = 1 + data[0] % (size - 1);
 	memset(&whole, 0, sizeof(whole));

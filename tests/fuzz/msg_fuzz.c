@@ -31,7 +31,8 @@ check_promises(void)
 		must_end(m.u.grant.mailbox, sizeof(m.u.grant.mailbox));
 		must_end(m.u.grant.account.user, sizeof(m.u.grant.account.user));
 		if (offsetof(struct msg_grant, account.groups) +
-			m.u.grant.account.ngroups * sizeof(uint32_t) != m.len)
+			m.u.grant.account.ngroups * sizeof(uint32_t) !=
+		    m.len)
 			abort();
 	} else if (m.type == MSG_LOG) {
 		must_end(m.u.log.text, m.len - offsetof(struct msg_log, text));

@@ -28,7 +28,8 @@ unstuffed(const char *out, size_t len)
 	uint64_t n = len;
 
 	for (size_t i = 0; i < len; i++)
-		if (out[i] == '.' && (i == 0 || (i > 1 && out[i - 1] == '\n' && out[i - 2] == '\r')))
+		if (out[i] == '.' &&
+		    (i == 0 || (i > 1 && out[i - 1] == '\n' && out[i - 2] == '\r')))
 			n--;
 	return n;
 }

@@ -90,8 +90,8 @@ test_descriptors_travel_and_do_not_leak(void)
 	open_pair(200);
 	/* More than the socket holds: the rest waits with duplicates. */
 	for (int i = 0; i < 100; i++)
-		CU_ASSERT_EQUAL(
-		    channel_send(&master, MSG_CONN_NEW, &conn, sizeof(conn), &p[1], 1), 0);
+		CU_ASSERT_EQUAL(channel_send(&master, MSG_CONN_NEW, &conn, sizeof(conn), &p[1], 1),
+				0);
 	CU_ASSERT_EQUAL(channel_recv(&worker, &m), 1);
 	CU_ASSERT_EQUAL(m.nfds, 1);
 	int fd = msg_take_fd(&m, 0);

@@ -62,8 +62,8 @@ test_loopback(void)
 	static const struct {
 		const char *text;
 		int loopback;
-	} table[] = {{"127.0.0.1", 1}, {"127.255.1.2", 1}, {"128.0.0.1", 0}, {"::1", 1}, {"::2", 0},
-	    {"::ffff:127.0.0.1", 1}, {"::ffff:192.0.2.1", 0}, {"::", 0}};
+	} table[] = {{"127.0.0.1", 1}, {"127.255.1.2", 1},	{"128.0.0.1", 0},	 {"::1", 1},
+		     {"::2", 0},       {"::ffff:127.0.0.1", 1}, {"::ffff:192.0.2.1", 0}, {"::", 0}};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		struct msg_addr a = addr(table[i].text);

@@ -70,7 +70,8 @@ archive_open(struct store *s, bool missing_is_empty)
 		return archive_fail(s, "open");
 	if (h->kind != ARCHIVE_MBOX)
 		store_confine(s, v->fd,
-			      (h->options & ARCHIVE_APPLY_DELETES) != 0 ? SANDBOX_WRITE : SANDBOX_READ);
+			      (h->options & ARCHIVE_APPLY_DELETES) != 0 ? SANDBOX_WRITE
+									: SANDBOX_READ);
 	return STORE_OK;
 }
 
