@@ -20,7 +20,8 @@ dir=$(dirname "$0")
 printf '%s\n' "$user" >>"$dir/calls"
 printf '%s\n' "$user" "$pass" "$stamp" "$rest" >"$dir/given"
 printf '%s\n' "$@" >"$dir/arguments"
-ls -l /proc/$$/fd | awk 'NF > 8 {print $9, $11}' >"$dir/fds"
+ls -l /proc/$$/fd >"$dir/fds.raw"  # through a pipe the shell itself would have an end of it
+awk 'NF > 8 {print $9, $11}' "$dir/fds.raw" >"$dir/fds"
 tr '\0' '\n' </proc/$$/environ >"$dir/environment"
 . "$dir/settings"
 become() { exec setpriv --reuid "$uid" --regid "$gid" "$@"; }
