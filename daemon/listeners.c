@@ -21,7 +21,7 @@
 enum {
 	ACCEPT_TURN = 32, /* clients taken before other events of the loop get their turn */
 	SPARE_FDS = 64,	  /* descriptors kept free */
-	FDS_A_LOGIN = 3	  /* of one that is still to be decided: two ends of a pair, a page */
+	FDS_A_LOGIN = 3	  /* for one that is granted and waits: two ends of a pair, a page */
 };
 
 struct listener {
@@ -92,7 +92,7 @@ same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
 static bool
 fds_short(const struct master *m, int fd)
 {
-	uint64_t reserve = SPARE_FDS + FDS_A_LOGIN * conns_undecided(m);
+	uint64_t reserve = SPARE_FDS + FDS_A_LOGIN * conns_waiting_grants(m);
 
 	return (uint64_t)fd + reserve > m->listeners->fd_limit;
 }
