@@ -212,7 +212,8 @@ class Side:
             option = "-auth" if words[0] == "AUTH" else "-storage"
             return self.call(("configure", words[1], option, self.auth if words[0] == "AUTH" else self.storage))
         if words[0] == "GONE":
-            return not harness.wait_for(lambda: self.call(("cget", words[1], "-state"))[0], 2), ""
+            # a session waits two seconds for its client to close
+            return not harness.wait_for(lambda: self.call(("cget", words[1], "-state"))[0], 8), ""
         failed, text = self.call([w.replace("$ID", self.id) for w in words])
         if failed:
             return failed, text.replace(self.user, "USER")
