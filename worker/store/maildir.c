@@ -269,13 +269,6 @@ maildir_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
 }
 
 static void
-close_if_open(int fd)
-{
-	if (fd != -1)
-		(void)close(fd);
-}
-
-static void
 maildir_close(struct store *s)
 {
 	struct maildir *m = s->data;
@@ -283,9 +276,9 @@ maildir_close(struct store *s)
 	if (m == NULL)
 		return;
 	for (int i = 0; i < MAILDIR_DIRS; i++)
-		close_if_open(m->sub_fd[i]);
-	close_if_open(m->lock_fd);
-	close_if_open(m->dir_fd);
+		store_close_fd(m->sub_fd[i]);
+	store_close_fd(m->lock_fd);
+	store_close_fd(m->dir_fd);
 	maildir_list_free(&m->list);
 	free(m->sizes);
 	free(m);

@@ -382,23 +382,16 @@ mbox_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
 }
 
 static void
-close_if_open(int fd)
-{
-	if (fd != -1)
-		(void)close(fd);
-}
-
-static void
 mbox_close(struct store *s)
 {
 	struct mbox *m = s->data;
 
 	if (m == NULL)
 		return;
-	close_if_open(m->lock_fd);
-	close_if_open(m->state_fd);
-	close_if_open(m->fd);
-	close_if_open(m->place.dir_fd);
+	store_close_fd(m->lock_fd);
+	store_close_fd(m->state_fd);
+	store_close_fd(m->fd);
+	store_close_fd(m->place.dir_fd);
 	mbox_table_free(&m->table);
 	free(m->numbers);
 	free(m);

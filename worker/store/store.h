@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include "common/msg.h"
 #include "common/sandbox.h"
@@ -119,6 +120,14 @@ static inline bool
 store_is_marked(const uint64_t *marked, size_t i)
 {
 	return (marked[i / 64] >> (i % 64) & 1) != 0;
+}
+
+/* Close a descriptor that may not have been opened (-1). */
+static inline void
+store_close_fd(int fd)
+{
+	if (fd != -1)
+		(void)close(fd);
 }
 
 /* The worse of two results of a removal. */
