@@ -360,6 +360,24 @@ def status(pid):
         return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
 
 
+def links(pid):
+    """What the descriptors of a process are; none if it has ended (an auth child in its time does)."""
+    out = {}
+    with contextlib.suppress(OSError):
+        for fd in os.listdir("/proc/%d/fd" % pid):
+            with contextlib.suppress(OSError):
+                out[int(fd)] = os.readlink("/proc/%d/fd/%s" % (pid, fd))
+    return out
+
+
+def proc_octets(pid, name):
+    """A file of /proc/PID; empty if the process has ended."""
+    with contextlib.suppress(OSError):
+        with open("/proc/%d/%s" % (pid, name), "rb") as f:
+            return f.read()
+    return b""
+
+
 def wait_for(condition, timeout=10, step=0.02):
     """Wait until condition() is true; returns its value, or the last one when time is over."""
     deadline = time.monotonic() + timeout

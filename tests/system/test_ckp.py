@@ -168,8 +168,7 @@ class Checkpassword(TestCase):
         for name in (b"joe", b"exit-1", b"silent", b"signal", b"child"):
             self.answer(name)
         for pid in self.daemon.auth_children():
-            with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
-                self.assertEqual(f.read().strip(), "")
+            self.assertEqual(harness.proc_octets(pid, "task/%d/children" % pid).strip(), b"")
 
     def test_no_shell_sees_the_credentials(self):
         for name in (b"$(touch${IFS}x)", b"`id`", b";id", b"-n", b"a'b"):

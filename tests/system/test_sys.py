@@ -26,15 +26,6 @@ CAPABILITY_SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 SPAWNER_CAPABILITIES = (1 << 6) | (1 << 7) | (1 << 8)  # SETGID, SETUID, SETPCAP
 
 
-def links(pid):
-    """Descriptor -> what it is."""
-    out = {}
-    for fd in os.listdir("/proc/%d/fd" % pid):
-        with contextlib.suppress(OSError):
-            out[int(fd)] = os.readlink("/proc/%d/fd/%s" % (pid, fd))
-    return out
-
-
 def limits(pid):
     with open("/proc/%d/limits" % pid) as f:
         return {m.group(1): m.group(2) for m in re.finditer(r"^(Max \S.*?)\s{2,}(\S+)", f.read(), re.M)}
@@ -127,7 +118,7 @@ class Privileges(TestCase):
             clients = [self.session(one, kind), self.session(two, kind)]
             seen = []
             for user in (one, two):
-                found = links(self.daemon.session_of(user)[0])
+                found = harness.links(self.daemon.session_of(user)[0])
                 own = set()
                 for fd, target in found.items():
                     if target == "/dev/null" or target == self.daemon.log_path:
@@ -142,7 +133,7 @@ class Privileges(TestCase):
 
     def test_SYS_worker_descriptors(self):
         for pid in self.daemon.role("pop3d-login"):
-            for fd, target in links(pid).items():
+            for fd, target in harness.links(pid).items():
                 self.assertTrue(target.startswith(("socket:", "anon_inode:", "/dev/null", "pipe:")) or target == self.daemon.log_path, "%d %s" % (fd, target))
 
     def test_SYS_08_not_dumpable_and_no_core(self):
@@ -188,7 +179,7 @@ class Resources(TestCase):
 
     def snapshot(self):
         time.sleep(0.3)
-        return {harness.executable(pid) + str(pid): len(links(pid)) for pid, _ in self.daemon.processes()
+        return {harness.executable(pid) + str(pid): len(harness.links(pid)) for pid, _ in self.daemon.processes()
                 if not (harness.executable(pid) == "pop3d-session" or pid in self.daemon.auth_children())}
 
     def test_many_sessions_leave_nothing(self):

@@ -190,8 +190,7 @@ class Users(TestCase):
         clients = [self.session(user, TLS)]
         for pid, _ in self.daemon.processes():
             for name in ("cmdline", "environ"):
-                with open("/proc/%d/%s" % (pid, name), "rb") as f:
-                    self.assertNotIn(user.password_octets, f.read())
+                self.assertNotIn(user.password_octets, harness.proc_octets(pid, name))
         clients[0].quit()
 
     def test_USR_09_unknown_user_costs_the_same(self):
