@@ -9,7 +9,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "daemon/conns.h"
+#include "daemon/conns_priv.h"
 #include "daemon/control.h"
 #include "daemon/helper.h"
 #include "daemon/limits.h"
@@ -18,33 +18,14 @@
 #include "daemon/serve.h"
 #include "daemon/servers.h"
 #include "daemon/sessions.h"
-#include "daemon/workers.h"
 
-enum {
-	GRANT_WAIT = 10000, /* milliseconds that a grant may wait for a session to have it */
-	GRANT_TRIES = 2	    /* spares that it is offered to */
-};
-
-RB_HEAD(conn_tree, conn);
-
-struct conns {
-	struct conn_tree tree;
-	struct conn_list waiting; /* CONN_WAITING, oldest first */
-	struct conn_list granted; /* CONN_GRANTED, oldest first */
-	size_t count, undecided, ngranted;
-	bool held;	   /* somebody goes through the table: nobody else may change it */
-	bool stls_waiting; /* some connection's go on waits for the helper's queue */
-	conn_id last;
-};
-
-static int
-conn_compare(const struct conn *a, const struct conn *b)
+int
+conns_compare(const struct conn *a, const struct conn *b)
 {
 	return a->row.id < b->row.id ? -1 : a->row.id > b->row.id;
 }
 
-RB_PROTOTYPE(conn_tree, conn, by_id, conn_compare)
-RB_GENERATE(conn_tree, conn, by_id, conn_compare)
+RB_GENERATE(conn_tree, conn, by_id, conns_compare)
 
 struct conns *
 conns_new(struct master *m)
@@ -71,17 +52,16 @@ conns_find(struct master *m, conn_id id)
 	return RB_FIND(conn_tree, &m->conns->tree, &key);
 }
 
-static void
-close_fd(int *fd)
+void
+conns_close_fd(int *fd)
 {
 	if (*fd != -1)
 		close(*fd);
 	*fd = -1;
 }
 
-/* Not the worker's any more. */
-static void
-leave_worker(struct master *m, struct conn *c)
+void
+conns_leave_worker(struct master *m, struct conn *c)
 {
 	struct worker *w = c->worker;
 
@@ -92,8 +72,8 @@ leave_worker(struct master *m, struct conn *c)
 	workers_release(m, w);
 }
 
-static void
-leave_queue(struct master *m, struct conn *c)
+void
+conns_leave_queue(struct master *m, struct conn *c)
 {
 	if (c->state == CONN_WAITING)
 		TAILQ_REMOVE(&m->conns->waiting, c, in_queue);
@@ -103,15 +83,15 @@ leave_queue(struct master *m, struct conn *c)
 	}
 }
 
-static void
-conn_free(struct master *m, struct conn *c)
+void
+conns_free(struct master *m, struct conn *c)
 {
 	if (c->state != CONN_SESSION) {
 		helper_about(m, MSG_ROW_GONE, c->row.id);
 		m->conns->undecided--;
 	}
-	leave_queue(m, c);
-	leave_worker(m, c);
+	conns_leave_queue(m, c);
+	conns_leave_worker(m, c);
 	if (c->session != NULL) {
 		c->session->conn = NULL;
 		sessions_kill(c->session);
@@ -119,9 +99,9 @@ conn_free(struct master *m, struct conn *c)
 	RB_REMOVE(conn_tree, &m->conns->tree, c);
 	m->conns->count--;
 	listeners_release(m, &c->row.peer);
-	close_fd(&c->fd);
-	close_fd(&c->stream);
-	close_fd(&c->relay);
+	conns_close_fd(&c->fd);
+	conns_close_fd(&c->stream);
+	conns_close_fd(&c->relay);
 	free(c->grant);
 	free(c->login);
 	control_conn_gone(m, c->row.id);
@@ -131,12 +111,11 @@ conn_free(struct master *m, struct conn *c)
 	master_check_idle(m);
 }
 
-/* Nobody serves it any more: neither a worker nor a session. */
-static void
-free_if_done(struct master *m, struct conn *c)
+void
+conns_free_if_done(struct master *m, struct conn *c)
 {
 	if (c->worker == NULL && c->session == NULL)
-		conn_free(m, c);
+		conns_free(m, c);
 }
 
 static bool
@@ -192,7 +171,7 @@ conns_accepted(struct master *m, struct server *server, int fd, const struct msg
 static int
 hand_to_worker(struct master *m, struct conn *c, struct worker *w)
 {
-	leave_queue(m, c);
+	conns_leave_queue(m, c);
 	c->state = CONN_LOGIN;
 	c->worker = w;
 	w->connections++;
@@ -259,7 +238,7 @@ conns_route(struct master *m)
 			return;
 		}
 		if (hand_to_worker(m, c, w) == -1 && errno == EMFILE)
-			conn_free(m, c);
+			conns_free(m, c);
 	}
 	if (TAILQ_EMPTY(&m->conns->waiting))
 		listeners_resume(m);
@@ -302,17 +281,17 @@ conns_worker_done(struct master *m, struct worker *w, const struct msg_conn_end 
 		return;
 	if (c->state == CONN_LOGIN) {
 		report_disconnect(c, end->why, end->failures);
-		conn_free(m, c);
+		conns_free(m, c);
 		return;
 	}
 	/* The client went away while its login was being decided: a session that got
 	 * the stream finds out by itself. */
-	leave_worker(m, c);
+	conns_leave_worker(m, c);
 	if (c->state == CONN_GRANTED) {
 		report_disconnect(c, end->why, end->failures);
-		conn_free(m, c);
+		conns_free(m, c);
 	} else
-		free_if_done(m, c);
+		conns_free_if_done(m, c);
 }
 
 void
@@ -325,247 +304,12 @@ conns_worker_lost(struct master *m, struct worker *w)
 			report_disconnect(c, CONN_END_ERROR, 0);
 			if (c->fd != -1)
 				shutdown(c->fd, SHUT_RDWR);
-			conn_free(m, c);
+			conns_free(m, c);
 		} else {
-			leave_worker(m, c);
-			free_if_done(m, c);
+			conns_leave_worker(m, c);
+			conns_free_if_done(m, c);
 		}
 	}
-}
-
-/* ---- from the grant to the session ---- */
-
-static void
-grant_failed(struct master *m, struct conn *c, enum login_result result, const char *reason)
-{
-	struct msg_login_failed failed = {c->row.id, result, 0};
-
-	report_login_failed(c, result, reason);
-	leave_queue(m, c);
-	c->state = CONN_LOGIN;
-	close_fd(&c->stream);
-	close_fd(&c->relay);
-	free(c->grant);
-	free(c->login);
-	c->grant = NULL;
-	c->login = NULL;
-	c->tries = 0;
-	helper_about(m, MSG_GRANT_VOID, c->row.id);
-	if (c->worker == NULL)
-		conn_free(m, c);
-	else
-		evchannel_put(&c->worker->child.ec, MSG_LOGIN_FAILED, &failed, sizeof(failed));
-}
-
-static bool
-uid_allowed(const struct master *m, uint32_t uid)
-{
-	return m->rootless ? uid == geteuid() : uid != 0 && uid >= m->conf->minimum_uid;
-}
-
-static size_t
-grant_size(const struct msg_grant *g)
-{
-	return offsetof(struct msg_grant, account.groups) +
-	       g->account.ngroups * sizeof(g->account.groups[0]);
-}
-
-/* What the session may know beside the account. */
-static void
-grant_complete(const struct master *m, const struct conn *c, struct msg_grant *g)
-{
-	memcpy(g->server, c->server->set.name, sizeof(g->server));
-	g->tls = c->row.tls;
-	g->peer = c->row.peer;
-	g->idle_timeout = m->conf->idle_timeout;
-	g->missing_maildir = m->conf->missing_maildir;
-	g->trace = serve_trace(m, m->conf);
-	g->ps_titles = m->conf->ps_titles;
-	g->rootless = m->rootless;
-}
-
-static struct conn_login *
-login_of(const struct msg_grant *g)
-{
-	struct conn_login *l = calloc(1, sizeof(*l));
-
-	if (l != NULL) {
-		memcpy(l->user, g->account.user, sizeof(l->user));
-		l->uid = g->account.uid;
-		l->mech = g->mech;
-		memcpy(l->mailbox, g->mailbox, sizeof(l->mailbox));
-		l->facts = g->facts;
-	}
-	return l;
-}
-
-void
-conns_granted(struct master *m, const struct msg_grant *grant, size_t len)
-{
-	struct conn *c = conns_find(m, grant->id);
-
-	if (c == NULL || c->state != CONN_LOGIN) {
-		log_debug(grant->id, "grant for a connection that has gone");
-		return;
-	}
-	c->grant = calloc(1, sizeof(*c->grant));
-	c->login = login_of(grant);
-	if (c->grant == NULL || c->login == NULL) {
-		free(c->grant);
-		free(c->login);
-		c->grant = NULL;
-		c->login = NULL;
-		return; /* the worker's login_timeout ends it */
-	}
-	memcpy(c->grant, grant, len);
-	grant_complete(m, c, c->grant);
-	c->since = clock_ms();
-	c->state = CONN_GRANTED;
-	TAILQ_INSERT_TAIL(&m->conns->granted, c, in_queue);
-	m->conns->ngranted++;
-	if (!uid_allowed(m, grant->account.uid)) {
-		log_error(grant->id, "auth helper granted uid %u", grant->account.uid);
-		grant_failed(m, c, LOGIN_PERM, "uid not allowed");
-		return;
-	}
-	conns_offer(m);
-}
-
-/* The stream that a session will have: the socket itself, or one end of a pair with TLS. */
-static int
-stream_make(struct conn *c)
-{
-	int pair[2];
-
-	if (c->row.tls == CONN_TLS_NONE || c->stream != -1)
-		return 0;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == -1)
-		return -1;
-	c->stream = pair[0];
-	c->relay = pair[1];
-	return 0;
-}
-
-static void
-offer_one(struct master *m, struct conn *c, struct session *s)
-{
-	int stream;
-
-	if (stream_make(c) == -1) {
-		log_error(c->row.id, "no stream for a session: %s", strerror(errno));
-		grant_failed(m, c, LOGIN_TEMP, "no descriptor");
-		return;
-	}
-	stream = c->row.tls == CONN_TLS_NONE ? c->fd : c->stream;
-	leave_queue(m, c);
-	c->state = CONN_OFFERED;
-	c->tries++;
-	c->session = s;
-	s->conn = c;
-	sessions_serve(s, c->grant, grant_size(c->grant), stream);
-}
-
-void
-conns_offer(struct master *m)
-{
-	struct session *s;
-
-	while (!TAILQ_EMPTY(&m->conns->granted) && (s = sessions_take_spare(m)) != NULL)
-		offer_one(m, TAILQ_FIRST(&m->conns->granted), s);
-}
-
-void
-conns_taken(struct master *m, struct conn *c)
-{
-	struct msg_conn_ref ref = {c->row.id};
-	bool tls = c->row.tls != CONN_TLS_NONE;
-
-	c->state = CONN_SESSION;
-	m->conns->undecided--;
-	/* Without its end of the pair the worker can do nothing for it. */
-	if (c->worker != NULL && evchannel_send(&c->worker->child.ec, MSG_LOGIN_TAKEN, &ref,
-						sizeof(ref), &c->relay, tls ? 1 : 0) == -1)
-		evchannel_put(&c->worker->child.ec, MSG_CONN_DROP, &ref, sizeof(ref));
-	/* Without TLS the worker has nothing left to do with it. */
-	if (!tls)
-		leave_worker(m, c);
-	close_fd(&c->fd);
-	close_fd(&c->stream);
-	close_fd(&c->relay);
-	free(c->grant);
-	c->grant = NULL;
-}
-
-void
-conns_opened(struct master *m, struct conn *c, const struct msg_session_open *open)
-{
-	static const char *const reasons[] = {[LOGIN_BAD] = "mailbox",
-					      [LOGIN_TEMP] = "mailbox unavailable",
-					      [LOGIN_PERM] = "mailbox broken",
-					      [LOGIN_IN_USE] = "mailbox in use"};
-
-	if (open->result == LOGIN_OK) {
-		report_login(c, open);
-		helper_about(m, MSG_GRANT_TAKEN, c->row.id);
-	} else
-		report_login_failed(c, open->result, reasons[open->result]);
-}
-
-void
-conns_session_gone(struct master *m, struct conn *c, const struct msg_session_end *end)
-{
-	if (end->why != SESSION_END_REFUSED)
-		report_session_end(c, end);
-	helper_about(m, MSG_ROW_GONE, c->row.id);
-	c->session = NULL;
-	free_if_done(m, c);
-	if (end->why != SESSION_END_REFUSED)
-		serve_session_ended(m);
-}
-
-void
-conns_not_taken(struct master *m, struct conn *c)
-{
-	c->session = NULL;
-	if (c->worker == NULL) {
-		conn_free(m, c);
-		return;
-	}
-	if (c->tries >= GRANT_TRIES) {
-		grant_failed(m, c, LOGIN_TEMP, "no session");
-		return;
-	}
-	c->state = CONN_GRANTED;
-	TAILQ_INSERT_HEAD(&m->conns->granted, c, in_queue);
-	m->conns->ngranted++;
-	conns_offer(m);
-}
-
-size_t
-conns_settle_grants(struct master *m)
-{
-	struct conn *c, *t;
-	size_t offered = 0;
-
-	TAILQ_FOREACH_SAFE (c, &m->conns->granted, in_queue, t)
-		grant_failed(m, c, LOGIN_TEMP, "auth helper lost");
-	RB_FOREACH (c, conn_tree, &m->conns->tree)
-		offered += c->state == CONN_OFFERED;
-	return offered;
-}
-
-void
-conns_tick(struct master *m)
-{
-	struct conn *c, *t;
-	uint64_t now = clock_ms();
-
-	TAILQ_FOREACH_SAFE (c, &m->conns->granted, in_queue, t)
-		if (now - c->since > GRANT_WAIT)
-			grant_failed(m, c, LOGIN_TEMP, "no session");
-	RB_FOREACH (c, conn_tree, &m->conns->tree)
-		if (c->state == CONN_OFFERED && now - c->since > GRANT_WAIT)
-			sessions_kill(c->session); /* its end calls conns_not_taken */
 }
 
 void
@@ -583,7 +327,7 @@ conns_kill(struct master *m, struct conn *c)
 	if (s != NULL)
 		sessions_kill(s);
 	if (w == NULL && s == NULL)
-		conn_free(m, c);
+		conns_free(m, c);
 }
 
 void
@@ -631,7 +375,7 @@ conns_drop_undecided(struct master *m)
 		if (c->fd != -1)
 			shutdown(c->fd, SHUT_RDWR);
 		report_disconnect(c, CONN_END_DROPPED, 0);
-		conn_free(m, c);
+		conns_free(m, c);
 	}
 	m->conns->held = false;
 }

@@ -1,0 +1,41 @@
+/*
+ * What the files of the connection table share: conns.c (the table, and the way
+ * of a connection to its login) and grants.c (from the grant to the session).
+ */
+#ifndef POP3D_CONNS_PRIV_H
+#define POP3D_CONNS_PRIV_H
+
+#include "daemon/conns.h"
+#include "daemon/workers.h"
+
+RB_HEAD(conn_tree, conn);
+
+struct conns {
+	struct conn_tree tree;
+	struct conn_list waiting; /* CONN_WAITING, oldest first */
+	struct conn_list granted; /* CONN_GRANTED, oldest first */
+	size_t count, undecided, ngranted;
+	bool held;	   /* somebody goes through the table: nobody else may change it */
+	bool stls_waiting; /* some connection's go on waits for the helper's queue */
+	conn_id last;
+};
+
+int conns_compare(const struct conn *a, const struct conn *b);
+RB_PROTOTYPE(conn_tree, conn, by_id, conns_compare)
+
+/* Close what is open, and note that. */
+void conns_close_fd(int *fd);
+
+/* Not the worker's any more. */
+void conns_leave_worker(struct master *m, struct conn *c);
+
+/* Out of the queue that its state says. */
+void conns_leave_queue(struct master *m, struct conn *c);
+
+/* Out of the table, with all that belongs to it. */
+void conns_free(struct master *m, struct conn *c);
+
+/* That, if nobody serves it any more: neither a worker nor a session. */
+void conns_free_if_done(struct master *m, struct conn *c);
+
+#endif

@@ -1,0 +1,257 @@
+/*
+ * The way of a connection from the auth helper's grant to the session that has it.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "daemon/conns_priv.h"
+#include "daemon/helper.h"
+#include "daemon/report.h"
+#include "daemon/serve.h"
+#include "daemon/servers.h"
+#include "daemon/sessions.h"
+
+enum {
+	GRANT_WAIT = 10000, /* milliseconds that a grant may wait for a session to have it */
+	GRANT_TRIES = 2	    /* spares that it is offered to */
+};
+
+static void
+grant_failed(struct master *m, struct conn *c, enum login_result result, const char *reason)
+{
+	struct msg_login_failed failed = {c->row.id, result, 0};
+
+	report_login_failed(c, result, reason);
+	conns_leave_queue(m, c);
+	c->state = CONN_LOGIN;
+	conns_close_fd(&c->stream);
+	conns_close_fd(&c->relay);
+	free(c->grant);
+	free(c->login);
+	c->grant = NULL;
+	c->login = NULL;
+	c->tries = 0;
+	helper_about(m, MSG_GRANT_VOID, c->row.id);
+	if (c->worker == NULL)
+		conns_free(m, c);
+	else
+		evchannel_put(&c->worker->child.ec, MSG_LOGIN_FAILED, &failed, sizeof(failed));
+}
+
+static bool
+uid_allowed(const struct master *m, uint32_t uid)
+{
+	return m->rootless ? uid == geteuid() : uid != 0 && uid >= m->conf->minimum_uid;
+}
+
+static size_t
+grant_size(const struct msg_grant *g)
+{
+	return offsetof(struct msg_grant, account.groups) +
+	       g->account.ngroups * sizeof(g->account.groups[0]);
+}
+
+/* What the session may know beside the account. */
+static void
+grant_complete(const struct master *m, const struct conn *c, struct msg_grant *g)
+{
+	memcpy(g->server, c->server->set.name, sizeof(g->server));
+	g->tls = c->row.tls;
+	g->peer = c->row.peer;
+	g->idle_timeout = m->conf->idle_timeout;
+	g->missing_maildir = m->conf->missing_maildir;
+	g->trace = serve_trace(m, m->conf);
+	g->ps_titles = m->conf->ps_titles;
+	g->rootless = m->rootless;
+}
+
+static struct conn_login *
+login_of(const struct msg_grant *g)
+{
+	struct conn_login *l = calloc(1, sizeof(*l));
+
+	if (l != NULL) {
+		memcpy(l->user, g->account.user, sizeof(l->user));
+		l->uid = g->account.uid;
+		l->mech = g->mech;
+		memcpy(l->mailbox, g->mailbox, sizeof(l->mailbox));
+		l->facts = g->facts;
+	}
+	return l;
+}
+
+void
+conns_granted(struct master *m, const struct msg_grant *grant, size_t len)
+{
+	struct conn *c = conns_find(m, grant->id);
+
+	if (c == NULL || c->state != CONN_LOGIN) {
+		log_debug(grant->id, "grant for a connection that has gone");
+		return;
+	}
+	c->grant = calloc(1, sizeof(*c->grant));
+	c->login = login_of(grant);
+	if (c->grant == NULL || c->login == NULL) {
+		free(c->grant);
+		free(c->login);
+		c->grant = NULL;
+		c->login = NULL;
+		return; /* the worker's login_timeout ends it */
+	}
+	memcpy(c->grant, grant, len);
+	grant_complete(m, c, c->grant);
+	c->since = clock_ms();
+	c->state = CONN_GRANTED;
+	TAILQ_INSERT_TAIL(&m->conns->granted, c, in_queue);
+	m->conns->ngranted++;
+	if (!uid_allowed(m, grant->account.uid)) {
+		log_error(grant->id, "auth helper granted uid %u", grant->account.uid);
+		grant_failed(m, c, LOGIN_PERM, "uid not allowed");
+		return;
+	}
+	conns_offer(m);
+}
+
+/* The stream that a session will have: the socket itself, or one end of a pair with TLS. */
+static int
+stream_make(struct conn *c)
+{
+	int pair[2];
+
+	if (c->row.tls == CONN_TLS_NONE || c->stream != -1)
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == -1)
+		return -1;
+	c->stream = pair[0];
+	c->relay = pair[1];
+	return 0;
+}
+
+static void
+offer_one(struct master *m, struct conn *c, struct session *s)
+{
+	int stream;
+
+	if (stream_make(c) == -1) {
+		log_error(c->row.id, "no stream for a session: %s", strerror(errno));
+		grant_failed(m, c, LOGIN_TEMP, "no descriptor");
+		return;
+	}
+	stream = c->row.tls == CONN_TLS_NONE ? c->fd : c->stream;
+	conns_leave_queue(m, c);
+	c->state = CONN_OFFERED;
+	c->tries++;
+	c->session = s;
+	s->conn = c;
+	sessions_serve(s, c->grant, grant_size(c->grant), stream);
+}
+
+void
+conns_offer(struct master *m)
+{
+	struct session *s;
+
+	while (!TAILQ_EMPTY(&m->conns->granted) && (s = sessions_take_spare(m)) != NULL)
+		offer_one(m, TAILQ_FIRST(&m->conns->granted), s);
+}
+
+void
+conns_taken(struct master *m, struct conn *c)
+{
+	struct msg_conn_ref ref = {c->row.id};
+	bool tls = c->row.tls != CONN_TLS_NONE;
+
+	c->state = CONN_SESSION;
+	m->conns->undecided--;
+	/* Without its end of the pair the worker can do nothing for it. */
+	if (c->worker != NULL && evchannel_send(&c->worker->child.ec, MSG_LOGIN_TAKEN, &ref,
+						sizeof(ref), &c->relay, tls ? 1 : 0) == -1)
+		evchannel_put(&c->worker->child.ec, MSG_CONN_DROP, &ref, sizeof(ref));
+	/* Without TLS the worker has nothing left to do with it. */
+	if (!tls)
+		conns_leave_worker(m, c);
+	conns_close_fd(&c->fd);
+	conns_close_fd(&c->stream);
+	conns_close_fd(&c->relay);
+	free(c->grant);
+	c->grant = NULL;
+}
+
+void
+conns_opened(struct master *m, struct conn *c, const struct msg_session_open *open)
+{
+	static const char *const reasons[] = {[LOGIN_BAD] = "mailbox",
+					      [LOGIN_TEMP] = "mailbox unavailable",
+					      [LOGIN_PERM] = "mailbox broken",
+					      [LOGIN_IN_USE] = "mailbox in use"};
+
+	if (open->result == LOGIN_OK) {
+		report_login(c, open);
+		helper_about(m, MSG_GRANT_TAKEN, c->row.id);
+	} else
+		report_login_failed(c, open->result, reasons[open->result]);
+}
+
+void
+conns_session_gone(struct master *m, struct conn *c, const struct msg_session_end *end)
+{
+	if (end->why != SESSION_END_REFUSED)
+		report_session_end(c, end);
+	helper_about(m, MSG_ROW_GONE, c->row.id);
+	c->session = NULL;
+	conns_free_if_done(m, c);
+	if (end->why != SESSION_END_REFUSED)
+		serve_session_ended(m);
+}
+
+void
+conns_not_taken(struct master *m, struct conn *c)
+{
+	c->session = NULL;
+	if (c->worker == NULL) {
+		conns_free(m, c);
+		return;
+	}
+	if (c->tries >= GRANT_TRIES) {
+		grant_failed(m, c, LOGIN_TEMP, "no session");
+		return;
+	}
+	c->state = CONN_GRANTED;
+	TAILQ_INSERT_HEAD(&m->conns->granted, c, in_queue);
+	m->conns->ngranted++;
+	conns_offer(m);
+}
+
+size_t
+conns_settle_grants(struct master *m)
+{
+	struct conn *c, *t;
+	size_t offered = 0;
+
+	TAILQ_FOREACH_SAFE (c, &m->conns->granted, in_queue, t)
+		grant_failed(m, c, LOGIN_TEMP, "auth helper lost");
+	RB_FOREACH (c, conn_tree, &m->conns->tree)
+		offered += c->state == CONN_OFFERED;
+	return offered;
+}
+
+void
+conns_tick(struct master *m)
+{
+	struct conn *c, *t;
+	uint64_t now = clock_ms();
+
+	TAILQ_FOREACH_SAFE (c, &m->conns->granted, in_queue, t)
+		if (now - c->since > GRANT_WAIT)
+			grant_failed(m, c, LOGIN_TEMP, "no session");
+	RB_FOREACH (c, conn_tree, &m->conns->tree)
+		if (c->state == CONN_OFFERED && now - c->since > GRANT_WAIT)
+			sessions_kill(c->session); /* its end calls conns_not_taken */
+}
