@@ -111,7 +111,7 @@ test_order_and_uids(void)
 static void
 test_deletions_are_hidden(void)
 {
-	const uint64_t second = 2;
+	uint64_t second = 2;
 	uint64_t removed;
 	struct store s, other;
 
@@ -140,7 +140,7 @@ test_deletions_are_hidden(void)
 static void
 test_deletions_are_applied(void)
 {
-	const uint64_t both = 3;
+	uint64_t both = 3;
 	uint64_t removed;
 	struct store s;
 

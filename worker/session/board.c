@@ -25,7 +25,7 @@ board_state(struct session *ss, enum page_state state)
 	b->page.state = state;
 	b->page.messages = ss->store.count;
 	if (state == PAGE_TRANS)
-		b->page.octets = UINT64_MAX;
+		b->page.octets = ss->store.octets;
 	page_end(b);
 }
 

@@ -57,6 +57,8 @@ octets_find(struct session *ss)
 		}
 		sum += octets;
 	}
+	if (ss->marked_count == 0)
+		s->octets = sum;
 	ss->octets = sum;
 	ss->octets_known = true;
 	return 0;
@@ -308,10 +310,9 @@ command_dele(struct session *ss, const struct pop3_command *c)
 	ss->marked[i / 64] |= UINT64_C(1) << (i % 64);
 	ss->marked_count++;
 	board_marked(ss, i);
-	if (ss->octets_known) {
-		(void)ss->store.backend->size(&ss->store, i, false, &octets);
-		ss->octets -= octets;
-	}
+	(void)ss->store.backend->size(&ss->store, i, false, &octets);
+	ss->octets_known = ss->octets_known && octets != STORE_NO_SIZE;
+	ss->octets -= octets;
 	stream_reply(&ss->stream, "+OK marked to be deleted");
 	return COMMAND_GO_ON;
 }
@@ -321,7 +322,8 @@ command_rset(struct session *ss, const struct pop3_command *c)
 {
 	(void)c;
 	memset(ss->marked, 0, (ss->store.count / 64 + 1) * sizeof(ss->marked[0]));
-	ss->octets_known = ss->octets_known && ss->marked_count == 0;
+	ss->octets = ss->store.octets;
+	ss->octets_known = ss->octets != STORE_NO_SIZE;
 	ss->marked_count = 0;
 	board_unmarked(ss);
 	stream_reply(&ss->stream, "+OK %zu messages", ss->store.count);

@@ -123,6 +123,8 @@ session_open(struct session *ss, const struct msg_spawn_conf *conf, uint32_t *ab
 	if ((result = s->backend->lock(s)) != STORE_OK ||
 	    (result = s->backend->list(s)) != STORE_OK)
 		return result;
+	ss->octets = s->octets;
+	ss->octets_known = s->octets != STORE_NO_SIZE;
 	ss->marked = calloc(s->count / 64 + 1, sizeof(ss->marked[0]));
 	return ss->marked != NULL ? STORE_OK : STORE_TEMP;
 }
@@ -190,7 +192,8 @@ session_answer(struct session *ss, enum store_result opened, uint32_t abi)
 					  .result = openings[opened].result,
 					  .landlock_abi = abi,
 					  .messages = ss->store.count,
-					  .octets = UINT64_MAX};
+					  .octets = opened == STORE_OK ? ss->store.octets
+								       : STORE_NO_SIZE};
 
 	stream_report(&ss->stream, MSG_SESSION_OPEN, &report, sizeof(report));
 	if (opened != STORE_OK) {

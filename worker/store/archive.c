@@ -96,8 +96,10 @@ archive_list(struct store *s)
 	if ((v->live = calloc(count + 1, sizeof(v->live[0]))) == NULL)
 		return STORE_TEMP;
 	for (size_t i = 0; i < count; i++)
-		if ((archive_flags(&v->archive, i) & ARCHIVE_DELETED) == 0)
+		if ((archive_flags(&v->archive, i) & ARCHIVE_DELETED) == 0) {
+			s->octets += v->archive.entries[i].octets;
 			v->live[s->count++] = (uint32_t)i;
+		}
 	return STORE_OK;
 }
 
@@ -179,7 +181,7 @@ sync_directories(const struct store *s)
 }
 
 static enum store_result
-archive_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
+archive_remove(struct store *s, uint64_t *marked, uint64_t *removed)
 {
 	const struct shown *v = s->data;
 	bool apply = (v->archive.head->options & ARCHIVE_APPLY_DELETES) != 0;
@@ -193,6 +195,7 @@ archive_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
 			continue;
 		if (apply && unlinkat(v->fd, name, 0) == -1 && errno != ENOENT) {
 			result = archive_fail(s, name);
+			store_unmark(marked, i);
 			continue;
 		}
 		archive_set_flag(&v->archive, v->live[i], ARCHIVE_DELETED);

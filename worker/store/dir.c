@@ -123,6 +123,7 @@ dir_list(struct store *s)
 	struct dir *d = s->data;
 
 	s->count = 0;
+	s->octets = d->fd == -1 ? 0 : STORE_NO_SIZE;
 	if (d->fd == -1)
 		return STORE_OK;
 	if (scan_files(d->fd, dir_add, d) == -1)
@@ -274,7 +275,7 @@ dir_remove_one(const struct dir *d, const struct dir_file *f)
 }
 
 static enum store_result
-dir_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
+dir_remove(struct store *s, uint64_t *marked, uint64_t *removed)
 {
 	struct dir *d = s->data;
 	enum store_result result = STORE_OK, one;
@@ -289,12 +290,14 @@ dir_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
 		if (!store_is_marked(marked, i))
 			continue;
 		one = dir_remove_one(d, &d->files[i]);
-		if (one == STORE_OK)
-			(*removed)++;
-		else
-			log_error(s->id, "dir %s: cannot remove %s: %s", s->path, d->files[i].name,
-				  strerror(errno));
 		result = store_worse(result, one);
+		if (one == STORE_OK) {
+			(*removed)++;
+			continue;
+		}
+		log_error(s->id, "dir %s: cannot remove %s: %s", s->path, d->files[i].name,
+			  strerror(errno));
+		store_unmark(marked, i);
 	}
 	one = store_sync_directory(d->fd);
 	if (one != STORE_OK)

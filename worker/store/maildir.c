@@ -75,6 +75,7 @@ maildir_list(struct store *s)
 	struct maildir *m = s->data;
 
 	s->count = 0;
+	s->octets = m->dir_fd == -1 ? 0 : STORE_NO_SIZE;
 	if (m->dir_fd == -1)
 		return STORE_OK;
 	for (int i = 0; i < MAILDIR_DIRS; i++) {
@@ -238,7 +239,7 @@ remove_one(struct maildir *m, size_t i, struct removal *r)
 }
 
 static enum store_result
-maildir_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
+maildir_remove(struct store *s, uint64_t *marked, uint64_t *removed)
 {
 	struct maildir *m = s->data;
 	enum store_result result = STORE_OK, one;
@@ -249,12 +250,14 @@ maildir_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
 		if (!store_is_marked(marked, i))
 			continue;
 		one = remove_one(m, i, &r);
-		if (one == STORE_OK)
-			(*removed)++;
-		else
-			log_error(s->id, "maildir %s: cannot remove %s: %s", s->path,
-				  maildir_entry_name(&m->list, i), strerror(errno));
 		result = store_worse(result, one);
+		if (one == STORE_OK) {
+			(*removed)++;
+			continue;
+		}
+		log_error(s->id, "maildir %s: cannot remove %s: %s", s->path,
+			  maildir_entry_name(&m->list, i), strerror(errno));
+		store_unmark(marked, i);
 	}
 	for (int dir = 0; dir < MAILDIR_DIRS; dir++) {
 		if (!r.touched[dir])

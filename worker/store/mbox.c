@@ -195,6 +195,7 @@ mbox_list(struct store *s)
 	size_t first;
 
 	s->count = 0;
+	s->octets = 0;
 	if (m->fd == -1)
 		return STORE_OK;
 	if ((result = mbox_guard_take(&m->guard, OPEN_WAIT_MS)) != STORE_OK)
@@ -215,6 +216,8 @@ mbox_list(struct store *s)
 			 m->table.count - first, m->numbers) == -1)
 		return mbox_fail(s, "numbers of equal messages");
 	s->count = m->table.count - first;
+	for (size_t i = first; i < m->table.count; i++)
+		s->octets += m->table.entries[i].octets;
 	return STORE_OK;
 }
 
@@ -354,13 +357,13 @@ mbox_update(struct store *s, const uint64_t *marked)
 	return result;
 }
 
+/* Take the locks, and rewrite the file without those that are marked. */
 static enum store_result
-mbox_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
+mbox_remove_marked(struct store *s, const uint64_t *marked)
 {
 	struct mbox *m = s->data;
 	enum store_result result;
 
-	*removed = 0;
 	if (m->read_only) {
 		errno = EROFS;
 		return mbox_fail(s, "remove");
@@ -375,9 +378,20 @@ mbox_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
 		log_warn(s->id, "mbox %s: equal messages may get other unique-ids: %s", s->path,
 			 strerror(errno));
 	mbox_guard_drop(&m->guard);
-	if (result == STORE_OK)
-		for (size_t i = 0; i < s->count; i++)
-			*removed += store_is_marked(marked, i);
+	return result;
+}
+
+/* All of them or none. */
+static enum store_result
+mbox_remove(struct store *s, uint64_t *marked, uint64_t *removed)
+{
+	enum store_result result = mbox_remove_marked(s, marked);
+
+	*removed = 0;
+	if (result != STORE_OK)
+		memset(marked, 0, (s->count + 63) / 64 * sizeof(marked[0]));
+	for (size_t i = 0; i < s->count; i++)
+		*removed += store_is_marked(marked, i);
 	return result;
 }
 

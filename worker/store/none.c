@@ -17,6 +17,7 @@ static enum store_result
 none_do(struct store *s)
 {
 	s->count = 0;
+	s->octets = 0;
 	return STORE_OK;
 }
 
@@ -57,7 +58,7 @@ none_keep_size(struct store *s, size_t i, uint64_t octets)
 }
 
 static enum store_result
-none_remove(struct store *s, const uint64_t *marked, uint64_t *removed)
+none_remove(struct store *s, uint64_t *marked, uint64_t *removed)
 {
 	(void)s;
 	(void)marked;

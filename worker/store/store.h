@@ -43,6 +43,9 @@ struct store {
 	const struct store_backend *backend;
 	conn_id id;	  /* for the log */
 	size_t count;	  /* messages; set by list() */
+	uint64_t octets;  /* of all of them on the wire, or STORE_NO_SIZE; set by list() */
+	size_t vanished;  /* messages of the session before that others have removed since, as far as
+			   * the back end knows; set by list() */
 	const char *path; /* of the mailbox; borrowed */
 	const char *home; /* the user's, for a store that keeps files of its own there; borrowed */
 	struct sandbox_path confine[STORE_PATHS]; /* all that is opened, made or removed after open();
@@ -83,10 +86,14 @@ struct store_backend {
 	void (*keep_size)(struct store *s, size_t i, uint64_t octets);
 	/* Message i was sent whole.  NULL: the back end does not want to know. */
 	void (*fetched)(struct store *s, size_t i);
+	/* When message i was first sent whole, in this session or an earlier one: seconds since the
+	 * Epoch; 0: never, or not known.  NULL: the back end does not know. */
+	int64_t (*fetched_at)(struct store *s, size_t i);
 	/* Remove the messages whose bits are set, every one that can be, for good: it is on
-	 * stable storage before this returns.  What has gone already counts as removed.
+	 * stable storage before this returns.  What has gone already counts as removed.  The bits of
+	 * those that are not removed are cleared.
 	 * OK, or the worst of TEMP and PERM; *removed is set in any case. */
-	enum store_result (*remove)(struct store *s, const uint64_t *marked, uint64_t *removed);
+	enum store_result (*remove)(struct store *s, uint64_t *marked, uint64_t *removed);
 	/* Give up lock, descriptors and memory. */
 	void (*close)(struct store *s);
 };
@@ -120,6 +127,12 @@ static inline bool
 store_is_marked(const uint64_t *marked, size_t i)
 {
 	return (marked[i / 64] >> (i % 64) & 1) != 0;
+}
+
+static inline void
+store_unmark(uint64_t *marked, size_t i)
+{
+	marked[i / 64] &= ~(UINT64_C(1) << (i % 64));
 }
 
 /* Close a descriptor that may not have been opened (-1). */
