@@ -45,6 +45,7 @@ static const struct conf_word ps_titles_words[] = {
 
 static_assert(sizeof(enum conf_socket) == sizeof(int), "words are stored as int");
 static_assert(sizeof(enum sandbox_mode) == sizeof(int), "words are stored as int");
+static_assert(sizeof(((struct conf_server *)0)->name) > CONF_NAME_MAX, "the longest name fits");
 
 static bool
 name_only(const char *name)
@@ -57,9 +58,9 @@ name_only(const char *name)
 const char *
 conf_check_server_name(const char *name)
 {
-	return name_only(name) && strlen(name) < MSG_WORD_SIZE
+	return name_only(name) && strlen(name) <= CONF_NAME_MAX
 		   ? NULL
-		   : "a name of 1 to 63 letters, digits, \"_\", \".\" or \"-\"";
+		   : "a name of 1 to 64 letters, digits, \"_\", \".\" or \"-\"";
 }
 
 static const char *

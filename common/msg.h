@@ -30,7 +30,8 @@ enum {
 	MSG_NAME_SIZE = 256,	 /* user name, password, SASL part: up to 255 octets and NUL */
 	MSG_SPEC_SIZE = 512,	 /* "pam:SERVICE", "maildir:TEMPLATE" and NUL */
 	MSG_PATH_SIZE = 1024,	 /* a path and NUL */
-	MSG_WORD_SIZE = 64,	 /* server name, cipher, mechanism and NUL */
+	MSG_WORD_SIZE = 64,	 /* cipher, mechanism, address and NUL */
+	MSG_SERVER_SIZE = 72,	 /* server name, up to 64 octets, NUL; 8 more: no padding */
 	MSG_GROUPS_MAX = 1024,	 /* supplementary groups of one account */
 	MSG_TEXT_MAX = 4096,	 /* a log line or a traced line */
 	MSG_FDS_MAX = 4,	 /* descriptors in one message */
@@ -202,7 +203,7 @@ struct msg_login_conf {
 struct msg_login_server {
 	uint32_t server; /* index */
 	uint32_t unused;
-	char name[MSG_WORD_SIZE];
+	char name[MSG_SERVER_SIZE];
 	char certificate[MSG_PATH_SIZE]; /* PEM chain; empty: no TLS */
 	char certificate_key[MSG_PATH_SIZE];
 	char tls_ciphers[MSG_SPEC_SIZE]; /* TLS 1.2 list; empty: built-in */
@@ -274,7 +275,7 @@ struct msg_auth_conf {
 struct msg_auth_server {
 	uint32_t server; /* index */
 	uint32_t unused;
-	char name[MSG_WORD_SIZE];
+	char name[MSG_SERVER_SIZE];
 	char auth[MSG_SPEC_SIZE];    /* "pam:SERVICE", "file:PATH" */
 	char storage[MSG_SPEC_SIZE]; /* "maildir:TEMPLATE" */
 };
@@ -355,7 +356,7 @@ struct msg_grant {
 	char storage[MSG_WORD_SIZE];	 /* store back end: "maildir" */
 	char mailbox[MSG_PATH_SIZE];	 /* absolute path */
 	/* from master */
-	char server[MSG_WORD_SIZE];
+	char server[MSG_SERVER_SIZE];
 	struct msg_addr peer;
 	uint32_t idle_timeout;	  /* seconds */
 	uint32_t missing_maildir; /* enum missing_maildir */

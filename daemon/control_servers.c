@@ -13,12 +13,11 @@
 void
 command_new(struct master *m, struct ctl *c, size_t n, char *words[])
 {
-	static const char expected[] = "expected a name of letters, digits and _ . -";
-	char name[MSG_WORD_SIZE];
+	const char *expected = n > 1 ? conf_check_server_name(words[1]) : NULL;
+	char name[MSG_SERVER_SIZE];
 
-	if (n > 1 &&
-	    (strlen(words[1]) >= sizeof(name) || conf_check_server_name(words[1]) != NULL)) {
-		ctl_fail(c, CONTROL_FAILED, "bad name \"%s\": %s", words[1], expected);
+	if (expected != NULL) {
+		ctl_fail(c, CONTROL_FAILED, "bad name \"%s\": expected %s", words[1], expected);
 		return;
 	}
 	if (n > 1 && servers_find(m, words[1]) != NULL) {

@@ -34,7 +34,7 @@ static const struct {
 
 /* The part that every line begins with. */
 struct common {
-	char text[LOG_ID_SIZE + LOG_ADDR_SIZE + MSG_WORD_SIZE + LOG_QUOTED_SIZE + 40];
+	char text[LOG_ID_SIZE + LOG_ADDR_SIZE + MSG_SERVER_SIZE + LOG_QUOTED_SIZE + 40];
 	char tls[48];
 };
 

@@ -79,10 +79,10 @@ server_make(struct master *m, const char *name)
 }
 
 void
-servers_auto_name(struct master *m, char name[MSG_WORD_SIZE])
+servers_auto_name(struct master *m, char name[MSG_SERVER_SIZE])
 {
 	do
-		snprintf(name, MSG_WORD_SIZE, "pop3d%llu",
+		snprintf(name, MSG_SERVER_SIZE, "pop3d%llu",
 			 (unsigned long long)++m->servers->automatic);
 	while (servers_find(m, name) != NULL);
 }

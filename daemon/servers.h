@@ -65,7 +65,7 @@ bool server_is_known(struct master *m, const struct server *s);
 struct server *server_make(struct master *m, const char *name);
 
 /* The next automatic name, never given before in this run. */
-void servers_auto_name(struct master *m, char name[MSG_WORD_SIZE]);
+void servers_auto_name(struct master *m, char name[MSG_SERVER_SIZE]);
 
 /*
  * Bring it up; idempotent.  1: it will be up when the workers have its certificate; 0: it is;

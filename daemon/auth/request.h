@@ -22,7 +22,7 @@ struct request {
 	uint64_t arrived;	   /* milliseconds, clock_ms() */
 	struct source source;
 	struct msg_conn conn; /* the connection as it stood when the request came */
-	char server[MSG_WORD_SIZE];
+	char server[MSG_SERVER_SIZE];
 	uint32_t mech; /* enum login_mech */
 	struct msg_tls_facts facts;
 	char authzid[MSG_NAME_SIZE], user[MSG_NAME_SIZE], password[MSG_NAME_SIZE];

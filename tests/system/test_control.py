@@ -508,9 +508,15 @@ class Forms(Case):
         self.assertEqual(done.returncode, UNREACHABLE)
 
     def test_names(self):
-        for name in ("A", "a.b-c_D9", "x" * 63, "-dash"):
+        for name in ("A", "a.b-c_D9", "x" * 64, "-dash"):
             self.assertEqual(self.ctl.done("new", name), name)
             self.assertEqual(self.ctl.done("cget", name, "-state"), "down")
+        name = "n" * 64  # as long as may be: it stands whole wherever the server is named
+        port, user = self.ctl.server(name, **self.backends()), self.user(mailbox.simple(1))
+        session = self.session(user, PLAIN, self.daemon, address=("127.0.0.1", port))
+        self.assertEqual(self.ctl.pairs("conn", "state", name, self.only_id(name))["server"], name)
+        session.quit()
+        self.assertTrue(harness.wait_for(lambda: " server=%s user=%s " % (name, user.name) in self.daemon.log()))
         for name in ("a/b", "a\nb", "\x1b[2J", "a\tb", "ä", "x" * 65, "a b"):
             self.assertIn("bad name", self.ctl.refused(FAILED, "new", name))
 

@@ -283,9 +283,12 @@ test_too_long(void)
 		 "x.conf:1: runtime_dir: expected at most 95 octets, not \"/%079d\"\n", 0);
 	refuse(text, expected);
 	snprintf(text, sizeof(text), "server %064d {}", 0);
+	CU_ASSERT_EQUAL(load(text), 0);
+	CU_ASSERT_EQUAL(strlen(conf.servers[0].name), CONF_NAME_MAX);
+	snprintf(text, sizeof(text), "server %065d {}", 0);
 	snprintf(expected, sizeof(expected),
-		 "x.conf:1: server: expected a name of 1 to 63 letters, digits, \"_\", \".\" or "
-		 "\"-\", not \"%064d\"\n",
+		 "x.conf:1: server: expected a name of 1 to 64 letters, digits, \"_\", \".\" or "
+		 "\"-\", not \"%065d\"\n",
 		 0);
 	refuse(text, expected);
 }
@@ -493,7 +496,7 @@ test_server_faults(void)
 	    "x.conf:7: server: expected another name than \"b\", as in line 3\n"
 	    "x.conf:7: server \"b\": expected another address or port than \"*\" port 995, which "
 	    "server \"a\" has\n");
-	refuse("server 'a b' {}", "x.conf:1: server: expected a name of 1 to 63 letters, digits, "
+	refuse("server 'a b' {}", "x.conf:1: server: expected a name of 1 to 64 letters, digits, "
 				  "\"_\", \".\" or \"-\", not \"a b\"\n");
 	refuse("server a {\naddresses = {}\n}", "x.conf:3: addresses: expected at least one\n");
 	refuse("server a { port = 0 }",
