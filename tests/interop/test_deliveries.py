@@ -1,0 +1,146 @@
+"""Deliveries all the time: nothing is lost, nothing comes twice, and a unique-id stands for one message."""
+
+import itertools
+import os
+import re
+import threading
+
+import mailbox
+import peers
+from client import TestCase
+from harness import have
+
+NUMBER = re.compile(rb"X-Number: (\d+)\r\n")
+COUNT = 1000
+
+
+def numbered(number):
+    return b"From: a@example.org\nX-Number: %d\nSubject: delivery\n\n" % number + b".line\n" * (number % 50)
+
+
+class Deliverer(threading.Thread):
+    """One agent after the other, as many at a time as there are of these."""
+
+    def __init__(self, user, agents, numbers):
+        super().__init__()
+        self.user, self.agents, self.numbers, self.problem = user, agents, numbers, None
+        self.start()
+
+    def run(self):
+        try:
+            for agent, number in zip(self.agents, self.numbers):
+                agent(self.user, numbered(number))
+        except Exception as e:  # told by the test
+            self.problem = e
+
+
+class Collector:
+    """A client that keeps what it has by unique-id, and deletes."""
+
+    def __init__(self, test, user):
+        self.test, self.user = test, user
+        self.kept = {}  # unique-id -> number
+        self.sessions = 0
+
+    def session(self, leave):
+        """Fetch what is new, delete what is there (half of it in every third session), and leave by QUIT or without."""
+        client = self.test.session(self.user)
+        self.sessions += 1
+        listing = [line.split(b" ") for line in client.listing(b"UIDL")]
+        for n, uid in listing:
+            known = uid in self.kept
+            body = client.multi((b"TOP %s 0" if known else b"RETR %s") % n)
+            number = int(NUMBER.search(body).group(1))
+            if known:
+                self.test.assertEqual(self.kept[uid], number, "one unique-id for two messages")
+            else:
+                self.test.assertEqual(body, mailbox.wire(numbered(number)))
+                self.kept[uid] = number
+        for n, _ in listing[::2] if self.sessions % 3 == 0 else listing:
+            client.ok(b"DELE " + n)
+        client.quit() if leave else client.reset()
+        return len(listing)
+
+
+class Deliveries(TestCase):
+    limit = 120
+
+    def agents(self):
+        agents = []
+        if have("maildrop"):
+            agents += [peers.maildrop, peers.deliverquota]
+        if have("procmail"):
+            agents += [peers.procmail]
+        if not peers.missing("dovecot"):
+            dovecot = peers.Dovecot(peers.FAST)
+            self.addCleanup(dovecot.stop)
+            self.addCleanup(lambda: self.assertEqual(dovecot.complaints(), []))
+            agents += [peers.dovecot_lda(dovecot)]
+        if not agents:
+            self.skipTest("no delivery agent")
+        return agents
+
+    def test_nothing_lost_nothing_doubled(self):
+        user, agents = self.user(), self.agents()
+        collector, numbers = Collector(self, user), iter(range(COUNT))
+        numbers_lock = threading.Lock()
+
+        def each():
+            while True:
+                with numbers_lock:
+                    number = next(numbers, None)
+                if number is None:
+                    return
+                yield number
+        threads = [Deliverer(user, itertools.cycle(agents[i:] + agents[:i]), each()) for i in range(3)]
+        for turn in itertools.count():
+            running = any(thread.is_alive() for thread in threads)
+            found = collector.session(leave=turn % 5 != 4)
+            if not running and not found:
+                break
+        for thread in threads:
+            thread.join()
+        self.assertEqual([thread.problem for thread in threads], [None] * 3)
+        self.assertEqual(sorted(collector.kept.values()), list(range(COUNT)))
+        self.assertEqual(user.maildir.paths(), [])
+        self.note = "%d messages by %d agents, %d sessions" % (COUNT, len(agents), collector.sessions)
+
+    def names(self, user):
+        """The unique-ids there must be: base names."""
+        return sorted(os.path.basename(path).split(":")[0].encode() for path in user.maildir.paths())
+
+    def login(self, user, while_waiting):
+        """A session's unique-ids; while_waiting() is done while its login is under way."""
+        client = self.connect()
+        client.ok(b"USER " + user.name_octets)
+        client.send(b"PASS " + user.password_octets + b"\r\n")
+        while_waiting()
+        line = client.response()
+        self.assertTrue(line.startswith(b"+OK "), line)
+        uids = [line.split(b" ")[1] for line in client.listing(b"UIDL")]
+        return client, uids
+
+    def test_deliveries_and_logins_in_one_tick(self):
+        # the directory's time stamps may be the same before and after a delivery: it is seen all the same
+        user = self.user()
+        deliver = user.maildir.deliver
+        late = [lambda: deliver(numbered(0)), lambda: deliver(numbered(0), "cur", "S"),
+                lambda: [deliver(numbered(0)), deliver(numbered(0), "cur")],
+                lambda: os.rename(user.maildir.paths()[0], os.path.join(user.maildir.path, "cur", os.path.basename(
+                    user.maildir.paths()[0]).split(":")[0] + ":2,FS"))]
+        for turn in range(240):
+            deliver(numbered(turn))
+            deliver(numbered(turn), "cur" if turn % 2 else "new")
+            want = self.names(user)
+            client, uids = self.login(user, late[turn % len(late)])
+            self.assertEqual(set(want) - set(uids), set(), "turn %d" % turn)
+            client.quit()
+            client, uids = self.login(user, lambda: None)
+            self.assertEqual(sorted(uids), self.names(user), "turn %d" % turn)
+            if turn % 12 == 11:
+                for n in range(1, len(uids) + 1):
+                    client.ok(b"DELE %d" % n)
+                deliver(numbered(turn))
+                client.ok(b"QUIT")
+                self.assertEqual(len(user.maildir.paths()), 1)
+            client.close()
