@@ -1,7 +1,9 @@
 """What the benchmarks share: the daemon and users of the system tests, and counters of the kernel."""
 
 import argparse
+import contextlib
 import os
+import re
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -36,6 +38,12 @@ def pss(pid):
     return 0
 
 
+def private(pid):
+    """Memory that no other process shares, in KiB."""
+    with open("/proc/%d/smaps_rollup" % pid) as f:
+        return sum(int(line.split()[1]) for line in f if line.startswith(("Private_Clean:", "Private_Dirty:")))
+
+
 def descriptors(pid):
     return len(os.listdir("/proc/%d/fd" % pid))
 
@@ -48,10 +56,47 @@ def figures(daemon):
 
 def cpu_ms(daemon):
     """CPU of the living processes and their reaped children, milliseconds."""
+    return ticks_ms(pid for pid, _ in daemon.processes())
+
+
+def ticks_ms(pids):
     tick = os.sysconf("SC_CLK_TCK")
     total = 0
-    for pid, _ in daemon.processes():
+    for pid in pids:
         with open("/proc/%d/stat" % pid) as f:
             fields = f.read().rsplit(")", 1)[1].split()
         total += sum(int(x) for x in fields[11:15])
     return total * 1000 / tick
+
+
+class Cpu:
+    """CPU of a server, dead children included: of a control group of its own, or else in clock ticks of 10 ms."""
+
+    ROOTS = (("/sys/fs/cgroup/cpuacct", "cpuacct.usage", 1e6), ("/sys/fs/cgroup", "cpu.stat", 1e3))
+
+    def __init__(self, name, pids):
+        self.pids, self.group = pids, None
+        for root, account, per_ms in self.ROOTS:
+            group = os.path.join(root, "bench-%s-%d" % (name, os.getpid()))
+            with contextlib.suppress(OSError):
+                os.mkdir(group)
+                self.group, self.account, self.per_ms = group, os.path.join(group, account), per_ms
+                for pid in pids():
+                    with open(os.path.join(group, "cgroup.procs"), "w") as f:
+                        f.write(str(pid))
+                self.ms()
+                return
+            self.close()
+
+    def ms(self):
+        if self.group is None:
+            return ticks_ms(self.pids())
+        with open(self.account) as f:
+            return int(re.search(r"\d+", f.read()).group()) / self.per_ms
+
+    def close(self):
+        """When the server has ended."""
+        if self.group is not None:
+            with contextlib.suppress(OSError):
+                os.rmdir(self.group)
+        self.group = None
