@@ -179,6 +179,20 @@ server_section(cfg_opt_t *opt, int line)
 	return section;
 }
 
+/* A list that is given is not empty. */
+static void
+lists_check(struct load *l, cfg_t *section, int line)
+{
+	const struct conf_setting *s;
+
+	for (s = conf_server_settings; s->name != NULL; s++) {
+		const cfg_opt_t *o = cfg_getopt(section, s->name);
+
+		if (conf_setting_is_list(s) && (o->flags & CFGF_MODIFIED) != 0 && o->nvalues == 0)
+			conf_fault(&l->faults, line, "%s: expected at least one", s->name);
+	}
+}
+
 /* libconfuse: a server section ended.  Not 0 stops the parser: there are too many, and its time
  * grows with their square. */
 static int
@@ -186,14 +200,12 @@ server_parsed(cfg_t *cfg, cfg_opt_t *opt)
 {
 	struct load *l = loading;
 	cfg_t *section = server_section(opt, cfg->line);
-	cfg_opt_t *addresses = cfg_getopt(section, "addresses");
 
 	if (l->faults.quiet)
 		return cfg_opt_size(opt) > CONF_SERVERS_MAX ? -1 : 0;
 	if (l->server == NULL)
 		server_begin(l, cfg_title(section), cfg->line);
-	if ((addresses->flags & CFGF_MODIFIED) != 0 && cfg_opt_size(addresses) == 0)
-		conf_fault(&l->faults, cfg->line, "addresses: expected at least one");
+	lists_check(l, section, cfg->line);
 	if (l->server == &l->excess)
 		return -1;
 	l->conf->nservers++;
@@ -241,7 +253,7 @@ value_store(struct load *l, const struct place *p, int line, const char *value)
 		conf_fault(&l->faults, line, "%s: expected %s, not \"%.80s\"", s->name, expected,
 			   value);
 		/* So that what is checked later finds no second fault in the same value. */
-		if (s->def != NULL && s->kind != CONF_ADDRESSES)
+		if (s->def != NULL && !conf_setting_is_list(s))
 			(void)conf_setting_store(s, p->base, s->def, expected);
 	} else if (strcmp(s->name, "idle_timeout") == 0 && l->conf->idle_timeout < 600) {
 		conf_warning(&l->faults, line,
@@ -299,7 +311,7 @@ options_build(struct load *l)
 		option_add(l->options[SCOPE_TOP], &n[SCOPE_TOP], s->name, false);
 	for (s = conf_server_settings; s->name != NULL; s++) {
 		option_add(l->options[SCOPE_SERVER], &n[SCOPE_SERVER], s->name,
-			   s->kind == CONF_ADDRESSES);
+			   conf_setting_is_list(s));
 		if (s->shared)
 			option_add(l->options[SCOPE_TOP], &n[SCOPE_TOP], s->name, false);
 	}

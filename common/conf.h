@@ -18,13 +18,14 @@ enum conf_cleartext { CLEARTEXT_NEVER, CLEARTEXT_LOOPBACK, CLEARTEXT_ALWAYS };
 enum conf_socket { SOCKET_PLAIN, SOCKET_STLS, SOCKET_TLS }; /* "plain", "plain+stls", "tls" */
 enum conf_log { CONF_LOG_SYSLOG, CONF_LOG_STDERR };
 
-enum { CONF_NAME_MAX = 64, CONF_ADDRESSES_MAX = 16, CONF_SERVERS_MAX = 64 };
+enum { CONF_NAME_MAX = 64, CONF_ADDRESSES_MAX = 16, CONF_PORTS_MAX = 16, CONF_SERVERS_MAX = 64 };
 
 struct conf_server {
 	char name[MSG_SERVER_SIZE];
 	size_t naddresses;
 	char addresses[CONF_ADDRESSES_MAX][MSG_WORD_SIZE]; /* numeric; "*": all, IPv4 and IPv6 */
-	uint32_t port;
+	size_t nports;
+	uint32_t ports[CONF_PORTS_MAX]; /* at each of the addresses; 0 alone: the kernel chooses one */
 	enum conf_socket socket;
 	enum conf_cleartext cleartext_login;
 	char auth[MSG_SPEC_SIZE];

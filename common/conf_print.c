@@ -72,6 +72,20 @@ print_addresses(const struct conf_setting *s, const void *base, FILE *out)
 	fputc('}', out);
 }
 
+/* As a plain number where there is one only. */
+static void
+print_ports(const struct conf_setting *s, const void *base, FILE *out)
+{
+	const struct conf_server *server = base;
+	bool list = server->nports != 1;
+
+	(void)s;
+	fputs(list ? "{" : "", out);
+	for (size_t i = 0; i < server->nports; i++)
+		fprintf(out, "%s%u", i > 0 ? ", " : "", server->ports[i]);
+	fputs(list ? "}" : "", out);
+}
+
 static void
 print_table(const struct conf_setting *table, bool shared_only, const void *base,
 	    const char *indent, FILE *out)
@@ -80,7 +94,7 @@ print_table(const struct conf_setting *table, bool shared_only, const void *base
 					       FILE *) = {
 	    [CONF_NUMBER] = print_number,	[CONF_WORD] = print_word,
 	    [CONF_FLAG] = print_flag,		[CONF_TEXT] = print_text,
-	    [CONF_ADDRESSES] = print_addresses,
+	    [CONF_ADDRESSES] = print_addresses, [CONF_PORTS] = print_ports,
 	};
 	const struct conf_setting *s;
 

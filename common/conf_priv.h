@@ -46,7 +46,9 @@ int conf_scan(struct conf_faults *f, char *text, size_t len);
 /* conf_load on a text in memory, which it changes; `path` names it in faults.  No NULL. */
 int conf_load_text(const char *path, char *text, size_t len, struct conf *c, FILE *errors);
 
-enum conf_kind { CONF_NUMBER, CONF_WORD, CONF_FLAG, CONF_TEXT, CONF_ADDRESSES, CONF_KINDS };
+enum conf_kind {
+	CONF_NUMBER, CONF_WORD, CONF_FLAG, CONF_TEXT, CONF_ADDRESSES, CONF_PORTS, CONF_KINDS
+};
 
 struct conf_word {
 	const char *word;
@@ -59,7 +61,7 @@ struct conf_setting {
 	enum conf_kind kind;
 	const char *def; /* as it would be written in the file; NULL: made up from others */
 	size_t offset, size;
-	uint32_t min, max;		   /* CONF_NUMBER; CONF_TEXT: max octets, 0: what fits */
+	uint32_t min, max; /* CONF_NUMBER, CONF_PORTS; CONF_TEXT: max octets, 0: what fits */
 	const char *unit;		   /* CONF_NUMBER; NULL: a plain count */
 	const struct conf_word *words;	   /* CONF_WORD */
 	const char *(*check)(const char *); /* CONF_TEXT: NULL, or what was expected */
@@ -79,6 +81,9 @@ const struct conf_setting *conf_setting_find(const struct conf_setting *table, c
  */
 int conf_setting_store(const struct conf_setting *s, void *base, const char *value,
     char expected[CONF_EXPECTED_SIZE]);
+
+/* Does each value that is stored lengthen a list? */
+bool conf_setting_is_list(const struct conf_setting *s);
 
 /* Store the default of every setting of the table that has one. */
 void conf_settings_default(const struct conf_setting *table, void *base);

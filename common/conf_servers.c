@@ -27,7 +27,7 @@ server_complete(const struct conf_given *given, struct conf_server *server, uint
 	}
 	(void)conf_setting_find(conf_server_settings, "port", &i);
 	if ((set & conf_bit(i)) == 0)
-		server->port = server->socket == SOCKET_TLS ? 995 : 110;
+		server->ports[server->nports++] = server->socket == SOCKET_TLS ? 995 : 110;
 }
 
 static void
@@ -73,8 +73,6 @@ server_overlap(const struct conf_server *a, const struct conf_server *b)
 {
 	size_t i, k;
 
-	if (a->port != b->port || a->port == 0)
-		return NULL;
 	for (i = 0; i < b->naddresses; i++)
 		for (k = 0; k < (a == b ? i : a->naddresses); k++)
 			if (address_overlap(a->addresses[k], b->addresses[i]))
@@ -82,21 +80,34 @@ server_overlap(const struct conf_server *a, const struct conf_server *b)
 	return NULL;
 }
 
+/* The first port of b that is also a's, or 0. */
+static uint32_t
+server_common_port(const struct conf_server *a, const struct conf_server *b)
+{
+	for (size_t i = 0; i < b->nports; i++)
+		for (size_t k = 0; k < a->nports; k++)
+			if (a->ports[k] == b->ports[i])
+				return b->ports[i];
+	return 0;
+}
+
 /* Complain of each other server that has what server i wants, and of doubles of its own. */
 static void
 server_check_overlap(struct conf_faults *f, const struct conf *c, size_t i, int line)
 {
 	const char *address;
+	uint32_t port;
 	size_t k;
 
 	for (k = 0; k <= i; k++) {
+		port = server_common_port(&c->servers[k], &c->servers[i]);
 		address = server_overlap(&c->servers[k], &c->servers[i]);
-		if (address != NULL)
+		if (port != 0 && address != NULL)
 			conf_fault(
 			    f, line,
 			    "server \"%s\": expected another address or port than \"%s\" port %u, "
 			    "which server \"%s\" has",
-			    c->servers[i].name, address, c->servers[i].port, c->servers[k].name);
+			    c->servers[i].name, address, port, c->servers[k].name);
 	}
 }
 

@@ -175,7 +175,7 @@ const struct conf_setting conf_global_settings[] = {
 
 const struct conf_setting conf_server_settings[] = {
 	{"addresses", CONF_ADDRESSES, "*", SERVER(addresses), 0, 0, NULL, NULL, NULL, false},
-	{"port", CONF_NUMBER, NULL, SERVER(port), 1, 65535, NULL, NULL, NULL, false},
+	{"port", CONF_PORTS, NULL, SERVER(ports), 1, 65535, NULL, NULL, NULL, false},
 	{"socket", CONF_WORD, "tls", SERVER(socket), 0, 0, NULL, socket_words, NULL, false},
 	{"cleartext_login", CONF_WORD, "loopback", SERVER(cleartext_login), 0, 0, NULL,
 	    cleartext_words, NULL, true},
@@ -206,12 +206,12 @@ conf_setting_find(const struct conf_setting *table, const char *name, size_t *in
 	return NULL;
 }
 
+/* A number within the setting's range.  0, or -1 with what was expected. */
 static int
-store_number(const struct conf_setting *s, void *base, const char *value,
+number_parse(const struct conf_setting *s, const char *value, uint32_t *number,
 	     char expected[CONF_EXPECTED_SIZE])
 {
 	uint64_t n;
-	uint32_t stored;
 
 	if (pop3_number(value, strlen(value), &n) < 0 || n < s->min || n > s->max) {
 		snprintf(expected, CONF_EXPECTED_SIZE, "a number from %u to %u%s%s%s", s->min,
@@ -219,8 +219,19 @@ store_number(const struct conf_setting *s, void *base, const char *value,
 			 s->unit != NULL ? ")" : "");
 		return -1;
 	}
-	stored = (uint32_t)n;
-	memcpy((char *)base + s->offset, &stored, sizeof(stored));
+	*number = (uint32_t)n;
+	return 0;
+}
+
+static int
+store_number(const struct conf_setting *s, void *base, const char *value,
+	     char expected[CONF_EXPECTED_SIZE])
+{
+	uint32_t n;
+
+	if (number_parse(s, value, &n, expected) == -1)
+		return -1;
+	memcpy((char *)base + s->offset, &n, sizeof(n));
 	return 0;
 }
 
@@ -321,6 +332,29 @@ store_address(const struct conf_setting *s, void *base, const char *value,
 	return 0;
 }
 
+/* One element of the list; base is the server. */
+static int
+store_port(const struct conf_setting *s, void *base, const char *value,
+	   char expected[CONF_EXPECTED_SIZE])
+{
+	struct conf_server *server = base;
+	uint32_t port;
+
+	if (number_parse(s, value, &port, expected) == -1)
+		return -1;
+	for (size_t i = 0; i < server->nports; i++)
+		if (server->ports[i] == port) {
+			snprintf(expected, CONF_EXPECTED_SIZE, "each port once");
+			return -1;
+		}
+	if (server->nports == CONF_PORTS_MAX) {
+		snprintf(expected, CONF_EXPECTED_SIZE, "at most %d ports", CONF_PORTS_MAX);
+		return -1;
+	}
+	server->ports[server->nports++] = port;
+	return 0;
+}
+
 int
 conf_setting_store(const struct conf_setting *s, void *base, const char *value,
 		   char expected[CONF_EXPECTED_SIZE])
@@ -329,10 +363,16 @@ conf_setting_store(const struct conf_setting *s, void *base, const char *value,
 					      char[CONF_EXPECTED_SIZE]) = {
 	    [CONF_NUMBER] = store_number,     [CONF_WORD] = store_word,
 	    [CONF_FLAG] = store_flag,	      [CONF_TEXT] = store_text,
-	    [CONF_ADDRESSES] = store_address,
+	    [CONF_ADDRESSES] = store_address, [CONF_PORTS] = store_port,
 	};
 
 	return store[s->kind](s, base, value, expected);
+}
+
+bool
+conf_setting_is_list(const struct conf_setting *s)
+{
+	return s->kind == CONF_ADDRESSES || s->kind == CONF_PORTS;
 }
 
 void

@@ -127,6 +127,16 @@ command_destroy(struct master *m, struct ctl *c, size_t n, char *words[])
 		ctl_end(c, CONTROL_DONE);
 }
 
+static void
+say_ports(struct ctl *c, const struct server *s)
+{
+	const struct conf_server *set = s->state == SERVER_UP ? &s->active : &s->set;
+
+	ctl_say(c, "%u", server_port(s));
+	for (size_t i = 1; i < set->nports; i++)
+		ctl_say(c, ",%u", set->ports[i]);
+}
+
 void
 command_list(struct master *m, struct ctl *c, size_t n, char *words[])
 {
@@ -135,8 +145,9 @@ command_list(struct master *m, struct ctl *c, size_t n, char *words[])
 	(void)n, (void)words;
 	ctl_say(c, "name\tstate\tport\tsocket\tauth\tstorage\tconnections\n");
 	TAILQ_FOREACH (s, servers_all(m), next) {
-		ctl_say(c, "%s\t%s\t%u\t", s->set.name, server_state_name(s->state),
-			server_port(s));
+		ctl_say(c, "%s\t%s\t", s->set.name, server_state_name(s->state));
+		say_ports(c, s);
+		ctl_say(c, "\t");
 		control_say_socket(c, s);
 		ctl_say(c, "\t%s\t%s\t%zu\n", s->set.auth, s->set.storage, s->connections);
 	}

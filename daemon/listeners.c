@@ -1,10 +1,7 @@
 #include "config.h"
 
-#include <arpa/inet.h>
 #include <bsd/sys/queue.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -17,6 +14,7 @@
 #include "daemon/listeners.h"
 #include "daemon/notify.h"
 #include "daemon/sessions.h"
+#include "daemon/sockets.h"
 
 enum {
 	ACCEPT_TURN = 32, /* clients taken before other events of the loop get their turn */
@@ -30,6 +28,7 @@ struct listener {
 	struct sockaddr_storage address;
 	int fd;
 	struct server *server; /* NULL: inherited, and of no server now */
+	struct server *heir;   /* gets it when the configuration under way is adopted; else NULL */
 	bool inherited;
 	bool serving; /* committed */
 	struct event *on_client;
@@ -43,50 +42,6 @@ struct listeners {
 	uint64_t fd_limit;
 	bool accepting;
 };
-
-static uint16_t
-port_of(const struct sockaddr_storage *ss)
-{
-	return ntohs(ss->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)ss)->sin6_port
-					       : ((const struct sockaddr_in *)ss)->sin_port);
-}
-
-/* IPv4 clients of an IPv6 socket become plain IPv4. */
-static void
-addr_from(struct msg_addr *a, const struct sockaddr_storage *ss)
-{
-	memset(a, 0, sizeof(*a));
-	a->family = ss->ss_family;
-	a->port = port_of(ss);
-	if (ss->ss_family == AF_INET6) {
-		const struct in6_addr *in6 = &((const struct sockaddr_in6 *)ss)->sin6_addr;
-
-		if (IN6_IS_ADDR_V4MAPPED(in6)) {
-			a->family = AF_INET;
-			memcpy(a->octets, in6->s6_addr + 12, 4);
-		} else
-			memcpy(a->octets, in6->s6_addr, 16);
-	} else
-		memcpy(a->octets, &((const struct sockaddr_in *)ss)->sin_addr, 4);
-}
-
-static socklen_t
-address_len(const struct sockaddr_storage *ss)
-{
-	return ss->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-}
-
-static bool
-same_address(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
-{
-	struct msg_addr x, y;
-
-	if (a->ss_family != b->ss_family)
-		return false;
-	addr_from(&x, a);
-	addr_from(&y, b);
-	return memcmp(&x, &y, sizeof(x)) == 0;
-}
 
 /* Descriptors are given out from the lowest: the one just had tells how many there are. */
 static bool
@@ -115,7 +70,7 @@ greet_client(struct master *m, const struct listener *l, int fd, const struct so
 {
 	struct msg_addr peer;
 
-	addr_from(&peer, ss);
+	socket_addr(&peer, ss);
 	if (conns_count(m) >= m->conf->max_connections)
 		refuse(l, fd, &peer, "max_connections");
 	else if (limits_enter(m->listeners->limits, &peer, m->conf->max_connections_per_address) ==
@@ -167,20 +122,6 @@ listeners_new(struct master *m)
 	return ls;
 }
 
-/* Accepted sockets inherit these: set once, not for each client (socket(7), tcp(7)). */
-static void
-socket_tune(int fd)
-{
-	/* A dead peer is noticed within two minutes. */
-	static const int on = 1, idle = 60, interval = 15, probes = 4;
-
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
-}
-
 static struct listener *
 listener_add(struct master *m, struct server *server, int fd, const struct sockaddr_storage *ss)
 {
@@ -192,7 +133,6 @@ listener_add(struct master *m, struct server *server, int fd, const struct socka
 		close(fd);
 		return NULL;
 	}
-	socket_tune(fd);
 	l->master = m;
 	l->address = *ss;
 	l->fd = fd;
@@ -210,14 +150,22 @@ listener_free(struct master *m, struct listener *l)
 	free(l);
 }
 
-/* An inherited socket cannot be had again: it is kept. */
+/* The heir has it from now on. */
+static void
+listener_hand_over(struct listener *l)
+{
+	l->server = l->heir;
+	l->heir = NULL;
+}
+
+/* Its server does without it.  An inherited socket cannot be had again: it is kept. */
 static void
 listener_close(struct master *m, struct listener *l)
 {
 	event_del(l->on_client);
 	l->serving = false;
-	l->server = NULL;
-	if (!l->inherited)
+	listener_hand_over(l);
+	if (l->server == NULL && !l->inherited)
 		listener_free(m, l);
 }
 
@@ -245,175 +193,158 @@ listeners_inherit(struct master *m)
 		}
 		evutil_make_socket_nonblocking(fd);
 		evutil_make_socket_closeonexec(fd);
+		socket_tune(fd);
 		if ((l = listener_add(m, NULL, fd, &ss)) != NULL)
 			l->inherited = true;
 	}
 }
 
-static int
-listen_at(int fd, const struct sockaddr_storage *ss)
-{
-	return bind(fd, (const struct sockaddr *)ss, address_len(ss)) == -1 ? -1
-									    : listen(fd, SOMAXCONN);
-}
-
-/*
- * From one address to all at the same port, or back: until it is committed the
- * server listens at both.  The option is taken back at once, so that a port of
- * somebody else stays busy (socket(7), SO_REUSEPORT).
- */
-static int
-listen_beside_own(struct master *m, const struct server *server, int fd,
-		  const struct sockaddr_storage *ss)
-{
-	static const int on = 1, off = 0;
-	const struct listener *l;
-	int r, error;
-
-	TAILQ_FOREACH (l, &m->listeners->list, next)
-		if (l->server == server)
-			setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-	r = listen_at(fd, ss);
-	error = errno;
-	TAILQ_FOREACH (l, &m->listeners->list, next)
-		if (l->server == server)
-			setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &off, sizeof(off));
-	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &off, sizeof(off));
-	errno = error;
-	return r;
-}
-
-/* The socket's own port is filled in where the kernel chose it. */
-static int
-bind_address(struct master *m, struct server *server, const struct sockaddr_storage *wanted)
-{
-	struct sockaddr_storage ss = *wanted;
-	socklen_t len = sizeof(ss);
-	int on = 1, fd;
-
-	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd == -1)
-		return -1;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (ss.ss_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	if ((listen_at(fd, &ss) == -1 &&
-	     (errno != EADDRINUSE || listen_beside_own(m, server, fd, &ss) == -1)) ||
-	    getsockname(fd, (struct sockaddr *)&ss, &len) == -1) {
-		int error = errno;
-
-		close(fd);
-		errno = error;
-		return -1;
-	}
-	return listener_add(m, server, fd, &ss) != NULL ? 0 : -1;
-}
-
-/* The sockets that one word of `addresses` stands for: one, or two for "*". */
-static int
-expand_address(const char *word, uint16_t port, struct sockaddr_storage out[2])
-{
-	struct sockaddr_in *in = (struct sockaddr_in *)&out[0];
-	struct sockaddr_in6 *in6;
-	bool any = strcmp(word, "*") == 0;
-
-	memset(out, 0, 2 * sizeof(out[0]));
-	if (any || inet_pton(AF_INET, word, &in->sin_addr) == 1) {
-		in->sin_family = AF_INET;
-		in->sin_port = htons(port);
-		if (!any)
-			return 1;
-	}
-	in6 = (struct sockaddr_in6 *)&out[any ? 1 : 0];
-	if (!any && inet_pton(AF_INET6, word, &in6->sin6_addr) != 1)
-		return 0;
-	in6->sin6_family = AF_INET6;
-	in6->sin6_port = htons(port);
-	return any ? 2 : 1;
-}
-
 static bool
 listener_fits(const struct listener *l, const struct sockaddr_storage *ss)
 {
-	return same_address(&l->address, ss) ||
-	       (l->inherited && port_of(&l->address) == port_of(ss));
+	return socket_same(&l->address, ss) ||
+	       (l->inherited && socket_port(&l->address) == socket_port(ss));
 }
 
-/* Bound already?  An inherited socket serves for its port, whatever its address. */
+/* Do these settings of its server ask for it?  A port that the kernel chose is kept while up. */
 static bool
-has_listener(struct master *m, struct server *s, const struct sockaddr_storage *ss)
+listener_is_asked_for(const struct master *m, const struct listener *l,
+		      const struct conf_server *set)
+{
+	struct sockets wanted = {.set = set, .chosen = listeners_port(m, l->server)};
+	struct sockaddr_storage ss;
+	bool optional;
+
+	while (sockets_next(&wanted, &ss, &optional))
+		if (listener_fits(l, &ss))
+			return true;
+	return false;
+}
+
+/* Will its server let go of it when the configuration under way is adopted? */
+static bool
+listener_is_left(const struct master *m, const struct listener *l)
+{
+	const struct server *s = l->server;
+
+	if (s->coming == NULL)
+		return s->configured; /* its server goes with it */
+	return !listener_is_asked_for(m, l, s->coming);
+}
+
+/* May a socket for these settings of s take the place of that one? */
+static bool
+listener_is_free_for(const struct master *m, const struct listener *l, const struct server *s,
+		     const struct conf_server *set)
+{
+	if (l->server == NULL || l->server == s)
+		return true;
+	return set == s->coming && l->heir == NULL && listener_is_left(m, l);
+}
+
+/*
+ * Bound already, for this server or for one that lets go of it?  Then there is
+ * no other one to bind, and no client that finds nobody there.  An inherited
+ * socket serves for its port, whatever its address.
+ */
+static bool
+listener_claim(struct master *m, struct server *s, const struct conf_server *set,
+	       const struct sockaddr_storage *ss)
 {
 	struct listener *l;
 	bool found = false;
 
-	TAILQ_FOREACH (l, &m->listeners->list, next)
-		if ((l->server == s || l->server == NULL) && listener_fits(l, ss)) {
+	TAILQ_FOREACH (l, &m->listeners->list, next) {
+		if (!listener_fits(l, ss))
+			continue;
+		if (l->heir != s && !listener_is_free_for(m, l, s, set))
+			continue;
+		found = true;
+		if (l->server == NULL)
 			l->server = s;
-			found = true;
-		}
+		else if (l->server != s)
+			l->heir = s;
+	}
 	return found;
 }
 
+/* Let a socket for these settings be bound beside those whose place it will take, or no longer. */
+static void
+share_places(struct master *m, const struct server *s, const struct conf_server *set, bool on)
+{
+	const struct listener *l;
+
+	TAILQ_FOREACH (l, &m->listeners->list, next)
+		if (!l->inherited && listener_is_free_for(m, l, s, set))
+			socket_share(l->fd, on);
+}
+
+/*
+ * From one address to all at the same port, or back: until it is committed both
+ * sockets are there.  They are shared for that moment only, so that a port of
+ * somebody else stays busy.
+ */
 static int
-open_one(struct master *m, struct server *s, const struct sockaddr_storage *ss, bool wildcard,
-	 char why[MSG_PATH_SIZE])
+bind_address(struct master *m, struct server *s, const struct conf_server *set,
+	     struct sockaddr_storage *ss)
+{
+	int fd = socket_listen(ss, false), error;
+
+	if (fd == -1 && errno == EADDRINUSE) {
+		share_places(m, s, set, true);
+		fd = socket_listen(ss, true);
+		error = errno;
+		share_places(m, s, set, false);
+		errno = error;
+	}
+	return fd != -1 && listener_add(m, s, fd, ss) != NULL ? 0 : -1;
+}
+
+static int
+open_one(struct master *m, struct server *s, const struct conf_server *set,
+	 struct sockaddr_storage *ss, bool optional, char why[MSG_PATH_SIZE])
 {
 	struct msg_addr a;
 	char text[LOG_ADDR_SIZE];
 
-	if (has_listener(m, s, ss) || bind_address(m, s, ss) == 0)
+	if (listener_claim(m, s, set, ss) || bind_address(m, s, set, ss) == 0)
 		return 0;
-	/* "*" means what this host has: it may be without IPv6 or without IPv4. */
-	if (wildcard && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
+	if (optional && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
 		return 0;
-	addr_from(&a, ss);
+	socket_addr(&a, ss);
 	snprintf(why, MSG_PATH_SIZE, "cannot listen on %s: %s", log_addr(text, &a),
 		 strerror(errno));
 	return -1;
-}
-
-/* The port that `set` means for this server now: one that the kernel chose is kept while it is up.
- */
-static uint16_t
-port_meant(const struct master *m, const struct server *s, const struct conf_server *set)
-{
-	return set->port != 0 ? (uint16_t)set->port : listeners_port(m, s);
 }
 
 int
 listeners_open(struct master *m, struct server *s, const struct conf_server *set,
 	       char why[MSG_PATH_SIZE])
 {
-	for (size_t i = 0; i < set->naddresses; i++) {
-		struct sockaddr_storage ss[2];
-		int n = expand_address(set->addresses[i], port_meant(m, s, set), ss);
+	struct sockets wanted = {.set = set, .chosen = listeners_port(m, s)};
+	struct sockaddr_storage ss;
+	bool optional;
 
-		for (int k = 0; k < n; k++) {
-			/* The first socket's port, if the kernel chose it, is everybody's. */
-			if (k == 1 && set->port == 0)
-				n = expand_address(set->addresses[i], port_meant(m, s, set), ss);
-			if (open_one(m, s, &ss[k], n == 2, why) == -1) {
-				listeners_abandon(m, s);
-				return -1;
-			}
+	while (sockets_next(&wanted, &ss, &optional)) {
+		if (open_one(m, s, set, &ss, optional, why) == -1) {
+			listeners_abandon(m, s);
+			return -1;
 		}
+		/* The first socket's port, if the kernel chose it, is everybody's. */
+		if (wanted.chosen == 0)
+			wanted.chosen = listeners_port(m, s);
 	}
 	return 0;
 }
 
-static bool
-is_asked_for(const struct master *m, const struct listener *l, const struct server *s)
+void
+listeners_hand_over(struct master *m)
 {
-	for (size_t i = 0; i < s->set.naddresses; i++) {
-		struct sockaddr_storage ss[2];
-		int n = expand_address(s->set.addresses[i], port_meant(m, s, &s->set), ss);
+	struct listener *l;
 
-		for (int k = 0; k < n; k++)
-			if (listener_fits(l, &ss[k]))
-				return true;
-	}
-	return false;
+	TAILQ_FOREACH (l, &m->listeners->list, next)
+		if (l->heir != NULL)
+			listener_hand_over(l);
 }
 
 void
@@ -424,7 +355,7 @@ listeners_commit(struct master *m, struct server *s)
 	TAILQ_FOREACH_SAFE (l, &m->listeners->list, next, t) {
 		if (l->server != s)
 			continue;
-		if (!is_asked_for(m, l, s)) {
+		if (!listener_is_asked_for(m, l, &s->set)) {
 			listener_close(m, l);
 			continue;
 		}
@@ -435,24 +366,30 @@ listeners_commit(struct master *m, struct server *s)
 	listeners_resume(m);
 }
 
-void
-listeners_abandon(struct master *m, struct server *s)
+/* Let go of a server's sockets: all of them, or those that do not serve. */
+static void
+close_some(struct master *m, struct server *s, bool serving)
 {
 	struct listener *l, *t;
 
-	TAILQ_FOREACH_SAFE (l, &m->listeners->list, next, t)
-		if (l->server == s && !l->serving)
+	TAILQ_FOREACH_SAFE (l, &m->listeners->list, next, t) {
+		if (l->heir == s)
+			l->heir = NULL;
+		if (l->server == s && (serving || !l->serving))
 			listener_close(m, l);
+	}
+}
+
+void
+listeners_abandon(struct master *m, struct server *s)
+{
+	close_some(m, s, false);
 }
 
 void
 listeners_close(struct master *m, struct server *s)
 {
-	struct listener *l, *t;
-
-	TAILQ_FOREACH_SAFE (l, &m->listeners->list, next, t)
-		if (l->server == s)
-			listener_close(m, l);
+	close_some(m, s, true);
 }
 
 uint16_t
@@ -462,7 +399,7 @@ listeners_port(const struct master *m, const struct server *s)
 
 	TAILQ_FOREACH (l, &m->listeners->list, next)
 		if (l->server == s)
-			return port_of(&l->address);
+			return socket_port(&l->address);
 	return 0;
 }
 

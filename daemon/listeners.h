@@ -1,5 +1,5 @@
 /*
- * Listening sockets, and the limits at the door.
+ * What the servers listen on, accepting, and the limits at the door.
  */
 #ifndef POP3D_LISTENERS_H
 #define POP3D_LISTENERS_H
@@ -13,19 +13,28 @@ struct listeners *listeners_new(struct master *m);
 void listeners_inherit(struct master *m);
 
 /*
- * Bind the addresses of `set` that are not bound for this server yet.  Nothing is accepted on
- * the new ones before listeners_commit.  0, or -1 with `why`; what was newly bound is closed then.
+ * Bind the addresses and ports of `set` that are not bound for this server yet.  Nothing is
+ * accepted on the new ones before listeners_commit.  If `set` is of a configuration that is being
+ * taken up (s->coming), what another server lets go of with it is not bound anew but handed over,
+ * open as it is, by listeners_hand_over; the `coming` of all servers has to be known by then.
+ * 0, or -1 with `why`; what was newly bound is closed then.
  */
 int listeners_open(struct master *m, struct server *s, const struct conf_server *set,
     char why[MSG_PATH_SIZE]);
 
+/* The configuration is adopted: give what it moves to another server to that. */
+void listeners_hand_over(struct master *m);
+
 /* Close what s->set no longer asks for, serve on the rest. */
 void listeners_commit(struct master *m, struct server *s);
 
-/* Close what was opened and not committed. */
+/* Close what was opened and not committed; what was to be handed over stays where it is. */
 void listeners_abandon(struct master *m, struct server *s);
 
-/* Close all of a server's; inherited ones stay with us, and are not listened to. */
+/*
+ * Close all of a server's; inherited ones stay with us, and are not listened to.  What another one
+ * is to have goes to that at once, unserved until it is committed.
+ */
 void listeners_close(struct master *m, struct server *s);
 void listeners_close_all(struct master *m);
 

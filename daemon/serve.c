@@ -348,7 +348,8 @@ make_conf(const struct serve *s, const struct options *o)
 	server = &c->servers[0];
 	*server = c->shared;
 	snprintf(server->name, sizeof(server->name), "serve");
-	server->port = o->port;
+	server->nports = 1;
+	server->ports[0] = o->port;
 	server->socket = SOCKET_PLAIN;
 	server->cleartext_login = CLEARTEXT_ALWAYS;
 	snprintf(server->auth, sizeof(server->auth), "any:");

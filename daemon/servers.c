@@ -72,7 +72,8 @@ server_make(struct master *m, const char *name)
 	memset(s->set.storage, 0, sizeof(s->set.storage));
 	snprintf(s->set.name, sizeof(s->set.name), "%s", name);
 	s->set.socket = SOCKET_PLAIN;
-	s->set.port = 110;
+	s->set.nports = 1;
+	s->set.ports[0] = 110;
 	m->servers->slots[s->slot] = s;
 	TAILQ_INSERT_TAIL(&m->servers->list, s, next);
 	return s;
@@ -101,7 +102,7 @@ server_free(struct master *m, struct server *s)
 uint32_t
 server_port(const struct server *s)
 {
-	return s->state == SERVER_UP ? s->port : s->set.port;
+	return s->state == SERVER_UP ? s->port : s->set.ports[0];
 }
 
 const char *
@@ -119,7 +120,7 @@ server_serve(struct master *m, struct server *s)
 	s->wanted_up = false;
 	s->state = SERVER_UP;
 	listeners_commit(m, s);
-	s->port = listeners_port(m, s);
+	s->port = s->set.ports[0] != 0 ? (uint16_t)s->set.ports[0] : listeners_port(m, s);
 	s->active = s->set;
 }
 
@@ -132,16 +133,17 @@ server_up(struct master *m, struct server *s, char why[MSG_PATH_SIZE])
 	}
 	if (s->state == SERVER_UP)
 		return 0;
-	if (listeners_open(m, s, &s->set, why) == -1)
+	if (listeners_open(m, s, server_coming(s), why) == -1)
 		return -1;
-	if (!server_is_known(m, s)) {
-		/* Bound all the same: the port is taken from now on. */
-		s->wanted_up = true;
-		master_renew_workers(m);
-		return 1;
+	if (s->coming == NULL && server_is_known(m, s)) {
+		server_serve(m, s);
+		return 0;
 	}
-	server_serve(m, s);
-	return 0;
+	/* Bound all the same: the port is taken from now on. */
+	s->wanted_up = true;
+	if (s->coming == NULL)
+		master_renew_workers(m);
+	return 1;
 }
 
 int
@@ -225,11 +227,18 @@ server_is_known(struct master *m, const struct server *s)
 
 /* ---- the configuration ---- */
 
+/* Does it serve when this configuration is adopted?  One that was taken down stays down. */
+static bool
+server_will_serve(const struct server *s)
+{
+	return s->state == SERVER_UP ||
+	       (s->state == SERVER_DOWN && (!s->configured || s->wanted_up));
+}
+
 static int
-server_prepare(struct master *m, const struct conf_server *set)
+server_announce(struct master *m, const struct conf_server *set)
 {
 	struct server *s = servers_find(m, set->name);
-	char why[MSG_PATH_SIZE];
 
 	if (s == NULL) {
 		if ((s = server_make(m, set->name)) == NULL) {
@@ -239,22 +248,36 @@ server_prepare(struct master *m, const struct conf_server *set)
 		s->fresh = true;
 	}
 	s->coming = set;
-	/* While it is exiting its name is taken; it comes back with the next reload. */
-	if (s->state == SERVER_EXITING || listeners_open(m, s, set, why) == 0)
+	return 0;
+}
+
+static int
+server_prepare(struct master *m, struct server *s)
+{
+	char why[MSG_PATH_SIZE];
+
+	if (s->coming == NULL || !server_will_serve(s) || listeners_open(m, s, s->coming, why) == 0)
 		return 0;
-	master_log_refusal(m, "server=%s %s", set->name, why);
+	master_log_refusal(m, "server=%s %s", s->coming->name, why);
 	return -1;
 }
 
 int
 servers_prepare(struct master *m, const struct conf *conf)
 {
+	struct server *s;
+
+	/* First who wants what, then the sockets: one that lets go of its port may come later. */
 	for (size_t i = 0; i < conf->nservers; i++)
-		if (server_prepare(m, &conf->servers[i]) == -1) {
-			servers_abandon(m);
-			return -1;
-		}
+		if (server_announce(m, &conf->servers[i]) == -1)
+			goto fail;
+	TAILQ_FOREACH (s, &m->servers->list, next)
+		if (server_prepare(m, s) == -1)
+			goto fail;
 	return 0;
+fail:
+	servers_abandon(m);
+	return -1;
 }
 
 void
@@ -275,7 +298,7 @@ servers_abandon(struct master *m)
 static void
 server_adopt(struct master *m, struct server *s)
 {
-	bool fresh = !s->configured;
+	bool serves = server_will_serve(s);
 
 	s->set = *s->coming;
 	s->coming = NULL;
@@ -285,11 +308,8 @@ server_adopt(struct master *m, struct server *s)
 		log_warn(0, "server=%s is exiting; a later reload can bring it back", s->set.name);
 		return;
 	}
-	/* One that an administrator took down stays down. */
-	if (fresh || s->wanted_up || s->state == SERVER_UP)
+	if (serves)
 		server_serve(m, s);
-	else
-		listeners_close(m, s);
 }
 
 void
@@ -299,6 +319,7 @@ servers_adopt(struct master *m)
 	char why[MSG_PATH_SIZE];
 	bool reload = m->next != NULL || m->state == MASTER_STARTING;
 
+	listeners_hand_over(m);
 	TAILQ_FOREACH_SAFE (s, &m->servers->list, next, t) {
 		if (s->coming != NULL)
 			server_adopt(m, s);

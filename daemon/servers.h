@@ -25,7 +25,7 @@ struct server {
 	bool configured;	/* stands in the configuration */
 	bool fresh;		/* made for the configuration that is being taken up */
 	bool wanted_up;		/* goes up when the workers have its certificate */
-	uint16_t port;		/* while up: what it listens on */
+	uint16_t port;		/* while up: the first one that it listens on */
 	struct conf_server active; /* while up: what it was brought up with */
 	size_t connections;	/* in whatever state */
 	/* What the newest workers were told to load for its slot; empty: nothing. */
@@ -85,7 +85,7 @@ void server_destroy(struct master *m, struct server *s, bool kill);
 /* One of its connections has ended.  Frees it when it was exiting and this was the last. */
 void server_leave(struct master *m, struct server *s);
 
-/* The port as it reads: the real one while it is up, else as asked for. */
+/* The (first) port as it reads: the real one while it is up, else as asked for. */
 uint32_t server_port(const struct server *s);
 
 /* "down", "up", "exiting". */

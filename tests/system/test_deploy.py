@@ -12,6 +12,7 @@ import unittest
 import harness
 import mailbox
 from client import TestCase
+from control import FAILED, Control
 from harness import PLAIN, TLS
 
 MESSAGES = mailbox.simple(2)
@@ -149,6 +150,30 @@ class Activation(TestCase):
         daemon.start()
         daemon.reload()
         self.serves(daemon)
+        self.assertEqual(daemon.stop(), [])
+
+    def test_SYS_06_the_sockets_can_change_their_servers(self):
+        daemon, sockets = self.activated()
+        daemon.start()
+        clear, secure = daemon.servers["clear"], daemon.servers["secure"]
+        for _ in range(2):
+            clear["port"], secure["port"] = secure["port"], clear["port"]
+            daemon.write_conf()
+            Control(daemon).done("reload")
+            self.serves(daemon)
+            self.assertIn("service manager", Control(daemon).refused(FAILED, "down", "clear"))
+        # one server for both, and none of its own besides
+        daemon.servers["clear"]["port"] = [clear["port"], secure["port"]]
+        del daemon.servers["secure"]
+        daemon.write_conf()
+        Control(daemon).done("reload")
+        for s in sockets:
+            self.connect(PLAIN, daemon, address=s.getsockname()).quit()
+        del daemon.servers["clear"]["port"][1:]
+        daemon.write_conf()
+        Control(daemon).done("reload")
+        self.assertTrue(harness.wait_for(lambda: "secure" not in Control(daemon).done("list")))
+        self.connect(PLAIN, daemon, address=(daemon.address(PLAIN), clear["port"][0])).quit()
         self.assertEqual(daemon.stop(), [])
 
     @unittest.skipUnless(shutil.which("systemd-socket-activate"), "no systemd-socket-activate")

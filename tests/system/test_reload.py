@@ -302,24 +302,6 @@ class Servers(Case):
                 s.bind(("127.0.0.9", port))
         self.connect(PLAIN, self.daemon, address=("127.0.0.1", port)).quit()
 
-    def test_two_servers_swap_their_ports(self):
-        """Refused, for a port is bound before another server lets it go; by way of a third port it can be done."""
-        self.start()
-        clear, secure = self.daemon.servers["clear"], self.daemon.servers["secure"]
-        ports = clear["port"], secure["port"]
-        clear["port"], secure["port"] = secure["port"], clear["port"]
-        self.daemon.write_conf()
-        self.assertIn("Address already in use", self.ctl.refused(FAILED, "reload"))
-        clear["port"], secure["port"] = ports
-        self.connect(PLAIN, self.daemon).quit()
-        self.connect(TLS, self.daemon).quit()
-        for now in ((harness.free_port(), harness.free_port()), (ports[1], ports[0])):
-            clear["port"], secure["port"] = now
-            self.daemon.write_conf()
-            self.ctl.done("reload")
-        self.connect(PLAIN, self.daemon).quit()
-        self.connect(TLS, self.daemon).quit()
-
 
 class Refused(Case):
     def refused(self, pattern):

@@ -109,7 +109,8 @@ test_default_servers(void)
 	for (i = 0; i < 2; i++) {
 		s = &conf.servers[i];
 		CU_ASSERT_STRING_EQUAL(s->name, expected[i].name);
-		CU_ASSERT_EQUAL(s->port, expected[i].port);
+		CU_ASSERT_EQUAL(s->nports, 1);
+		CU_ASSERT_EQUAL(s->ports[0], expected[i].port);
 		CU_ASSERT_EQUAL(s->socket, expected[i].socket);
 		CU_ASSERT_EQUAL(s->naddresses, 1);
 		CU_ASSERT_STRING_EQUAL(s->addresses[0], "*");
@@ -163,7 +164,7 @@ test_round_trip(void)
 		 "tls_ciphers = 'a \"b\\\\ c\\' d' landlock_abi_max = 2\n"
 		 "missing_maildir = \"error\" runtime_dir = /tmp/x # here\n"
 		 "certificate = \"/c \xc3\xa9.pem\"\n"
-		 "server a { port = 1100 socket = plain cleartext_login = always }\n"
+		 "server a { port = {1100, 1101} socket = plain cleartext_login = always }\n"
 		 "server b.2-_ { socket = \"plain+stls\" auth = \"file:/etc/users\"\n"
 		 "  addresses = {127.0.0.1, \"0:0::1\", ::ffff} storage = '' }\n"
 		 "server c { cleartext_login = never auth = \"\"\n"
@@ -172,8 +173,8 @@ test_round_trip(void)
 	expect_said("");
 	CU_ASSERT_STRING_EQUAL(conf.tls_ciphers, "a \"b\\ c' d");
 	CU_ASSERT_STRING_EQUAL(conf.servers[1].addresses[1], "::1");
-	CU_ASSERT_EQUAL(conf.servers[1].port, 110);
-	CU_ASSERT_EQUAL(conf.servers[2].port, 995);
+	CU_ASSERT_EQUAL(conf.servers[1].ports[0], 110);
+	CU_ASSERT_EQUAL(conf.servers[2].ports[0], 995);
 	CU_ASSERT_STRING_EQUAL(conf.servers[0].certificate, "");
 	CU_ASSERT_STRING_EQUAL(conf.servers[2].certificate, "/c \xc3\xa9.pem");
 	CU_ASSERT_TRUE(conf.trace);
@@ -506,6 +507,37 @@ test_server_faults(void)
 }
 
 static void
+test_ports(void)
+{
+	char text[1024] = "server a { port = {";
+	size_t i;
+
+	CU_ASSERT_EQUAL(load("server a { port = {995, 1995} socket = tls }\n"
+			     "server b { port = 110 }\n"
+			     "server c { addresses = {::1, 127.0.0.1} port = {7} }"),
+			0);
+	expect_said("");
+	CU_ASSERT_EQUAL(conf.servers[0].nports, 2);
+	CU_ASSERT_EQUAL(conf.servers[0].ports[0], 995);
+	CU_ASSERT_EQUAL(conf.servers[0].ports[1], 1995);
+	CU_ASSERT_EQUAL(conf.servers[1].nports, 1);
+	CU_ASSERT_EQUAL(conf.servers[2].ports[0], 7);
+	refuse("server a {\nport = {}\n}", "x.conf:3: port: expected at least one\n");
+	refuse("server a {\nport = {110,\n110}\n}",
+	       "x.conf:3: port: expected each port once, not \"110\"\n");
+	refuse("server a {\nport = {110,\n0, 70000}\n}",
+	       "x.conf:3: port: expected a number from 1 to 65535, not \"0\"\n"
+	       "x.conf:3: port: expected a number from 1 to 65535, not \"70000\"\n");
+	refuse("server a {\nport = {995, 110} }\nserver b {\nport = {1, 110} addresses = ::1 }",
+	       "x.conf:3: server \"b\": expected another address or port than \"::1\" port 110, "
+	       "which server \"a\" has\n");
+	for (i = 1; i <= CONF_PORTS_MAX; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%zu,\n", i);
+	snprintf(text + strlen(text), sizeof(text) - strlen(text), "17 } }");
+	refuse(text, "x.conf:17: port: expected at most 16 ports, not \"17\"\n");
+}
+
+static void
 test_server_many(void)
 {
 	char text[8192];
@@ -517,7 +549,7 @@ test_server_many(void)
 	CU_ASSERT_EQUAL(load(text), 0);
 	expect_said("");
 	CU_ASSERT_EQUAL(conf.nservers, CONF_SERVERS_MAX);
-	CU_ASSERT_EQUAL(conf.servers[63].port, 64);
+	CU_ASSERT_EQUAL(conf.servers[63].ports[0], 64);
 	snprintf(text + used, sizeof(text) - used, "server x {\nport = 0}\nserver y { port = 0 }");
 	refuse(text, "x.conf:129: expected at most 64 servers\n"
 		     "x.conf:130: port: expected a number from 1 to 65535, not \"0\"\n");
@@ -700,6 +732,7 @@ static const struct unit_test tests[] = {
     {"idle_timeout warning", test_warning},
     {"server settings at top level", test_shared},
     {"server faults", test_server_faults},
+    {"several ports", test_ports},
     {"too many servers", test_server_many},
     {"too many addresses", test_address_many},
     {"certificate needed", test_certificate_needed},
