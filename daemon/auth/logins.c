@@ -308,12 +308,13 @@ request_begin(struct request *r)
 	}
 	memcpy(r->server, server->name, sizeof(r->server));
 	objection = request_objection(r, server);
-	if (objection != NULL) {
+	/* First, so that who has failed too often no longer fills the tables of failures. */
+	if (failures_are_too_many(r))
+		request_refuse(r, LOGIN_BAD, LOGIN_TOO_MANY, user_is_known(r) ? r->user : "");
+	else if (objection != NULL) {
 		failure_add(r, false);
 		request_refuse(r, LOGIN_BAD, objection, "");
-	} else if (failures_are_too_many(r))
-		request_refuse(r, LOGIN_BAD, LOGIN_TOO_MANY, user_is_known(r) ? r->user : "");
-	else
+	} else
 		pools_ask(server->auth, r);
 }
 

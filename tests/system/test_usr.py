@@ -237,6 +237,16 @@ class FailureCounts(TestCase):
         client.login(user)
         client.quit()
 
+    def test_CON_11_what_needs_no_password_check_counts_and_ends_too(self):
+        daemon = self.own_daemon(auth_failures_per_source=3, auth_failure_window=60)
+        user = self.user(MESSAGES)
+        client = self.connect(PLAIN, daemon, source="127.0.0.77")
+        for _ in range(5):
+            client.command(b"AUTH PLAIN " + plain_response(user, authzid=b"somebody-else"))
+        client.quit()
+        reasons = [re.search(r" reason=(.*)$", line).group(1) for line in daemon.log().splitlines() if "login-failed" in line]
+        self.assertEqual(["too-many-failures" in r for r in reasons], [False] * 3 + [True] * 2)
+
     def test_USR_processes_left_from_failures(self):
         before = len(self.daemon.processes())
         for kind in ALL_KINDS:
