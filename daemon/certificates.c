@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "daemon/certificates.h"
+#include "daemon/reload.h"
 #include "daemon/servers.h"
 
 enum {
@@ -87,6 +88,6 @@ certificates_tick(struct master *m)
 		watch.since = now;
 	} else if (changed && now - watch.since >= SETTLED_MS) {
 		log_info(0, "a certificate has changed");
-		master_renew_workers(m);
+		reload_workers(m);
 	}
 }

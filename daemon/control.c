@@ -16,7 +16,6 @@
 #include "common/pop3.h"
 #include "daemon/control.h"
 #include "daemon/servers.h"
-#include "daemon/users.h"
 
 enum {
 	CLIENTS_MAX = 64,
@@ -357,16 +356,11 @@ on_client(evutil_socket_t listener, short what, void *arg)
 static int
 socket_protect(const struct master *m, const char *path)
 {
-	const char *group = m->conf->control_group;
-	uint32_t gid;
+	bool group = m->conf->control_group[0] != '\0';
 
-	if (group[0] == '\0')
-		return chmod(path, 0600);
-	if (users_find_group(group, &gid) == -1) {
-		log_error(0, "control_group \"%s\": %s", group, strerror(errno));
+	if (group && chown(path, (uid_t)-1, m->control_gid) == -1)
 		return -1;
-	}
-	return chown(path, (uid_t)-1, gid) == -1 ? -1 : chmod(path, 0660);
+	return chmod(path, group ? 0660 : 0600);
 }
 
 static int
@@ -406,6 +400,15 @@ control_open(struct master *m)
 		return m->rootless ? 0 : -1;
 	}
 	return 0;
+}
+
+void
+control_protect(struct master *m)
+{
+	const struct control *cs = m->control;
+
+	if (cs->on_client != NULL && socket_protect(m, cs->path) == -1)
+		log_error(0, "control socket %s: %s", cs->path, strerror(errno));
 }
 
 void

@@ -15,6 +15,10 @@ struct control *control_new(struct master *m);
 
 /* Listen at runtime_dir/control.  0, or -1 (logged). */
 int control_open(struct master *m);
+
+/* Let control_group, and nobody else but root, connect from now on. */
+void control_protect(struct master *m);
+
 void control_close(struct master *m);
 
 /* What clients may be waiting for. */

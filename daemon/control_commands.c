@@ -8,6 +8,7 @@
 
 #include "daemon/conns.h"
 #include "daemon/control_commands.h"
+#include "daemon/reload.h"
 #include "daemon/helper.h"
 #include "daemon/sessions.h"
 #include "daemon/workers.h"
@@ -37,7 +38,7 @@ command_reload(struct master *m, struct ctl *c, size_t n, char *words[])
 {
 	(void)n, (void)words;
 	ctl_wait(c, WAIT_GENERATION, 0, READY_SECONDS, reload_then);
-	master_reload(m);
+	reload_settings(m);
 }
 
 static void

@@ -22,24 +22,21 @@
 #include "daemon/listeners.h"
 #include "daemon/master.h"
 #include "daemon/notify.h"
+#include "daemon/reload.h"
 #include "daemon/serve.h"
 #include "daemon/servers.h"
 #include "daemon/sessions.h"
 #include "daemon/tickets.h"
-#include "daemon/users.h"
 #include "daemon/workers.h"
 
 enum {
-	HEARTBEAT = 10,	      /* seconds */
-	KILL_WAIT = 10,	      /* seconds for killed processes to be gone */
-	REAP_PATIENCE = 2000, /* milliseconds for children to end by themselves */
-	OLD_GENERATIONS = 4,  /* that may drain at a time */
-	RELOAD_WAIT = 600     /* seconds a reload waits for one of them to end */
+	HEARTBEAT = 10,	     /* seconds */
+	KILL_WAIT = 10,	     /* seconds for killed processes to be gone */
+	REAP_PATIENCE = 2000 /* milliseconds for children to end by themselves */
 };
 
 static struct event_base *sandbox_base;
 static int ready_fd = -1;
-static uint64_t reload_waits_since;
 
 /* ---- ready, refused, idle ---- */
 
@@ -67,52 +64,13 @@ start_serving(struct master *m)
 		 m->conf->login_workers, PACKAGE_VERSION, m->rootless ? " rootless" : "");
 }
 
-static void
-adopt_settings(struct master *m)
-{
-	free(m->conf);
-	m->conf = m->next;
-	m->next = NULL;
-	log_set_level(m->conf->log_level);
-	sessions_renew(m);
-	notify_send("READY=1\nSTATUS=serving");
-	log_info(0, "reloaded %s", m->conf_path);
-}
-
-/* The new generation is ready: it serves, and what it was started for is in force from here. */
-static void
-adopt_generation(struct master *m)
-{
-	m->renewing = false;
-	workers_switch(m);
-	servers_adopt(m);
-	if (m->next != NULL)
-		adopt_settings(m);
-	helper_configure(m);
-	conns_route(m);
-	control_generation_ready(m);
-}
-
 void
 master_check_ready(struct master *m)
 {
 	if (m->state == MASTER_STARTING && helper_ready(m) && sessions_ready(m) && workers_ready(m))
 		start_serving(m);
 	else if (m->state == MASTER_SERVING && m->renewing && workers_ready(m))
-		adopt_generation(m);
-}
-
-/* What was to come does not: all stays as it was. */
-static void
-refuse_settings(struct master *m, const char *why)
-{
-	servers_abandon(m);
-	log_error(0, m->next != NULL ? "reload refused, the settings stay as they were"
-				     : "certificate refused, the one in use stays");
-	free(m->next);
-	m->next = NULL;
-	notify_send("READY=1\nSTATUS=serving, the last reload was refused");
-	control_generation_refused(m, why);
+		reload_adopt(m);
 }
 
 void
@@ -126,9 +84,7 @@ master_refused(struct master *m, enum role role, const char *why)
 		m->exit_status = 1;
 		event_base_loopbreak(m->base);
 	} else if (m->renewing && role == ROLE_LOGIN) {
-		workers_abandon(m);
-		m->renewing = false;
-		refuse_settings(m, why);
+		reload_abandon(m, why);
 	}
 }
 
@@ -138,8 +94,6 @@ master_check_idle(struct master *m)
 	if (m->state == MASTER_STOPPING && conns_count(m) == 0)
 		event_base_loopbreak(m->base);
 }
-
-/* ---- reload ---- */
 
 void
 master_log_refusal(struct master *m, const char *fmt, ...)
@@ -153,124 +107,6 @@ master_log_refusal(struct master *m, const char *fmt, ...)
 	log_error(0, "%s", text);
 	if (m->refusal[0] == '\0')
 		memcpy(m->refusal, text, sizeof(m->refusal));
-}
-
-static struct conf *
-conf_read(struct master *m)
-{
-	const char *path = m->conf_path;
-	struct conf *c = calloc(1, sizeof(*c));
-	char *text = NULL, *line, *rest;
-	size_t len = 0;
-	FILE *errors = open_memstream(&text, &len);
-	int r = -1;
-
-	if (c != NULL && errors != NULL)
-		r = conf_load(path, c, errors);
-	if (errors != NULL)
-		fclose(errors);
-	for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
-		if (line[0] != '\0' && r == -1 && strstr(line, ": warning: ") == NULL)
-			master_log_refusal(m, "%s", line);
-		else if (line[0] != '\0')
-			log_warn(0, "%s", line);
-	free(text);
-	if (r == -1) {
-		free(c);
-		return NULL;
-	}
-	return c;
-}
-
-static int
-find_users(struct master *m, const struct conf *c)
-{
-	static const char text[] = "no usable system user \"%s\": %s (systemd-sysusers or useradd "
-				   "--system makes it)";
-
-	if (m->rootless) {
-		m->login_uid = m->auth_uid = geteuid();
-		m->login_gid = m->auth_gid = getegid();
-		return 0;
-	}
-	if (users_find(c->login_user, &m->login_uid, &m->login_gid) == -1) {
-		master_log_refusal(m, text, c->login_user, strerror(errno));
-		return -1;
-	}
-	if (users_find(c->auth_user, &m->auth_uid, &m->auth_gid) == -1) {
-		master_log_refusal(m, text, c->auth_user, strerror(errno));
-		return -1;
-	}
-	return 0;
-}
-
-static void
-start_generation(struct master *m)
-{
-	m->renewing = true;
-	m->renew_again = false;
-	workers_start_generation(m, m->next != NULL ? m->next : m->conf);
-}
-
-/* Not while another one gets ready, nor while too many old ones stand. */
-static bool
-may_start_generation(struct master *m)
-{
-	return m->state == MASTER_SERVING && !m->renewing &&
-	       workers_old_generations(m) < OLD_GENERATIONS;
-}
-
-void
-master_renew_workers(struct master *m)
-{
-	if (may_start_generation(m)) {
-		start_generation(m);
-		return;
-	}
-	if (!m->renew_again && !m->reload_again)
-		reload_waits_since = clock_ms();
-	m->renew_again = true;
-}
-
-void
-master_reload(struct master *m)
-{
-	struct conf *c;
-
-	if (!may_start_generation(m)) {
-		if (!m->renew_again && !m->reload_again)
-			reload_waits_since = clock_ms();
-		m->reload_again = true;
-		return;
-	}
-	m->reload_again = false;
-	m->refusal[0] = '\0';
-	notify_send("RELOADING=1");
-	if ((c = conf_read(m)) == NULL || find_users(m, c) == -1 || servers_prepare(m, c) == -1) {
-		free(c);
-		log_error(0, "reload refused, the settings stay as they were");
-		notify_send("READY=1\nSTATUS=serving, the last reload was refused");
-		control_generation_refused(m, m->refusal);
-		return;
-	}
-	m->next = c;
-	start_generation(m);
-}
-
-static void
-reload_if_waiting(struct master *m)
-{
-	if ((!m->reload_again && !m->renew_again) || m->renewing || m->state != MASTER_SERVING)
-		return;
-	if (workers_old_generations(m) >= OLD_GENERATIONS) {
-		if (clock_ms() - reload_waits_since > RELOAD_WAIT * 1000) {
-			log_warn(0, "closing the connections of the oldest workers for a reload");
-			workers_close_oldest(m);
-		}
-	} else if (m->reload_again)
-		master_reload(m);
-	else
-		start_generation(m);
 }
 
 /* ---- stopping ---- */
@@ -355,7 +191,7 @@ on_hup(evutil_socket_t sig, short what, void *arg)
 
 	(void)sig, (void)what;
 	if (m->conf_path != NULL)
-		master_reload(arg);
+		reload_settings(arg);
 }
 
 static void
@@ -396,7 +232,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	certificates_tick(m);
 	if (m->state == MASTER_SERVING)
 		conns_route(m);
-	reload_if_waiting(m);
+	reload_tick(m);
 	if (++ticks % HEARTBEAT == 0) {
 		helper_heartbeat(m);
 		workers_heartbeat(m);
@@ -515,7 +351,7 @@ start_all(struct master *m)
 	}
 	log_info(0, "starting max_connections=%u descriptors=%llu", m->conf->max_connections,
 		 (unsigned long long)fds);
-	if (find_users(m, m->conf) == -1)
+	if (reload_find_accounts(m, m->conf) == -1)
 		return -1;
 	listeners_inherit(m);
 	if (servers_prepare(m, m->conf) == -1 || (m->serve == NULL && control_open(m) == -1))

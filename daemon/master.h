@@ -8,6 +8,7 @@
  *   conns.h      the connection table and the way of a connection
  *   workers.h    generations of login workers
  *   helper.h     the auth helper
+ *   reload.h     new settings while it runs
  *   sessions.h   the spawner, spares, sessions
  *   report.h     the log lines that others rely on
  */
@@ -41,6 +42,7 @@ struct master {
 	bool rootless;		/* effective uid not 0 */
 	bool reload_again;	/* asked for while one was under way */
 	uint32_t login_uid, login_gid, auth_uid, auth_gid;
+	uint32_t control_gid; /* of control_group */
 	struct conns *conns;
 	struct control *control;
 	struct helper *helper;
@@ -68,14 +70,8 @@ void master_check_ready(struct master *m);
 /* A part cannot work with these settings: end while starting, keep the old ones on a reload. */
 void master_refused(struct master *m, enum role role, const char *why);
 
-/* Take up the configuration file again, or say on the next occasion why not. */
-void master_reload(struct master *m);
-
 /* Stop: let connections end up to a limit, or end them at once. */
 void master_stop(struct master *m, bool at_once);
-
-/* Start a generation of workers that knows the certificates of all servers. */
-void master_renew_workers(struct master *m);
 
 /* Log why something that was asked for is refused, and keep it for the answer. */
 void master_log_refusal(struct master *m, const char *fmt, ...)

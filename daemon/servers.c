@@ -10,6 +10,7 @@
 #include "daemon/control.h"
 #include "daemon/helper.h"
 #include "daemon/listeners.h"
+#include "daemon/reload.h"
 #include "daemon/servers.h"
 #include "daemon/workers.h"
 
@@ -142,7 +143,7 @@ server_up(struct master *m, struct server *s, char why[MSG_PATH_SIZE])
 	/* Bound all the same: the port is taken from now on. */
 	s->wanted_up = true;
 	if (s->coming == NULL)
-		master_renew_workers(m);
+		reload_workers(m);
 	return 1;
 }
 

@@ -1,6 +1,7 @@
 """Reloads: nothing that runs is lost, what is wrong is refused with its reason, what is new serves."""
 
 import contextlib
+import grp
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ import client as clients
 import harness
 import mailbox
 from client import TestCase
-from control import DONE, FAILED, Control
+from control import DONE, FAILED, UNREACHABLE, Control
 from harness import PLAIN, STLS, TLS
 
 MESSAGES = mailbox.simple(3)
@@ -301,6 +302,38 @@ class Servers(Case):
             with self.assertRaises(OSError):
                 s.bind(("127.0.0.9", port))
         self.connect(PLAIN, self.daemon, address=("127.0.0.1", port)).quit()
+
+
+class StartSettings(Case):
+    def test_what_holds_until_the_next_start_is_said(self):
+        self.start()
+        keep = dict(self.daemon.settings)
+        self.daemon.write_conf(runtime_dir="/nonexistent/elsewhere", log="stderr" if keep.get("log") != "stderr" else "syslog")
+        for count in (1, 2):  # for as long as the file says so
+            self.ctl.done("reload")
+            for name in ("runtime_dir", "log"):
+                self.assertEqual(self.daemon.log().count(" %s: the change takes effect at the next start" % name), count)
+        self.connect(TLS, self.daemon).quit()
+        self.session(self.user(MESSAGES), PLAIN, self.daemon).quit()
+        self.daemon.write_conf(runtime_dir=keep["runtime_dir"], log=keep.get("log"))
+        self.ctl.done("reload")
+        self.assertEqual(self.daemon.log().count("takes effect at the next start"), 4)
+
+    def test_control_group_is_taken_up(self):
+        self.start()
+        member, other = self.user(), self.user()
+
+        def listing(user):
+            return self.ctl.run("list", user=user.uid, group=user.gid, extra_groups=[]).status
+        self.assertEqual([listing(member), listing(other)], [UNREACHABLE] * 2)
+        for group, wanted in ((member, [DONE, UNREACHABLE]), (other, [UNREACHABLE, DONE]), (None, [UNREACHABLE] * 2)):
+            self.daemon.write_conf(control_group=grp.getgrgid(group.gid).gr_name if group else None)
+            self.ctl.done("reload")
+            self.assertEqual([listing(member), listing(other)], wanted)
+        self.daemon.write_conf(control_group="p3t-no-such-group")
+        self.assertIn("p3t-no-such-group", self.ctl.refused(FAILED, "reload"))
+        self.daemon.write_conf(control_group=None)
+        self.ctl.done("reload")
 
 
 class Refused(Case):
