@@ -68,6 +68,8 @@ static const struct msg_rule {
 [MSG_GRANT_TAKEN]	= {"grant-taken", MASTER, AUTH, EXACT(msg_conn_ref), FD_NEVER},
 [MSG_GRANT_VOID]	= {"grant-void", MASTER, AUTH, EXACT(msg_conn_ref), FD_NEVER},
 [MSG_GRANT]		= {"grant", AUTH, MASTER, LIST(msg_grant, account.groups), FD_NEVER},
+[MSG_LOOKUP]		= {"lookup", MASTER, AUTH, EXACT(msg_lookup), FD_NEVER},
+[MSG_FOUND]		= {"found", AUTH, MASTER, LIST(msg_found, account.groups), FD_NEVER},
 [MSG_REFUSED_ONE]	= {"refused-one", AUTH, MASTER, BARE, FD_NEVER},
 [MSG_WORKER_BAD]	= {"worker-bad", AUTH, MASTER, EXACT(msg_worker), FD_NEVER},
 
@@ -86,11 +88,13 @@ static const struct msg_rule {
 
 [MSG_HELLO]		= {"hello", SESSION, MASTER, BARE, FD_NEVER},
 [MSG_SERVE]		= {"serve", MASTER, SESSION, LIST(msg_grant, account.groups), FD_TO_FOUR},
+[MSG_JOB]		= {"job", MASTER, SESSION, UP_TO(msg_job, words), FD_NEVER},
 [MSG_HAVE_IT]		= {"have-it", SESSION, MASTER, EXACT(msg_conn_ref), FD_NEVER},
 [MSG_SESSION_OPEN]	= {"session-open", SESSION, MASTER, EXACT(msg_session_open), FD_NEVER},
 [MSG_STATE_ASK]		= {"state-ask", MASTER, SESSION, BARE, FD_NEVER},
 [MSG_STATE]		= {"state", SESSION, MASTER, EXACT(msg_conn_ref), FD_NEVER},
 [MSG_SESSION_END]	= {"session-end", SESSION, MASTER, EXACT(msg_session_end), FD_NEVER},
+[MSG_JOB_END]		= {"job-end", SESSION, MASTER, EXACT(msg_job_end), FD_NEVER},
     /* clang-format on */
 };
 
@@ -131,6 +135,15 @@ static const struct msg_string {
     STRING(MSG_CHILD_ANSWER, msg_child_answer, mailbox),
     STRING(MSG_CHILD_ANSWER, msg_child_answer, account.user),
     STRING(MSG_CHILD_ANSWER, msg_child_answer, account.home),
+    STRING(MSG_LOOKUP, msg_lookup, user),
+    STRING(MSG_LOOKUP, msg_lookup, other),
+    STRING(MSG_FOUND, msg_found, why),
+    STRING(MSG_FOUND, msg_found, storage),
+    STRING(MSG_FOUND, msg_found, mailbox),
+    STRING(MSG_FOUND, msg_found, target),
+    STRING(MSG_FOUND, msg_found, account.user),
+    STRING(MSG_FOUND, msg_found, account.home),
+    STRING(MSG_JOB, msg_job, target),
     FACTS(MSG_GRANT, msg_grant, facts),
     STRING(MSG_GRANT, msg_grant, storage),
     STRING(MSG_GRANT, msg_grant, mailbox),
@@ -159,12 +172,16 @@ static const struct msg_bound {
     {MSG_LOGIN_FAILED, offsetof(struct msg_login_failed, result), LOGIN_IN_USE},
     {MSG_LOGIN_ASK, offsetof(struct msg_login_ask, mech), MECH_COUNT},
     {MSG_CHILD_ASK, offsetof(struct msg_child_ask, mech), MECH_COUNT},
+    {MSG_CHILD_ASK, offsetof(struct msg_child_ask, lookup), 2},
     {MSG_LOGIN_REFUSED, offsetof(struct msg_login_refused, result), LOGIN_IN_USE},
     {MSG_CHILD_ANSWER, offsetof(struct msg_child_answer, result), LOGIN_IN_USE},
+    {MSG_FOUND, offsetof(struct msg_found, result), LOGIN_IN_USE},
     {MSG_GRANT, offsetof(struct msg_grant, mech), MECH_COUNT},
+    {MSG_GRANT, offsetof(struct msg_grant, job), 1}, /* master's to say */
     {MSG_GRANT, offsetof(struct msg_grant, tls), CONN_TLS_STLS + 1},
     {MSG_SERVE, offsetof(struct msg_grant, mech), MECH_COUNT},
     {MSG_SERVE, offsetof(struct msg_grant, tls), CONN_TLS_STLS + 1},
+    {MSG_SERVE, offsetof(struct msg_grant, job), 2},
     {MSG_SESSION_OPEN, offsetof(struct msg_session_open, result), LOGIN_IN_USE + 1},
     {MSG_SESSION_END, offsetof(struct msg_session_end, why), SESSION_END_COUNT},
 };
@@ -203,6 +220,20 @@ numbers_in_bounds(const struct msg *m)
 	return true;
 }
 
+/* As many words as it says, each with its end, and nothing behind them. */
+static bool
+words_fit(const struct msg *m)
+{
+	const struct msg_job *j = &m->u.job;
+	uint32_t ends = 0;
+
+	if (j->len > sizeof(j->words) || m->len != offsetof(struct msg_job, words) + j->len)
+		return false;
+	for (uint32_t i = 0; i < j->len; i++)
+		ends += j->words[i] == '\0';
+	return ends == j->argc && j->words[j->len - 1] == '\0';
+}
+
 /* Messages that end in a list or a text as long as its content. */
 static bool
 tail_fits(const struct msg *m)
@@ -212,9 +243,14 @@ tail_fits(const struct msg *m)
 
 	if (m->type == MSG_LOG || m->type == MSG_TRACE || m->type == MSG_REFUSED)
 		return m->u.octets[m->len - 1] == '\0';
+	if (m->type == MSG_JOB)
+		return words_fit(m);
 	if (m->type == MSG_GRANT || m->type == MSG_SERVE) {
 		account = &m->u.grant.account;
 		at = offsetof(struct msg_grant, account.groups);
+	} else if (m->type == MSG_FOUND) {
+		account = &m->u.found.account;
+		at = offsetof(struct msg_found, account.groups);
 	} else if (m->type == MSG_CHILD_ANSWER) {
 		account = &m->u.child_answer.account;
 		at = offsetof(struct msg_child_answer, account.groups);

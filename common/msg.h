@@ -34,6 +34,7 @@ enum {
 	MSG_SERVER_SIZE = 72,	 /* server name, up to 64 octets, NUL; 8 more: no padding */
 	MSG_GROUPS_MAX = 1024,	 /* supplementary groups of one account */
 	MSG_TEXT_MAX = 4096,	 /* a log line or a traced line */
+	MSG_JOB_SIZE = 2048,	 /* the words of a mailbox job, each with its NUL */
 	MSG_FDS_MAX = 4,	 /* descriptors in one message */
 	MSG_BODY_MAX = 12288,	 /* octets behind the head */
 	MSG_TICKET_KEY_SIZE = 80 /* name 16, AES-256 32, HMAC 32 */
@@ -77,8 +78,10 @@ enum msg_type {
 	MSG_ROW_GONE,	 /* msg_conn_ref: the connection or its session ended */
 	MSG_GRANT_TAKEN, /* msg_conn_ref: the session opened the mailbox */
 	MSG_GRANT_VOID,	 /* msg_conn_ref: the grant came to nothing, the row stands */
+	MSG_LOOKUP,	 /* msg_lookup: whose mailbox is a job about? */
 	/* auth helper to master */
 	MSG_GRANT,	/* msg_grant */
+	MSG_FOUND,	/* msg_found: the answer to a look-up; never for a connection with a peer */
 	MSG_REFUSED_ONE, /* no body: a login was refused, for the count */
 	MSG_WORKER_BAD, /* msg_worker: broke a rule, kill it */
 
@@ -102,9 +105,11 @@ enum msg_type {
 	MSG_HELLO,	  /* no body; the kernel vouches for the pid */
 	MSG_SERVE,	  /* msg_grant; descriptors: the stream, a page to write (page.h), and in
 			   * one-user mode the archive's table and flags (archive.h) */
+	MSG_JOB,	  /* msg_job: behind a grant that says so */
 	MSG_HAVE_IT,	  /* msg_conn_ref: grant and stream are here */
 	MSG_SESSION_OPEN, /* msg_session_open: login decided */
 	MSG_SESSION_END,  /* msg_session_end */
+	MSG_JOB_END,	  /* msg_job_end: instead of the two above */
 	MSG_STATE_ASK,	  /* no body: bring your page up to date and say so */
 	MSG_STATE,	  /* msg_conn_ref: done */
 	MSG_TYPE_COUNT
@@ -320,7 +325,7 @@ struct msg_child_conf {
 struct msg_child_ask {
 	conn_id id;
 	uint32_t mech; /* enum login_mech */
-	uint32_t unused;
+	uint32_t lookup; /* 1: no password is asked; who is the user? */
 	char user[MSG_NAME_SIZE];
 	char password[MSG_NAME_SIZE];  /* MECH_APOP: the digest */
 	char challenge[MSG_NAME_SIZE]; /* MECH_APOP: the timestamp that it is of */
@@ -344,6 +349,43 @@ struct msg_child_answer {
 	struct msg_account account;
 };
 
+/*
+ * A mailbox job is asked for by an administrator over the control socket: who
+ * the user is comes from a look-up alone, without a password.
+ */
+struct msg_lookup {
+	conn_id id;
+	uint32_t server; /* index */
+	uint32_t unused;
+	char user[MSG_NAME_SIZE];
+	char other[MSG_NAME_SIZE]; /* a second name, whose mailbox's place is asked; empty: none */
+};
+
+struct msg_found {
+	conn_id id;
+	uint32_t result; /* enum login_result */
+	uint32_t unused;
+	char why[MSG_NAME_SIZE];     /* not LOGIN_OK: for the administrator */
+	char storage[MSG_WORD_SIZE]; /* as in msg_grant */
+	char mailbox[MSG_PATH_SIZE];
+	char target[MSG_PATH_SIZE]; /* where the other name's mailbox would be; empty: not asked */
+	struct msg_account account;
+};
+
+struct msg_job {
+	conn_id id;
+	uint32_t argc;		    /* words */
+	uint32_t len;		    /* octets of them */
+	char target[MSG_PATH_SIZE]; /* as in msg_found */
+	char words[MSG_JOB_SIZE];   /* each with its NUL */
+};
+
+struct msg_job_end {
+	conn_id id;
+	uint32_t status; /* exit status of pop3ctl */
+	uint32_t unused;
+};
+
 enum missing_maildir { MISSING_EMPTY, MISSING_ERROR };
 
 /* All that a session knows.  The helper fills in the account and the mailbox,
@@ -363,7 +405,7 @@ struct msg_grant {
 	uint32_t trace;		  /* TRACE_… */
 	uint32_t ps_titles;
 	uint32_t rootless;
-	uint32_t unused;
+	uint32_t job; /* 1: no client; msg_job follows */
 	struct msg_account account;
 };
 
@@ -442,7 +484,11 @@ struct msg {
 		struct msg_child_conf child_conf;
 		struct msg_child_ask child_ask;
 		struct msg_child_answer child_answer;
+		struct msg_lookup lookup;
+		struct msg_found found;
 		struct msg_grant grant;
+		struct msg_job job;
+		struct msg_job_end job_end;
 		struct msg_spawn_conf spawn_conf;
 		struct msg_spawn spawn;
 		struct msg_spare spare;

@@ -12,6 +12,7 @@
 #include "daemon/conns_priv.h"
 #include "daemon/control.h"
 #include "daemon/helper.h"
+#include "daemon/jobs.h"
 #include "daemon/limits.h"
 #include "daemon/listeners.h"
 #include "daemon/report.h"
@@ -98,7 +99,11 @@ conns_free(struct master *m, struct conn *c)
 	}
 	RB_REMOVE(conn_tree, &m->conns->tree, c);
 	m->conns->count--;
-	listeners_release(m, &c->row.peer);
+	if (c->job != NULL) {
+		jobs_forget(m, c);
+		conns_route(m); /* clients may wait for the place */
+	} else
+		listeners_release(m, &c->row.peer);
 	conns_close_fd(&c->fd);
 	conns_close_fd(&c->stream);
 	conns_close_fd(&c->relay);
@@ -135,34 +140,44 @@ apop_is_on(const struct conf_server *s, const struct msg_conn *row)
 	       (row->tls != CONN_TLS_NONE || row->stls || row->clear_ok);
 }
 
+struct conn *
+conns_add(struct master *m, struct server *server)
+{
+	struct conn *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->row.id = ++m->conns->last;
+	c->row.server = server->slot;
+	c->server = server;
+	server->connections++;
+	c->since = c->accepted = clock_ms();
+	c->fd = c->stream = c->relay = -1;
+	RB_INSERT(conn_tree, &m->conns->tree, c);
+	m->conns->count++;
+	m->conns->undecided++;
+	return c;
+}
+
 void
 conns_accepted(struct master *m, struct server *server, int fd, const struct msg_addr *peer)
 {
 	const struct conf_server *s = &server->set;
-	struct conn *c = calloc(1, sizeof(*c));
+	struct conn *c = conns_add(m, server);
 
 	if (c == NULL) {
 		close(fd);
 		listeners_release(m, peer);
 		return;
 	}
-	c->row.id = ++m->conns->last;
-	c->row.server = server->slot;
-	c->server = server;
-	server->connections++;
 	c->row.tls = server->active.socket == SOCKET_TLS ? CONN_TLS_IMPLICIT : CONN_TLS_NONE;
 	c->row.stls = server->active.socket == SOCKET_STLS;
 	c->row.clear_ok = login_in_clear_allowed(s, peer);
 	c->row.apop = apop_is_on(s, &c->row);
 	c->row.peer = *peer;
-	c->since = c->accepted = clock_ms();
 	c->fd = fd;
-	c->stream = c->relay = -1;
 	c->state = CONN_WAITING;
-	RB_INSERT(conn_tree, &m->conns->tree, c);
 	TAILQ_INSERT_TAIL(&m->conns->waiting, c, in_queue);
-	m->conns->count++;
-	m->conns->undecided++;
 	report_connect(c);
 	serve_connected(m, c);
 	conns_route(m);
@@ -185,7 +200,7 @@ conns_tell_rows(struct master *m)
 	struct conn *c;
 
 	RB_FOREACH (c, conn_tree, &m->conns->tree)
-		if (c->state != CONN_WAITING && c->state != CONN_SESSION)
+		if (c->state != CONN_WAITING && c->state != CONN_SESSION && c->job == NULL)
 			helper_row(m, &c->row);
 }
 
@@ -374,7 +389,8 @@ conns_drop_undecided(struct master *m)
 			continue;
 		if (c->fd != -1)
 			shutdown(c->fd, SHUT_RDWR);
-		report_disconnect(c, CONN_END_DROPPED, 0);
+		if (c->job == NULL)
+			report_disconnect(c, CONN_END_DROPPED, 0);
 		conns_free(m, c);
 	}
 	m->conns->held = false;

@@ -11,6 +11,7 @@
 #include "common/msg.h"
 #include "daemon/master.h"
 
+struct job;
 struct server;
 struct session;
 struct worker;
@@ -18,6 +19,7 @@ struct worker;
 enum conn_state {
 	CONN_WAITING, /* its row has not left for the helper yet */
 	CONN_LOGIN,   /* with its worker, before login */
+	CONN_LOOKUP,  /* a job (jobs.h), while the helper looks its user up */
 	CONN_GRANTED, /* logged in, waits for a spare */
 	CONN_OFFERED, /* a spare was given the stream and has not answered */
 	CONN_SESSION  /* a session serves it */
@@ -41,11 +43,13 @@ struct conn {
 	uint64_t since;	   /* clock_ms() of accept, then of the grant */
 	uint64_t accepted; /* clock_ms() */
 	int fd;		   /* master's copy of the socket; -1: given away */
-	int stream, relay; /* with TLS, while offered: the session's and the worker's end */
+	int stream, relay; /* with TLS and for jobs, while offered: the session's end, and the
+			    * worker's or the administrator's */
 	struct worker *worker;	 /* NULL: it is done with it */
 	struct session *session; /* offered to, or serving */
 	struct msg_grant *grant; /* until a session has it */
 	struct conn_login *login;
+	struct job *job; /* there is no client: no peer, no worker; else NULL */
 	unsigned tries; /* spares that it was offered to */
 	bool stls_going; /* STLS was asked for, the worker waits for its go on */
 };

@@ -14,7 +14,7 @@ struct conns {
 	struct conn_tree tree;
 	struct conn_list waiting; /* CONN_WAITING, oldest first */
 	struct conn_list granted; /* CONN_GRANTED, oldest first */
-	size_t count, undecided, ngranted;
+	size_t count, undecided, ngranted, njobs;
 	bool held;	   /* somebody goes through the table: nobody else may change it */
 	bool stls_waiting; /* some connection's go on waits for the helper's queue */
 	conn_id last;
@@ -25,6 +25,12 @@ RB_PROTOTYPE(conn_tree, conn, by_id, conns_compare)
 
 /* Close what is open, and note that. */
 void conns_close_fd(int *fd);
+
+/* A new row of the server's, in the table, with an id, to be given a state.  NULL: no memory. */
+struct conn *conns_add(struct master *m, struct server *server);
+
+/* Its user is known: find it a session.  Takes the grant over, which may be NULL (no memory). */
+void conns_grant(struct master *m, struct conn *c, struct msg_grant *grant);
 
 /* Not the worker's any more. */
 void conns_leave_worker(struct master *m, struct conn *c);

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/pop3.h"
 #include "daemon/control.h"
+#include "daemon/jobs.h"
 #include "daemon/servers.h"
 
 enum {
@@ -69,6 +70,8 @@ ctl_free(struct ctl *c)
 
 	TAILQ_REMOVE(&cs->list, c, next);
 	cs->count--;
+	if (c->wait == WAIT_JOB)
+		jobs_abandon(c->master, c->what);
 	if (c->limit != NULL)
 		event_free(c->limit);
 	bufferevent_free(c->bev);
@@ -93,8 +96,8 @@ ctl_say(struct ctl *c, const char *fmt, ...)
 	va_end(ap);
 }
 
-void
-ctl_end(struct ctl *c, enum control_status status)
+static void
+ctl_finish(struct ctl *c)
 {
 	const struct timeval patience = {REQUEST_SECONDS, 0};
 
@@ -103,8 +106,41 @@ ctl_end(struct ctl *c, enum control_status status)
 	if (c->limit != NULL)
 		event_del(c->limit);
 	bufferevent_set_timeouts(c->bev, NULL, &patience);
+}
+
+void
+ctl_end(struct ctl *c, enum control_status status)
+{
+	ctl_finish(c);
 	evbuffer_add_printf(bufferevent_get_output(c->bev), "%d", (int)status);
 	evbuffer_add_buffer(bufferevent_get_output(c->bev), c->answer);
+}
+
+/* Nothing was written yet, so there is room for the octet that the descriptor rides on. */
+void
+ctl_end_with(struct ctl *c, int fd)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	char status = '0' + CONTROL_DONE;
+	struct iovec iov = {&status, 1};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.room,
+			     .msg_controllen = sizeof(control.room)};
+
+	memset(&control, 0, sizeof(control));
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	/* Who cannot be given it cannot be told, either. */
+	if (sendmsg(bufferevent_getfd(c->bev), &msg, MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
+		log_debug(0, "control: %s", strerror(errno));
+	ctl_finish(c);
+	evbuffer_add(bufferevent_get_output(c->bev), "\n", 1);
 }
 
 void
@@ -188,6 +224,12 @@ void
 control_state_told(struct master *m, conn_id id, const struct msg_conn_state *login)
 {
 	wake(m, WAIT_STATE, id, login, NULL);
+}
+
+void
+control_job_answer(struct master *m, conn_id id, const char *refusal)
+{
+	wake(m, WAIT_JOB, id, NULL, refusal);
 }
 
 void

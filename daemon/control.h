@@ -1,7 +1,8 @@
 /*
  * The control socket: pop3ctl(8) sends the number of its words and the words,
  * each ended by a NUL; the answer is one octet, the exit status as a digit, and
- * text.  One request, one answer.  A client that says nothing holds up nobody.
+ * text; with the answer to a job comes a descriptor, the stream of the job (jobs.h,
+ * common/job.h).  One request, one answer.  A client that says nothing holds up nobody.
  */
 #ifndef POP3D_CONTROL_H
 #define POP3D_CONTROL_H
@@ -26,6 +27,8 @@ void control_server_gone(struct master *m, const struct server *s);
 void control_conn_gone(struct master *m, conn_id id);
 /* `login` with a connection before login, else the session's page is up to date. */
 void control_state_told(struct master *m, conn_id id, const struct msg_conn_state *login);
+/* A job has begun: who asked for it is given his end of its stream.  Or why it has not. */
+void control_job_answer(struct master *m, conn_id id, const char *refusal);
 void control_generation_ready(struct master *m);
 void control_generation_refused(struct master *m, const char *why);
 
@@ -37,7 +40,7 @@ enum { CONTROL_WORDS_MAX = 64 };
 enum control_status { CONTROL_DONE = 0, CONTROL_FAILED = 1, CONTROL_USAGE = 2 };
 
 /* What a request waits for after its command has begun. */
-enum control_wait { WAIT_NOTHING, WAIT_SERVER, WAIT_CONN, WAIT_STATE, WAIT_GENERATION };
+enum control_wait { WAIT_NOTHING, WAIT_SERVER, WAIT_CONN, WAIT_STATE, WAIT_GENERATION, WAIT_JOB };
 
 struct ctl;
 
@@ -51,9 +54,12 @@ void ctl_end(struct ctl *c, enum control_status status);
 void ctl_fail(struct ctl *c, enum control_status status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* It is that something was done, and a descriptor, borrowed, that goes with the status' octet. */
+void ctl_end_with(struct ctl *c, int fd);
+
 /*
  * Wait: for the end of a server (`what` its slot), of a connection, for a
- * state, or for the generation of workers under way.  When it comes, or after
+ * state, for the generation of workers under way, or for a job to begin.  When it comes, or after
  * `seconds` (0: no limit), `then` goes on; `in_time` says which it was.
  */
 typedef void ctl_then_fn(struct master *m, struct ctl *c, uint64_t what, bool in_time);

@@ -96,6 +96,8 @@ static const struct command {
     {"sessions", NULL, 1, 1, false, "sessions", command_sessions},
     {"summary", NULL, 1, 1, false, "summary", command_summary},
     {"reload", NULL, 1, 1, true, "reload", command_reload},
+    {"job", NULL, 5, CONTROL_WORDS_MAX, true, "box|history|uidl ... server user ?arg ...?",
+     command_job},
 };
 
 static bool

@@ -24,6 +24,8 @@ typedef void command_fn(struct master *m, struct ctl *c, size_t n, char *words[]
 command_fn command_cget, command_configure;
 /* control_servers.c */
 command_fn command_new, command_up, command_down, command_destroy, command_list;
+/* control_jobs.c */
+command_fn command_job;
 /* control_conns.c */
 command_fn command_conn_list, command_conn_state, command_conn_kill, command_sessions;
 

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "daemon/conns_priv.h"
 #include "daemon/helper.h"
+#include "daemon/jobs.h"
 #include "daemon/report.h"
 #include "daemon/serve.h"
 #include "daemon/servers.h"
@@ -28,6 +29,10 @@ grant_failed(struct master *m, struct conn *c, enum login_result result, const c
 {
 	struct msg_login_failed failed = {c->row.id, result, 0};
 
+	if (c->job != NULL) {
+		jobs_fail(m, c, reason);
+		return;
+	}
 	report_login_failed(c, result, reason);
 	conns_leave_queue(m, c);
 	c->state = CONN_LOGIN;
@@ -88,24 +93,20 @@ login_of(const struct msg_grant *g)
 }
 
 void
-conns_granted(struct master *m, const struct msg_grant *grant, size_t len)
+conns_grant(struct master *m, struct conn *c, struct msg_grant *grant)
 {
-	struct conn *c = conns_find(m, grant->id);
+	struct conn_login *login = grant != NULL ? login_of(grant) : NULL;
 
-	if (c == NULL || c->state != CONN_LOGIN) {
-		log_debug(grant->id, "grant for a connection that has gone");
-		return;
-	}
-	c->grant = calloc(1, sizeof(*c->grant));
-	c->login = login_of(grant);
-	if (c->grant == NULL || c->login == NULL) {
-		free(c->grant);
-		free(c->login);
-		c->grant = NULL;
-		c->login = NULL;
+	if (login == NULL) {
+		log_error(c->row.id, "no memory for a grant");
+		free(grant);
+		if (c->job != NULL)
+			jobs_fail(m, c, "no memory");
 		return; /* the worker's login_timeout ends it */
 	}
-	memcpy(c->grant, grant, len);
+	free(c->login);
+	c->login = login;
+	c->grant = grant;
 	grant_complete(m, c, c->grant);
 	c->since = clock_ms();
 	c->state = CONN_GRANTED;
@@ -119,13 +120,35 @@ conns_granted(struct master *m, const struct msg_grant *grant, size_t len)
 	conns_offer(m);
 }
 
-/* The stream that a session will have: the socket itself, or one end of a pair with TLS. */
+void
+conns_granted(struct master *m, const struct msg_grant *grant, size_t len)
+{
+	struct conn *c = conns_find(m, grant->id);
+	struct msg_grant *own;
+
+	if (c == NULL || c->state != CONN_LOGIN) {
+		log_debug(grant->id, "grant for a connection that has gone");
+		return;
+	}
+	if ((own = calloc(1, sizeof(*own))) != NULL)
+		memcpy(own, grant, len);
+	conns_grant(m, c, own);
+}
+
+/* Is the session's stream one end of a pair, or the client's socket itself? */
+static bool
+has_pair(const struct conn *c)
+{
+	return c->row.tls != CONN_TLS_NONE || c->job != NULL;
+}
+
+/* Make that pair. */
 static int
 stream_make(struct conn *c)
 {
 	int pair[2];
 
-	if (c->row.tls == CONN_TLS_NONE || c->stream != -1)
+	if (!has_pair(c) || c->stream != -1)
 		return 0;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == -1)
 		return -1;
@@ -144,13 +167,15 @@ offer_one(struct master *m, struct conn *c, struct session *s)
 		grant_failed(m, c, LOGIN_TEMP, "no descriptor");
 		return;
 	}
-	stream = c->row.tls == CONN_TLS_NONE ? c->fd : c->stream;
+	stream = has_pair(c) ? c->stream : c->fd;
 	conns_leave_queue(m, c);
 	c->state = CONN_OFFERED;
 	c->tries++;
 	c->session = s;
 	s->conn = c;
 	sessions_serve(s, c->grant, grant_size(c->grant), stream);
+	if (c->job != NULL)
+		jobs_send(c, s);
 }
 
 void
@@ -170,6 +195,8 @@ conns_taken(struct master *m, struct conn *c)
 
 	c->state = CONN_SESSION;
 	m->conns->undecided--;
+	if (c->job != NULL)
+		jobs_taken(m, c);
 	/* Without its end of the pair the worker can do nothing for it. */
 	if (c->worker != NULL && evchannel_send(&c->worker->child.ec, MSG_LOGIN_TAKEN, &ref,
 						sizeof(ref), &c->relay, tls ? 1 : 0) == -1)
@@ -202,6 +229,11 @@ conns_opened(struct master *m, struct conn *c, const struct msg_session_open *op
 void
 conns_session_gone(struct master *m, struct conn *c, const struct msg_session_end *end)
 {
+	if (c->job != NULL) {
+		c->session = NULL;
+		conns_free(m, c);
+		return;
+	}
 	if (end->why != SESSION_END_REFUSED)
 		report_session_end(c, end);
 	helper_about(m, MSG_ROW_GONE, c->row.id);
@@ -235,6 +267,7 @@ conns_settle_grants(struct master *m)
 	struct conn *c, *t;
 	size_t offered = 0;
 
+	jobs_helper_lost(m);
 	TAILQ_FOREACH_SAFE (c, &m->conns->granted, in_queue, t)
 		grant_failed(m, c, LOGIN_TEMP, "auth helper lost");
 	RB_FOREACH (c, conn_tree, &m->conns->tree)

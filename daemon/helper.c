@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "daemon/conns.h"
 #include "daemon/helper.h"
+#include "daemon/jobs.h"
 #include "daemon/serve.h"
 #include "daemon/servers.h"
 #include "daemon/workers.h"
@@ -110,6 +111,8 @@ helper_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		master_refused(m, ROLE_AUTH, msg->u.refused.why);
 	} else if (msg->type == MSG_GRANT) {
 		conns_granted(m, &msg->u.grant, msg->len);
+	} else if (msg->type == MSG_FOUND) {
+		jobs_found(m, &msg->u.found);
 	} else if (msg->type == MSG_REFUSED_ONE) {
 		count_refused(m->helper);
 	} else if (msg->type == MSG_WORKER_BAD) {
@@ -238,6 +241,14 @@ helper_worker_gone(struct master *m, uint32_t worker)
 	struct msg_worker w = {worker, 0};
 
 	evchannel_put(&m->helper->child.ec, MSG_WORKER_GONE, &w, sizeof(w));
+}
+
+int
+helper_lookup(struct master *m, const struct msg_lookup *ask)
+{
+	struct evchannel *ec = &m->helper->child.ec;
+
+	return evchannel_is_open(ec) ? evchannel_put(ec, MSG_LOOKUP, ask, sizeof(*ask)) : -1;
 }
 
 bool

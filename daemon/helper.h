@@ -19,6 +19,9 @@ void helper_about(struct master *m, enum msg_type type, conn_id id);
 void helper_worker_new(struct master *m, uint32_t worker, int fd);
 void helper_worker_gone(struct master *m, uint32_t worker);
 
+/* Ask who a job's user is; jobs_found() hears the answer.  0 or -1: it is not there. */
+int helper_lookup(struct master *m, const struct msg_lookup *ask);
+
 /* Has everything sent so far left our queue? */
 bool helper_is_clear(const struct master *m);
 

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "daemon/control.h"
+#include "daemon/jobs.h"
 #include "daemon/serve.h"
 #include "daemon/sessions.h"
 
@@ -145,6 +146,20 @@ session_hello(struct session *s, pid_t pid)
 		conns_offer(m);
 }
 
+/* What a job may say beside, and nobody else: how it ended. */
+static void
+job_msg(struct session *s, const struct msg *msg)
+{
+	struct conn *c = s->conn;
+
+	if (msg->type == MSG_JOB_END && c->job != NULL && c->state == CONN_SESSION)
+		jobs_ended(c, &msg->u.job_end);
+	else if (msg->type == MSG_STATE)
+		control_state_told(s->master, c->row.id, NULL);
+	else
+		session_end(&s->ec, EBADMSG, s);
+}
+
 static void
 session_msg(struct evchannel *ec, struct msg *msg, void *arg)
 {
@@ -166,6 +181,8 @@ session_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		return; /* about a connection that is not its own */
 	} else if (msg->type == MSG_HAVE_IT && c->state == CONN_OFFERED) {
 		conns_taken(s->master, c);
+	} else if (msg->type == MSG_JOB_END || c->job != NULL) {
+		job_msg(s, msg);
 	} else if (msg->type == MSG_SESSION_OPEN && c->state == CONN_SESSION) {
 		/* Said once, and a password is not its affair. */
 		if (s->opened || msg->u.session_open.result == LOGIN_BAD) {

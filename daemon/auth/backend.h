@@ -38,6 +38,9 @@ struct auth_backend {
 	/* Fill in the answer, which comes zeroed but for its id: result, why, and
 	 * the account (the name also for a login that failed, if it exists). */
 	void (*login)(const struct msg_child_ask *ask, struct msg_child_answer *answer);
+	/* Who is that user?  No password is asked and no login is made.  The answer as above,
+	 * the reason being for an administrator.  NULL: it cannot be known without a password. */
+	void (*lookup)(const char *user, struct msg_child_answer *answer);
 	/* After a good login with pam_session: end what was kept for the length
 	 * of the mail session.  NULL: nothing is kept. */
 	void (*close)(void);

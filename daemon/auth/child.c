@@ -76,14 +76,18 @@ static int
 request_serve(void)
 {
 	struct msg_child_answer *a = &child.answer;
-	bool keeps;
+	bool keeps, lookup = child.m.u.child_ask.lookup != 0;
 
 	title_set("auth", "%s busy", child.conf.auth);
 	memset(a, 0, sizeof(*a));
 	a->id = child.m.u.child_ask.id;
-	child.backend->login(&child.m.u.child_ask, a);
+	if (lookup)
+		child.backend->lookup(child.m.u.child_ask.user, a);
+	else
+		child.backend->login(&child.m.u.child_ask, a);
 	msg_discard(&child.m);
-	keeps = a->result == LOGIN_OK && child.conf.pam_session && child.backend->close != NULL;
+	keeps = a->result == LOGIN_OK && child.conf.pam_session && child.backend->close != NULL &&
+		!lookup;
 	if (answer_send() < 0) {
 		if (keeps)
 			child.backend->close();

@@ -254,6 +254,7 @@ child_ask(struct child *c, struct request *r)
 	memset(&ask, 0, sizeof(ask));
 	ask.id = r->conn.id;
 	ask.mech = r->mech;
+	ask.lookup = r->lookup;
 	memcpy(ask.user, r->user, sizeof(ask.user));
 	memcpy(ask.password, r->password, sizeof(ask.password));
 	memcpy(ask.challenge, r->challenge, sizeof(ask.challenge));
@@ -292,7 +293,8 @@ static void
 child_answered(struct child *c, struct msg_child_answer *a)
 {
 	struct pool *p = c->pool;
-	bool keeps = a->result == LOGIN_OK && p->conf.pam_session && p->backend->close != NULL;
+	bool keeps = a->result == LOGIN_OK && p->conf.pam_session && p->backend->close != NULL &&
+		     !c->request->lookup;
 
 	c->served++;
 	pool_answered(p);

@@ -13,6 +13,7 @@
 #include "common/title.h"
 #include "daemon/auth/dispatch.h"
 #include "daemon/auth/logins.h"
+#include "daemon/auth/lookups.h"
 #include "daemon/auth/settings.h"
 #include "daemon/auth/workers.h"
 
@@ -139,6 +140,13 @@ handle_grant_void(struct msg *m)
 	logins_grant_void(m->u.ref.id);
 }
 
+static void
+handle_lookup(struct msg *m)
+{
+	if (helper.started)
+		lookups_ask(&m->u.lookup);
+}
+
 /* Messages that change nothing here. */
 static void
 handle_nothing(struct msg *m)
@@ -155,6 +163,7 @@ static const struct handler {
     {MSG_ROW_GONE, handle_row_gone},
     {MSG_GRANT_TAKEN, handle_nothing}, /* the grant stands until the row goes */
     {MSG_GRANT_VOID, handle_grant_void},
+    {MSG_LOOKUP, handle_lookup},
     {MSG_WORKER_NEW, handle_worker_new},
     {MSG_WORKER_GONE, handle_worker_gone},
     {MSG_AUTH_CONF, handle_conf},

@@ -125,6 +125,15 @@ file_login(const struct msg_child_ask *ask, struct msg_child_answer *a)
 	snprintf(a->mailbox, sizeof(a->mailbox), "%s", e->mailbox);
 }
 
+static void
+file_lookup(const char *user, struct msg_child_answer *a)
+{
+	if (state.fault[0] != '\0')
+		answer_set(a, LOGIN_TEMP, state.fault);
+	else if (userfile_find(&state.users, user) == NULL)
+		answer_set(a, LOGIN_BAD, "no such user in the user file");
+}
+
 /* A hash with the cost that accounts of the file have. */
 static void
 dummy_make(void)
@@ -232,4 +241,5 @@ const struct auth_backend backend_file = {
     .accounts = file_accounts,
     .open = file_open,
     .login = file_login,
+    .lookup = file_lookup,
 };

@@ -12,6 +12,7 @@
 #include "daemon/auth/backend.h"
 #include "daemon/auth/failures.h"
 #include "daemon/auth/logins.h"
+#include "daemon/auth/lookups.h"
 #include "daemon/auth/pools.h"
 #include "daemon/auth/request.h"
 #include "daemon/auth/rows.h"
@@ -152,15 +153,6 @@ failures_are_too_many(const struct request *r)
 	       (conf->failures_per_source > 0 && source >= conf->failures_per_source);
 }
 
-static bool
-name_is_clean(const char *name)
-{
-	for (; *name != '\0'; name++)
-		if ((unsigned char)*name < ' ' || *name == 0x7f)
-			return false;
-	return true;
-}
-
 /* Why a request is refused like a wrong password, without asking a back end; NULL: it is not. */
 static const char *
 request_objection(const struct request *r, const struct msg_auth_server *server)
@@ -170,7 +162,7 @@ request_objection(const struct request *r, const struct msg_auth_server *server)
 
 	if (r->user[0] == '\0' || r->password[0] == '\0')
 		return "empty name or password";
-	if (!name_is_clean(r->user))
+	if (!request_name_is_clean(r->user))
 		return "control characters in the name";
 	if (r->authzid[0] != '\0' && strcmp(r->authzid, r->user) != 0)
 		return "authorization identity is another's";
@@ -244,6 +236,10 @@ request_decided(struct request *r, enum login_result result, const char *why,
 	const struct msg_auth_conf *conf = &all.settings->conf;
 	const char *known = a != NULL ? a->account.user : "";
 
+	if (r->lookup) {
+		lookups_decided(r, result, why, a);
+		return;
+	}
 	if (result == LOGIN_OK &&
 	    !account_uid_allowed(a->account.uid, conf->minimum_uid, conf->rootless != 0)) {
 		result = LOGIN_BAD;
@@ -266,7 +262,7 @@ request_decided(struct request *r, enum login_result result, const char *why,
 static bool
 request_wanted(struct request *r)
 {
-	return !failures_are_too_many(r);
+	return r->lookup || !failures_are_too_many(r);
 }
 
 static void
@@ -392,6 +388,7 @@ logins_init(struct event_base *base, login_tell_fn *tell)
 	static const struct pools_calls calls = {request_decided, request_wanted, keeper_gone};
 
 	all.tell = tell;
+	lookups_init(tell);
 	all.by_user = failures_new(FAILURES_MAX);
 	all.by_source = failures_new(FAILURES_MAX);
 	if (all.by_user == NULL || all.by_source == NULL)
@@ -404,6 +401,7 @@ void
 logins_configure(const struct settings *s)
 {
 	all.settings = s;
+	lookups_configure(s);
 	failures_set_window(all.by_user, s->conf.failure_window);
 	failures_set_window(all.by_source, s->conf.failure_window);
 	pools_configure(s);

@@ -257,6 +257,15 @@ pam_login(const struct msg_child_ask *ask, struct msg_child_answer *a)
 		account_known_name(ask->user, a->account.user);
 }
 
+/* The name service alone: no module is asked. */
+static void
+pam_lookup(const char *user, struct msg_child_answer *a)
+{
+	const char *why = "";
+
+	answer_set(a, account_lookup(user, &a->account, &why), why);
+}
+
 static void
 pam_close(void)
 {
@@ -336,5 +345,6 @@ const struct auth_backend backend_pam = {
     .stamp = pam_stamp,
     .open = pam_open,
     .login = pam_login,
+    .lookup = pam_lookup,
     .close = pam_close,
 };

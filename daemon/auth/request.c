@@ -27,6 +27,15 @@ request_new(const struct msg_login_ask *ask, const struct msg_conn *conn)
 	return r;
 }
 
+bool
+request_name_is_clean(const char *name)
+{
+	for (; *name != '\0'; name++)
+		if ((unsigned char)*name < ' ' || *name == 0x7f)
+			return false;
+	return true;
+}
+
 void
 request_free(struct request *r)
 {

@@ -1,5 +1,6 @@
 /*
- * One login to be decided, from the worker's request until the answer.
+ * One login to be decided, from the worker's request until the answer; or a
+ * look-up, from master's.
  */
 #ifndef POP3D_AUTH_REQUEST_H
 #define POP3D_AUTH_REQUEST_H
@@ -27,10 +28,15 @@ struct request {
 	struct msg_tls_facts facts;
 	char authzid[MSG_NAME_SIZE], user[MSG_NAME_SIZE], password[MSG_NAME_SIZE];
 	char challenge[MSG_NAME_SIZE]; /* MECH_APOP: password is a digest of this */
+	bool lookup; /* no login: an administrator asks who `user` is (lookups.h) */
+	char other[MSG_NAME_SIZE]; /* and where the mailbox of this name would be */
 };
 
 /* Make one of what a worker sent; NULL: no memory. */
 struct request *request_new(const struct msg_login_ask *ask, const struct msg_conn *conn);
+
+/* No control characters: names go into paths and log lines. */
+bool request_name_is_clean(const char *name);
 
 /* Wipe and free.  It must have left its queue. */
 void request_free(struct request *r);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/ctl/job.h"
 #include "daemon/ctl/print.h"
 #include "daemon/ctl/request.h"
 #include "daemon/ctl/top.h"
@@ -136,5 +137,7 @@ main(int argc, char *argv[])
 		return top(socket_path, form, argc, argv);
 	if (strcmp(argv[0], "user") == 0)
 		return user_run(form, argc, argv);
+	if (job_is_one(argv[0]))
+		return job_command(socket_path, form, argc, argv);
 	return run(socket_path, form, argc, argv);
 }

@@ -65,6 +65,28 @@ send_words(int fd, size_t n, char *const words[])
 	return 0;
 }
 
+/* As read(2); a descriptor that comes with it goes into *passed, if there is none yet. */
+static ssize_t
+read_some(int fd, char *block, size_t cap, int *passed)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {block, cap};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.room,
+			     .msg_controllen = sizeof(control.room)};
+	ssize_t n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+
+	if (*passed == -1 && c != NULL && c->cmsg_level == SOL_SOCKET &&
+	    c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(passed, CMSG_DATA(c), sizeof(*passed));
+	return n;
+}
+
 /* All that comes, in memory; 0 or -1. */
 static int
 read_all(int fd, struct answer *a)
@@ -75,7 +97,7 @@ read_all(int fd, struct answer *a)
 
 	if (out == NULL)
 		return -1;
-	while ((n = read(fd, block, sizeof(block))) > 0)
+	while ((n = read_some(fd, block, sizeof(block), &a->fd)) > 0)
 		fwrite(block, 1, (size_t)n, out);
 	return fclose(out) == 0 && n == 0 ? 0 : -1;
 }
@@ -86,6 +108,7 @@ request(const char *socket_path, size_t n, char *const words[], struct answer *a
 	int fd = connect_to(socket_path), r = 0;
 
 	memset(a, 0, sizeof(*a));
+	a->fd = -1;
 	if (fd == -1)
 		return unreachable(socket_path, strerror(errno));
 	if (send_words(fd, n, words) == -1 || read_all(fd, a) == -1)

@@ -13,6 +13,7 @@ struct answer {
 	int status;
 	char *text; /* terminated; malloc'ed, the caller's */
 	size_t len;
+	int fd; /* that came with it, the caller's; -1: none */
 };
 
 /* Send the words and read the whole answer.  CTL_UNREACHABLE, with the reason on standard error,

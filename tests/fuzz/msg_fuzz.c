@@ -21,6 +21,23 @@ must_end(const char *text, size_t cap)
 		abort();
 }
 
+/* As many as it says, each with its end, all in the message. */
+static void
+must_have_words(const struct msg_job *j)
+{
+	const char *p = j->words, *end = j->words + j->len;
+
+	for (uint32_t i = 0; i < j->argc; i++) {
+		if (p >= end)
+			abort();
+		must_end(p, (size_t)(end - p));
+		p += strlen(p) + 1;
+	}
+	if (p != end || offsetof(struct msg_job, words) + j->len != m.len)
+		abort();
+	must_end(j->target, sizeof(j->target));
+}
+
 static void
 check_promises(void)
 {
@@ -34,6 +51,19 @@ check_promises(void)
 			m.u.grant.account.ngroups * sizeof(uint32_t) !=
 		    m.len)
 			abort();
+	} else if (m.type == MSG_FOUND) {
+		must_end(m.u.found.why, sizeof(m.u.found.why));
+		must_end(m.u.found.mailbox, sizeof(m.u.found.mailbox));
+		must_end(m.u.found.target, sizeof(m.u.found.target));
+		if (offsetof(struct msg_found, account.groups) +
+			m.u.found.account.ngroups * sizeof(uint32_t) !=
+		    m.len)
+			abort();
+	} else if (m.type == MSG_LOOKUP) {
+		must_end(m.u.lookup.user, sizeof(m.u.lookup.user));
+		must_end(m.u.lookup.other, sizeof(m.u.lookup.other));
+	} else if (m.type == MSG_JOB) {
+		must_have_words(&m.u.job);
 	} else if (m.type == MSG_LOG) {
 		must_end(m.u.log.text, m.len - offsetof(struct msg_log, text));
 	}

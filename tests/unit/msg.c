@@ -142,6 +142,76 @@ test_groups_match_length(void)
 	CU_ASSERT(sizeof(struct msg_child_answer) <= MSG_BODY_MAX);
 }
 
+/* A look-up needs no password: only master may ask for one, and no worker ever hears of it. */
+static void
+test_lookups(void)
+{
+	static const enum role roles[] = {ROLE_LOGIN, ROLE_AUTH, ROLE_AUTH_CHILD, ROLE_SPAWNER,
+					  ROLE_SESSION};
+	size_t bare = offsetof(struct msg_found, account.groups);
+
+	fresh(MSG_LOOKUP, sizeof(struct msg_lookup));
+	CU_ASSERT_EQUAL(check(ROLE_MASTER, ROLE_AUTH), 0);
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+		for (int to = 0; to < ROLE_COUNT; to++)
+			CU_ASSERT_EQUAL(check(roles[i], (enum role)to), -1);
+	CU_ASSERT_EQUAL(check(ROLE_MASTER, ROLE_LOGIN), -1);
+	fresh(MSG_FOUND, bare);
+	for (int from = 0; from < ROLE_COUNT; from++)
+		for (int to = 0; to < ROLE_COUNT; to++)
+			CU_ASSERT_EQUAL(check((enum role)from, (enum role)to),
+					from == ROLE_AUTH && to == ROLE_MASTER ? 0 : -1);
+	m.u.found.account.ngroups = 1;
+	CU_ASSERT_EQUAL(check(ROLE_AUTH, ROLE_MASTER), -1);
+	m.len += sizeof(uint32_t);
+	CU_ASSERT_EQUAL(check(ROLE_AUTH, ROLE_MASTER), 0);
+	CU_ASSERT(sizeof(struct msg_found) <= MSG_BODY_MAX);
+	/* Nor can a login ask its child for one by another way, or a grant of the helper's be a
+	 * job. */
+	fresh(MSG_CHILD_ASK, sizeof(struct msg_child_ask));
+	m.u.child_ask.lookup = 2;
+	CU_ASSERT_EQUAL(check(ROLE_AUTH, ROLE_AUTH_CHILD), -1);
+	fresh(MSG_GRANT, offsetof(struct msg_grant, account.groups));
+	m.u.grant.job = 1;
+	CU_ASSERT_EQUAL(check(ROLE_AUTH, ROLE_MASTER), -1);
+	m.type = MSG_SERVE;
+	m.nfds = 1;
+	CU_ASSERT_EQUAL(check(ROLE_MASTER, ROLE_SESSION), 0);
+}
+
+static void
+test_job_words(void)
+{
+	static const struct {
+		const char *words;
+		uint32_t len, argc;
+		int result;
+	} cases[] = {
+	    {"box\0list", 9, 2, 0},  {"box\0list", 9, 1, -1}, {"box\0list", 9, 3, -1},
+	    {"box\0list", 8, 2, -1}, {"box\0list", 8, 1, -1}, {"\0\0", 2, 2, 0},
+	    {"x", 1, 0, -1},
+	};
+	size_t bare = offsetof(struct msg_job, words);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		fresh(MSG_JOB, bare + cases[i].len);
+		memcpy(m.u.job.words, cases[i].words, cases[i].len);
+		m.u.job.len = cases[i].len;
+		m.u.job.argc = cases[i].argc;
+		CU_ASSERT_EQUAL(check(ROLE_MASTER, ROLE_SESSION), cases[i].result);
+		CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_SESSION), -1);
+		CU_ASSERT_EQUAL(check(ROLE_SESSION, ROLE_MASTER), -1);
+	}
+	fresh(MSG_JOB, bare);
+	CU_ASSERT_EQUAL(check(ROLE_MASTER, ROLE_SESSION), -1);
+	fresh(MSG_JOB, bare + 1);
+	m.u.job.len = MSG_JOB_SIZE + 1;
+	CU_ASSERT_EQUAL(check(ROLE_MASTER, ROLE_SESSION), -1);
+	fresh(MSG_JOB_END, sizeof(struct msg_job_end));
+	CU_ASSERT_EQUAL(check(ROLE_SESSION, ROLE_MASTER), 0);
+	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_MASTER), -1);
+}
+
 int
 main(void)
 {
@@ -153,6 +223,8 @@ main(void)
 	    {"every string ends", test_strings_end},
 	    {"every index is within its table", test_numbers_in_bounds},
 	    {"the list of groups is as long as the message", test_groups_match_length},
+	    {"only master asks for a look-up", test_lookups},
+	    {"the words of a job are as many as it says", test_job_words},
 	    {NULL, NULL},
 	};
 

@@ -12,6 +12,7 @@
 #include "common/title.h"
 #include "worker/session/board.h"
 #include "worker/session/commands.h"
+#include "worker/session/job.h"
 #include "worker/session/session.h"
 
 enum { MASTER_QUEUE = 32 };
@@ -48,6 +49,25 @@ session_asked(void *arg)
 	board_answer(arg);
 }
 
+/* What comes behind a job's grant. */
+static void
+session_await_job(struct session *ss)
+{
+	struct msg m;
+	int r;
+
+	while ((r = channel_wait(&ss->master, &m, -1)) != -1) {
+		if (r == 1 && m.type == MSG_JOB)
+			break;
+		if (r == 1)
+			msg_discard(&m);
+	}
+	if (r == -1)
+		_exit(EXIT_SUCCESS);
+	memcpy(&ss->job, m.u.octets, m.len);
+	msg_discard(&m);
+}
+
 /* Wait for a grant.  The stream's descriptor; what cannot be used ends the spare. */
 static int
 session_await_grant(struct session *ss)
@@ -72,6 +92,8 @@ session_await_grant(struct session *ss)
 	ss->store.given[0] = msg_take_fd(&m, 2);
 	ss->store.given[1] = msg_take_fd(&m, 3);
 	msg_discard(&m);
+	if (ss->grant.job != 0)
+		session_await_job(ss);
 	return fd;
 }
 
@@ -94,13 +116,10 @@ session_become(const struct session *ss)
 	return 0;
 }
 
-/* Open, lock and list the mailbox, and nothing else from here on. */
-static enum store_result
-session_open(struct session *ss, const struct msg_spawn_conf *conf, uint32_t *abi)
+enum store_result
+session_find_store(struct session *ss)
 {
 	struct store *s = &ss->store;
-	enum store_result result;
-	int landlock;
 
 	s->id = ss->grant.id;
 	s->path = ss->grant.mailbox;
@@ -110,9 +129,15 @@ session_open(struct session *ss, const struct msg_spawn_conf *conf, uint32_t *ab
 		log_error(s->id, "no store \"%s\" at \"%s\"", ss->grant.storage, s->path);
 		return STORE_PERM;
 	}
-	result = s->backend->open(s, ss->grant.missing_maildir == MISSING_EMPTY);
-	if (result != STORE_OK)
-		return result;
+	return STORE_OK;
+}
+
+enum store_result
+session_confine(struct session *ss, const struct msg_spawn_conf *conf, uint32_t *abi)
+{
+	const struct store *s = &ss->store;
+	int landlock;
+
 	landlock = sandbox_landlock_paths(s->confine, s->confine_count,
 					  (enum sandbox_mode)conf->sandbox, conf->landlock_abi_max);
 	if (landlock == -1) {
@@ -120,7 +145,21 @@ session_open(struct session *ss, const struct msg_spawn_conf *conf, uint32_t *ab
 		return STORE_PERM;
 	}
 	*abi = (uint32_t)landlock;
-	if ((result = s->backend->lock(s)) != STORE_OK ||
+	return STORE_OK;
+}
+
+/* Open, lock and list the mailbox, and nothing else from here on. */
+static enum store_result
+session_open(struct session *ss, const struct msg_spawn_conf *conf, uint32_t *abi)
+{
+	struct store *s = &ss->store;
+	enum store_result result = session_find_store(ss);
+
+	if (result != STORE_OK)
+		return result;
+	result = s->backend->open(s, ss->grant.missing_maildir == MISSING_EMPTY);
+	if (result != STORE_OK || (result = session_confine(ss, conf, abi)) != STORE_OK ||
+	    (result = s->backend->lock(s)) != STORE_OK ||
 	    (result = s->backend->list(s)) != STORE_OK)
 		return result;
 	ss->octets = s->octets;
@@ -138,7 +177,7 @@ session_title(const struct session *ss, const char *state)
 		  log_host(host, &ss->grant.peer), state);
 }
 
-static void
+void
 session_close(struct session *ss)
 {
 	if (ss->store.data != NULL)
@@ -209,13 +248,32 @@ session_answer(struct session *ss, enum store_result opened, uint32_t abi)
 	stream_reply(&ss->stream, "+OK %zu messages", ss->store.count);
 }
 
+/* A client's session, in its stream's and master's sight. */
+static void
+session_serve(struct session *ss, const struct msg_spawn_conf *conf, bool became)
+{
+	enum store_result opened = STORE_PERM;
+	uint32_t abi = 0;
+
+	if (became)
+		opened = session_open(ss, conf, &abi);
+	session_answer(ss, opened, abi);
+	if (opened == STORE_OK && session_transaction(ss))
+		session_update(ss);
+	else
+		session_close(ss);
+	ss->end.left = ss->store.count - ss->end.deleted;
+	if (!stream_is_over(&ss->stream))
+		stream_flush(&ss->stream);
+	stream_report(&ss->stream, MSG_SESSION_END, &ss->end, sizeof(ss->end));
+}
+
 noreturn void
 session_run(const struct msg_spawn_conf *conf, int channel)
 {
 	static struct session ss;
-	enum store_result opened = STORE_PERM;
 	struct msg_conn_ref ref;
-	uint32_t abi = 0;
+	bool became;
 	int fd;
 
 	channel_init(&ss.master, channel, ROLE_SESSION, ROLE_MASTER, MASTER_QUEUE);
@@ -233,17 +291,11 @@ session_run(const struct msg_spawn_conf *conf, int channel)
 	if (channel_put(&ss.master, MSG_HAVE_IT, &ref, sizeof(ref)) == -1)
 		_exit(EXIT_SUCCESS);
 
-	if (session_become(&ss) == 0)
-		opened = session_open(&ss, conf, &abi);
-	session_answer(&ss, opened, abi);
-	if (opened == STORE_OK && session_transaction(&ss))
-		session_update(&ss);
+	became = session_become(&ss) == 0;
+	if (ss.grant.job != 0)
+		job_serve(&ss, conf, became);
 	else
-		session_close(&ss);
-	ss.end.left = ss.store.count - ss.end.deleted;
-	if (!stream_is_over(&ss.stream))
-		stream_flush(&ss.stream);
-	stream_report(&ss.stream, MSG_SESSION_END, &ss.end, sizeof(ss.end));
+		session_serve(&ss, conf, became);
 	stream_finish(&ss.stream);
 	_exit(EXIT_SUCCESS);
 }

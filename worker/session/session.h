@@ -17,6 +17,8 @@
 struct session {
 	struct channel master;
 	struct msg_grant grant;
+	struct msg_job job; /* if the grant says so */
+	bool job_asked;	    /* for its input */
 	struct stream stream;
 	struct store store;
 	uint64_t *marked; /* a bit a message: DELE was said */
@@ -27,9 +29,17 @@ struct session {
 	struct session_board *board; /* what it shows of itself; NULL: nothing */
 };
 
+/* For a session and for a job: the store back end of the grant, ready to open the mailbox; confine
+ * the process to what was named by store_confine() (*abi: the Landlock ABI in force); close.
+ * OK, PERM (logged). */
+enum store_result session_find_store(struct session *ss);
+enum store_result session_confine(
+    struct session *ss, const struct msg_spawn_conf *conf, uint32_t *abi);
+void session_close(struct session *ss);
+
 /*
  * The life of a spare: says hello on its channel to master, waits for its
- * grant, becomes the user, serves the session, ends the process.
+ * grant, becomes the user, serves the session or does the job, ends the process.
  */
 noreturn void session_run(const struct msg_spawn_conf *conf, int channel);
 

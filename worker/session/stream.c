@@ -51,6 +51,7 @@ stream_init(struct stream *s, int fd, struct channel *master, conn_id id, uint32
 	s->trace = 0;
 	s->drain = s->in_message = false;
 	s->over = STREAM_GOING;
+	s->line_max = POP3_LINE_MAX;
 	s->idle_ms = (int64_t)(idle_seconds > 0 ? idle_seconds : 1) * 1000;
 	s->in_pos = s->in_len = s->seen = s->out_pos = s->out_len = 0;
 	s->skipped = s->traced = 0;
@@ -201,7 +202,7 @@ line_take(struct stream *s, const char **line, size_t *len)
 
 	n = lf != NULL ? (size_t)(lf - start) : have;
 	total = s->skipped + n;
-	if (total > POP3_JUNK_MAX) {
+	if (total > POP3_JUNK_MAX && total > s->line_max) {
 		stream_give_up(s, STREAM_ABUSE);
 		return STREAM_END;
 	}
@@ -212,7 +213,7 @@ line_take(struct stream *s, const char **line, size_t *len)
 	s->in_pos += n + 1;
 	s->seen = 0;
 	s->skipped = 0;
-	if (total + 1 > POP3_LINE_MAX)
+	if (total + 1 > s->line_max)
 		return STREAM_LONG;
 	if (n > 0 && start[n - 1] == '\r')
 		n--;
@@ -227,7 +228,7 @@ line_compact(struct stream *s)
 {
 	size_t have = s->in_len - s->in_pos;
 
-	if (have >= POP3_LINE_MAX) {
+	if (have >= s->line_max) {
 		s->skipped += have;
 		have = s->seen = 0;
 	} else if (have > 0 && s->in_pos > 0) {

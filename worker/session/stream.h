@@ -53,6 +53,7 @@ struct stream {
 	uint32_t *shown; /* where it shows what it waits for (enum page_wait); NULL: nowhere */
 	enum stream_over over;
 	int64_t idle_ms;
+	size_t line_max;       /* octets of a line with its end; below STREAM_IN_SIZE */
 	size_t in_pos, in_len; /* what was received and not yet taken */
 	size_t seen;	       /* octets from in_pos on that hold no line end */
 	uint64_t skipped;      /* octets thrown away of a line that is too long; 0: none */

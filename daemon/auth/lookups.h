@@ -1,0 +1,26 @@
+/*
+ * Look-ups: whose mailbox is a job about that an administrator asked for?
+ * Master asks, and master alone: the rules of msg.c let no worker do it.  A
+ * child of the server's back end answers as for a login, but without a
+ * password, and nothing of a login is done: no count, no delay, no line in the
+ * log, no PAM.
+ */
+#ifndef POP3D_AUTH_LOOKUPS_H
+#define POP3D_AUTH_LOOKUPS_H
+
+#include "daemon/auth/logins.h"
+#include "daemon/auth/request.h"
+
+void lookups_init(login_tell_fn *tell);
+
+/* Go on with these settings (borrowed until the next call). */
+void lookups_configure(const struct settings *s);
+
+/* MSG_FOUND answers, now or later, once. */
+void lookups_ask(const struct msg_lookup *ask);
+
+/* The end of a request that is a look-up; as login_decided_fn. */
+void lookups_decided(struct request *r, enum login_result result, const char *why,
+    const struct msg_child_answer *a);
+
+#endif

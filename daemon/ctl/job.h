@@ -1,0 +1,19 @@
+/*
+ * Mailbox jobs: box, uidl, history.  The daemon has a session do them as the
+ * mailbox's owner and hands over its stream; all that comes over it is that
+ * user's word, and is escaped before it reaches the terminal.
+ */
+#ifndef POP3D_CTL_JOB_H
+#define POP3D_CTL_JOB_H
+
+#include <stdbool.h>
+
+#include "daemon/ctl/print.h"
+
+/* Is that the first word of a job? */
+bool job_is_one(const char *word);
+
+/* Run it.  The exit status. */
+int job_command(const char *socket_path, enum answer_form form, int argc, char *argv[]);
+
+#endif
