@@ -118,6 +118,7 @@ static const struct rule spawner_rules[] = {
 	ANY(access), ANY(faccessat), ANY(faccessat2), ANY(readlinkat), ANY(getdents64),
 	ANY(pread64), ANY(preadv), ANY(preadv2), ANY(pwrite64), ANY(lseek), ANY(fadvise64),
 	ANY(sendfile), ANY(ftruncate), ANY(fsync), ANY(fdatasync),
+	ANY(memfd_create), /* the list of messages, where the mailbox takes no file */
 	ANY(rename), ANY(renameat), ANY(renameat2), ANY(unlink), ANY(unlinkat),
 	ANY(mkdir), ANY(mkdirat), /* of the mbox store's lock and journal, before Landlock refuses it */
 	WHEN(mknod, ARG_IS_REGULAR(1)), WHEN(mknodat, ARG_IS_REGULAR(2)), /* a dot-lock, which ... */

@@ -107,7 +107,7 @@ static const struct forbidden {
      {0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, AT(-1), 0}},
     {"mprotect, executable", NOBODY, SYS_mprotect, {0, 0, PROT_EXEC}},
     {"pkey_mprotect", NOBODY, SYS_pkey_mprotect, {0, 0, PROT_EXEC, AT(-1)}},
-    {"memfd_create", NOBODY, SYS_memfd_create, {AT("x"), 0}},
+    {"memfd_create", NO_LOGIN, SYS_memfd_create, {AT("x"), 0}},
     {"ioctl TIOCSTI", NOBODY, SYS_ioctl, {FD_NULL, TIOCSTI, AT("x")}},
     {"F_SETLK", NO_LOGIN, SYS_fcntl, {FD_NULL, F_SETLK, AT(room)}},
     {"F_SETLKW", NOBODY, SYS_fcntl, {FD_NULL, F_SETLKW, AT(room)}},

@@ -74,6 +74,9 @@ octets_at_login(struct session *ss, uint64_t *sum)
 {
 	uint64_t octets;
 
+	*sum = ss->store.octets;
+	if (*sum != STORE_NO_SIZE)
+		return true;
 	*sum = 0;
 	for (size_t i = 0; i < ss->store.count; i++) {
 		if (ss->store.backend->size(&ss->store, i, true, &octets) != STORE_OK)

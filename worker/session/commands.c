@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/pop3.h"
 #include "worker/session/board.h"
@@ -12,6 +13,8 @@
 
 enum {
 	READ_BLOCK = 65536,
+	LOOK_MS = 1000, /* while messages are read for their sizes: how often client and master
+			 * are looked at */
 	LISTING_ROOM = 2 * 20 + 3 + STORE_UID_SIZE /* two numbers or number and uid, SP, CRLF */
 };
 
@@ -44,7 +47,7 @@ static int
 octets_find(struct session *ss)
 {
 	struct store *s = &ss->store;
-	uint64_t sum = 0, octets;
+	uint64_t sum = 0, octets, looked = clock_ms();
 
 	if (ss->octets_known)
 		return 0;
@@ -56,6 +59,13 @@ octets_find(struct session *ss)
 			return -1;
 		}
 		sum += octets;
+		if (clock_ms() - looked < LOOK_MS)
+			continue;
+		/* the first reading of a large mailbox takes minutes */
+		stream_look(&ss->stream);
+		if (stream_is_over(&ss->stream))
+			return -1;
+		looked = clock_ms();
 	}
 	if (ss->marked_count == 0)
 		s->octets = sum;
@@ -96,7 +106,8 @@ listing_size(struct session *ss, size_t i, char *p)
 {
 	uint64_t octets;
 
-	(void)ss->store.backend->size(&ss->store, i, false, &octets);
+	if (ss->store.backend->size(&ss->store, i, true, &octets) != STORE_OK)
+		ss->store.lost = true;
 	return put_number(p, octets);
 }
 
@@ -119,6 +130,8 @@ put_listing(struct session *ss, listing *say)
 		p = put_number(start, i + 1);
 		*p++ = ' ';
 		p = say(ss, i, p);
+		if (ss->store.lost) /* the listing is cut off rather than wrong */
+			return;
 		*p++ = '\r';
 		*p++ = '\n';
 		stream_filled(&ss->stream, (size_t)(p - start));
@@ -159,7 +172,10 @@ command_uidl(struct session *ss, const struct pop3_command *c)
 		put_listing(ss, listing_uid);
 	} else if (message_find(ss, c, &i) == 0) {
 		ss->store.backend->uid(&ss->store, i, uid);
-		stream_reply(&ss->stream, "+OK %zu %s", i + 1, uid);
+		if (ss->store.lost)
+			stream_reply(&ss->stream, "%s", failures[STORE_TEMP]);
+		else
+			stream_reply(&ss->stream, "+OK %zu %s", i + 1, uid);
 	}
 	return COMMAND_GO_ON;
 }
@@ -243,6 +259,17 @@ message_fetched(struct session *ss, size_t i)
 		ss->store.backend->fetched(&ss->store, i);
 }
 
+/* A message of another size than was told was sent. */
+static void
+message_missized(struct session *ss, size_t i, uint64_t octets, uint64_t told)
+{
+	log_warn(ss->grant.id,
+		 "message %zu of %s has %" PRIu64 " octets, but %" PRIu64 " were told", i + 1,
+		 ss->store.path, octets, told);
+	if (ss->store.backend->forget_size != NULL)
+		ss->store.backend->forget_size(&ss->store, i);
+}
+
 static enum command_event
 command_retr(struct session *ss, const struct pop3_command *c)
 {
@@ -264,9 +291,7 @@ command_retr(struct session *ss, const struct pop3_command *c)
 	if (event != COMMAND_GO_ON || stream_is_over(&ss->stream))
 		return event;
 	if (w.octets != octets)
-		log_warn(ss->grant.id,
-			 "message %zu of %s has %" PRIu64 " octets, but %" PRIu64 " were told",
-			 t.i + 1, ss->store.path, w.octets, octets);
+		message_missized(ss, t.i, w.octets, octets);
 	message_fetched(ss, t.i);
 	ss->end.retrieved++;
 	ss->end.retrieved_octets += w.octets;
@@ -402,6 +427,8 @@ command_run(struct session *ss, const char *line, size_t len)
 			continue;
 		if (c.argc >= known->min && c.argc <= known->max) {
 			event = known->run(ss, &c);
+			if (ss->store.lost)
+				event = COMMAND_BROKEN;
 			board_command(ss, known->keyword);
 			return event;
 		}

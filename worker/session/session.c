@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -164,8 +165,11 @@ session_open(struct session *ss, const struct msg_spawn_conf *conf, uint32_t *ab
 		return result;
 	ss->octets = s->octets;
 	ss->octets_known = s->octets != STORE_NO_SIZE;
-	ss->marked = calloc(s->count / 64 + 1, sizeof(ss->marked[0]));
-	return ss->marked != NULL ? STORE_OK : STORE_TEMP;
+	/* not malloc(3), which asks for memory as often as it sees fit: a login is to make the
+	 * same calls for any number of messages */
+	ss->marked = mmap(NULL, (s->count / 64 + 1) * sizeof(ss->marked[0]), PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return ss->marked != MAP_FAILED ? STORE_OK : STORE_TEMP;
 }
 
 static void

@@ -116,6 +116,13 @@ stream_wait(struct stream *s, short events, int64_t deadline)
 }
 
 void
+stream_look(struct stream *s)
+{
+	if (stream_wait(s, 0, now_ms()) != 0) /* reset, or shut down both ways */
+		stream_give_up(s, STREAM_CLIENT);
+}
+
+void
 stream_report(struct stream *s, enum msg_type type, const void *body, size_t len)
 {
 	int64_t deadline = now_ms() + REPORT_MS;

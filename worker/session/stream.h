@@ -91,6 +91,9 @@ void stream_put_end(struct stream *s, const char *tail, size_t len);
 char *stream_room(struct stream *s, size_t need);
 void stream_filled(struct stream *s, size_t len);
 
+/* In the midst of long work: have client or master gone?  Then the stream is over. */
+void stream_look(struct stream *s);
+
 /* Send all that waits.  Gives up as s->over says. */
 void stream_flush(struct stream *s);
 

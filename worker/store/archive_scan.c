@@ -12,7 +12,7 @@
 
 #include "worker/session/wire.h"
 #include "worker/store/archive.h"
-#include "worker/store/maildir_list.h"
+#include "worker/store/maildir_build.h"
 #include "worker/store/mbox_lines.h"
 #include "worker/store/mbox_text.h"
 #include "worker/store/natural.h"
@@ -131,26 +131,27 @@ out:
 static int
 scan_maildir(struct scan *s)
 {
-	int new_fd = openat(s->in, "new", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int cur_fd = openat(s->in, "cur", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct maildir_place place = {-1,
+				      {openat(s->in, "new", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+				       openat(s->in, "cur", O_RDONLY | O_DIRECTORY | O_CLOEXEC)}};
 	char name[sizeof("cur/") + NAME_MAX];
-	struct maildir_list list;
+	struct maildir_index list = INDEX_NONE;
+	const struct store store = {.path = ""};
+	struct maildir_message m;
 	int result = -1;
 
-	maildir_list_init(&list, new_fd, cur_fd);
-	if (new_fd != -1 && cur_fd != -1)
-		result = maildir_list_scan(&list);
-	for (size_t i = 0; result == 0 && i < list.count; i++) {
-		snprintf(name, sizeof(name), "%s/%s",
-			 maildir_entry_fd(&list, i) == cur_fd ? "cur" : "new",
-			 maildir_entry_name(&list, i));
+	if (place.dirs[MAILDIR_NEW] != -1 && place.dirs[MAILDIR_CUR] != -1)
+		result = build_list(&place, &list, &store);
+	for (size_t i = 0; result == 0 && i < list.head.count; i++) {
+		if ((result = index_message(&list, i, &m)) == -1)
+			break;
+		snprintf(name, sizeof(name), "%s/%s", (m.flags & ENTRY_IN_CUR) != 0 ? "cur" : "new",
+			 m.name);
 		result = scan_file(s, name);
 	}
-	maildir_list_free(&list);
-	if (new_fd != -1)
-		close(new_fd);
-	if (cur_fd != -1)
-		close(cur_fd);
+	index_close(&list);
+	store_close_fd(place.dirs[MAILDIR_NEW]);
+	store_close_fd(place.dirs[MAILDIR_CUR]);
 	return result;
 }
 

@@ -1,22 +1,27 @@
 /*
  * Maildir: new/ and cur/ of one directory, maildir(5).  Every file is opened
  * relative to a directory descriptor, without following a link, and must be a
- * regular file.  Sizes are found when they are first asked for.
+ * regular file.  The list of a session's messages is an index, which the next
+ * session finds; sizes are found when they are first asked for, and kept there.
  */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
 #include "worker/store/lock.h"
-#include "worker/store/maildir_list.h"
-#include "worker/store/maildir_quota.h"
+#include "worker/store/maildir_build.h"
+#include "worker/store/maildir_follow.h"
+#include "worker/store/maildir_index.h"
 #include "worker/store/maildir_name.h"
+#include "worker/store/maildir_quota.h"
 #include "worker/store/store.h"
 
 enum { FIND_TRIES = 4 /* looks for a message that others keep renaming */ };
@@ -24,11 +29,15 @@ enum { FIND_TRIES = 4 /* looks for a message that others keep renaming */ };
 #define LOCK_FILE "pop3d-lock"
 
 struct maildir {
-	int dir_fd;  /* carries the flock; -1: there is no Maildir, and it counts as empty */
-	int lock_fd; /* pop3d-lock; -1: none could be had */
-	int sub_fd[MAILDIR_DIRS];
-	struct maildir_list list;
-	uint64_t *sizes; /* on the wire; NULL: none is known yet */
+	struct maildir_place place; /* dir_fd carries the flock; -1: there is no Maildir, and it
+				     * counts as empty */
+	int lock_fd;		    /* pop3d-lock; -1: none could be had */
+	struct maildir_index index;
+	bool verified;	   /* all of the index was looked at */
+	uint64_t unknown;  /* then: messages whose size the index does not have */
+	uint64_t octets;   /* of the others */
+	bool told_claim;   /* a wrong size in a name was logged */
+	bool is_unsettled; /* the next session will look into the directories */
 };
 
 /* Log what could not be done with the mailbox, and judge it. */
@@ -48,15 +57,17 @@ maildir_open(struct store *s, bool missing_is_empty)
 
 	if (m == NULL)
 		return STORE_TEMP;
-	m->dir_fd = m->lock_fd = m->sub_fd[MAILDIR_NEW] = m->sub_fd[MAILDIR_CUR] = -1;
+	m->place = (struct maildir_place){-1, {-1, -1}};
+	m->lock_fd = -1;
+	m->index = INDEX_NONE;
 	s->data = m;
-	m->dir_fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (m->dir_fd == -1) {
+	m->place.dir_fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (m->place.dir_fd == -1) {
 		if (errno == ENOENT && missing_is_empty && store_parent_exists(s->path))
 			return STORE_OK;
 		return maildir_fail(s, "open");
 	}
-	store_confine(s, m->dir_fd, SANDBOX_WRITE);
+	store_confine(s, m->place.dir_fd, SANDBOX_WRITE);
 	return STORE_OK;
 }
 
@@ -65,7 +76,24 @@ maildir_lock(struct store *s)
 {
 	struct maildir *m = s->data;
 
-	return m->dir_fd == -1 ? STORE_OK : lock_directory(s, m->dir_fd, LOCK_FILE, &m->lock_fd);
+	return m->place.dir_fd == -1 ? STORE_OK
+				     : lock_directory(s, m->place.dir_fd, LOCK_FILE, &m->lock_fd);
+}
+
+/* ---- the index ---- */
+
+/* Make the index anew, with what the one that there is knows. */
+static enum store_result
+maildir_rebuild(struct store *s)
+{
+	struct maildir *m = s->data;
+	struct maildir_index fresh;
+
+	if (build_index(&m->place, &fresh, m->index.fd != -1 ? &m->index : NULL, s) == -1)
+		return maildir_fail(s, "read");
+	index_close(&m->index);
+	m->index = fresh;
+	return STORE_OK;
 }
 
 static enum store_result
@@ -73,122 +101,267 @@ maildir_list(struct store *s)
 {
 	static const char *const names[MAILDIR_DIRS] = {"new", "cur"};
 	struct maildir *m = s->data;
+	enum store_result result;
 
-	s->count = 0;
-	s->octets = m->dir_fd == -1 ? 0 : STORE_NO_SIZE;
-	if (m->dir_fd == -1)
+	s->count = s->vanished = 0;
+	s->octets = 0;
+	if (m->place.dir_fd == -1)
 		return STORE_OK;
 	for (int i = 0; i < MAILDIR_DIRS; i++) {
-		m->sub_fd[i] =
-		    openat(m->dir_fd, names[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (m->sub_fd[i] == -1)
+		m->place.dirs[i] = openat(m->place.dir_fd, names[i],
+					  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (m->place.dirs[i] == -1)
 			return maildir_fail(s, names[i]);
 	}
-	maildir_list_init(&m->list, m->sub_fd[MAILDIR_NEW], m->sub_fd[MAILDIR_CUR]);
-	if (maildir_list_scan(&m->list) == -1)
-		return maildir_fail(s, "read");
-	s->count = m->list.count;
+	if ((index_open(&m->index, m->place.dir_fd) == -1 ||
+	     !build_is_current(&m->place, &m->index)) &&
+	    (result = maildir_rebuild(s)) != STORE_OK)
+		return result;
+	s->count = (size_t)m->index.head.count;
+	s->octets = m->index.head.octets;
+	s->vanished = m->index.vanished;
 	return STORE_OK;
+}
+
+/* Look at all of the index.  False: it is damaged. */
+static bool
+maildir_verify(struct maildir *m)
+{
+	struct maildir_message message;
+	uint64_t octets;
+
+	m->unknown = m->octets = 0;
+	for (size_t i = 0; i < m->index.head.count; i++) {
+		if (index_message(&m->index, i, &message) == -1)
+			return false;
+		octets = index_kept_size(&m->index, i);
+		if (octets == STORE_NO_SIZE)
+			m->unknown++;
+		else
+			m->octets += octets;
+	}
+	return true;
+}
+
+/* What was told to the client cannot be kept to. */
+static void
+maildir_lose(struct store *s, const char *why)
+{
+	if (!s->lost)
+		log_error(s->id, "maildir %s: %s: %s", s->path, INDEX_FILE, why);
+	s->lost = true;
+}
+
+/*
+ * Before the first look at a message: is all of the index sound?  Else it is made
+ * anew, which goes unnoticed if there are as many messages as was said.
+ */
+static bool
+maildir_ready(struct store *s)
+{
+	struct maildir *m = s->data;
+
+	if (m->verified || s->lost)
+		return !s->lost;
+	if (!maildir_verify(m)) {
+		log_warn(s->id, "maildir %s: %s is damaged, and made anew", s->path, INDEX_FILE);
+		if (maildir_rebuild(s) != STORE_OK || m->index.head.count != s->count ||
+		    !maildir_verify(m))
+			maildir_lose(s, "the messages are not any more those of the login");
+	}
+	m->verified = true;
+	return !s->lost;
+}
+
+/* What the index says of message i.  False: it has been damaged since it was looked at. */
+static bool
+maildir_message(struct store *s, size_t i, struct maildir_message *message)
+{
+	const struct maildir *m = s->data;
+
+	if (maildir_ready(s) && index_message(&m->index, i, message) == -1)
+		maildir_lose(s, "has been damaged");
+	return !s->lost;
 }
 
 static void
 maildir_tell_uid(struct store *s, size_t i, char out[STORE_UID_SIZE])
 {
-	struct maildir *m = s->data;
-	const char *name = maildir_entry_name(&m->list, i);
-	size_t len = maildir_base_len(name);
+	struct maildir_message m;
+	size_t len;
 
-	if ((m->list.entries[i].flags & ENTRY_MADE_UID) != 0)
-		maildir_twin_uid(name, len, maildir_entry_inode(&m->list, i), out);
+	out[0] = '\0';
+	if (!maildir_message(s, i, &m))
+		return;
+	len = maildir_base_len(m.name);
+	if (m.uid[0] != '\0')
+		strcpy(out, m.uid);
+	else if ((m.flags & ENTRY_MADE_UID) != 0)
+		maildir_twin_uid(m.name, len, m.inode, out);
+	else if ((m.flags & ENTRY_DIGEST_UID) != 0)
+		maildir_digest_uid(m.name, len, out);
 	else
-		maildir_uid(name, len, out);
+		maildir_uid(m.name, len, out);
 }
 
 /* The message's file was not where it was.  OK: look again. */
 static enum store_result
-maildir_look_again(struct maildir *m, size_t i)
+maildir_look_again(struct store *s, size_t i, struct maildir_message *message)
 {
-	if ((m->list.entries[i].flags & ENTRY_GONE) != 0)
+	struct maildir *m = s->data;
+
+	if ((message->flags & ENTRY_GONE) != 0)
 		return STORE_MISSING;
-	if (maildir_list_refresh(&m->list) == -1)
+	if (follow_names(&m->place, &m->index, s) == -1)
 		return store_judge(errno);
-	return (m->list.entries[i].flags & ENTRY_GONE) != 0 ? STORE_MISSING : STORE_OK;
+	m->is_unsettled = true;
+	if (!maildir_message(s, i, message))
+		return STORE_TEMP;
+	return (message->flags & ENTRY_GONE) != 0 ? STORE_MISSING : STORE_OK;
+}
+
+static int
+maildir_dir(const struct maildir_message *message)
+{
+	return (message->flags & ENTRY_IN_CUR) != 0 ? MAILDIR_CUR : MAILDIR_NEW;
 }
 
 static enum store_result
 maildir_get(struct store *s, size_t i, struct store_reader *r)
 {
 	struct maildir *m = s->data;
+	struct maildir_message message;
 	enum store_result result;
 
+	if (!maildir_message(s, i, &message))
+		return STORE_TEMP;
 	for (int try = 0; try < FIND_TRIES; try++) {
-		result = store_open_file(maildir_entry_fd(&m->list, i),
-					 maildir_entry_name(&m->list, i), r);
-		if (result != STORE_MISSING || (result = maildir_look_again(m, i)) != STORE_OK)
+		result = store_open_file(m->place.dirs[maildir_dir(&message)], message.name, r);
+		if (result != STORE_MISSING ||
+		    (result = maildir_look_again(s, i, &message)) != STORE_OK)
 			return result;
 	}
 	return STORE_TEMP; /* it is renamed faster than we can look */
 }
 
+/* ---- sizes ---- */
+
+/* Sizes in names are often wrong, so they are not believed. */
+static void
+maildir_check_claim(struct store *s, size_t i, uint64_t octets)
+{
+	struct maildir *m = s->data;
+	struct maildir_message message;
+	uint64_t claimed;
+
+	if (m->told_claim || !maildir_message(s, i, &message))
+		return;
+	claimed = maildir_claimed_size(message.name);
+	if (claimed == STORE_NO_SIZE || claimed == octets)
+		return;
+	log_warn(s->id, "maildir %s: %s has %" PRIu64 " octets: sizes in names are not believed",
+		 s->path, message.name, octets);
+	m->told_claim = true;
+}
+
+/* Note a size, for later sessions too if `keep`.  The last one completes the sum. */
+static enum store_result
+maildir_note_size(struct store *s, size_t i, uint64_t octets, bool keep)
+{
+	struct maildir *m = s->data;
+	bool is_new = keep && index_kept_size(&m->index, i) == STORE_NO_SIZE;
+
+	if (index_set_size(&m->index, i, octets, keep) == -1)
+		return maildir_fail(s, INDEX_FILE);
+	if (!is_new)
+		return STORE_OK;
+	m->octets += octets;
+	if (--m->unknown == 0)
+		(void)index_set_octets(&m->index, m->octets);
+	return STORE_OK;
+}
+
+/* Read the message for its size.  What cannot be had now is told as 0, in this session only. */
 static enum store_result
 maildir_measure(struct store *s, size_t i, uint64_t *octets)
 {
-	const struct maildir *m = s->data;
+	struct maildir_message message;
 	enum store_result result;
 	struct store_reader r;
 
 	*octets = 0;
 	result = maildir_get(s, i, &r);
-	if (result == STORE_MISSING || result == STORE_PERM) {
-		log_warn(s->id, "maildir %s: %s %s: its size is told as 0", s->path,
-			 maildir_entry_name(&m->list, i),
-			 result == STORE_MISSING ? "vanished" : "cannot be read");
-		return STORE_OK;
+	if (result == STORE_OK) {
+		if (store_measure(&r, octets, NULL) == -1)
+			result = STORE_TEMP;
+		store_reader_end(&r);
+		if (result != STORE_OK)
+			return result;
+		maildir_check_claim(s, i, *octets);
+		return maildir_note_size(s, i, *octets, true);
 	}
-	if (result != STORE_OK)
-		return result;
-	if (store_measure(&r, octets, NULL) == -1)
-		result = STORE_TEMP;
-	store_reader_end(&r);
-	return result;
-}
-
-/* The table of sizes, made on first use.  NULL: no memory. */
-static uint64_t *
-maildir_sizes(struct store *s)
-{
-	struct maildir *m = s->data;
-
-	if (m->sizes == NULL && (m->sizes = malloc(s->count * sizeof(*m->sizes))) != NULL)
-		memset(m->sizes, 0xff, s->count * sizeof(*m->sizes)); /* STORE_NO_SIZE each */
-	return m->sizes;
+	if (result == STORE_TEMP || !maildir_message(s, i, &message))
+		return STORE_TEMP;
+	log_warn(s->id, "maildir %s: %s %s: its size is told as 0", s->path, message.name,
+		 result == STORE_MISSING ? "vanished" : "cannot be read");
+	return maildir_note_size(s, i, 0, false);
 }
 
 static enum store_result
 maildir_size(struct store *s, size_t i, bool look, uint64_t *octets)
 {
 	struct maildir *m = s->data;
-	enum store_result result;
 
-	*octets = m->sizes != NULL ? m->sizes[i] : STORE_NO_SIZE;
-	if (*octets != STORE_NO_SIZE || !look)
-		return STORE_OK;
-	if (maildir_sizes(s) == NULL)
+	*octets = STORE_NO_SIZE;
+	if (!maildir_ready(s))
 		return STORE_TEMP;
-	result = maildir_measure(s, i, octets);
-	if (result == STORE_OK)
-		m->sizes[i] = *octets;
-	return result;
+	*octets = index_size(&m->index, i);
+	return *octets != STORE_NO_SIZE || !look ? STORE_OK : maildir_measure(s, i, octets);
 }
 
 static void
 maildir_keep_size(struct store *s, size_t i, uint64_t octets)
 {
-	uint64_t *sizes = maildir_sizes(s);
-
-	if (sizes != NULL)
-		sizes[i] = octets;
+	if (!maildir_ready(s))
+		return;
+	maildir_check_claim(s, i, octets);
+	(void)maildir_note_size(s, i, octets, true);
 }
+
+/* The index was wrong, or the message has been changed. */
+static void
+maildir_forget_size(struct store *s, size_t i)
+{
+	struct maildir *m = s->data;
+	uint64_t octets;
+
+	if (maildir_size(s, i, false, &octets) != STORE_OK ||
+	    index_kept_size(&m->index, i) == STORE_NO_SIZE)
+		return;
+	(void)index_set_size(&m->index, i, octets, false);
+	(void)index_set_octets(&m->index, STORE_NO_SIZE);
+	m->octets -= octets;
+	m->unknown++;
+}
+
+static void
+maildir_fetched(struct store *s, size_t i)
+{
+	struct maildir *m = s->data;
+
+	if (maildir_ready(s) && index_fetched(&m->index, i) == 0)
+		(void)index_set_fetched(&m->index, i, (uint32_t)time(NULL));
+}
+
+static int64_t
+maildir_fetched_at(struct store *s, size_t i)
+{
+	const struct maildir *m = s->data;
+
+	return maildir_ready(s) ? index_fetched(&m->index, i) : 0;
+}
+
+/* ---- UPDATE ---- */
 
 /* What an UPDATE has done so far. */
 struct removal {
@@ -213,29 +386,59 @@ unlink_counted(struct removal *r, int fd, const char *name)
 	return 0;
 }
 
+/* The next session shall not think that others did it. */
+static enum store_result
+note_removed(struct maildir *m, size_t i, struct maildir_message *message)
+{
+	message->flags |= ENTRY_REMOVED;
+	(void)index_set_message(&m->index, i, message, false);
+	return STORE_OK;
+}
+
 /* Remove one message, under whatever name it has now.  OK, also if it has gone already. */
 static enum store_result
-remove_one(struct maildir *m, size_t i, struct removal *r)
+remove_one(struct store *s, size_t i, struct removal *r, struct maildir_message *message)
 {
+	struct maildir *m = s->data;
 	enum store_result result;
+	bool ours = false;
 
 	for (int try = 0; try < FIND_TRIES; try++) {
-		const struct maildir_entry *e = &m->list.entries[i];
-		int dir = (e->flags & ENTRY_IN_CUR) != 0 ? MAILDIR_CUR : MAILDIR_NEW;
+		int dir = maildir_dir(message);
 
-		if (unlink_counted(r, m->sub_fd[dir], maildir_entry_name(&m->list, i)) == 0) {
-			r->touched[dir] = true;
+		if (unlink_counted(r, m->place.dirs[dir], message->name) == 0) {
+			r->touched[dir] = ours = true;
 			/* only a second name of the same file could bring it back */
-			if ((e->flags & ENTRY_LINKED) == 0)
-				return STORE_OK;
+			if ((message->flags & ENTRY_LINKED) == 0)
+				return note_removed(m, i, message);
 		} else if (errno != ENOENT) {
 			return store_judge(errno);
 		}
-		result = maildir_look_again(m, i);
+		result = maildir_look_again(s, i, message);
+		if (result == STORE_MISSING)
+			return ours ? note_removed(m, i, message) : STORE_OK;
 		if (result != STORE_OK)
-			return result == STORE_MISSING ? STORE_OK : result;
+			return result;
 	}
 	return STORE_TEMP;
+}
+
+/* Make removals durable. */
+static enum store_result
+sync_touched(const struct store *s, const struct removal *r)
+{
+	const struct maildir *m = s->data;
+	enum store_result result = STORE_OK, one;
+
+	for (int dir = 0; dir < MAILDIR_DIRS; dir++) {
+		if (!r->touched[dir])
+			continue;
+		one = store_sync_directory(m->place.dirs[dir]);
+		if (one != STORE_OK)
+			log_error(s->id, "maildir %s: fsync: %s", s->path, strerror(errno));
+		result = store_worse(result, one);
+	}
+	return result;
 }
 
 static enum store_result
@@ -243,30 +446,31 @@ maildir_remove(struct store *s, uint64_t *marked, uint64_t *removed)
 {
 	struct maildir *m = s->data;
 	enum store_result result = STORE_OK, one;
-	struct removal r = {.quota_fd = maildir_quota_open(m->dir_fd)};
+	struct removal r = {.quota_fd = maildir_quota_open(m->place.dir_fd)};
+	struct maildir_message message;
 
 	*removed = 0;
 	for (size_t i = 0; i < s->count; i++) {
 		if (!store_is_marked(marked, i))
 			continue;
-		one = remove_one(m, i, &r);
-		result = store_worse(result, one);
-		if (one == STORE_OK) {
-			(*removed)++;
-			continue;
+		if (maildir_message(s, i, &message)) {
+			/* what we change is looked at next time, whatever the clock says */
+			if (!m->is_unsettled)
+				m->is_unsettled = index_unsettle(&m->index) == 0;
+			one = remove_one(s, i, &r, &message);
+			if (one != STORE_OK)
+				log_error(s->id, "maildir %s: cannot remove %s: %s", s->path,
+					  message.name, strerror(errno));
+		} else {
+			one = STORE_TEMP;
 		}
-		log_error(s->id, "maildir %s: cannot remove %s: %s", s->path,
-			  maildir_entry_name(&m->list, i), strerror(errno));
-		store_unmark(marked, i);
-	}
-	for (int dir = 0; dir < MAILDIR_DIRS; dir++) {
-		if (!r.touched[dir])
-			continue;
-		one = store_sync_directory(m->sub_fd[dir]);
-		if (one != STORE_OK)
-			log_error(s->id, "maildir %s: fsync: %s", s->path, strerror(errno));
 		result = store_worse(result, one);
+		if (one == STORE_OK)
+			(*removed)++;
+		else
+			store_unmark(marked, i);
 	}
+	result = store_worse(result, sync_touched(s, &r));
 	maildir_quota_close(r.quota_fd, r.octets, r.count);
 	return result;
 }
@@ -278,12 +482,11 @@ maildir_close(struct store *s)
 
 	if (m == NULL)
 		return;
+	index_close(&m->index);
 	for (int i = 0; i < MAILDIR_DIRS; i++)
-		store_close_fd(m->sub_fd[i]);
+		store_close_fd(m->place.dirs[i]);
 	store_close_fd(m->lock_fd);
-	store_close_fd(m->dir_fd);
-	maildir_list_free(&m->list);
-	free(m->sizes);
+	store_close_fd(m->place.dir_fd);
 	free(m);
 	s->data = NULL;
 	s->confine_count = 0;
@@ -298,6 +501,9 @@ const struct store_backend store_maildir = {
     .size = maildir_size,
     .get = maildir_get,
     .keep_size = maildir_keep_size,
+    .forget_size = maildir_forget_size,
+    .fetched = maildir_fetched,
+    .fetched_at = maildir_fetched_at,
     .remove = maildir_remove,
     .close = maildir_close,
 };

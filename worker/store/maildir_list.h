@@ -1,70 +1,43 @@
 /*
- * The list of the messages of a Maildir: which files there are, in what
- * order, under what name each one is now.
+ * The names of a Maildir's messages while an index is made: in their order, and
+ * each file once.
  *
- * Compact, for mailboxes of a million messages: 16 octets and the name.
+ * Compact, for mailboxes of a million messages: 12 octets each; the names are in
+ * the index.
  */
 #ifndef POP3D_MAILDIR_LIST_H
 #define POP3D_MAILDIR_LIST_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum maildir_dir { MAILDIR_NEW, MAILDIR_CUR, MAILDIR_DIRS };
+#include "worker/store/maildir_index.h"
 
-enum {
-	ENTRY_IN_CUR = 1,  /* in cur/, else in new/ */
-	ENTRY_TWIN = 2,	   /* other files have its base name: its inode stands behind the name */
-	ENTRY_MADE_UID = 4, /* a twin that cannot use the base name as its unique-id */
-	ENTRY_LINKED = 8,  /* the same file had a second name with this base */
-	ENTRY_GONE = 16	   /* was removed by somebody */
-};
-
-struct maildir_entry {
-	uint64_t seconds; /* maildir_seconds() of its name */
-	uint32_t name;	  /* where it stands in the arena */
+struct list_entry {
+	uint32_t key;	/* rank, if its place was taken over; else the seconds of its name */
+	uint32_t block; /* in the index */
 	uint32_t flags;
 };
 
 struct maildir_list {
-	int fd[MAILDIR_DIRS]; /* of new/ and cur/; borrowed */
-	bool scanned;	      /* directories were read before: begin at their start again */
-	bool quiet;	      /* cur/ did not change while it was read: nothing can have been missed */
+	const int *dirs;	     /* new/ and cur/; borrowed */
+	struct maildir_index *index; /* under construction; borrowed */
 	size_t count, room;
-	struct maildir_entry *entries;
-	size_t arena_len, arena_room;
-	char *arena;
+	struct list_entry *entries;
 };
 
-/* An empty list over these directories. */
-void maildir_list_init(struct maildir_list *l, int new_fd, int cur_fd);
-void maildir_list_free(struct maildir_list *l);
+void list_init(struct maildir_list *l, const int dirs[MAILDIR_DIRS], struct maildir_index *index);
+void list_free(struct maildir_list *l);
 
-/* Read the directories, sort, settle names that occur twice.  0 or -1 with errno. */
-int maildir_list_scan(struct maildir_list *l);
+/* Put a message into the index and the list; `rank` counts if it is ENTRY_RANKED.  0 or -1 with
+ * errno. */
+int list_add(struct maildir_list *l, const struct maildir_message *m, uint32_t rank);
 
 /*
- * Look up again under what names the messages are now, since one was not found
- * where it was: flags may be changed by others at any time.  The entries and
- * their order stay; those that are no more get ENTRY_GONE.  0 or -1 with errno.
+ * All names are there: bring them in order, and settle those that occur twice: a
+ * file seen under two names counts once, and of several files the lowest inode
+ * keeps the base name as its unique-id.  The index is mapped then.  0 or -1 with errno.
  */
-int maildir_list_refresh(struct maildir_list *l);
-
-static inline const char *
-maildir_entry_name(const struct maildir_list *l, size_t i)
-{
-	return l->arena + l->entries[i].name;
-}
-
-/* The directory that it is in. */
-static inline int
-maildir_entry_fd(const struct maildir_list *l, size_t i)
-{
-	return l->fd[(l->entries[i].flags & ENTRY_IN_CUR) != 0 ? MAILDIR_CUR : MAILDIR_NEW];
-}
-
-/* The inode noted with a twin. */
-uint64_t maildir_entry_inode(const struct maildir_list *l, size_t i);
+int list_settle(struct maildir_list *l);
 
 #endif

@@ -24,18 +24,34 @@ maildir_name_counts(const char *name)
 	return name[0] != '.' && name[0] != '\0';
 }
 
-uint64_t
-maildir_seconds(const char *name)
+/* The number with which a text begins; UINT64_MAX for none, and for one that does not fit. */
+static uint64_t
+number_of(const char *text)
 {
 	uint64_t value = 0;
 
-	if (!is_digit(*name))
+	if (!is_digit(*text))
 		return UINT64_MAX;
-	for (; is_digit(*name); name++)
+	for (; is_digit(*text); text++)
 		if (__builtin_mul_overflow(value, 10, &value) ||
-		    __builtin_add_overflow(value, (uint64_t)(*name - '0'), &value))
+		    __builtin_add_overflow(value, (uint64_t)(*text - '0'), &value))
 			return UINT64_MAX;
 	return value;
+}
+
+uint64_t
+maildir_seconds(const char *name)
+{
+	return number_of(name);
+}
+
+uint64_t
+maildir_claimed_size(const char *name)
+{
+	const char *claim = strstr(name, ",W=");
+
+	return claim != NULL && claim < name + maildir_base_len(name) ? number_of(claim + 3)
+								      : STORE_NO_SIZE;
 }
 
 static bool
@@ -50,14 +66,20 @@ is_uid(const char *base, size_t len)
 void
 maildir_uid(const char *base, size_t len, char out[STORE_UID_SIZE])
 {
+	if (!is_uid(base, len)) {
+		maildir_digest_uid(base, len, out);
+		return;
+	}
+	memcpy(out, base, len);
+	out[len] = '\0';
+}
+
+void
+maildir_digest_uid(const char *base, size_t len, char out[STORE_UID_SIZE])
+{
 	uint8_t digest[SHA256_DIGEST_LENGTH];
 	SHA2_CTX ctx;
 
-	if (is_uid(base, len)) {
-		memcpy(out, base, len);
-		out[len] = '\0';
-		return;
-	}
 	SHA256Init(&ctx);
 	SHA256Update(&ctx, (const uint8_t *)base, len);
 	SHA256Final(digest, &ctx);

@@ -46,6 +46,8 @@ struct store {
 	uint64_t octets;  /* of all of them on the wire, or STORE_NO_SIZE; set by list() */
 	size_t vanished;  /* messages of the session before that others have removed since, as far as
 			   * the back end knows; set by list() */
+	bool lost;	  /* what was told of the messages cannot be kept to any more: nothing is to be
+			   * told or removed from here on */
 	const char *path; /* of the mailbox; borrowed */
 	const char *home; /* the user's, for a store that keeps files of its own there; borrowed */
 	struct sandbox_path confine[STORE_PATHS]; /* all that is opened, made or removed after open();
@@ -84,6 +86,9 @@ struct store_backend {
 	enum store_result (*get)(struct store *s, size_t i, struct store_reader *r);
 	/* Keep a size that the caller has counted on the way. */
 	void (*keep_size)(struct store *s, size_t i, uint64_t octets);
+	/* Message i was sent, and has another size than the one that was told, which stays for this
+	 * session: a later one is to read it again.  NULL: sizes are not kept that long. */
+	void (*forget_size)(struct store *s, size_t i);
 	/* Message i was sent whole.  NULL: the back end does not want to know. */
 	void (*fetched)(struct store *s, size_t i);
 	/* When message i was first sent whole, in this session or an earlier one: seconds since the

@@ -1,0 +1,162 @@
+/*
+ * The index of a Maildir: the list of a session's messages, in their order, as
+ * a file that the next session goes on with.
+ *
+ * "pop3d-index" in the Maildir, or, where that cannot be had, memory (memfd_create(2)).
+ * It is mapped for reading and changed in place by pwrite(2).  It is a cache and
+ * hostile input: its owner, or a disk that lost power, may have written
+ * anything into it at any moment.  So each part carries a check of its own,
+ * nothing is believed that was not copied and looked at, and nothing is ever
+ * synchronised: what is torn is found out, and read from the Maildir again.
+ *
+ *   head | blocks: NAME NUL [UID NUL] [inode] | records, one a message | blocks
+ *
+ * Blocks behind the records are of names that others have changed since.
+ */
+#ifndef POP3D_MAILDIR_INDEX_H
+#define POP3D_MAILDIR_INDEX_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "worker/store/mapped.h"
+#include "worker/store/store.h"
+
+#define INDEX_FILE     "pop3d-index"
+#define INDEX_NEW_FILE "pop3d-index.new"
+
+enum maildir_dir { MAILDIR_NEW, MAILDIR_CUR, MAILDIR_DIRS };
+
+/* What is noted with a message. */
+enum {
+	ENTRY_IN_CUR = 1,   /* in cur/, else in new/ */
+	ENTRY_TWIN = 2,	    /* other files have its base name: its inode is noted */
+	ENTRY_MADE_UID = 4, /* a twin that cannot use the base name as its unique-id */
+	ENTRY_LINKED = 8,   /* the same file had a second name with this base */
+	ENTRY_GONE = 16,    /* was removed by others */
+	ENTRY_REMOVED = 32, /* was removed by us */
+	ENTRY_DIGEST_UID = 64, /* its base name is the unique-id of another message */
+	ENTRY_RANKED = 128, /* its unique-id and place were taken over from another server */
+	ENTRY_FLAGS = 255
+};
+
+/* By what a change of a directory, or of a file that is replaced, is known. */
+struct index_stamp {
+	uint64_t inode; /* 0: there is none */
+	int64_t mtime, mtime_ns, ctime, ctime_ns;
+};
+
+struct index_head {
+	char magic[8];
+	uint32_t version, layout;
+	uint64_t nonce;	  /* key of all checks */
+	uint64_t count;	  /* messages */
+	uint64_t records; /* where they begin */
+	uint64_t octets;  /* of all messages on the wire, or STORE_NO_SIZE */
+	struct index_stamp dirs[MAILDIR_DIRS], uids;
+	uint64_t settled; /* a bit a directory: an unchanged stamp says that nothing has changed */
+	uint64_t check;
+};
+
+struct maildir_index {
+	int fd; /* -1: none is open */
+	bool quiet; /* built while cur/ did not change: nothing can have been missed */
+	struct mapped map;
+	struct index_head head;
+	struct index_stamp made; /* of the file when it was new; inode 0: in memory */
+	uint64_t end;	 /* of the file, with what waits to be written */
+	size_t pending;	 /* octets of that */
+	uint64_t salt;	 /* key of sizes that are good for this session only */
+	size_t vanished; /* when built: messages of the former index that others have removed */
+};
+
+/* A message as the index has it: a copy, and all of it was looked at. */
+struct maildir_message {
+	uint32_t flags;
+	size_t name_len;
+	uint64_t inode; /* of a twin, else 0 */
+	char name[NAME_MAX + 1];
+	char uid[STORE_UID_SIZE]; /* taken over; "": none */
+};
+
+#define INDEX_NONE ((struct maildir_index){.fd = -1})
+
+struct index_stamp index_stamp_of(const struct stat *st);
+bool index_stamps_equal(const struct index_stamp *a, const struct index_stamp *b);
+
+/* A hash for checks and tables; it need not withstand who knows the key. */
+uint64_t index_hash(uint64_t key, const void *octets, size_t len);
+
+/* Open the index of the Maildir at dir_fd.  Only its head is looked at, whose stamps say whether
+ * it is up to date.  0; -1 with errno: there is none that could be used. */
+int index_open(struct maildir_index *ix, int dir_fd);
+void index_close(struct maildir_index *ix);
+
+/* ---- messages, i below head.count */
+
+/* 0; -1: this one is damaged. */
+int index_message(const struct maildir_index *ix, size_t i, struct maildir_message *m);
+
+/* Flags alone, not looked at. */
+uint32_t index_flags(const struct maildir_index *ix, size_t i);
+
+/* The size on the wire, or STORE_NO_SIZE. */
+uint64_t index_size(const struct maildir_index *ix, size_t i);
+
+/* The same, but only one that is good for later sessions too. */
+uint64_t index_kept_size(const struct maildir_index *ix, size_t i);
+
+/* When it was first fetched whole, seconds since the Epoch; 0: never, or not known. */
+uint32_t index_fetched(const struct maildir_index *ix, size_t i);
+
+/*
+ * Changes.  What a file does not take (full, read-only) goes on in memory.
+ * 0 or -1 with errno.
+ */
+
+/* The size; with `keep` false for this session only. */
+int index_set_size(struct maildir_index *ix, size_t i, uint64_t octets, bool keep);
+int index_set_fetched(struct maildir_index *ix, size_t i, uint32_t when);
+/* Name, inode, flags and unique-id as in *m.  A new name cannot be read before index_map(). */
+int index_set_message(struct maildir_index *ix, size_t i, const struct maildir_message *m,
+    bool renamed);
+int index_set_octets(struct maildir_index *ix, uint64_t octets);
+/* Let the next session look into both directories. */
+int index_unsettle(struct maildir_index *ix);
+
+/* ---- making one */
+
+/* Begin a file beside the index of the Maildir at dir_fd, or, with -1, one in memory. */
+int index_begin(struct maildir_index *ix, int dir_fd);
+
+/* Begin again. */
+void index_rewind(struct maildir_index *ix);
+
+/* Append the block of a message: its place, or -1 with errno. */
+int64_t index_put_block(struct maildir_index *ix, const struct maildir_message *m);
+
+/* Append the record of message i, whose block is at `block`.  Records follow each other. */
+int index_put_record(struct maildir_index *ix, size_t i, uint32_t block,
+    const struct maildir_message *m, uint64_t octets, uint32_t fetched);
+
+/* Write what waits, and map all of it. */
+int index_map(struct maildir_index *ix);
+
+/* A block of an index under construction.  -1: it has been damaged meanwhile. */
+int index_block(const struct maildir_index *ix, uint32_t block, uint32_t flags,
+    struct maildir_message *m);
+
+/* The name in a block: octets that are not looked at, and how many there can be before NUL. */
+const char *index_block_name(const struct maildir_index *ix, uint32_t block, size_t *len);
+
+/* Complete: write the head and, with dir_fd not -1, put it into place; where that cannot
+ * be done it serves without a name. */
+int index_finish(struct maildir_index *ix, int dir_fd);
+
+/* Take away the name of a file that is only for this session. */
+void index_forget_file(int dir_fd);
+
+#endif
