@@ -1,0 +1,433 @@
+#include "config.h"
+
+#include "worker/store/uids_import.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "worker/store/maildir_name.h"
+#include "worker/store/natural.h"
+#include "worker/store/scan.h"
+#include "worker/store/uids.h"
+
+enum { FIRST_ROOM = 256, FIRST_TEXT = 16384, SUBDIRS = 2, NO_TAKE = -1 };
+
+static const char *const subdirs[SUBDIRS] = {"new", "cur"};
+
+/* Words of all kinds, each with its NUL, known by where they begin. */
+struct text {
+	char *octets;
+	size_t len, room;
+};
+
+/* A message that is there. */
+struct present {
+	size_t name; /* whole; its base name is found by maildir_base_len() */
+	int subdir;
+	int64_t mtime; /* seconds */
+	ssize_t take;  /* NO_TAKE: none */
+};
+
+/* A unique-id to be taken over. */
+struct take {
+	uint64_t order;
+	size_t number; /* as added */
+	size_t present;
+	size_t uid;
+	bool refused;
+};
+
+struct uids_import {
+	struct text text;
+	struct present *present; /* in the order of base names, octet by octet */
+	size_t present_count, present_room;
+	struct take *takes; /* after settling: in the order of the messages */
+	size_t take_count, take_room;
+	size_t gone;
+};
+
+static int
+text_add(struct text *t, const char *word, size_t len, size_t *at)
+{
+	if (t->room - t->len <= len) {
+		size_t room = t->room > 0 ? 2 * t->room : FIRST_TEXT;
+		char *more;
+
+		while (room - t->len <= len)
+			room *= 2;
+		if ((more = realloc(t->octets, room)) == NULL)
+			return -1;
+		t->octets = more;
+		t->room = room;
+	}
+	*at = t->len;
+	memcpy(t->octets + t->len, word, len);
+	t->octets[t->len + len] = '\0';
+	t->len += len + 1;
+	return 0;
+}
+
+/* The list with room for one element more.  NULL with errno: as it was. */
+static void *
+list_grown(void *list, size_t count, size_t *room, size_t size)
+{
+	size_t wanted = *room > 0 ? 2 * *room : FIRST_ROOM;
+
+	if (count < *room)
+		return list;
+	if ((list = reallocarray(list, wanted, size)) != NULL)
+		*room = wanted;
+	return list;
+}
+
+static const char *
+present_name(const struct uids_import *im, const struct present *p)
+{
+	return im->text.octets + p->name;
+}
+
+static int
+octets_compare(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
+
+	return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
+}
+
+static int
+present_compare(const void *a, const void *b, void *arg)
+{
+	const char *x = present_name(arg, a), *y = present_name(arg, b);
+
+	return octets_compare(x, maildir_base_len(x), y, maildir_base_len(y));
+}
+
+/* ---- reading names */
+
+struct adding {
+	struct uids_import *im;
+	int subdir;
+};
+
+static int
+add_name(void *arg, const char *name)
+{
+	const struct adding *a = arg;
+	struct uids_import *im = a->im;
+	struct present *p;
+
+	if (!maildir_name_counts(name))
+		return 0;
+	p = list_grown(im->present, im->present_count, &im->present_room, sizeof(*p));
+	if (p == NULL)
+		return -1;
+	im->present = p;
+	p += im->present_count;
+	*p = (struct present){.subdir = a->subdir, .take = NO_TAKE};
+	if (text_add(&im->text, name, strlen(name), &p->name) == -1)
+		return -1;
+	im->present_count++;
+	return 0;
+}
+
+static int
+subdir_open(int dir_fd, int subdir)
+{
+	return openat(dir_fd, subdirs[subdir], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Sort by base name, and leave out a second file with one that is there already. */
+static void
+present_settle(struct uids_import *im)
+{
+	size_t kept = 0;
+
+	if (im->present_count > 0)
+		qsort_r(im->present, im->present_count, sizeof(im->present[0]), present_compare,
+			im);
+	for (size_t i = 0; i < im->present_count; i++)
+		if (kept == 0 || present_compare(&im->present[kept - 1], &im->present[i], im) != 0)
+			im->present[kept++] = im->present[i];
+	im->present_count = kept;
+}
+
+struct uids_import *
+uids_import_new(int dir_fd)
+{
+	struct uids_import *im = calloc(1, sizeof(*im));
+	int result = im != NULL ? 0 : -1;
+
+	for (int i = 0; i < SUBDIRS && result == 0; i++) {
+		struct adding a = {im, i};
+		int fd = subdir_open(dir_fd, i);
+
+		result = fd != -1 ? scan_files(fd, add_name, &a) : -1;
+		store_close_fd(fd);
+	}
+	if (result == 0) {
+		present_settle(im);
+		return im;
+	}
+	uids_import_free(im);
+	return NULL;
+}
+
+void
+uids_import_free(struct uids_import *im)
+{
+	int error = errno;
+
+	if (im == NULL)
+		return;
+	free(im->text.octets);
+	free(im->present);
+	free(im->takes);
+	free(im);
+	errno = error;
+}
+
+/* ---- adding */
+
+static struct present *
+present_find(const struct uids_import *im, const char *base, size_t len)
+{
+	size_t from = 0, to = im->present_count;
+
+	while (from < to) {
+		size_t at = from + (to - from) / 2;
+		const char *name = present_name(im, &im->present[at]);
+		int order = octets_compare(name, maildir_base_len(name), base, len);
+
+		if (order == 0)
+			return &im->present[at];
+		if (order < 0)
+			from = at + 1;
+		else
+			to = at;
+	}
+	return NULL;
+}
+
+static int
+take_add(struct uids_import *im, const struct present *p, uint64_t order, const char *uid)
+{
+	struct take *t = list_grown(im->takes, im->take_count, &im->take_room, sizeof(*t));
+
+	if (t == NULL)
+		return -1;
+	im->takes = t;
+	t += im->take_count;
+	*t = (struct take){
+	    .order = order, .number = im->take_count, .present = (size_t)(p - im->present)};
+	if (text_add(&im->text, uid, strlen(uid), &t->uid) == -1)
+		return -1;
+	im->take_count++;
+	return 0;
+}
+
+int
+uids_import_add(struct uids_import *im, const char *base, size_t len, uint64_t order,
+		const char *uid)
+{
+	const struct present *p = present_find(im, base, len);
+
+	if (p == NULL) {
+		im->gone++;
+		return 0;
+	}
+	return take_add(im, p, order, uid);
+}
+
+static int
+mtime_compare(const void *a, const void *b, void *arg)
+{
+	const struct uids_import *im = arg;
+	const struct present *x = &im->present[*(const size_t *)a],
+			     *y = &im->present[*(const size_t *)b];
+	const char *p = present_name(im, x), *q = present_name(im, y);
+	uint64_t p_seconds = maildir_seconds(p), q_seconds = maildir_seconds(q);
+
+	if (x->mtime != y->mtime)
+		return x->mtime < y->mtime ? -1 : 1;
+	if (p_seconds != q_seconds)
+		return p_seconds < q_seconds ? -1 : 1;
+	return natural_compare(p, maildir_base_len(p), q, maildir_base_len(q));
+}
+
+/* Find when each file was written.  One that has gone meanwhile comes first. */
+static int
+read_mtimes(struct uids_import *im, int dir_fd)
+{
+	int fd[SUBDIRS] = {subdir_open(dir_fd, 0), subdir_open(dir_fd, 1)};
+	int result = fd[0] == -1 || fd[1] == -1 ? -1 : 0;
+	struct stat st;
+
+	for (size_t i = 0; i < im->present_count && result == 0; i++) {
+		struct present *p = &im->present[i];
+
+		if (fstatat(fd[p->subdir], present_name(im, p), &st, AT_SYMLINK_NOFOLLOW) == 0)
+			p->mtime = st.st_mtim.tv_sec;
+		else if (errno != ENOENT)
+			result = -1;
+	}
+	store_close_fd(fd[0]);
+	store_close_fd(fd[1]);
+	return result;
+}
+
+int
+uids_import_all(struct uids_import *im, int dir_fd,
+		void (*make_uid)(const char *base, size_t len, char *out, size_t cap))
+{
+	size_t *order = calloc(im->present_count + 1, sizeof(*order));
+	int result = order != NULL ? read_mtimes(im, dir_fd) : -1;
+	char uid[3 * NAME_MAX + 1];
+
+	for (size_t i = 0; i < im->present_count && result == 0; i++)
+		order[i] = i;
+	if (result == 0)
+		qsort_r(order, im->present_count, sizeof(*order), mtime_compare, im);
+	for (size_t i = 0; i < im->present_count && result == 0; i++) {
+		const struct present *p = &im->present[order[i]];
+		const char *name = present_name(im, p);
+
+		make_uid(name, maildir_base_len(name), uid, sizeof(uid));
+		result = take_add(im, p, 0, uid);
+	}
+	free(order);
+	return result;
+}
+
+/* ---- settling */
+
+static int
+take_compare(const void *a, const void *b)
+{
+	const struct take *x = a, *y = b;
+
+	if (x->order != y->order)
+		return x->order < y->order ? -1 : 1;
+	return (x->number > y->number) - (x->number < y->number);
+}
+
+static int
+uid_compare(const void *a, const void *b, void *arg)
+{
+	const struct uids_import *im = arg;
+	size_t i = *(const size_t *)a, j = *(const size_t *)b;
+	int order = strcmp(im->text.octets + im->takes[i].uid, im->text.octets + im->takes[j].uid);
+
+	return order != 0 ? order : (i > j) - (i < j);
+}
+
+/* Mark the takes that an earlier one with the same unique-id rules out. */
+static int
+find_repeated(const struct uids_import *im, bool *repeated)
+{
+	size_t *order = calloc(im->take_count + 1, sizeof(*order));
+	const char *uid, *last = NULL;
+	size_t count = 0;
+
+	if (order == NULL)
+		return -1;
+	for (size_t i = 0; i < im->take_count; i++)
+		if (!im->takes[i].refused)
+			order[count++] = i;
+	qsort_r(order, count, sizeof(*order), uid_compare, (void *)(uintptr_t)im);
+	for (size_t k = 0; k < count; k++, last = uid) {
+		uid = im->text.octets + im->takes[order[k]].uid;
+		repeated[order[k]] = last != NULL && strcmp(last, uid) == 0;
+	}
+	free(order);
+	return 0;
+}
+
+static void
+take_refuse(struct uids_import *im, struct take *t, enum uids_import_refusal why,
+	    uids_import_tell_fn *tell, void *arg)
+{
+	const char *name = present_name(im, &im->present[t->present]);
+	char base[NAME_MAX + 1] = "";
+
+	memcpy(base, name, maildir_base_len(name));
+	t->refused = true;
+	tell(arg, why, base, im->text.octets + t->uid);
+}
+
+int
+uids_import_settle(struct uids_import *im, uids_import_tell_fn *tell, void *arg,
+		   struct uids_import_counts *counts)
+{
+	bool *repeated = calloc(im->take_count + 1, sizeof(*repeated));
+	int result = -1;
+
+	*counts = (struct uids_import_counts){.messages = im->present_count, .gone = im->gone};
+	if (repeated == NULL)
+		return -1;
+	if (im->take_count > 0)
+		qsort(im->takes, im->take_count, sizeof(im->takes[0]), take_compare);
+	for (size_t i = 0; i < im->take_count; i++) {
+		struct take *t = &im->takes[i];
+		struct present *p = &im->present[t->present];
+		const char *uid = im->text.octets + t->uid;
+
+		if (p->take != NO_TAKE)
+			take_refuse(im, t, IMPORT_TWICE, tell, arg);
+		else if (!uids_is_valid(uid, strlen(uid)))
+			take_refuse(im, t, IMPORT_INVALID, tell, arg);
+		else
+			p->take = (ssize_t)i;
+	}
+	if (find_repeated(im, repeated) == -1)
+		goto out;
+	for (size_t i = 0; i < im->take_count; i++) {
+		if (repeated[i]) {
+			im->present[im->takes[i].present].take = NO_TAKE;
+			take_refuse(im, &im->takes[i], IMPORT_REPEATED, tell, arg);
+		}
+		counts->taken += !im->takes[i].refused;
+		counts->refused += im->takes[i].refused;
+	}
+	result = 0;
+out:
+	free(repeated);
+	return result;
+}
+
+const char *
+uids_import_find(const struct uids_import *im, const char *base, size_t len)
+{
+	const struct present *p = present_find(im, base, len);
+
+	return p != NULL && p->take != NO_TAKE ? im->text.octets + im->takes[p->take].uid : NULL;
+}
+
+const char *
+uids_import_name(const struct uids_import *im, size_t i)
+{
+	return present_name(im, &im->present[i]);
+}
+
+int
+uids_import_write(const struct uids_import *im, int dir_fd)
+{
+	struct uids_writer w;
+	int result = uids_write_begin(&w, dir_fd);
+
+	for (size_t i = 0; i < im->take_count && result == 0; i++) {
+		const struct take *t = &im->takes[i];
+		const char *name = present_name(im, &im->present[t->present]);
+
+		if (!t->refused)
+			result = uids_write_line(&w, im->text.octets + t->uid, name,
+						 maildir_base_len(name));
+	}
+	if (result == 0)
+		return uids_write_end(&w);
+	uids_write_abort(&w);
+	return -1;
+}
