@@ -48,6 +48,7 @@ struct uids_import {
 	struct take *takes; /* after settling: in the order of the messages */
 	size_t take_count, take_room;
 	size_t gone;
+	size_t *given; /* unique-ids of all that are present, sorted */
 };
 
 static int
@@ -186,6 +187,7 @@ uids_import_free(struct uids_import *im)
 	free(im->text.octets);
 	free(im->present);
 	free(im->takes);
+	free(im->given);
 	free(im);
 	errno = error;
 }
@@ -358,18 +360,10 @@ take_refuse(struct uids_import *im, struct take *t, enum uids_import_refusal why
 	tell(arg, why, base, im->text.octets + t->uid);
 }
 
-int
-uids_import_settle(struct uids_import *im, uids_import_tell_fn *tell, void *arg,
-		   struct uids_import_counts *counts)
+/* Every message has one unique-id that it may have, or none. */
+static void
+settle_each(struct uids_import *im, uids_import_tell_fn *tell, void *arg)
 {
-	bool *repeated = calloc(im->take_count + 1, sizeof(*repeated));
-	int result = -1;
-
-	*counts = (struct uids_import_counts){.messages = im->present_count, .gone = im->gone};
-	if (repeated == NULL)
-		return -1;
-	if (im->take_count > 0)
-		qsort(im->takes, im->take_count, sizeof(im->takes[0]), take_compare);
 	for (size_t i = 0; i < im->take_count; i++) {
 		struct take *t = &im->takes[i];
 		struct present *p = &im->present[t->present];
@@ -382,34 +376,91 @@ uids_import_settle(struct uids_import *im, uids_import_tell_fn *tell, void *arg,
 		else
 			p->take = (ssize_t)i;
 	}
-	if (find_repeated(im, repeated) == -1)
-		goto out;
-	for (size_t i = 0; i < im->take_count; i++) {
+}
+
+/* No two messages have the same. */
+static int
+settle_repeated(struct uids_import *im, uids_import_tell_fn *tell, void *arg)
+{
+	bool *repeated = calloc(im->take_count + 1, sizeof(*repeated));
+	int result = repeated != NULL ? find_repeated(im, repeated) : -1;
+
+	for (size_t i = 0; i < im->take_count && result == 0; i++) {
 		if (repeated[i]) {
 			im->present[im->takes[i].present].take = NO_TAKE;
 			take_refuse(im, &im->takes[i], IMPORT_REPEATED, tell, arg);
 		}
-		counts->taken += !im->takes[i].refused;
-		counts->refused += im->takes[i].refused;
 	}
-	result = 0;
-out:
 	free(repeated);
 	return result;
 }
 
-const char *
-uids_import_find(const struct uids_import *im, const char *base, size_t len)
+static int
+given_compare(const void *a, const void *b, void *arg)
 {
-	const struct present *p = present_find(im, base, len);
+	const struct uids_import *im = arg;
 
-	return p != NULL && p->take != NO_TAKE ? im->text.octets + im->takes[p->take].uid : NULL;
+	return strcmp(im->text.octets + *(const size_t *)a, im->text.octets + *(const size_t *)b);
 }
 
-const char *
-uids_import_name(const struct uids_import *im, size_t i)
+/* Note what unique-id each message is going to have. */
+static int
+settle_given(struct uids_import *im)
 {
-	return present_name(im, &im->present[i]);
+	char uid[STORE_UID_SIZE];
+
+	if ((im->given = calloc(im->present_count + 1, sizeof(*im->given))) == NULL)
+		return -1;
+	for (size_t i = 0; i < im->present_count; i++) {
+		const struct present *p = &im->present[i];
+		const char *name = present_name(im, p);
+
+		if (p->take != NO_TAKE) {
+			im->given[i] = im->takes[p->take].uid;
+			continue;
+		}
+		maildir_uid(name, maildir_base_len(name), uid);
+		if (text_add(&im->text, uid, strlen(uid), &im->given[i]) == -1)
+			return -1;
+	}
+	qsort_r(im->given, im->present_count, sizeof(*im->given), given_compare, im);
+	return 0;
+}
+
+int
+uids_import_settle(struct uids_import *im, uids_import_tell_fn *tell, void *arg,
+		   struct uids_import_counts *counts)
+{
+	*counts = (struct uids_import_counts){.messages = im->present_count, .gone = im->gone};
+	if (im->take_count > 0)
+		qsort(im->takes, im->take_count, sizeof(im->takes[0]), take_compare);
+	settle_each(im, tell, arg);
+	if (settle_repeated(im, tell, arg) == -1 || settle_given(im) == -1)
+		return -1;
+	for (size_t i = 0; i < im->take_count; i++) {
+		counts->taken += !im->takes[i].refused;
+		counts->refused += im->takes[i].refused;
+	}
+	return 0;
+}
+
+bool
+uids_import_gives(const struct uids_import *im, const char *uid)
+{
+	size_t from = 0, to = im->present_count;
+
+	while (from < to) {
+		size_t at = from + (to - from) / 2;
+		int order = strcmp(im->text.octets + im->given[at], uid);
+
+		if (order == 0)
+			return true;
+		if (order < 0)
+			from = at + 1;
+		else
+			to = at;
+	}
+	return false;
 }
 
 int

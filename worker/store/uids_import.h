@@ -52,11 +52,9 @@ int uids_import_all(struct uids_import *im, int dir_fd,
 int uids_import_settle(struct uids_import *im, uids_import_tell_fn *tell, void *arg,
     struct uids_import_counts *counts);
 
-/* The unique-id that this base name is going to have, or NULL. */
-const char *uids_import_find(const struct uids_import *im, const char *base, size_t len);
-
-/* Base names of the messages that are there, by number from 0, in no order. */
-const char *uids_import_name(const struct uids_import *im, size_t i);
+/* After settling: is this going to be the unique-id of a message that is there, taken over or made of
+ * its name? */
+bool uids_import_gives(const struct uids_import *im, const char *uid);
 
 /* Write "pop3d-uids".  0 or -1 with errno, and nothing has changed. */
 int uids_import_write(const struct uids_import *im, int dir_fd);
