@@ -31,6 +31,8 @@ struct conf_server {
 	char auth[MSG_SPEC_SIZE];
 	bool apop; /* offered where the back end can check it */
 	char storage[MSG_SPEC_SIZE];
+	enum mbox_format mbox_format;
+	enum mbox_split mbox_split;
 	char certificate[MSG_PATH_SIZE];     /* the server's own, or the global one; empty: no TLS */
 	char certificate_key[MSG_PATH_SIZE];
 };

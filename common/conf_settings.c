@@ -33,6 +33,13 @@ static const struct conf_word log_level_words[] = {
 static const struct conf_word missing_maildir_words[] = {
 	{"empty", MISSING_EMPTY}, {"error", MISSING_ERROR}, {NULL, 0}
 };
+static const struct conf_word mbox_format_words[] = {
+	{"mboxrd", MBOX_RD}, {"mboxo", MBOX_O}, {"rfc4155", MBOX_RFC4155}, {"mboxcl", MBOX_CL},
+	{"mboxcl2", MBOX_CL2}, {NULL, 0}
+};
+static const struct conf_word mbox_split_words[] = {
+	{"strict", MBOX_STRICT}, {"lax", MBOX_LAX}, {NULL, 0}
+};
 static const struct conf_word sandbox_words[] = {
 	{"off", SANDBOX_OFF}, {"log", SANDBOX_LOG}, {"on", SANDBOX_ON},
 	{"require", SANDBOX_REQUIRE}, {NULL, 0}
@@ -183,6 +190,10 @@ const struct conf_setting conf_server_settings[] = {
 	{"apop", CONF_FLAG, "no", SERVER(apop), 0, 0, NULL, NULL, NULL, true},
 	{"storage", CONF_TEXT, "maildir:%h/Maildir", SERVER(storage), 0, 0, NULL, NULL,
 	    check_storage, true},
+	{"mbox_format", CONF_WORD, "mboxrd", SERVER(mbox_format), 0, 0, NULL, mbox_format_words,
+	    NULL, true},
+	{"mbox_split", CONF_WORD, "strict", SERVER(mbox_split), 0, 0, NULL, mbox_split_words, NULL,
+	    true},
 	{"certificate", CONF_TEXT, SYSCONFDIR "/pop3d/cert.pem", SERVER(certificate), 0, 0, NULL,
 	    NULL, check_path_or_none, true},
 	{"certificate_key", CONF_TEXT, SYSCONFDIR "/pop3d/key.pem", SERVER(certificate_key), 0, 0,

@@ -388,6 +388,10 @@ struct msg_job_end {
 
 enum missing_maildir { MISSING_EMPTY, MISSING_ERROR };
 
+/* How an mbox is read, see worker/store/mbox_text.h. */
+enum mbox_format { MBOX_RD, MBOX_O, MBOX_RFC4155, MBOX_CL, MBOX_CL2, MBOX_FORMATS };
+enum mbox_split { MBOX_STRICT, MBOX_LAX };
+
 /* All that a session knows.  The helper fills in the account and the mailbox,
  * master what its settings say. */
 struct msg_grant {
@@ -406,6 +410,8 @@ struct msg_grant {
 	uint32_t ps_titles;
 	uint32_t rootless;
 	uint32_t job; /* 1: no client; msg_job follows */
+	uint16_t mbox_format; /* enum mbox_format */
+	uint16_t mbox_split;  /* enum mbox_split */
 	struct msg_account account;
 };
 

@@ -72,6 +72,8 @@ grant_complete(const struct master *m, const struct conn *c, struct msg_grant *g
 	g->peer = c->row.peer;
 	g->idle_timeout = m->conf->idle_timeout;
 	g->missing_maildir = m->conf->missing_maildir;
+	g->mbox_format = (uint16_t)c->server->set.mbox_format;
+	g->mbox_split = (uint16_t)c->server->set.mbox_split;
 	g->trace = serve_trace(m, m->conf);
 	g->ps_titles = m->conf->ps_titles;
 	g->rootless = m->rootless;

@@ -56,6 +56,8 @@ WRONG = [
     ('storage = "mailbox:%h"', "storage"),
     ('storage = "maildir:/x/%q"', "storage"),
     ('storage = "maildir:/x/%"', "storage"),
+    ('mbox_format = "mbx"', "mbox_format"),
+    ('mbox_split = "loose"', "mbox_split"),
     ('cleartext_login = "sure"', "cleartext_login"),
     ('tls_ticket_lifetime = -1', "tls_ticket_lifetime"),
     ('login_workers = 2\nlogin_workers = 3', "login_workers"),
@@ -175,7 +177,8 @@ class Checks(TestCase):
                      "auth_failure_delay = 1000", "auth_failure_window = 300", "auth_failures_per_user = 20", "auth_failures_per_source = 100", "minimum_uid = 1000",
                      'missing_maildir = "empty"', "tls_ticket_lifetime = 7200", 'sandbox = "on"', 'ps_titles = "full"', 'log = "syslog"', 'log_level = "info"',
                      'login_user = "_pop3d"', 'auth_user = "_pop3auth"', "port = 995", "port = 110", 'socket = "tls"', 'socket = "plain+stls"', 'cleartext_login = "loopback"',
-                     'auth = "pam:pop3d"', 'storage = "maildir:%h/Maildir"'):
+                     'auth = "pam:pop3d"', 'storage = "maildir:%h/Maildir"',
+                     'mbox_format = "mboxrd"', 'mbox_split = "strict"'):
             self.assertRegex(text, r"(?m)^\s*%s\s*(#.*)?$" % re.escape(line).replace("\\ =\\ ", r"\s*=\s*"), line)
 
     def test_print_round_trip(self):

@@ -1,6 +1,7 @@
 """mbox: CONFORMANCE section 21, and what other sections ask of every store."""
 
 import fcntl
+import hashlib
 import os
 import threading
 import time
@@ -213,6 +214,51 @@ class Spool(TestCase):
         self.assertRegex(client.command(b"QUIT"), rb"\A-ERR \[SYS/PERM\] ")
         self.assertEqual(box.stored(), before)
         self.assertFalse(os.path.exists(box.state))
+
+
+class Forms(TestCase):
+    """The forms that mbox_format and mbox_split name; each server has its own."""
+
+    STORED = FROM + b"Content-Length: 25\nA: b\n\n>From x\n>>From y\n\nFrom z\n" + FROM + b"C: d\n\nlast\n"
+
+    def check(self, want, **settings):
+        user = self.user()
+        box = mboxes.spool_box(user).write(self.STORED)
+        daemon = self.own_daemon(storage="mbox:%s/%%u" % mboxes.spool(), **settings)
+        client = self.session(user, daemon=daemon)
+        sizes = [int(line.split()[1]) for line in client.listing(b"LIST")]
+        got = [mailbox.unstuff(client.multi(b"RETR %d" % n)) for n in range(1, len(sizes) + 1)]
+        self.assertEqual(got, [m.replace(b"\n", b"\r\n") for m in want])
+        self.assertEqual(sizes, [len(m) for m in got], "MBX-07")
+        uids = [line.split()[1].decode() for line in client.listing(b"UIDL")]
+        self.assertEqual(uids, [hashlib.sha256(m).hexdigest() for m in want], "MBX-07")
+        client.ok(b"DELE %d" % len(want))
+        client.quit()
+        self.assertTrue(self.STORED.startswith(box.stored()))
+        self.texts_after(user, daemon, want[:-1])
+
+    def texts_after(self, user, daemon, want):
+        client = self.session(user, daemon=daemon)
+        self.assertEqual([mailbox.unstuff(client.multi(b"RETR %d" % (n + 1))) for n in range(len(want))],
+                         [m.replace(b"\n", b"\r\n") for m in want])
+        self.assertEqual(len(client.listing(b"LIST")), len(want))
+        client.quit()
+
+    # strict: the second From_ line has no blank line before it
+    def test_MBX_05_MBX_06_mboxo(self):
+        self.check([b"A: b\n\nFrom x\n>>From y\n\nFrom z\n" + FROM + b"C: d\n\nlast\n"], mbox_format="mboxo")
+
+    def test_MBX_05_MBX_06_mboxrd_lax(self):
+        self.check([b"A: b\n\nFrom x\n>From y\n", b"", b"C: d\n\nlast\n"], mbox_split="lax")
+
+    def test_MBX_05_MBX_06_rfc4155_lax(self):
+        self.check([b"A: b\n\n>From x\n>>From y\n", b"", b"C: d\n\nlast\n"], mbox_format="rfc4155", mbox_split="lax")
+
+    def test_MBX_06_mboxcl(self):
+        self.check([b"A: b\n\nFrom x\n>From y\n\nFrom z\n", b"C: d\n\nlast\n"], mbox_format="mboxcl")
+
+    def test_MBX_06_mboxcl2_lax(self):
+        self.check([b"A: b\n\n>From x\n>>From y\n\nFrom z\n", b"C: d\n\nlast\n"], mbox_format="mboxcl2", mbox_split="lax")
 
 
 class Home(TestCase):

@@ -15,6 +15,7 @@
 
 static char box[64]; /* the directory */
 static struct store store;
+static uint16_t box_format, box_split; /* how an mbox is read */
 
 /* A path in it; two can be in use at a time. */
 static inline const char *
@@ -100,6 +101,8 @@ box_open(struct store *s, const char *kind, const char *path)
 	memset(s, 0, sizeof(*s));
 	s->path = path;
 	s->home = "/nonexistent";
+	s->mbox_format = box_format;
+	s->mbox_split = box_split;
 	s->backend = store_find(kind);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(s->backend);
 	if ((result = s->backend->open(s, true)) != STORE_OK ||

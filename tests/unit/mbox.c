@@ -73,6 +73,95 @@ test_split(void)
 		    "A: b\r\n\r\nx\r\n", "A: c\r\n\r\ny\r\n", NULL);
 }
 
+/* The same in another format, with both ways to split where that makes no difference. */
+#define CHECK_FORMAT(format, split, octets, ...)                                                   \
+	do {                                                                                       \
+		box_format = (format);                                                             \
+		box_split = (split);                                                               \
+		CHECK_SPLIT(octets, __VA_ARGS__);                                                  \
+		box_format = MBOX_RD;                                                              \
+		box_split = MBOX_STRICT;                                                           \
+	} while (0)
+
+static void
+test_lax(void)
+{
+	CHECK_FORMAT(MBOX_RD, MBOX_LAX, FROM "A: b\n\nx\nFrom y\n\nFrom here on\n>From z",
+		     "A: b\n\nx\n", "", "From z", NULL);
+	CHECK_FORMAT(MBOX_RD, MBOX_LAX, "From nowhere\nA: b\n\n\nFrom \n\n", "A: b\n\n", "", NULL);
+	CHECK_FORMAT(MBOX_RD, MBOX_LAX, MAIL("1") MAIL("2"), "N: 1\n\nbody 1\n", "N: 2\n\nbody 2\n",
+		     NULL);
+}
+
+static void
+test_quotes(void)
+{
+	static const char octets[] = FROM "\n>From x\n>>From y\n\n";
+
+	CHECK_FORMAT(MBOX_RD, MBOX_STRICT, octets, "\nFrom x\n>From y\n", NULL);
+	CHECK_FORMAT(MBOX_O, MBOX_STRICT, octets, "\nFrom x\n>>From y\n", NULL);
+	CHECK_FORMAT(MBOX_RFC4155, MBOX_STRICT, octets, "\n>From x\n>>From y\n", NULL);
+	CHECK_FORMAT(MBOX_CL, MBOX_STRICT, octets, "\nFrom x\n>From y\n", NULL);
+	CHECK_FORMAT(MBOX_CL2, MBOX_STRICT, octets, "\n>From x\n>>From y\n", NULL);
+}
+
+#define LENGTH(n) "Content-Length: " n "\n"
+
+static void
+test_content_length(void)
+{
+	static const char inner[] = "x\n\n" FROM "y\n";
+
+	CU_ASSERT_EQUAL_FATAL(strlen(inner), 3 + strlen(FROM) + 2);
+	/* believed: up to a From_ line, a blank line before one, the end, a blank line before it */
+	CHECK_FORMAT(MBOX_CL2, MBOX_STRICT,
+		     FROM LENGTH("49") "A: b\n\nx\n\n" FROM "y\n" FROM "C: d\n\nz\n",
+		     "A: b\n\nx\n\n" FROM "y\n", "C: d\n\nz\n", NULL);
+	CHECK_FORMAT(MBOX_CL2, MBOX_STRICT,
+		     FROM "A: b\n" LENGTH("49") "\nx\n\n" FROM
+						"y\n\n" FROM LENGTH("49") "\nx\n\n" FROM "y\n",
+		     "A: b\n\nx\n\n" FROM "y\n", "\nx\n\n" FROM "y\n", NULL);
+	CHECK_FORMAT(MBOX_CL, MBOX_LAX,
+		     FROM LENGTH("14") "\nFrom x\n>From \n\nFrom y\n" LENGTH("1") "\nx\n",
+		     "\nFrom x\nFrom \n", "\nx", NULL);
+	/* a body that does not end its last line, an empty one */
+	CHECK_FORMAT(MBOX_CL2, MBOX_STRICT,
+		     FROM LENGTH("1") "\nx\n" FROM LENGTH("0") "\n" FROM "\n", "\nx", "\n", "",
+		     NULL);
+	/* not believed: in the middle of a line, of the text, behind the end; not asked for */
+	CHECK_FORMAT(MBOX_CL2, MBOX_STRICT, FROM LENGTH("2") "\nxx" FROM "y\n\n" MAIL("1"),
+		     "\nxx" FROM "y\n", "N: 1\n\nbody 1\n", NULL);
+	CHECK_FORMAT(MBOX_CL2, MBOX_STRICT, FROM LENGTH("2") "\nx\ny\n\n" MAIL("1"), "\nx\ny\n",
+		     "N: 1\n\nbody 1\n", NULL);
+	CHECK_FORMAT(MBOX_CL2, MBOX_STRICT, FROM LENGTH("18446744073709551615") "\nx\n\n" MAIL("1"),
+		     "\nx\n", "N: 1\n\nbody 1\n", NULL);
+	CHECK_FORMAT(MBOX_RD, MBOX_STRICT, FROM LENGTH("49") "\nx\n\n" FROM "y\n", "\nx\n", "y\n",
+		     NULL);
+}
+
+/* Removal goes by the same choice, and mail that comes in the session is known by it. */
+static void
+test_remove_in_style(void)
+{
+	uint64_t removed;
+
+	box_make();
+	box_format = MBOX_CL2;
+	box_split = MBOX_LAX;
+	box_put("mbox", "From 1\n" LENGTH("7") "\nFrom x\n\nFrom 2\n\nFrom 3\nA: b\n");
+	start();
+	CU_ASSERT_EQUAL(store.count, 3);
+	box_append("mbox", "From 4\n\n");
+	CU_ASSERT_EQUAL(remove_marked(2, &removed), STORE_OK);
+	CU_ASSERT_EQUAL(removed, 1);
+	store_end();
+	box_format = MBOX_RD;
+	box_split = MBOX_STRICT;
+	CU_ASSERT_STRING_EQUAL(box_text("mbox"),
+			       "From 1\n" LENGTH("7") "\nFrom x\n\nFrom 3\nA: b\nFrom 4\n\n");
+	box_remove();
+}
+
 static void
 test_internal(void)
 {
@@ -354,6 +443,10 @@ test_dot_lock(void)
 
 static const struct unit_test tests[] = {
     {"MBX-05 MBX-06 MBX-08 MBX-09 where messages begin and end", test_split},
+    {"MBX-05 lax splitting", test_lax},
+    {"MBX-06 quotes of the formats", test_quotes},
+    {"MBX-06 Content-Length", test_content_length},
+    {"MBX-04 MBX-06 removal in another style", test_remove_in_style},
     {"MBX-08 folder internal data", test_internal},
     {"MBX-09 not an mbox, missing", test_refused},
     {"MBX-07 SIZ-01 sizes", test_sizes},

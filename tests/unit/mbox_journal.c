@@ -12,6 +12,7 @@
 #define NEW	MAIL("1") MAIL("3") MAIL("5")
 #define LATE	MAIL("late")
 
+static const struct mbox_style style = {.quotes = SIZE_MAX};
 static struct mbox_journal journal;
 static int mbox_fd, dir_fd;
 
@@ -40,7 +41,7 @@ begin(void)
 	mbox_fd = open(box_path("mbox"), O_RDWR);
 	if (dir_fd == -1 || mbox_fd == -1 || fstat(mbox_fd, &st) == -1)
 		abort();
-	mbox_journal_init(&journal, dir_fd, mbox_fd, st.st_ino, no_tick, NULL);
+	mbox_journal_init(&journal, &style, dir_fd, mbox_fd, st.st_ino, no_tick, NULL);
 }
 
 /* Messages 2 and 4 are to go. */

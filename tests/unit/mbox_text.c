@@ -6,6 +6,8 @@
 #include "worker/store/digest.h"
 #include "worker/store/mbox_text.h"
 
+static const struct mbox_style rd = {.quotes = SIZE_MAX};
+
 static void
 test_from(void)
 {
@@ -40,18 +42,18 @@ test_from(void)
 	char line[2 * MBOX_LOOK];
 
 	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
-		CU_ASSERT_TRUE(mbox_is_from(yes[i], strlen(yes[i])));
+		CU_ASSERT_TRUE(mbox_is_from(&rd, yes[i], strlen(yes[i])));
 	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
-		CU_ASSERT_FALSE(mbox_is_from(no[i], strlen(no[i])));
+		CU_ASSERT_FALSE(mbox_is_from(&rd, no[i], strlen(no[i])));
 	/* no line that may not be whole counts */
 	memset(line, ' ', sizeof(line));
 	memcpy(line, yes[0], strlen(yes[0]));
-	CU_ASSERT_TRUE(mbox_is_from(line, MBOX_LOOK - 1));
-	CU_ASSERT_FALSE(mbox_is_from(line, MBOX_LOOK));
+	CU_ASSERT_TRUE(mbox_is_from(&rd, line, MBOX_LOOK - 1));
+	CU_ASSERT_FALSE(mbox_is_from(&rd, line, MBOX_LOOK));
 	/* the words of a line have an end */
 	for (size_t i = 5; i + 1 < MBOX_LOOK; i += 2)
 		memcpy(line + i, "a ", 2);
-	CU_ASSERT_FALSE(mbox_is_from(line, MBOX_LOOK - 1));
+	CU_ASSERT_FALSE(mbox_is_from(&rd, line, MBOX_LOOK - 1));
 }
 
 static void
@@ -65,12 +67,28 @@ test_blank(void)
 	CU_ASSERT_FALSE(mbox_is_blank("\n\n", 2));
 }
 
-/* What is shown of a message given line by line. */
+static void
+test_lax(void)
+{
+	const struct mbox_style lax = mbox_style_of(MBOX_RD, MBOX_LAX);
+	char line[2 * MBOX_LOOK];
+
+	CU_ASSERT_TRUE(mbox_is_from(&lax, "From here on\n", 13));
+	CU_ASSERT_TRUE(mbox_is_from(&lax, "From ", 5));
+	CU_ASSERT_FALSE(mbox_is_from(&lax, "From", 4));
+	CU_ASSERT_FALSE(mbox_is_from(&lax, "From: a\n", 8));
+	CU_ASSERT_FALSE(mbox_is_from(&lax, ">From a\n", 8));
+	memset(line, ' ', sizeof(line));
+	memcpy(line, "From", 4);
+	CU_ASSERT_TRUE(mbox_is_from(&lax, line, sizeof(line)));
+}
+
+/* What is shown in a style of a message given line by line. */
 static const char *
-shown(const char *message)
+shown_in(const struct mbox_style *style, const char *message)
 {
 	static char out[4096];
-	struct mbox_filter f = {0};
+	struct mbox_filter f = {.style = style};
 	size_t len = 0;
 
 	while (*message != '\0') {
@@ -84,6 +102,12 @@ shown(const char *message)
 	}
 	out[len] = '\0';
 	return out;
+}
+
+static const char *
+shown(const char *message)
+{
+	return shown_in(&rd, message);
 }
 
 static void
@@ -107,6 +131,46 @@ test_quoting(void)
 			       "A: b\n\nFrom x\n>From y\n> From z\n>Fromage\n>>>From\n");
 	CU_ASSERT_STRING_EQUAL(shown("\n>From "), "\nFrom ");
 	CU_ASSERT_STRING_EQUAL(shown("\n>From"), "\n>From");
+}
+
+static void
+test_formats(void)
+{
+	static const char text[] = "A: b\n\n>From x\n>>From y\n";
+	static const char *const shown_as[MBOX_FORMATS] = {
+	    [MBOX_RD] = "A: b\n\nFrom x\n>From y\n",
+	    [MBOX_O] = "A: b\n\nFrom x\n>>From y\n",
+	    [MBOX_RFC4155] = text,
+	    [MBOX_CL] = "A: b\n\nFrom x\n>From y\n",
+	    [MBOX_CL2] = text,
+	};
+
+	for (enum mbox_format f = 0; f < MBOX_FORMATS; f++) {
+		struct mbox_style style = mbox_style_of(f, MBOX_STRICT);
+
+		CU_ASSERT_STRING_EQUAL(shown_in(&style, text), shown_as[f]);
+		CU_ASSERT_EQUAL(style.content_length, f == MBOX_CL || f == MBOX_CL2);
+		CU_ASSERT_FALSE(style.lax);
+	}
+}
+
+static void
+test_length(void)
+{
+	static const char *const no[] = {
+	    "Content-Length: \n",    "Content-Length: 1 2\n",
+	    "Content-Length: -1\n",  "Content-Length 1\n",
+	    "X-Content-Length: 1\n", "Content-Length: 1x\n",
+	    "Content-Length:",	     "Content-Length: 18446744073709551616\n",
+	};
+	uint64_t n = 7;
+
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+		CU_ASSERT_FALSE(mbox_is_length(no[i], strlen(no[i]), &n));
+	CU_ASSERT_TRUE(mbox_is_length("Content-Length: 12\r\n", 20, &n));
+	CU_ASSERT_EQUAL(n, 12);
+	CU_ASSERT_TRUE(mbox_is_length("content-length:0", 16, &n));
+	CU_ASSERT_EQUAL(n, 0);
 }
 
 static void
@@ -149,6 +213,9 @@ static const struct unit_test tests[] = {
     {"MBX-05 blank lines", test_blank},
     {"MBX-08 metadata fields", test_metadata},
     {"MBX-06 quoted From lines", test_quoting},
+    {"MBX-06 the formats", test_formats},
+    {"MBX-06 Content-Length fields", test_length},
+    {"MBX-05 lax From_ lines", test_lax},
     {"MBX-08 folder internal data", test_internal},
     {"UID-01 UID-03 UID-06 digests with numbers", test_digests},
     {NULL, NULL},

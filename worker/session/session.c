@@ -125,6 +125,8 @@ session_find_store(struct session *ss)
 	s->id = ss->grant.id;
 	s->path = ss->grant.mailbox;
 	s->home = ss->grant.account.home;
+	s->mbox_format = ss->grant.mbox_format;
+	s->mbox_split = ss->grant.mbox_split;
 	s->backend = store_find(ss->grant.storage);
 	if (s->backend == NULL || (s->path[0] != '/' && s->backend != &store_none)) {
 		log_error(s->id, "no store \"%s\" at \"%s\"", ss->grant.storage, s->path);

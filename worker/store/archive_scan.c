@@ -209,6 +209,7 @@ static int
 scan_mbox(struct scan *s)
 {
 	static struct mbox_lines lines;
+	const struct mbox_style strict = mbox_style_of(MBOX_RD, MBOX_STRICT);
 	struct archive_entry *e = NULL;
 	uint64_t start, end = 0; /* of the message, if the next line begins another */
 	bool starts, behind_blank = true;
@@ -221,7 +222,7 @@ scan_mbox(struct scan *s)
 	mbox_lines_begin(&lines, s->in, 0, (uint64_t)st.st_size);
 	while ((n = mbox_lines_next(&lines, &p, &starts)) > 0) {
 		start = lines.pos - (uint64_t)n;
-		if (starts && behind_blank && mbox_is_from(p, (size_t)n)) {
+		if (starts && behind_blank && mbox_is_from(&strict, p, (size_t)n)) {
 			if (scan_mbox_message(s, e, end) == -1 ||
 			    (e = entry_add(s, "", lines.pos, lines.pos)) == NULL)
 				return -1;

@@ -19,6 +19,7 @@
 #include "common/log.h"
 #include "worker/store/digest.h"
 #include "worker/store/lock.h"
+#include "worker/store/mbox.h"
 #include "worker/store/mbox_guard.h"
 #include "worker/store/mbox_journal.h"
 #include "worker/store/mbox_place.h"
@@ -29,6 +30,7 @@
 enum { OPEN_WAIT_MS = 15000, UPDATE_WAIT_MS = 30000 /* for the locks */ };
 
 struct mbox {
+	struct mbox_style style;
 	struct mbox_place place;
 	int fd;		/* of the mbox; -1: there is none, and it counts as empty */
 	int state_fd;	/* the directory for lock and journal; -1: read-only */
@@ -85,6 +87,7 @@ mbox_open(struct store *s, bool missing_is_empty)
 	if (m == NULL)
 		return STORE_TEMP;
 	s->data = m;
+	m->style = mbox_style_of(s->mbox_format, s->mbox_split);
 	m->place.dir_fd = m->fd = m->state_fd = m->lock_fd = -1;
 	if (mbox_place_find(&m->place, s->path) == -1)
 		return mbox_fail(s, "open");
@@ -146,7 +149,8 @@ mbox_check_name(const struct store *s, const struct mbox *m)
 static void
 mbox_journal_begin(struct mbox *m, struct mbox_journal *j)
 {
-	mbox_journal_init(j, m->state_fd, m->fd, m->seen.st_ino, mbox_guard_tick, &m->guard);
+	mbox_journal_init(j, &m->style, m->state_fd, m->fd, m->seen.st_ino, mbox_guard_tick,
+			  &m->guard);
 }
 
 /* Finish an UPDATE that was cut off. */
@@ -182,7 +186,8 @@ mbox_scan(struct store *s, struct mbox_table *t)
 
 	if (fstat(m->fd, &m->seen) == -1)
 		return mbox_fail(s, "stat");
-	if (mbox_table_scan(t, m->fd, (uint64_t)m->seen.st_size, mbox_guard_tick, &m->guard) == -1)
+	if (mbox_table_scan(t, &m->style, m->fd, (uint64_t)m->seen.st_size, mbox_guard_tick,
+			    &m->guard) == -1)
 		return mbox_fail(s, "read");
 	return STORE_OK;
 }
@@ -226,6 +231,14 @@ static size_t
 mbox_entry(const struct mbox *m, size_t i)
 {
 	return i + (m->table.internal ? 1 : 0);
+}
+
+const uint8_t *
+mbox_digest(const struct store *s, size_t i)
+{
+	const struct mbox *m = s->data;
+
+	return m->table.digests[mbox_entry(m, i)];
 }
 
 static void

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "worker/store/mbox_text.h"
+#include "worker/store/mbox_lines.h"
 #include "worker/store/store.h"
 
 enum {
@@ -48,11 +48,15 @@ struct journal {
 };
 
 void
-mbox_journal_init(struct mbox_journal *j, int dir_fd, int fd, uint64_t inode, void (*tick)(void *),
-		  void *arg)
+mbox_journal_init(struct mbox_journal *j, const struct mbox_style *style, int dir_fd, int fd,
+		  uint64_t inode, void (*tick)(void *), void *arg)
 {
-	*j = (struct mbox_journal){
-	    .dir_fd = dir_fd, .fd = fd, .inode = inode, .tick = tick, .tick_arg = arg};
+	*j = (struct mbox_journal){.style = style,
+				   .dir_fd = dir_fd,
+				   .fd = fd,
+				   .inode = inode,
+				   .tick = tick,
+				   .tick_arg = arg};
 	(void)snprintf(j->name, sizeof(j->name), "mbox-%" PRIx64 ".journal", inode);
 	(void)snprintf(j->fresh, sizeof(j->fresh), "mbox-%" PRIx64 ".journal.new", inode);
 }
@@ -220,22 +224,6 @@ mbox_journal_step(const struct mbox_facts *f)
 	return tail ? MBOX_STEP_REDO_TAIL : MBOX_STEP_REDO;
 }
 
-/* Does a message begin at `at`, perhaps behind a blank line? */
-static bool
-mail_begins(int fd, uint64_t at)
-{
-	char line[MBOX_LOOK + 2], *p = line;
-	const char *lf;
-	ssize_t n = pread(fd, line, sizeof(line), (off_t)at);
-
-	if (n > 1 && mbox_is_blank(p, p[0] == '\r' ? 2 : 1)) {
-		n -= p[0] == '\r' ? 2 : 1;
-		p += p[0] == '\r' ? 2 : 1;
-	}
-	lf = n > 0 ? memchr(p, '\n', (size_t)n) : NULL;
-	return lf != NULL && mbox_is_from(p, (size_t)(lf + 1 - p));
-}
-
 /* Read the first record and find out how the mbox stands to it.  0 or -1 with errno. */
 static int
 look_first(const struct mbox_journal *j, struct journal *o, uint64_t journal_size)
@@ -260,7 +248,7 @@ look_first(const struct mbox_journal *j, struct journal *o, uint64_t journal_siz
 			return -1;
 		f->before_same = memcmp(digest, o->first.before, sizeof(digest)) == 0;
 	}
-	f->tail_is_mail = f->size > f->old_end && mail_begins(j->fd, f->old_end);
+	f->tail_is_mail = f->size > f->old_end && mbox_begins_at(j->style, j->fd, f->old_end);
 	return 0;
 }
 

@@ -20,7 +20,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "worker/store/mbox_text.h"
+
 struct mbox_journal {
+	const struct mbox_style *style;
 	int dir_fd;	    /* of the directory it is in; borrowed, as the next one */
 	int fd;		    /* of the mbox, open for reading and writing */
 	uint64_t inode;	    /* of the mbox */
@@ -36,9 +39,9 @@ struct mbox_range {
 	uint64_t from, to;
 };
 
-/* Set the names, which go by the inode. */
-void mbox_journal_init(struct mbox_journal *j, int dir_fd, int fd, uint64_t inode,
-    void (*tick)(void *), void *arg);
+/* Set the names, which go by the inode.  The style (borrowed) tells where mail begins. */
+void mbox_journal_init(struct mbox_journal *j, const struct mbox_style *style, int dir_fd, int fd,
+    uint64_t inode, void (*tick)(void *), void *arg);
 
 /* Write down that the octets in `kept` shall stand from `cut` on, in place of all up to `old_end`,
  * the size of the mbox.  0: it is going to be done, whatever happens; -1 with errno: nothing is, but

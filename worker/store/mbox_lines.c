@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "worker/store/mbox_lines.h"
-#include "worker/store/mbox_text.h"
 
 void
 mbox_lines_begin(struct mbox_lines *l, int fd, uint64_t from, uint64_t end)
@@ -14,6 +13,7 @@ mbox_lines_begin(struct mbox_lines *l, int fd, uint64_t from, uint64_t end)
 	l->pos = from;
 	l->end = end;
 	l->at = l->len = 0;
+	l->stop = UINT64_MAX;
 	l->inside = false;
 }
 
@@ -59,8 +59,28 @@ mbox_lines_next(struct mbox_lines *l, const char **piece, bool *starts)
 	*starts = !l->inside;
 	n = lf != NULL ? (size_t)(lf + 1 - *piece) : l->len;
 	l->inside = lf == NULL;
+	if (n >= l->stop - l->pos) {
+		n = (size_t)(l->stop - l->pos);
+		l->stop = UINT64_MAX;
+		l->inside = false;
+	}
 	l->at += n;
 	l->len -= n;
 	l->pos += n;
 	return (ssize_t)n;
+}
+
+bool
+mbox_begins_at(const struct mbox_style *style, int fd, uint64_t at)
+{
+	char line[MBOX_LOOK + 2], *p = line;
+	const char *lf;
+	ssize_t n = pread(fd, line, sizeof(line), (off_t)at);
+
+	if (n > 1 && mbox_is_blank(p, p[0] == '\r' ? 2 : 1)) {
+		n -= p[0] == '\r' ? 2 : 1;
+		p += p[0] == '\r' ? 2 : 1;
+	}
+	lf = n > 0 ? memchr(p, '\n', (size_t)n) : NULL;
+	return lf != NULL && mbox_is_from(style, p, (size_t)(lf + 1 - p));
 }

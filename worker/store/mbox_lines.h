@@ -9,12 +9,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "worker/store/mbox_text.h"
+
 enum { MBOX_BLOCK = 65536 };
 
 struct mbox_lines {
 	int fd;
 	uint64_t pos;	/* offset of what comes next */
 	uint64_t end;	/* where the part ends */
+	uint64_t stop;	/* a line ends here too, whatever it holds; UINT64_MAX: nowhere */
 	size_t at, len; /* what is read and not yet given, in block */
 	bool inside;	/* the last piece did not end its line */
 	char block[MBOX_BLOCK];
@@ -30,5 +33,8 @@ void mbox_lines_begin(struct mbox_lines *l, int fd, uint64_t from, uint64_t end)
  * Its length; 0 at the end; -1 with errno, EIO for a file that has got shorter.
  */
 ssize_t mbox_lines_next(struct mbox_lines *l, const char **piece, bool *starts);
+
+/* Does a message begin at the offset `at`, perhaps behind a blank line? */
+bool mbox_begins_at(const struct mbox_style *style, int fd, uint64_t at);
 
 #endif

@@ -4,11 +4,11 @@
 #include <sha2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "worker/session/wire.h"
 #include "worker/store/mbox_lines.h"
 #include "worker/store/mbox_table.h"
-#include "worker/store/mbox_text.h"
 
 enum { FIRST_ENTRIES = 64, TICK_OCTETS = 1 << 22 };
 
@@ -23,6 +23,9 @@ struct scan {
 	unsigned signs;	      /* of a mail reader's notes */
 	const char *blank;    /* a blank line that may be the message's end, or NULL */
 	uint64_t blank_start; /* where it stands */
+	bool has_length;
+	uint64_t length;   /* the Content-Length, if it has one and the style asks for it */
+	uint64_t body_end; /* by a Content-Length that is believed; 0: by none */
 };
 
 /* The message that store_read() is at. */
@@ -56,7 +59,9 @@ scan_begin(struct scan *s, uint64_t start)
 		t->room = room;
 	}
 	t->entries[t->count++] = (struct mbox_entry){.start = start, .text = s->lines.pos};
-	s->filter = (struct mbox_filter){0};
+	s->filter = (struct mbox_filter){.style = &t->style};
+	s->has_length = false;
+	s->body_end = 0;
 	wire_begin(&s->wire);
 	SHA256Init(&s->sha);
 	s->signs = 0;
@@ -83,11 +88,67 @@ scan_finish(struct scan *s, uint64_t end)
 static void
 scan_text(struct scan *s, const char *p, size_t len, bool starts)
 {
-	if (starts && s->table->count == 1 && !s->filter.body)
+	const struct mbox_table *t = s->table;
+
+	if (starts && t->count == 1 && !s->filter.body)
 		s->signs |= mbox_internal_signs(p, len);
+	if (starts && t->style.content_length && !s->filter.body && !s->has_length)
+		s->has_length = mbox_is_length(p, len, &s->length);
 	len = mbox_filter(&s->filter, &p, len, starts);
 	wire_count(&s->wire, p, len);
 	SHA256Update(&s->sha, (const uint8_t *)p, len);
+}
+
+/* The blank line was not the message's end. */
+static void
+scan_blank(struct scan *s)
+{
+	if (s->blank != NULL)
+		scan_text(s, s->blank, strlen(s->blank), true);
+	s->blank = NULL;
+}
+
+/* Can a body end at this offset: before a From_ line or the end of the file, each perhaps behind a
+ * blank line? */
+static bool
+scan_can_end(const struct scan *s, uint64_t at)
+{
+	const struct mbox_table *t = s->table;
+	char before = '\0', blank[3];
+	ssize_t n;
+
+	if (at >= t->size)
+		return at == t->size;
+	if (pread(s->lines.fd, &before, 1, (off_t)at - 1) != 1 ||
+	    (n = pread(s->lines.fd, blank, sizeof(blank), (off_t)at)) <= 0)
+		return false;
+	if (at + (uint64_t)n == t->size && mbox_is_blank(blank, (size_t)n))
+		return true;
+	return (before == '\n' || blank[0] == '\n' || (blank[0] == '\r' && blank[1] == '\n')) &&
+	       mbox_begins_at(&t->style, s->lines.fd, at);
+}
+
+/* The headers have ended with the blank line: is it known how long the body is? */
+static void
+scan_body(struct scan *s)
+{
+	uint64_t at = s->lines.pos;
+
+	if (!s->has_length || s->length > s->table->size - at || !scan_can_end(s, at + s->length))
+		return;
+	scan_blank(s);
+	s->body_end = at + s->length;
+	if (s->length > 0)
+		s->lines.stop = s->body_end;
+}
+
+static bool
+scan_is_from(const struct scan *s, uint64_t start, const char *p, size_t len)
+{
+	const struct mbox_style *style = &s->table->style;
+
+	return (start == 0 || s->blank != NULL || start == s->body_end || style->lax) &&
+	       mbox_is_from(style, p, len);
 }
 
 /* The next line, or a piece of it.  0 or -1 with errno. */
@@ -96,7 +157,11 @@ scan_line(struct scan *s, const char *p, size_t len, bool starts)
 {
 	uint64_t start = s->lines.pos - len;
 
-	if (starts && (start == 0 || s->blank != NULL) && mbox_is_from(p, len)) {
+	if (start < s->body_end) {
+		scan_text(s, p, len, starts);
+		return 0;
+	}
+	if (starts && scan_is_from(s, start, p, len)) {
 		scan_finish(s, start);
 		return scan_begin(s, start);
 	}
@@ -104,20 +169,21 @@ scan_line(struct scan *s, const char *p, size_t len, bool starts)
 		errno = EILSEQ;
 		return -1;
 	}
-	if (s->blank != NULL)
-		scan_text(s, s->blank, strlen(s->blank), true);
-	s->blank = NULL;
-	if (starts && mbox_is_blank(p, len)) {
-		s->blank = len == 1 ? "\n" : "\r\n";
-		s->blank_start = start;
-	} else {
+	scan_blank(s);
+	if (!starts || !mbox_is_blank(p, len)) {
 		scan_text(s, p, len, starts);
+		return 0;
 	}
+	s->blank = len == 1 ? "\n" : "\r\n";
+	s->blank_start = start;
+	if (!s->filter.body)
+		scan_body(s);
 	return 0;
 }
 
 int
-mbox_table_scan(struct mbox_table *t, int fd, uint64_t size, void (*tick)(void *), void *arg)
+mbox_table_scan(struct mbox_table *t, const struct mbox_style *style, int fd, uint64_t size,
+		void (*tick)(void *), void *arg)
 {
 	static struct scan s;
 	uint64_t ticked = 0;
@@ -125,14 +191,15 @@ mbox_table_scan(struct mbox_table *t, int fd, uint64_t size, void (*tick)(void *
 	bool starts;
 	ssize_t n;
 
-	*t = (struct mbox_table){.size = size};
+	*t = (struct mbox_table){.style = *style, .size = size};
 	s.table = t;
 	s.blank = NULL;
+	s.body_end = 0;
 	mbox_lines_begin(&s.lines, fd, 0, size);
 	while ((n = mbox_lines_next(&s.lines, &p, &starts)) > 0) {
 		if (scan_line(&s, p, (size_t)n, starts) == -1)
 			return -1;
-		if (s.lines.pos - ticked >= TICK_OCTETS) {
+		if (tick != NULL && s.lines.pos - ticked >= TICK_OCTETS) {
 			ticked = s.lines.pos;
 			tick(arg);
 		}
@@ -208,17 +275,17 @@ source_read(struct store_reader *r, char *buf, size_t cap)
 }
 
 void
-mbox_table_read(const struct mbox_table *t, size_t i, int fd, struct store_reader *r)
+mbox_message_read(const struct mbox_style *style, int fd, uint64_t from, uint64_t end,
+		  const uint8_t digest[STORE_DIGEST], struct store_reader *r)
 {
 	static struct source s;
-	const struct mbox_entry *e = &t->entries[i];
 
-	mbox_lines_begin(&s.lines, fd, e->text, e->end);
-	s.filter = (struct mbox_filter){0};
+	mbox_lines_begin(&s.lines, fd, from, end);
+	s.filter = (struct mbox_filter){.style = style};
 	SHA256Init(&s.sha);
-	s.digest = t->digests[i];
+	s.digest = digest;
 	s.left_len = 0;
 	s.ended = false;
 	*r = (struct store_reader){
-	    .fd = -1, .pos = e->text, .end = e->end, .read = source_read, .source = &s};
+	    .fd = -1, .pos = from, .end = end, .read = source_read, .source = &s};
 }

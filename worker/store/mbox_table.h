@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "worker/store/mbox_text.h"
 #include "worker/store/store.h"
 
 /* Offsets in the file.  The From_ line and the blank line that ends a message are no part of it. */
@@ -19,6 +20,7 @@ struct mbox_entry {
 };
 
 struct mbox_table {
+	struct mbox_style style;
 	uint64_t size; /* of the file */
 	bool internal; /* the first one is a mail reader's notes, and no message */
 	size_t count, room;
@@ -27,12 +29,13 @@ struct mbox_table {
 };
 
 /*
- * Find the messages in the first `size` octets of a file.  tick(arg) is called
- * now and then, at least once for every few megabytes.  0, or -1 with errno:
+ * Find the messages in the first `size` octets of a file.  tick(arg), unless NULL, is
+ * called now and then, at least once for every few megabytes.  0, or -1 with errno:
  * EILSEQ for a file that does not begin with a From_ line.  *t is to be freed
  * in any case.
  */
-int mbox_table_scan(struct mbox_table *t, int fd, uint64_t size, void (*tick)(void *), void *arg);
+int mbox_table_scan(struct mbox_table *t, const struct mbox_style *style, int fd, uint64_t size,
+    void (*tick)(void *), void *arg);
 void mbox_table_free(struct mbox_table *t);
 
 /* Where entry i and all that belongs to it ends: the next one's start, or the file's end. */
@@ -46,8 +49,17 @@ mbox_table_next(const struct mbox_table *t, size_t i)
  * fields) may have changed in them, if every message is still where it was. */
 bool mbox_table_continues(const struct mbox_table *old, const struct mbox_table *now);
 
-/* Begin to read what is shown of entry i from fd (borrowed); one message at a time in a process.
- * store_read() fails with EIO in the end if it is not what was listed. */
-void mbox_table_read(const struct mbox_table *t, size_t i, int fd, struct store_reader *r);
+/* Begin to read what is shown of the octets `from` to `end` of fd, a message; all is borrowed, and one
+ * message at a time is read in a process.  store_read() fails with EIO in the end if it does not come to
+ * that digest. */
+void mbox_message_read(const struct mbox_style *style, int fd, uint64_t from, uint64_t end,
+    const uint8_t digest[STORE_DIGEST], struct store_reader *r);
+
+/* The same for entry i. */
+static inline void
+mbox_table_read(const struct mbox_table *t, size_t i, int fd, struct store_reader *r)
+{
+	mbox_message_read(&t->style, fd, t->entries[i].text, t->entries[i].end, t->digests[i], r);
+}
 
 #endif

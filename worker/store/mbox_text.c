@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/pop3.h"
 #include "worker/store/mbox_text.h"
 
 /* A word of a From_ line. */
@@ -17,6 +18,23 @@ enum { FROM_LEN = 5 /* "From " */, WORDS_MAX = 24, NAME_LEN = 3 /* of day and mo
 static const char *const metadata[] = {
     "Status", "X-Status", "X-UID", "X-IMAP", "X-IMAPbase", "X-Keywords", "Content-Length",
 };
+
+static const struct mbox_style styles[MBOX_FORMATS] = {
+    [MBOX_RD] = {.quotes = SIZE_MAX},
+    [MBOX_O] = {.quotes = 1},
+    [MBOX_RFC4155] = {.quotes = 0},
+    [MBOX_CL] = {.quotes = SIZE_MAX, .content_length = true},
+    [MBOX_CL2] = {.quotes = 0, .content_length = true},
+};
+
+struct mbox_style
+mbox_style_of(enum mbox_format format, enum mbox_split split)
+{
+	struct mbox_style style = styles[format < MBOX_FORMATS ? format : MBOX_RD];
+
+	style.lax = split == MBOX_LAX;
+	return style;
+}
 
 static size_t
 line_text_len(const char *line, size_t len)
@@ -150,13 +168,15 @@ words_are_rfc5322(const struct word *w, size_t n)
 }
 
 bool
-mbox_is_from(const char *line, size_t len)
+mbox_is_from(const struct mbox_style *style, const char *line, size_t len)
 {
 	struct word words[WORDS_MAX];
 	size_t n;
 
-	if (len < FROM_LEN || memcmp(line, "From ", FROM_LEN) != 0 || len >= MBOX_LOOK)
+	if (len < FROM_LEN || memcmp(line, "From ", FROM_LEN) != 0)
 		return false;
+	if (style->lax || len >= MBOX_LOOK) /* one that may not be whole has no date */
+		return style->lax;
 	n = split_words(line + FROM_LEN, line_text_len(line, len) - FROM_LEN, words);
 	/* the sender is one word, or none, or several where it holds blanks in quotes */
 	for (size_t i = 0; i < n; i++)
@@ -173,6 +193,19 @@ line_is_field(const char *line, size_t len, const char *name)
 	return len > name_len && line[name_len] == ':' && strncasecmp(line, name, name_len) == 0;
 }
 
+bool
+mbox_is_length(const char *line, size_t len, uint64_t *octets)
+{
+	static const char name[] = "Content-Length";
+	const char *p = line + sizeof(name), *end = line + line_text_len(line, len);
+
+	if (!line_is_field(line, len, name))
+		return false;
+	while (p < end && (*p == ' ' || *p == '\t'))
+		p++;
+	return pop3_number(p, p < end ? (size_t)(end - p) : 0, octets) == 0;
+}
+
 static bool
 line_is_metadata(const char *line, size_t len)
 {
@@ -184,7 +217,7 @@ line_is_metadata(const char *line, size_t len)
 
 /* Is this a quoted "From "?  Only what a line's start shows counts. */
 static bool
-line_is_quoted(const char *line, size_t len)
+line_is_quoted(const struct mbox_style *style, const char *line, size_t len)
 {
 	size_t n = 0;
 
@@ -192,7 +225,8 @@ line_is_quoted(const char *line, size_t len)
 		len = MBOX_LOOK;
 	while (n < len && line[n] == '>')
 		n++;
-	return n > 0 && len - n >= FROM_LEN && memcmp(line + n, "From ", FROM_LEN) == 0;
+	return n > 0 && n <= style->quotes && len - n >= FROM_LEN &&
+	       memcmp(line + n, "From ", FROM_LEN) == 0;
 }
 
 size_t
@@ -205,7 +239,7 @@ mbox_filter(struct mbox_filter *f, const char **p, size_t len, bool starts)
 			f->hiding = false;
 		else if (**p != ' ' && **p != '\t') /* else a field goes on */
 			f->hiding = line_is_metadata(*p, len);
-		if (line_is_quoted(*p, len)) {
+		if (line_is_quoted(f->style, *p, len)) {
 			(*p)++;
 			len--;
 		}

@@ -1,30 +1,45 @@
 /*
  * What the lines of an mbox mean, mbox(5) and RFC 4155.  Pure functions.
  *
- * Fixed choices: a message begins at a line "From SENDER DATE" with a date that
- * can be read, at the start of the file or behind a blank line; one ">" is taken
- * off every line ">…>From " (mboxrd, which is also right for what mboxo quoted);
- * Content-Length comes from senders too, and is never believed.  Header fields
- * in which programs keep their notes on a message are no part of it.
+ * The programs that write mailboxes do not agree on where a message begins and
+ * which of its lines were quoted: struct mbox_style says what is done about it.
+ * Header fields in which programs keep their notes on a message are no part of it
+ * in any style.
  */
 #ifndef POP3D_STORE_MBOX_TEXT_H
 #define POP3D_STORE_MBOX_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include "common/msg.h"
 
 /* So many octets from the start of a line on decide what it is. */
 enum { MBOX_LOOK = 1024 };
 
+struct mbox_style {
+	size_t quotes; /* one ">" is taken off a line of so many, and fewer, before "From " */
+	bool content_length; /* the field is believed where a message, or the file, ends there */
+	bool lax; /* "From " at the start of any line begins a message; else only a whole From_ line
+		   * at the start of the file or behind a blank line */
+};
+
+struct mbox_style mbox_style_of(enum mbox_format format, enum mbox_split split);
+
 /* Does this line, given without or with its end, begin a message?  The date is that of asctime(3),
  * perhaps with a time zone, or that of RFC 5322. */
-bool mbox_is_from(const char *line, size_t len);
+bool mbox_is_from(const struct mbox_style *style, const char *line, size_t len);
+
+/* Is it a Content-Length field, and of how many octets? */
+bool mbox_is_length(const char *line, size_t len, uint64_t *octets);
 
 /* Is there nothing in this line but its end? */
 bool mbox_is_blank(const char *line, size_t len);
 
 /* The state of the reading of one message. */
 struct mbox_filter {
+	const struct mbox_style *style;
 	bool body;   /* the headers have ended */
 	bool hiding; /* in a header field that is not shown */
 };

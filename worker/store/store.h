@@ -54,6 +54,7 @@ struct store {
 						   * the descriptors are the store's */
 	size_t confine_count;
 	int given[2];	/* descriptors that came with the grant; -1: none.  Borrowed */
+	uint16_t mbox_format, mbox_split; /* for an mbox: enum mbox_format, enum mbox_split */
 	void *data; /* the back end's own */
 };
 
