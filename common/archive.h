@@ -19,7 +19,7 @@ enum { ARCHIVE_NO_LOCK = 1, ARCHIVE_APPLY_DELETES = 2 };
 /* Flags of a message, a set. */
 enum { ARCHIVE_FETCHED = 1, ARCHIVE_DELETED = 2 };
 
-enum { ARCHIVE_DIGEST = 20 }; /* octets of SHA-1 */
+enum { ARCHIVE_DIGEST = 20, ARCHIVE_SHOWN = 32 }; /* octets of SHA-1, SHA-256 */
 
 /* The table: this, the entries, the names. */
 struct archive_head {
@@ -35,6 +35,7 @@ struct archive_entry {
 	uint32_t name;	     /* where its file's name stands among the names; relative to the archive */
 	uint32_t twin;	     /* 1; 2, 3 … for later messages with the same digest */
 	uint8_t digest[ARCHIVE_DIGEST];
+	uint8_t shown[ARCHIVE_SHOWN]; /* of an mbox: digest of what is shown of it */
 	uint32_t unused;
 };
 

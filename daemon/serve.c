@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <pwd.h>
 #include <stdnoreturn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,15 +29,18 @@ enum { STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
 static const char usage_text[] =
     "usage: pop3d --serve path [--user name] [--password-file file | --password password]\n"
-    "             [--listen address[:port]] [--port port] [--format maildir|mbox|dir]\n"
+    "             [--listen address[:port]] [--port port]\n"
+    "             [--certificate file --key file [--tls]]\n"
+    "             [--format maildir|mbox|dir] [--mbox-format format] [--mbox-split strict|lax]\n"
     "             [--accept-any] [--no-lock] [--apply-deletes] [--exit-when-done]\n"
     "             [--log file] [--log-bodies] [--log-secrets] [--as user]\n";
 
 struct options {
-	const char *path, *user, *password, *password_file, *format, *log, *as;
+	const char *path, *user, *password, *password_file, *log, *as;
+	const char *format, *mbox_format, *mbox_split, *certificate, *key;
 	char address[MSG_WORD_SIZE];
 	uint32_t port;
-	int listen_given, accept_any, no_lock, apply_deletes, exit_when_done, log_bodies,
+	int listen_given, tls, accept_any, no_lock, apply_deletes, exit_when_done, log_bodies,
 	    log_secrets;
 };
 
@@ -125,14 +129,20 @@ static void
 read_options(int argc, char *argv[], struct options *o)
 {
 	/* Those whose value is kept as it is come first, with their places in the same order. */
-	const char **const places[] = {&o->path, &o->user,   &o->password_file,
-				       &o->log,	 &o->format, &o->as};
+	const char **const places[] = {&o->path,	&o->user, &o->password_file, &o->log,
+				       &o->format,	&o->as,	  &o->mbox_format,   &o->mbox_split,
+				       &o->certificate, &o->key};
 	const struct option known[] = {{"serve", required_argument, NULL, 't'},
 				       {"user", required_argument, NULL, 't'},
 				       {"password-file", required_argument, NULL, 't'},
 				       {"log", required_argument, NULL, 't'},
 				       {"format", required_argument, NULL, 't'},
 				       {"as", required_argument, NULL, 't'},
+				       {"mbox-format", required_argument, NULL, 't'},
+				       {"mbox-split", required_argument, NULL, 't'},
+				       {"certificate", required_argument, NULL, 't'},
+				       {"key", required_argument, NULL, 't'},
+				       {"tls", no_argument, &o->tls, 1},
 				       {"password", required_argument, NULL, 'w'},
 				       {"listen", required_argument, NULL, 'l'},
 				       {"port", required_argument, NULL, 'p'},
@@ -155,7 +165,9 @@ read_options(int argc, char *argv[], struct options *o)
 		else if (c == '?')
 			fail_usage();
 	}
-	if (o->path == NULL || optind != argc || (o->password != NULL && o->password_file != NULL))
+	if (o->path == NULL || optind != argc ||
+	    (o->password != NULL && o->password_file != NULL) ||
+	    (o->certificate == NULL) != (o->key == NULL) || (o->tls && o->key == NULL))
 		fail_usage();
 }
 
@@ -254,22 +266,54 @@ find_kind(int in, const char *format)
 		   : ARCHIVE_DIRECTORY;
 }
 
+/* What the mbox store needs to finish an update that an earlier run was killed over. */
+static bool
+recover_mbox(const struct serve *s, const struct conf_server *server)
+{
+	const struct passwd *pw = getpwuid(geteuid());
+	struct store box = {.path = s->path,
+			    .home = pw != NULL ? pw->pw_dir : NULL,
+			    .mbox_format = (uint16_t)server->mbox_format,
+			    .mbox_split = (uint16_t)server->mbox_split,
+			    .given = {-1, -1}};
+	enum store_result result = archive_mbox_recover(&box);
+
+	if (result == STORE_IN_USE)
+		fprintf(stderr, "pop3d: the mbox is in use\n");
+	return result == STORE_OK;
+}
+
+/* In the process that reads mail. */
+static noreturn void
+scan_here(const struct serve *s, const struct conf_server *server, int in, enum archive_kind kind,
+	  uint32_t options)
+{
+	struct mbox_style style = mbox_style_of(server->mbox_format, server->mbox_split);
+	bool rewritten = kind == ARCHIVE_MBOX && (options & ARCHIVE_APPLY_DELETES) != 0;
+
+	log_to_stderr();
+	log_set_level(LOG_WARNING);
+	if (privs_harden(true) == -1 || (rewritten && !recover_mbox(s, server)))
+		_exit(STATUS_FAILED);
+	if (sandbox_landlock(kind == ARCHIVE_MBOX ? -1 : in, 0, SANDBOX_ON, 0) == -1 ||
+	    archive_scan(in, kind, &style, options, s->table) == -1) {
+		fprintf(stderr, "pop3d: the archive cannot be read: %s\n",
+			errno == EILSEQ ? "it does not begin with a From_ line" : strerror(errno));
+		_exit(STATUS_FAILED);
+	}
+	_exit(EXIT_SUCCESS);
+}
+
 /* Mail is read by a process of its own, which can open nothing else and ends with it. */
 static int
-scan_apart(int in, enum archive_kind kind, uint32_t options, int table)
+scan_apart(const struct serve *s, const struct conf_server *server, int in, enum archive_kind kind,
+	   uint32_t options)
 {
 	pid_t pid = fork();
 	int status;
 
-	if (pid == 0) {
-		if (privs_harden(true) == -1 ||
-		    sandbox_landlock(kind == ARCHIVE_MBOX ? -1 : in, 0, SANDBOX_ON, 0) == -1 ||
-		    archive_scan(in, kind, options, table) == -1) {
-			fprintf(stderr, "pop3d: the archive cannot be read: %s\n", strerror(errno));
-			_exit(STATUS_FAILED);
-		}
-		_exit(EXIT_SUCCESS);
-	}
+	if (pid == 0)
+		scan_here(s, server, in, kind, options);
 	if (pid == -1)
 		return -1;
 	while (waitpid(pid, &status, 0) == -1)
@@ -287,7 +331,7 @@ make_memfd(const char *name)
 }
 
 static void
-read_archive(struct serve *s, const struct options *o)
+read_archive(struct serve *s, const struct options *o, const struct conf_server *server)
 {
 	int in = archive_open_file(AT_FDCWD, s->path),
 	    fixed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
@@ -299,11 +343,9 @@ read_archive(struct serve *s, const struct options *o)
 	if (in == -1)
 		fail(STATUS_FAILED, s->path, strerror(errno));
 	kind = find_kind(in, o->format);
-	if (kind == ARCHIVE_MBOX && o->apply_deletes)
-		fail(STATUS_USAGE, "--apply-deletes: not with an mbox", "");
 	s->table = make_memfd("pop3d-archive");
 	s->flags = make_memfd("pop3d-flags");
-	if (s->table == -1 || s->flags == -1 || scan_apart(in, kind, options, s->table) == -1 ||
+	if (s->table == -1 || s->flags == -1 || scan_apart(s, server, in, kind, options) == -1 ||
 	    pread(s->table, &head, sizeof(head), 0) != sizeof(head) ||
 	    ftruncate(s->flags, (off_t)head.count + 1) == -1 ||
 	    fcntl(s->table, F_ADD_SEALS, fixed | F_SEAL_WRITE) == -1 ||
@@ -315,11 +357,15 @@ read_archive(struct serve *s, const struct options *o)
 
 /* ---- settings ---- */
 
-/* "archive:PATH", in which a "%" is doubled as in every template. */
+/* "STORE:PATH", in which a "%" is doubled as in every template. */
 static void
-make_storage(char out[MSG_SPEC_SIZE], const char *path)
+make_storage(const struct serve *s, char out[MSG_SPEC_SIZE])
 {
-	size_t n = (size_t)snprintf(out, MSG_SPEC_SIZE, "archive:");
+	const struct archive_head *h = s->archive.head;
+	bool rewritten = h->kind == ARCHIVE_MBOX && (h->options & ARCHIVE_APPLY_DELETES) != 0;
+	const char *store = rewritten ? store_archive_mbox.name : store_archive.name,
+		   *path = s->path;
+	size_t n = (size_t)snprintf(out, MSG_SPEC_SIZE, "%s:", store);
 
 	for (; *path != '\0' && n < MSG_SPEC_SIZE - 2; path++) {
 		if (*path == '%')
@@ -330,11 +376,46 @@ make_storage(char out[MSG_SPEC_SIZE], const char *path)
 		fail(STATUS_FAILED, "the path of the archive is too long", "");
 }
 
+/* One of the server's settings, if its option was given. */
+static void
+make_setting(struct conf_server *server, const char *name, const char *option, const char *value)
+{
+	char expected[CONF_EXPECTED_SIZE], what[CONF_EXPECTED_SIZE];
+
+	if (value == NULL || conf_server_set(server, name, value, expected) == 0)
+		return;
+	snprintf(what, sizeof(what), "%s: expected", option);
+	fail(STATUS_USAGE, what, expected);
+}
+
+static const char *
+whole_path(const char *path)
+{
+	char *whole = realpath(path, NULL);
+
+	if (whole == NULL)
+		fail(STATUS_FAILED, path, strerror(errno));
+	return whole;
+}
+
+/* With a certificate a password is not taken in clear text from other hosts. */
+static void
+make_tls(struct conf_server *server, const struct options *o)
+{
+	server->socket = SOCKET_PLAIN;
+	server->cleartext_login = CLEARTEXT_ALWAYS;
+	if (o->certificate == NULL)
+		return;
+	server->socket = o->tls ? SOCKET_TLS : SOCKET_STLS;
+	server->cleartext_login = CLEARTEXT_LOOPBACK;
+	make_setting(server, "certificate", "--certificate", whole_path(o->certificate));
+	make_setting(server, "certificate_key", "--key", whole_path(o->key));
+}
+
 static struct conf *
-make_conf(const struct serve *s, const struct options *o)
+make_conf(const struct options *o)
 {
 	struct conf *c = calloc(1, sizeof(*c));
-	char expected[CONF_EXPECTED_SIZE];
 	struct conf_server *server;
 
 	if (c == NULL)
@@ -350,13 +431,12 @@ make_conf(const struct serve *s, const struct options *o)
 	snprintf(server->name, sizeof(server->name), "serve");
 	server->nports = 1;
 	server->ports[0] = o->port;
-	server->socket = SOCKET_PLAIN;
-	server->cleartext_login = CLEARTEXT_ALWAYS;
+	make_tls(server, o);
 	snprintf(server->auth, sizeof(server->auth), "any:");
-	make_storage(server->storage, s->path);
 	server->naddresses = 0;
-	if (conf_server_set(server, "addresses", o->address, expected) == -1)
-		fail(STATUS_USAGE, "--listen: expected", expected);
+	make_setting(server, "addresses", "--listen", o->address);
+	make_setting(server, "mbox_format", "--mbox-format", o->mbox_format);
+	make_setting(server, "mbox_split", "--mbox-split", o->mbox_split);
 	return c;
 }
 
@@ -372,16 +452,16 @@ serve_main(int argc, char *argv[], char *envp[])
 	title_init(argc, argv, envp);
 	read_options(argc, argv, &o);
 	take_credentials(&s, &o);
-	if ((s.path = realpath(o.path, NULL)) == NULL)
-		fail(STATUS_FAILED, o.path, strerror(errno));
-	conf = make_conf(&s, &o);
+	s.path = whole_path(o.path);
+	conf = make_conf(&o);
 	become_owner(s.path, o.as);
 	s.exit_when_done = o.exit_when_done != 0;
 	s.trace = TRACE_LINES | TRACE_ALL | (o.log_bodies ? TRACE_BODIES : 0u) |
 		  (o.log_secrets ? TRACE_SECRETS : 0u);
 	if (serve_report_open(&s, o.log) == -1)
 		fail(STATUS_FAILED, o.log, strerror(errno));
-	read_archive(&s, &o);
+	read_archive(&s, &o, &conf->servers[0]);
+	make_storage(&s, conf->servers[0].storage);
 	title_set("master", "--serve %s", s.path);
 	log_to_stderr();
 	log_set_level(conf->log_level);

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "daemon/auth/backend.h"
 
 static struct msg_child_conf conf;
+static char home[MSG_PATH_SIZE]; /* for what the mbox store keeps there */
 
 static int
 any_check(const char *arg, char *why, size_t cap)
@@ -34,8 +36,11 @@ any_stamp(const char *arg)
 static int
 any_open(const struct msg_child_conf *c, const char *arg)
 {
+	const struct passwd *pw = getpwuid(geteuid());
+
 	(void)arg;
 	conf = *c;
+	snprintf(home, sizeof(home), "%s", pw != NULL ? pw->pw_dir : "/");
 	if (conf.rootless != 0 && privs_harden(true) == 0)
 		return 0;
 	log_error(0, "one-user mode: refused");
@@ -71,7 +76,7 @@ any_login(const struct msg_child_ask *ask, struct msg_child_answer *a)
 	if (!user)
 		return;
 	snprintf(a->account.user, sizeof(a->account.user), "%s", ask->user);
-	snprintf(a->account.home, sizeof(a->account.home), "/");
+	memcpy(a->account.home, home, sizeof(a->account.home));
 	a->account.uid = (uint32_t)geteuid();
 	a->account.gid = (uint32_t)getegid();
 }

@@ -8,7 +8,9 @@ import os
 import poplib
 import random
 import re
+import shutil
 import signal
+import ssl
 import subprocess
 import time
 import unittest
@@ -199,12 +201,6 @@ class Import(ServeCase):
     def test_mbox_as_the_owner(self):
         self.run_import(mbox=True, uid=self.owner.uid)
 
-    def test_no_mbox(self):
-        path = self.archive([])
-        with open(path + "/file", "w") as f:
-            f.write("Subject: no From_ line\n\n")
-        self.assertEqual(self.refused(path + "/file")[0], 1)
-
     def test_maildir_as_the_owner(self):
         self.run_import(maildir=True, uid=self.owner.uid)
 
@@ -333,6 +329,199 @@ class Maildrop(ServeCase):
         client = run.login()
         self.assertEqual(client.stat(), (0, 0))
         client.quit()
+
+
+FROM = b"From a@example.org Mon Jan  2 10:00:00 2023\n"
+
+
+class Mbox(ServeCase):
+    def mbox(self, stored):
+        path = self.archive([], mbox=True)
+        with open(path, "wb") as f:
+            f.write(stored)
+        return path
+
+    def stored(self, path):
+        with open(path, "rb") as f:
+            return f.read()
+
+    def shown(self, path, *arguments):
+        """What a run shows: texts, announced sizes, unique-ids.  The file stays as it is."""
+        before = checksums(os.path.dirname(path))
+        run = self.serve(path, *arguments)
+        client = run.login()
+        sizes = [int(line.split()[1]) for line in client.list()[1]]
+        uids = [line.split()[1].decode() for line in client.uidl()[1]]
+        texts = [b"".join(line + b"\r\n" for line in client.retr(n + 1)[1]) for n in range(len(sizes))]
+        client.quit()
+        run.stop()
+        self.assertEqual([len(t) for t in texts], sizes)
+        self.assertEqual(checksums(os.path.dirname(path)), before)
+        return texts, uids
+
+    def test_MBX_05_MBX_09_where_messages_begin_and_end(self):
+        for stored, want in (
+                (b"", []),
+                (FROM, [b""]),
+                (FROM + b"A: b\n\nx\n\n" + FROM + b"C: d", [b"A: b\n\nx\n", b"C: d"]),
+                (FROM + b"A: b\n\nx\n\n\n" + FROM + b"C: d\n\n\n", [b"A: b\n\nx\n\n", b"C: d\n\n"]),
+                ((FROM + b"A: b\n\nx\n\n" + FROM + b"C: d\n\ny\n\n").replace(b"\n", b"\r\n"),
+                 [b"A: b\r\n\r\nx\r\n", b"C: d\r\n\r\ny\r\n"])):
+            texts, uids = self.shown(self.mbox(stored))
+            self.assertEqual(uids, [sha1(m) for m in want])
+            self.assertEqual(texts, [mailbox.plain(m) for m in want])
+
+    def test_MBX_09_what_is_no_mbox(self):
+        for stored in (b"Subject: no From_ line\n\n", b"\n" + FROM, b"\0" * 5000, b"From here on\n"):
+            path = self.mbox(stored)
+            for arguments in ((), ("--apply-deletes",)):
+                status, said = self.refused(path, *arguments)
+                self.assertEqual(status, 1)
+                self.assertIn("begin with a From_ line", said)
+            self.assertEqual(self.stored(path), stored)
+
+    def test_MBX_06_MBX_08_shown_as_the_mbox_store_shows_it(self):
+        notes = b"From x Mon Jan  2 10:00:00 2023\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\nX-IMAP: 1 2\n\nx\n\n"
+        message = b"A: b\nStatus: RO\nX-Keywords: c\n d\nE: f\n\n>From x\n>>From y\n.dot\n"
+        path = self.mbox(notes + FROM + message + b"\n")
+        texts, uids = self.shown(path)
+        self.assertEqual(texts, [b"A: b\r\nE: f\r\n\r\nFrom x\r\n>From y\r\n.dot\r\n"])
+        self.assertEqual(uids, [sha1(message)])
+        for words, body in ((("mboxo",), b"From x\r\n>>From y\r\n.dot\r\n"), (("rfc4155", "--mbox-split=lax"), b">From x\r\n>>From y\r\n.dot\r\n")):
+            texts, again = self.shown(path, "--mbox-format", *words)
+            self.assertEqual(texts, [b"A: b\r\nE: f\r\n\r\n" + body])
+            self.assertEqual(again, uids)
+
+    def test_MBX_03_changed_since_the_start(self):
+        blocks = [FROM + m + b"\n" for m in letters(3)]
+        path = self.mbox(b"".join(blocks))
+        run = self.serve(path)
+        with open(path, "r+b") as f:
+            f.seek(len(blocks[0]) + len(FROM))
+            f.write(b"X")
+        with open(path, "ab") as f:
+            f.write(blocks[0])
+        client = run.login()
+        self.assertEqual(len(client.list()[1]), 3)
+        with self.assertRaises(poplib.error_proto):
+            client.retr(2)
+        client.retr(1)
+        client.retr(3)
+        client.quit()
+        self.assertEqual(run.progress(1)[0], 2)
+
+    def test_apply_deletes(self):
+        messages = letters(6)
+        messages[4] = messages[1]
+        blocks = [FROM + m + b"\n" for m in messages]
+        late = FROM + b"A: late\n\n\n"
+        path = self.mbox(b"".join(blocks))
+        inode = os.stat(path).st_ino
+        run = self.serve(path, "--apply-deletes")
+        client = run.login()
+        before = client.uidl()[1]
+        self.assertIn(b"[IN-USE]", run.refusal())
+        client.dele(1)
+        client.close()  # without QUIT
+        run.progress(1)
+        client = run.login()
+        client.dele(2)
+        client.dele(4)
+        with open(path, "ab") as f:
+            f.write(late)
+        client.quit()
+        run.progress(2)
+        self.assertEqual(self.stored(path), blocks[0] + blocks[2] + blocks[4] + blocks[5] + late)
+        client = run.login()
+        self.assertEqual([line.split()[1] for line in client.uidl()[1]], [before[i].split()[1] for i in (0, 2, 4, 5)])
+        self.assertEqual(b"".join(line + b"\r\n" for line in client.retr(3)[1]), mailbox.plain(messages[4]))
+        client.dele(3)
+        client.dele(4)
+        client.quit()
+        self.assertEqual(run.progress(3)[4:], [4, 2])
+        status, left = run.stop()
+        self.assertEqual((status, len([line for line in left if "never deleted" in line])), (0, 2))
+        self.assertEqual(self.stored(path), blocks[0] + blocks[2] + late)
+        self.assertEqual(os.stat(path).st_ino, inode)
+        self.assertEqual(sorted(os.listdir(os.path.dirname(path))), [".pop3d", "mbox"])
+        client = self.serve(path, "--apply-deletes").login()  # the next run shows what came
+        self.assertEqual(client.stat()[0], 3)
+        client.quit()
+
+    def test_MBX_03_apply_deletes_without_a_lock(self):
+        blocks = [FROM + m + b"\n" for m in letters(4)]
+        path = self.mbox(b"".join(blocks))
+        run = self.serve(path, "--apply-deletes", "--no-lock")
+        first, second = run.login(), run.login()
+        first.dele(1)
+        second.dele(3)
+        first.quit()
+        with self.assertRaises(poplib.error_proto) as failed:
+            second.quit()
+        self.assertIn(b"[SYS/TEMP]", failed.exception.args[0])
+        run.progress(2)
+        self.assertEqual(self.stored(path), b"".join(blocks[1:]))
+        client = run.login()
+        client.dele(2)
+        client.quit()
+        self.assertEqual(run.progress(3)[4:], [2, 2])
+        self.assertEqual(self.stored(path), blocks[1] + blocks[3])
+
+    def test_apply_deletes_to_one_that_may_only_be_read(self):
+        path = self.mbox(b"".join(FROM + m + b"\n" for m in letters(2)))
+        os.chmod(path, 0o400)
+        before = self.stored(path)
+        client = self.serve(path, "--apply-deletes", uid=self.owner.uid).login()
+        client.dele(1)
+        with self.assertRaises(poplib.error_proto):
+            client.quit()
+        self.assertEqual(self.stored(path), before)
+
+
+class Tls(ServeCase):
+    def certificate(self):
+        """Certificate and key for this host that the owner may read."""
+        names = []
+        for source, name in zip(harness.world().certificate(), ("cert.pem", "key.pem")):
+            names.append(os.path.join(self.owner.home, name))
+            shutil.copy(source, names[-1])
+            os.chown(names[-1], self.owner.uid, self.owner.gid)
+            os.chmod(names[-1], 0o600)
+        return ["--certificate", names[0], "--key", names[1]]
+
+    def context(self):
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
+
+    def test_TLS_STLS_and_implicit(self):
+        path = self.archive(letters(2))
+        options = self.certificate()
+        run = self.serve(path, *options)
+        client = poplib.POP3("127.0.0.1", run.port, timeout=20)
+        client.stls(self.context())
+        client.user("importer")
+        client.pass_(PASSWORD)
+        client.retr(1)
+        client.quit()
+        run.login().quit()  # without TLS, from this host
+        run.stop()
+        run = self.serve(path, *options, "--tls", uid=self.owner.uid)
+        client = poplib.POP3_SSL("127.0.0.1", run.port, timeout=20, context=self.context())
+        client.user("importer")
+        client.pass_(PASSWORD)
+        self.assertEqual(client.stat()[0], 2)
+        client.quit()
+
+    def test_half_of_a_pair_and_none_that_fits(self):
+        path = self.archive(letters(1))
+        options = self.certificate()
+        self.assertEqual(self.refused(path, *options[:2])[0], 2)
+        self.assertEqual(self.refused(path, "--tls")[0], 2)
+        self.assertEqual(self.refused(path, *options[:3], "/nonexistent")[0], 1)
+        status, said = self.refused(path, *options[:3], options[1])
+        self.assertEqual(status, 1)
+        self.assertIn("key", said)
 
 
 class Users(ServeCase):

@@ -15,6 +15,7 @@
 #include "worker/store/store.h"
 
 static char box[] = "/tmp/pop3d-archive-XXXXXX";
+static const struct mbox_style style = {.quotes = SIZE_MAX};
 static int in, table, flags;
 static struct archive archive;
 
@@ -44,7 +45,7 @@ run_begin(void)
 static void
 run_scan(enum archive_kind kind, uint32_t options)
 {
-	CU_ASSERT_EQUAL_FATAL(archive_scan(in, kind, options, table), 0);
+	CU_ASSERT_EQUAL_FATAL(archive_scan(in, kind, &style, options, table), 0);
 	CU_ASSERT_EQUAL_FATAL(fcntl(table, F_ADD_SEALS, F_SEAL_WRITE), 0);
 	CU_ASSERT_EQUAL_FATAL(ftruncate(flags, 1000), 0);
 	CU_ASSERT_EQUAL_FATAL(archive_map(&archive, table, flags), 0);
@@ -191,39 +192,188 @@ test_changed_files(void)
 	run_end();
 }
 
+#define FROM "From a@example.org Mon Jan  2 10:00:00 2023\n"
+
+static char mbox_path[sizeof(box) + 8];
+
+/* A run on an mbox with this text. */
 static void
-test_mbox(void)
+mbox_begin(const char *text, uint32_t options)
 {
-	static const char from[] = "From a@example.org Mon Jan  2 10:00:00 2023\n";
-	static const char *const texts[] = {"Subject: 1\n\nFrom here on\n\n\n",
-					    "Subject: 2\r\n\r\nlast\r\n", "", "Subject: 4"};
-	char whole[512], text[64];
-	struct store_reader r;
-	struct store s;
 	int mbox;
 
 	run_begin();
-	(void)snprintf(whole, sizeof(whole), "%s%s\n%s%s\r\n%s\n%s%s", from, texts[0], from,
-		       texts[1], from, from, texts[3]);
-	put("mbox", whole);
+	put("mbox", text);
+	(void)snprintf(mbox_path, sizeof(mbox_path), "%s/mbox", box);
 	mbox = openat(in, "mbox", O_RDONLY | O_CLOEXEC);
 	(void)close(in);
 	in = mbox;
-	run_scan(ARCHIVE_MBOX, 0);
-	(void)strcat(strcpy(text, box), "/mbox");
-	CU_ASSERT_EQUAL_FATAL(archive.head->count, 4);
-	s = (struct store){.backend = &store_archive, .path = text, .given = {table, flags}};
-	CU_ASSERT_EQUAL_FATAL(s.backend->open(&s, true), STORE_OK);
-	CU_ASSERT_EQUAL(s.confine_count, 0);
-	CU_ASSERT_EQUAL_FATAL(s.backend->list(&s), STORE_OK);
-	for (size_t i = 0; i < 4; i++) {
-		size_t len = strlen(texts[i]);
+	run_scan(ARCHIVE_MBOX, options);
+}
 
-		CU_ASSERT_EQUAL_FATAL(s.backend->get(&s, i, &r), STORE_OK);
-		CU_ASSERT_EQUAL(store_read(&r, whole, sizeof(whole)), (ssize_t)len);
-		CU_ASSERT_EQUAL(memcmp(whole, texts[i], len), 0);
-		store_reader_end(&r);
+static enum store_result
+mbox_session(struct store *s, const struct store_backend *backend)
+{
+	enum store_result result;
+
+	*s = (struct store){
+	    .backend = backend, .path = mbox_path, .home = "", .given = {table, flags}};
+	result = s->backend->open(s, true);
+	if (result == STORE_OK)
+		result = s->backend->lock(s);
+	return result == STORE_OK ? s->backend->list(s) : result;
+}
+
+static const char *
+message(struct store *s, size_t i)
+{
+	static char text[512];
+	struct store_reader r;
+	ssize_t n;
+
+	if (s->backend->get(s, i, &r) != STORE_OK)
+		return NULL;
+	n = store_read(&r, text, sizeof(text) - 1);
+	store_reader_end(&r);
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+static const char *
+mbox_text(void)
+{
+	static char text[1024];
+	int fd = open(mbox_path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	(void)close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+static void
+test_mbox(void)
+{
+	static const char *const texts[] = {"Subject: 1\n\nFrom here on\n\n\n",
+					    "Subject: 2\r\n\r\nlast\r\n", "", "Subject: 4"};
+	char whole[512];
+	struct store s;
+
+	(void)snprintf(whole, sizeof(whole), FROM "%s\n" FROM "%s\r\n" FROM "\n" FROM "%s",
+		       texts[0], texts[1], texts[3]);
+	mbox_begin(whole, 0);
+	CU_ASSERT_EQUAL_FATAL(archive.head->count, 4);
+	CU_ASSERT_EQUAL_FATAL(mbox_session(&s, &store_archive), STORE_OK);
+	CU_ASSERT_EQUAL(s.confine_count, 0);
+	for (size_t i = 0; i < 4; i++)
+		CU_ASSERT_STRING_EQUAL(message(&s, i), texts[i]);
+	s.backend->close(&s);
+	run_end();
+}
+
+/* As the mbox store shows it; but the unique-id is of what is stored. */
+static void
+test_mbox_shown(void)
+{
+	static const char notes[] =
+	    FROM "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\nX-IMAP: 1 2\n\n\n";
+	static const char shown[] = "A: b\n\nFrom x\n>From y\n";
+	char uid[STORE_UID_SIZE], whole[512];
+	uint64_t octets;
+	struct store s;
+
+	(void)snprintf(whole, sizeof(whole), "%s" FROM "%s", notes,
+		       "A: b\nStatus: RO\n\n>From x\n>>From y\n\n");
+	mbox_begin(whole, 0);
+	CU_ASSERT_EQUAL_FATAL(archive.head->count, 1);
+	CU_ASSERT_EQUAL(archive.head->octets, strlen(shown) + 4);
+	CU_ASSERT_EQUAL_FATAL(mbox_session(&s, &store_archive), STORE_OK);
+	CU_ASSERT_STRING_EQUAL(message(&s, 0), shown);
+	CU_ASSERT_EQUAL(s.backend->size(&s, 0, true, &octets), STORE_OK);
+	CU_ASSERT_EQUAL(octets, strlen(shown) + 4);
+	/* printf 'A: b\nStatus: RO\n\n>From x\n>>From y\n' | sha1sum */
+	s.backend->uid(&s, 0, uid);
+	CU_ASSERT_STRING_EQUAL(uid, "d91ef7720cfb23bf45905ec0f723af6ceecc4933");
+	/* others write to it */
+	put("mbox", FROM "A: b\n\n");
+	log_set_level(LOG_EMERG);
+	CU_ASSERT_PTR_NULL(message(&s, 0));
+	log_set_level(LOG_INFO);
+	s.backend->close(&s);
+	run_end();
+}
+
+#define MAIL(n) FROM "N: " n "\n\nbody " n "\n\n"
+
+static void
+check_uids(struct store *s, size_t first, size_t count)
+{
+	char uid[STORE_UID_SIZE], want[STORE_UID_SIZE];
+
+	CU_ASSERT_EQUAL_FATAL(s->count, count);
+	for (size_t i = 0; i < count; i++) {
+		s->backend->uid(s, i, uid);
+		archive_uid(&archive.entries[first + i], want);
+		CU_ASSERT_STRING_EQUAL(uid, want);
 	}
+}
+
+static void
+test_mbox_applied(void)
+{
+	uint64_t marked = 5, removed;
+	struct store s, other;
+
+	/* the second one again behind the third */
+	mbox_begin(MAIL("1") MAIL("2") MAIL("3") MAIL("2") MAIL("5"), ARCHIVE_APPLY_DELETES);
+	CU_ASSERT_EQUAL_FATAL(mbox_session(&s, &store_archive_mbox), STORE_OK);
+	CU_ASSERT_EQUAL(mbox_session(&other, &store_archive_mbox), STORE_IN_USE);
+	other.backend->close(&other);
+	check_uids(&s, 0, 5);
+	CU_ASSERT_STRING_EQUAL(message(&s, 1), "N: 2\n\nbody 2\n");
+	s.backend->fetched(&s, 0);
+	CU_ASSERT_EQUAL(s.backend->remove(&s, &marked, &removed), STORE_OK);
+	CU_ASSERT_EQUAL(removed, 2);
+	s.backend->close(&s);
+	CU_ASSERT_STRING_EQUAL(mbox_text(), MAIL("2") MAIL("2") MAIL("5"));
+	CU_ASSERT_EQUAL(archive_flags(&archive, 0), ARCHIVE_FETCHED | ARCHIVE_DELETED);
+	CU_ASSERT_EQUAL(archive_flags(&archive, 1), 0);
+	CU_ASSERT_EQUAL(archive_flags(&archive, 2), ARCHIVE_DELETED);
+	/* mail that came since the start is no part of the run, and stays */
+	put("mbox", MAIL("2") MAIL("2") MAIL("5") MAIL("6"));
+	CU_ASSERT_EQUAL_FATAL(mbox_session(&s, &store_archive_mbox), STORE_OK);
+	CU_ASSERT_EQUAL_FATAL(s.count, 3);
+	CU_ASSERT_STRING_EQUAL(message(&s, 2), "N: 5\n\nbody 5\n");
+	marked = 2;
+	CU_ASSERT_EQUAL(s.backend->remove(&s, &marked, &removed), STORE_OK);
+	s.backend->close(&s);
+	CU_ASSERT_STRING_EQUAL(mbox_text(), MAIL("2") MAIL("5") MAIL("6"));
+	CU_ASSERT_EQUAL(archive_flags(&archive, 1), 0);
+	CU_ASSERT_EQUAL(archive_flags(&archive, 3), ARCHIVE_DELETED);
+	run_end();
+}
+
+/* A session killed behind its rewrite has set no flag: the next one finds out. */
+static void
+test_mbox_gone(void)
+{
+	uint64_t marked = 1, removed;
+	struct store s;
+
+	mbox_begin(MAIL("1") MAIL("2") MAIL("1") MAIL("4"), ARCHIVE_APPLY_DELETES);
+	put("mbox", MAIL("2") MAIL("1"));
+	CU_ASSERT_EQUAL_FATAL(mbox_session(&s, &store_archive_mbox), STORE_OK);
+	check_uids(&s, 1, 2);
+	for (size_t i = 0; i < 4; i++)
+		CU_ASSERT_EQUAL(archive_flags(&archive, i), i % 3 == 0 ? ARCHIVE_DELETED : 0);
+	/* what others do in the session: nothing is removed, and no flag set */
+	put("mbox", MAIL("1"));
+	log_set_level(LOG_EMERG);
+	CU_ASSERT_EQUAL(s.backend->remove(&s, &marked, &removed), STORE_TEMP);
+	log_set_level(LOG_INFO);
+	CU_ASSERT_EQUAL(removed, 0);
+	CU_ASSERT_EQUAL(marked, 0);
+	CU_ASSERT_EQUAL(archive_flags(&archive, 1), 0);
 	s.backend->close(&s);
 	run_end();
 }
@@ -254,7 +404,10 @@ static const struct unit_test tests[] = {
     {"deletions hide messages and touch no file", test_deletions_are_hidden},
     {"deletions applied to a Maildir", test_deletions_are_applied},
     {"files changed since the start", test_changed_files},
-    {"the messages of an mbox", test_mbox},
+    {"MBX-05 MBX-09 the messages of an mbox", test_mbox},
+    {"MBX-06 MBX-07 MBX-08 what is shown of an mbox", test_mbox_shown},
+    {"deletions applied to an mbox", test_mbox_applied},
+    {"deletions of an mbox that others made", test_mbox_gone},
     {"broken tables", test_broken_tables},
     {NULL, NULL},
 };

@@ -17,10 +17,11 @@
 
 #include "common/log.h"
 #include "worker/store/archive.h"
-#include "worker/store/store.h"
+#include "worker/store/mbox_table.h"
 
 struct shown {
 	struct archive archive;
+	struct mbox_style style;
 	int fd;		/* the directory, or the mbox */
 	uint32_t *live; /* of each message of this session its place in the table */
 };
@@ -62,6 +63,7 @@ archive_open(struct store *s, bool missing_is_empty)
 	if (v == NULL)
 		return STORE_TEMP;
 	v->fd = -1;
+	v->style = mbox_style_of(s->mbox_format, s->mbox_split);
 	s->data = v;
 	if (archive_map(&v->archive, s->given[0], s->given[1]) == -1)
 		return archive_fail(s, "table");
@@ -103,16 +105,20 @@ archive_list(struct store *s)
 	return STORE_OK;
 }
 
-static void
-archive_uid(struct store *s, size_t i, char out[STORE_UID_SIZE])
+void
+archive_uid(const struct archive_entry *e, char out[STORE_UID_SIZE])
 {
-	const struct archive_entry *e = entry_of(s, i);
-
 	for (size_t k = 0; k < ARCHIVE_DIGEST; k++)
 		snprintf(out + 2 * k, 3, "%02x", e->digest[k]);
 	if (e->twin > 1)
 		snprintf(out + 2 * ARCHIVE_DIGEST, STORE_UID_SIZE - 2 * ARCHIVE_DIGEST, "-%u",
 			 e->twin);
+}
+
+static void
+archive_uid_of(struct store *s, size_t i, char out[STORE_UID_SIZE])
+{
+	archive_uid(entry_of(s, i), out);
 }
 
 static enum store_result
@@ -124,23 +130,44 @@ archive_size(struct store *s, size_t i, bool look, uint64_t *octets)
 }
 
 static enum store_result
+archive_changed(const struct store *s, const char *what)
+{
+	log_error(s->id, "archive %s: %s has changed since the start", s->path, what);
+	return STORE_PERM;
+}
+
+/* A message of an mbox is read through first: nothing else tells whether it is still what it was.
+ */
+static enum store_result
+archive_get_part(const struct store *s, const struct archive_entry *e, struct store_reader *r)
+{
+	struct shown *v = s->data;
+	uint64_t octets;
+
+	mbox_message_read(&v->style, v->fd, e->start, e->end, e->shown, r);
+	if (store_measure(r, &octets, NULL) == -1)
+		return archive_changed(s, "it");
+	mbox_message_read(&v->style, v->fd, e->start, e->end, e->shown, r);
+	return STORE_OK;
+}
+
+static enum store_result
 archive_get(struct store *s, size_t i, struct store_reader *r)
 {
 	const struct shown *v = s->data;
 	const struct archive_entry *e = entry_of(s, i);
-	bool mbox = v->archive.head->kind == ARCHIVE_MBOX;
 	const char *name = archive_name(&v->archive, v->live[i]);
 	struct stat st;
 
+	if (v->archive.head->kind == ARCHIVE_MBOX)
+		return archive_get_part(s, e, r);
 	*r = (struct store_reader){.pos = e->start, .end = e->end};
-	r->fd = mbox ? fcntl(v->fd, F_DUPFD_CLOEXEC, 0) : archive_open_file(v->fd, name);
-	if (r->fd == -1)
+	if ((r->fd = archive_open_file(v->fd, name)) == -1)
 		return errno == ENOENT ? STORE_MISSING : archive_fail(s, name);
-	if (mbox || (fstat(r->fd, &st) == 0 && (uint64_t)st.st_size == e->end))
+	if (fstat(r->fd, &st) == 0 && (uint64_t)st.st_size == e->end)
 		return STORE_OK;
 	store_reader_end(r);
-	log_error(s->id, "archive %s: %s has changed since the start", s->path, name);
-	return STORE_PERM;
+	return archive_changed(s, name);
 }
 
 static void
@@ -221,7 +248,7 @@ const struct store_backend store_archive = {
     .open = archive_open,
     .lock = archive_lock,
     .list = archive_list,
-    .uid = archive_uid,
+    .uid = archive_uid_of,
     .size = archive_size,
     .get = archive_get,
     .keep_size = archive_keep_size,

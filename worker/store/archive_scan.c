@@ -13,15 +13,14 @@
 #include "worker/session/wire.h"
 #include "worker/store/archive.h"
 #include "worker/store/maildir_build.h"
-#include "worker/store/mbox_lines.h"
-#include "worker/store/mbox_text.h"
+#include "worker/store/mbox_table.h"
 #include "worker/store/natural.h"
-#include "worker/store/store.h"
 
 enum { READ_BLOCK = 65536, FIRST_ENTRIES = 256, FIRST_NAMES = 16384 };
 
 struct scan {
 	int in;
+	const struct mbox_style *style;
 	struct archive_head head;
 	struct archive_entry *entries;
 	size_t room;
@@ -188,52 +187,36 @@ scan_directory(struct scan *s)
 	return result;
 }
 
-/* A message of an mbox has ended at `end`: read it on its own. */
+/* Add a message of an mbox: its digest is that of what is stored, its size that of what is shown.
+ */
 static int
-scan_mbox_message(struct scan *s, struct archive_entry *e, uint64_t end)
+scan_mbox_message(struct scan *s, const struct mbox_table *t, size_t i)
 {
-	if (e == NULL)
-		return 0;
-	e->end = end;
-	if (entry_measure(e, s->in) == -1)
+	const struct mbox_entry *m = &t->entries[i];
+	struct archive_entry *e = entry_add(s, "", m->text, m->end);
+
+	if (e == NULL || entry_measure(e, s->in) == -1)
 		return -1;
+	e->octets = m->octets;
+	memcpy(e->shown, t->digests[i], sizeof(e->shown));
 	entry_keep(s, e);
 	return 0;
 }
 
-/*
- * From_ lines stand at the start and behind blank lines.  Neither they nor the
- * blank line before the next one belong to a message.
- */
 static int
 scan_mbox(struct scan *s)
 {
-	static struct mbox_lines lines;
-	const struct mbox_style strict = mbox_style_of(MBOX_RD, MBOX_STRICT);
-	struct archive_entry *e = NULL;
-	uint64_t start, end = 0; /* of the message, if the next line begins another */
-	bool starts, behind_blank = true;
-	const char *p;
+	struct mbox_table t = {0};
 	struct stat st;
-	ssize_t n;
+	int result;
 
 	if (fstat(s->in, &st) == -1)
 		return -1;
-	mbox_lines_begin(&lines, s->in, 0, (uint64_t)st.st_size);
-	while ((n = mbox_lines_next(&lines, &p, &starts)) > 0) {
-		start = lines.pos - (uint64_t)n;
-		if (starts && behind_blank && mbox_is_from(&strict, p, (size_t)n)) {
-			if (scan_mbox_message(s, e, end) == -1 ||
-			    (e = entry_add(s, "", lines.pos, lines.pos)) == NULL)
-				return -1;
-		} else if (e == NULL) {
-			errno = EILSEQ; /* no mbox */
-			return -1;
-		}
-		behind_blank = starts && mbox_is_blank(p, (size_t)n);
-		end = behind_blank ? start : lines.pos;
-	}
-	return n == -1 ? -1 : scan_mbox_message(s, e, end);
+	result = mbox_table_scan(&t, s->style, s->in, (uint64_t)st.st_size, NULL, NULL);
+	for (size_t i = t.internal ? 1 : 0; result == 0 && i < t.count; i++)
+		result = scan_mbox_message(s, &t, i);
+	mbox_table_free(&t);
+	return result;
 }
 
 /* ---- the table ---- */
@@ -292,15 +275,17 @@ write_table(struct scan *s, int out)
 }
 
 int
-archive_scan(int in, enum archive_kind kind, uint32_t options, int out)
+archive_scan(int in, enum archive_kind kind, const struct mbox_style *style, uint32_t options,
+	     int out)
 {
 	static int (*const scans[ARCHIVE_KINDS])(struct scan *) = {
 	    [ARCHIVE_MAILDIR] = scan_maildir,
 	    [ARCHIVE_DIRECTORY] = scan_directory,
 	    [ARCHIVE_MBOX] = scan_mbox,
 	};
-	struct scan s = {.in = in, .head = {.kind = kind, .options = options}};
+	struct scan s = {.in = in, .style = style, .head = {.kind = kind, .options = options}};
 	int result = scans[kind](&s) == -1 ? -1 : write_table(&s, out);
+
 	free(s.entries);
 	free(s.names);
 	return result;

@@ -13,7 +13,7 @@
 enum { READ_BLOCK = 65536 };
 
 static const struct store_backend *const backends[] = {
-    &store_maildir, &store_mbox, &store_dir, &store_none, &store_archive,
+    &store_maildir, &store_mbox, &store_dir, &store_none, &store_archive, &store_archive_mbox,
 };
 
 /* Errors that pass by themselves. */

@@ -159,6 +159,7 @@ store_worse(enum store_result a, enum store_result b)
 /* fsync(2) of a directory; those that cannot be synchronised (EINVAL, EROFS) are passed over. */
 enum store_result store_sync_directory(int fd);
 
-extern const struct store_backend store_archive, store_dir, store_maildir, store_mbox, store_none;
+extern const struct store_backend store_archive, store_archive_mbox, store_dir, store_maildir,
+    store_mbox, store_none;
 
 #endif
