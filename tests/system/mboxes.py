@@ -1,5 +1,6 @@
 """mbox files for the tests, and the delivery agents that write to them."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -96,7 +97,11 @@ def _recipe(name, text):
 
 
 def procmail(box, octets):
-    """Deliver as the mail system does, with dot-lock and fcntl lock; the running process."""
+    """Deliver as the mail system does, with dot-lock and fcntl lock; the running process.
+
+    It sleeps for a second if the file was read in the one in which it writes to it, so that it looks unread."""
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(box.path, ns=(0, os.stat(box.path).st_mtime_ns))
     recipe = _recipe("procmail.rc", "LOCKSLEEP=1\nLOGFILE=/dev/null\n:0:\n$BOX\n")
     return _agent(box, octets, ["procmail", "-f", "late@example.org", "BOX=" + box.path, recipe])
 
