@@ -129,6 +129,46 @@ class Imap(DovecotCase):
         expunge.join()
         self.assertEqual(user.maildir.paths(), [])
 
+    def test_filed_away_while_sessions_delete(self):
+        # an IMAP client moves messages to a folder; each is there or was fetched by the client of ours, or both
+        messages = {b"X-Number: %d" % i: mailbox.letter("f%d" % i, b"x\n" * i) for i in range(400)}
+        user = self.user([number + b"\n" + octets for number, octets in messages.items()])
+        imap = self.imap(user)
+        done(imap.create("Filed"))
+        moves = threading.Thread(target=self.move_all, args=(imap,))
+        moves.start()
+        fetched = set()
+        while self.fetch_and_delete(user, fetched):
+            pass
+        moves.join()
+        self.assertEqual(user.maildir.paths(), [])
+        done(imap.select("Filed"))
+        count = int(done(imap.status("Filed", "(MESSAGES)"))[0].rpartition(b" ")[2].rstrip(b")"))
+        headers = done(imap.fetch("1:*", "(BODY[HEADER.FIELDS (X-Number)])")) if count else []
+        filed = {part[1].split(b"\r\n")[0] for part in headers if isinstance(part, tuple)}
+        self.assertEqual(fetched | filed, set(messages))
+        self.note = "%d fetched, %d filed" % (len(fetched), len(filed))
+
+    @staticmethod
+    def move_all(imap):
+        while done(imap.search(None, "ALL")) != [b""]:
+            done(imap._simple_command("MOVE", "1:3", "Filed"))
+            done(imap.noop())
+
+    def fetch_and_delete(self, user, fetched):
+        """One session; returns how many messages it saw."""
+        client = self.session(user)
+        count = len(client.listing(b"LIST"))
+        for n in range(1, min(count, 20) + 1):
+            response = client.command(b"RETR %d" % n)
+            if response.startswith(b"+OK"):
+                fetched.add(client.body().split(b"\r\n")[0])
+                client.ok(b"DELE %d" % n)
+            else:
+                self.assertRegex(response, rb"\A-ERR \[SYS/TEMP\] ")
+        client.quit()
+        return count
+
     def test_UID_02_uids_outlive_what_dovecot_does(self):
         user = self.user(MESSAGES)
         uids = self.listing(user)
