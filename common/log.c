@@ -3,7 +3,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -211,28 +213,12 @@ log_write_stderr(int prio, const char *text)
 		;
 }
 
-/* What a log daemon that is behind does not take is counted, and told when it takes lines again. */
-static void
-log_write_syslog(int prio, const char *text)
-{
-	char lost[64];
-
-	if (out.lost > 0) {
-		(void)snprintf(lost, sizeof(lost), "lost %lu log lines: syslog did not take them",
-			       out.lost);
-		if (syslog_socket_send(LOG_WARNING, lost) == 0)
-			out.lost = 0;
-	}
-	if (syslog_socket_send(prio, text) == -1)
-		out.lost++;
-}
-
 /* Write a line that is escaped already. */
 static void
 log_write(int prio, const char *text)
 {
 	if (out.kind == LOG_TO_SYSLOG)
-		log_write_syslog(prio, text);
+		syslog_socket_send(prio, text);
 	else
 		log_write_stderr(prio, text);
 }
@@ -366,6 +352,42 @@ log_line(int prio, conn_id id, const char *fmt, ...)
 	va_end(ap);
 	repeat_expire(log_now());
 	log_emit(prio, id, text);
+}
+
+/* Can a line be written without waiting or getting lost? */
+static bool
+log_is_ready(void)
+{
+	struct pollfd pfd = {STDERR_FILENO, POLLOUT, 0};
+
+	if (out.kind == LOG_TO_SYSLOG)
+		return syslog_socket_flush() == 0;
+	return poll(&pfd, 1, 0) != 0; /* also if nobody is there any more */
+}
+
+int
+log_try(int prio, conn_id id, const char *text)
+{
+	if (prio > out.level)
+		return 0;
+	if (!log_is_ready())
+		return -1;
+	log_emit(prio, id, text);
+	return 0;
+}
+
+int
+log_wait_fd(void)
+{
+	return out.kind == LOG_TO_SYSLOG ? syslog_socket_wait()
+					 : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+}
+
+void
+log_flush(void)
+{
+	if (out.kind == LOG_TO_SYSLOG)
+		(void)syslog_socket_flush();
 }
 
 static bool

@@ -16,8 +16,8 @@
  * Where lines go from now on.  Before any of these: standard error.
  * stderr: "2025-01-31T23:59:59+0100 pop3d[PID]: TEXT", or "<PRIO>TEXT" if it is the
  * journal's stream (JOURNAL_STREAM, systemd.exec(5)), which adds the rest.  syslog: facility mail, without
- * waiting.  channel: MSG_LOG.  A line that syslog or the full channel does not take is dropped, and a
- * later line tells how many were.
+ * waiting: while the log daemon is behind some lines wait for it.  channel: MSG_LOG.  A line that finds no
+ * room there or in a full channel is dropped, and a later line tells how many were.
  * The channel is borrowed.
  */
 void log_to_stderr(void);
@@ -33,6 +33,17 @@ void log_set_level(int prio);
  * octets are written as \xNN; client text goes through log_quote all the same.
  */
 void log_line(int prio, conn_id id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/*
+ * A line that must not get lost, to syslog or standard error.  0: it is written (or left out by its
+ * level); -1: the log takes none now.  Then log_wait_fd() gives a descriptor, the caller's, that can
+ * be written to when it may (-1 with errno: there is none).
+ */
+int log_try(int prio, conn_id id, const char *text);
+int log_wait_fd(void);
+
+/* Once a second: write what waits for the log daemon. */
+void log_flush(void);
 
 #define log_error(id, ...) log_line(LOG_ERR, id, __VA_ARGS__)
 #define log_warn(id, ...)  log_line(LOG_WARNING, id, __VA_ARGS__)

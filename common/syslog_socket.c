@@ -1,10 +1,12 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <bsd/sys/queue.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 #include <syslog.h>
 #include <time.h>
@@ -12,10 +14,26 @@
 
 #include "common/syslog_socket.h"
 
+enum {
+	WAITING_MAX = 256,  /* lines */
+	PACKET_SIZE = 16384 /* of a line with its head */
+};
+
+enum sent { SENT, BEHIND, NOBODY /* listens */ };
+
+struct packet {
+	STAILQ_ENTRY(packet) next;
+	size_t len;
+	char octets[];
+};
+
 static struct {
 	const char *ident;
 	int fd;
-} out = {NULL, -1};
+	size_t waiting;
+	unsigned long lost; /* lines */
+	STAILQ_HEAD(, packet) queue;
+} out = {.fd = -1, .queue = STAILQ_HEAD_INITIALIZER(out.queue)};
 
 void
 syslog_socket_open(const char *ident)
@@ -41,38 +59,115 @@ socket_connect(void)
 	return -1;
 }
 
-/* "<22>Jan 31 23:59:59 pop3d[PID]: " */
-static int
-head_write(char *dst, size_t cap, int prio)
+static enum sent
+packet_send(const char *octets, size_t len)
+{
+	for (int try = 0; try < 2; try++) {
+		if (out.fd == -1 && socket_connect() == -1)
+			return NOBODY;
+		if (send(out.fd, octets, len, MSG_NOSIGNAL | MSG_DONTWAIT) != -1)
+			return SENT;
+		if (errno == EAGAIN || errno == ENOBUFS)
+			return BEHIND;
+		close(out.fd);
+		out.fd = -1;
+	}
+	return NOBODY;
+}
+
+/* "<22>Jan 31 23:59:59 pop3d[PID]: TEXT".  Its length. */
+static size_t
+packet_write(char dst[PACKET_SIZE], int prio, const char *text)
 {
 	time_t now = time(NULL);
 	char when[32] = "";
 	struct tm tm;
+	int n;
 
 	if (localtime_r(&now, &tm) != NULL)
 		(void)strftime(when, sizeof(when), "%b %e %H:%M:%S", &tm);
-	return snprintf(dst, cap, "<%d>%s %s[%ld]: ", LOG_MAIL | LOG_PRI(prio), when, out.ident,
-			(long)getpid());
+	n = snprintf(dst, PACKET_SIZE, "<%d>%s %s[%ld]: %s", LOG_MAIL | LOG_PRI(prio), when,
+		     out.ident, (long)getpid(), text);
+	return n < PACKET_SIZE ? (size_t)n : PACKET_SIZE - 1;
+}
+
+static void
+packet_keep(const char *octets, size_t len)
+{
+	struct packet *p = NULL;
+
+	if (out.waiting < WAITING_MAX)
+		p = malloc(sizeof(*p) + len);
+	if (p == NULL) {
+		out.lost++;
+		return;
+	}
+	p->len = len;
+	memcpy(p->octets, octets, len);
+	STAILQ_INSERT_TAIL(&out.queue, p, next);
+	out.waiting++;
+}
+
+static void
+packet_drop(struct packet *p)
+{
+	STAILQ_REMOVE_HEAD(&out.queue, next);
+	out.waiting--;
+	free(p);
+}
+
+/* What was not taken is counted, and told when lines are taken again. */
+static void
+lost_tell(void)
+{
+	char text[64], packet[PACKET_SIZE];
+
+	if (out.lost == 0)
+		return;
+	(void)snprintf(text, sizeof(text), "lost %lu log lines: syslog did not take them",
+		       out.lost);
+	if (packet_send(packet, packet_write(packet, LOG_WARNING, text)) == SENT)
+		out.lost = 0;
 }
 
 int
+syslog_socket_flush(void)
+{
+	struct packet *p;
+
+	while ((p = STAILQ_FIRST(&out.queue)) != NULL) {
+		switch (packet_send(p->octets, p->len)) {
+		case BEHIND:
+			return 1;
+		case NOBODY:
+			out.lost++;
+			break;
+		case SENT:
+			break;
+		}
+		packet_drop(p);
+	}
+	lost_tell();
+	return 0;
+}
+
+void
 syslog_socket_send(int prio, const char *text)
 {
-	char head[128];
-	struct iovec iov[2] = {{head, 0}, {(void *)(size_t)text, strlen(text)}};
-	struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
-	int len = head_write(head, sizeof(head), prio);
+	static char packet[PACKET_SIZE];
+	size_t len = packet_write(packet, prio, text);
+	enum sent sent = BEHIND;
 
-	iov[0].iov_len = len > 0 && (size_t)len < sizeof(head) ? (size_t)len : sizeof(head) - 1;
-	for (int try = 0; try < 2; try++) {
-		if (out.fd == -1 && socket_connect() == -1)
-			return -1;
-		if (sendmsg(out.fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) != -1)
-			return 0;
-		if (errno == EAGAIN || errno == ENOBUFS)
-			return -1;
-		close(out.fd);
-		out.fd = -1;
-	}
-	return -1;
+	if (syslog_socket_flush() == 0)
+		sent = packet_send(packet, len);
+	if (sent == BEHIND)
+		packet_keep(packet, len);
+	else if (sent == NOBODY)
+		out.lost++;
+}
+
+int
+syslog_socket_wait(void)
+{
+	return fcntl(out.fd, F_DUPFD_CLOEXEC, 0);
 }

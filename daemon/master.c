@@ -225,6 +225,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	uint64_t lifetime = m->conf->tls_ticket_lifetime;
 
 	(void)fd, (void)what;
+	log_flush();
 	conns_tick(m);
 	serve_tick(m);
 	sessions_renew_if_due(m);

@@ -18,6 +18,7 @@ import shutil
 import signal
 import socket
 import ssl
+import stat
 import subprocess
 import tempfile
 import time
@@ -289,6 +290,20 @@ def free_port():
         f.truncate(0)
         f.write(str(last))
         return last
+
+
+def private_syslog():
+    """The socket of a log daemon, and what to start a pop3d with (wrap) so that it alone sees it as /dev/log:
+    other programs of this host would wait when nobody reads."""
+    dev = tempfile.mkdtemp(prefix="dev-", dir=world().dir)
+    os.chmod(dev, 0o755)
+    for name, minor in (("null", 3), ("zero", 5), ("random", 8), ("urandom", 9)):
+        os.mknod(os.path.join(dev, name), 0o666 | stat.S_IFCHR, os.makedev(1, minor))
+        os.chmod(os.path.join(dev, name), 0o666)
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.bind(os.path.join(dev, "log"))
+    os.chmod(os.path.join(dev, "log"), 0o666)
+    return s, ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /dev && exec "$@"', dev]
 
 
 def outside_address():

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -424,6 +425,41 @@ test_admit(void)
 	CU_ASSERT_EQUAL(b.lines, 199);
 }
 
+/* A line that must not get lost is refused while whoever reads standard error does not. */
+static void
+test_try(void)
+{
+	int pipe_fd[2], fd;
+	char block[4096];
+
+	CU_ASSERT_EQUAL_FATAL(pipe2(pipe_fd, O_CLOEXEC | O_NONBLOCK), 0);
+	real_stderr = dup(STDERR_FILENO);
+	CU_ASSERT_FATAL(real_stderr >= 0 && dup2(pipe_fd[1], STDERR_FILENO) >= 0);
+	log_to_stderr();
+	CU_ASSERT_EQUAL(log_try(LOG_INFO, 1, "first"), 0);
+	memset(block, 'x', sizeof(block));
+	while (write(pipe_fd[1], block, sizeof(block)) > 0)
+		;
+	CU_ASSERT_EQUAL(log_try(LOG_INFO, 1, "second"), -1);
+	CU_ASSERT_EQUAL(log_try(LOG_DEBUG, 1, "not of this level"), 0);
+	fd = log_wait_fd();
+	CU_ASSERT(fd > STDERR_FILENO);
+	close(fd);
+	CU_ASSERT(read(pipe_fd[0], block, sizeof(block)) > 0);
+	block[100] = '\0';
+	CU_ASSERT_PTR_NOT_NULL(strstr(block, ": first conn=1\n"));
+	while (read(pipe_fd[0], block, sizeof(block)) > 0)
+		;
+	CU_ASSERT_EQUAL(log_try(LOG_INFO, 1, "third"), 0);
+	/* nobody is there any more: it is not waited for */
+	close(pipe_fd[0]);
+	(void)signal(SIGPIPE, SIG_IGN);
+	CU_ASSERT_EQUAL(log_try(LOG_INFO, 1, "fourth"), 0);
+	CU_ASSERT(dup2(real_stderr, STDERR_FILENO) >= 0);
+	close(real_stderr);
+	close(pipe_fd[1]);
+}
+
 static const struct unit_test tests[] = {
     {"quoted values", test_quote},
     {"quoted values cut", test_quote_cut},
@@ -441,6 +477,7 @@ static const struct unit_test tests[] = {
     {"to a channel", test_channel},
     {"to a full channel", test_channel_full},
     {"a process may log only so much", test_admit},
+    {"a line that must not get lost", test_try},
     {NULL, NULL},
 };
 
