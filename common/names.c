@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include <string.h>
+
 #include "common/names.h"
 
 const char *
@@ -24,4 +26,12 @@ login_mech_name(enum login_mech mech)
 	};
 
 	return names[mech];
+}
+
+const char *
+retrieved_text(char dst[CLOCK_UTC_SIZE], int64_t t)
+{
+	if (t == 0)
+		return memcpy(dst, "never", sizeof("never"));
+	return clock_utc(dst, t);
 }

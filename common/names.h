@@ -1,13 +1,17 @@
 /*
- * How results and mechanisms are called in the log.
+ * How results, mechanisms and times are called in the log.
  */
 #ifndef POP3D_NAMES_H
 #define POP3D_NAMES_H
 
+#include "common/clock.h"
 #include "common/msg.h"
 
 /* "ok", "auth", "temp", "perm", "in-use". */
 const char *login_result_name(enum login_result result);
+
+/* When a message was first retrieved: clock_utc(); "never" for 0, "unknown" for -1.  Returns dst. */
+const char *retrieved_text(char dst[CLOCK_UTC_SIZE], int64_t t);
 
 /* "USER", "PLAIN", "LOGIN", "APOP". */
 const char *login_mech_name(enum login_mech mech);
