@@ -28,7 +28,7 @@ read_messages(struct evchannel *ec, int most)
 	bool gone = false, *outer = ec->gone;
 
 	ec->gone = &gone;
-	while (most-- != 0 && ec->end != NULL) {
+	while (most-- != 0 && ec->end != NULL && !ec->paused) {
 		int r = channel_recv(&ec->ch, &m);
 
 		if (r == 0)
@@ -136,6 +136,21 @@ void
 evchannel_read_dry(struct evchannel *ec)
 {
 	read_messages(ec, -1);
+}
+
+void
+evchannel_pause(struct evchannel *ec)
+{
+	ec->paused = true;
+	event_del(ec->on_read);
+}
+
+void
+evchannel_resume(struct evchannel *ec)
+{
+	ec->paused = false;
+	if (ec->end != NULL)
+		event_add(ec->on_read, NULL);
 }
 
 bool

@@ -24,6 +24,7 @@ struct evchannel {
 	evchannel_end_fn *end;
 	evchannel_drained_fn *drained; /* may be NULL: the queue became empty */
 	void *arg;
+	bool paused; /* nothing is read */
 	bool *gone; /* set while callbacks run, so that they may close the channel */
 	int failed; /* errno of a failed send, told to `end` from the loop */
 };
@@ -39,6 +40,10 @@ int evchannel_put(struct evchannel *ec, enum msg_type type, const void *body, si
 
 /* Handle every message that waits right now ("read the channel dry"). */
 void evchannel_read_dry(struct evchannel *ec);
+
+/* Handle no message until evchannel_resume(): the peer waits as soon as its own queue is full. */
+void evchannel_pause(struct evchannel *ec);
+void evchannel_resume(struct evchannel *ec);
 
 bool evchannel_is_open(const struct evchannel *ec);
 /* Close it; no callback comes any more.  Idempotent on a zeroed struct, too. */

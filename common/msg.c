@@ -93,6 +93,7 @@ static const struct msg_rule {
 [MSG_SESSION_OPEN]	= {"session-open", SESSION, MASTER, EXACT(msg_session_open), FD_NEVER},
 [MSG_STATE_ASK]		= {"state-ask", MASTER, SESSION, BARE, FD_NEVER},
 [MSG_STATE]		= {"state", SESSION, MASTER, EXACT(msg_conn_ref), FD_NEVER},
+[MSG_RECEIPT]		= {"receipt", SESSION, MASTER, EXACT(msg_receipt), FD_NEVER},
 [MSG_SESSION_END]	= {"session-end", SESSION, MASTER, EXACT(msg_session_end), FD_NEVER},
 [MSG_JOB_END]		= {"job-end", SESSION, MASTER, EXACT(msg_job_end), FD_NEVER},
     /* clang-format on */
@@ -156,6 +157,7 @@ static const struct msg_string {
     STRING(MSG_SERVE, msg_grant, server),
     STRING(MSG_SERVE, msg_grant, account.user),
     STRING(MSG_SERVE, msg_grant, account.home),
+    STRING(MSG_RECEIPT, msg_receipt, uid),
     /* clang-format on */
 };
 

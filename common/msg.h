@@ -30,6 +30,7 @@ enum {
 	MSG_NAME_SIZE = 256,	 /* user name, password, SASL part: up to 255 octets and NUL */
 	MSG_SPEC_SIZE = 512,	 /* "pam:SERVICE", "maildir:TEMPLATE" and NUL */
 	MSG_PATH_SIZE = 1024,	 /* a path and NUL */
+	MSG_UID_SIZE = 72,	 /* a unique-id (RFC 1939 section 7) and NUL */
 	MSG_WORD_SIZE = 64,	 /* cipher, mechanism, address and NUL */
 	MSG_SERVER_SIZE = 72,	 /* server name, up to 64 octets, NUL; 8 more: no padding */
 	MSG_GROUPS_MAX = 1024,	 /* supplementary groups of one account */
@@ -108,6 +109,7 @@ enum msg_type {
 	MSG_JOB,	  /* msg_job: behind a grant that says so */
 	MSG_HAVE_IT,	  /* msg_conn_ref: grant and stream are here */
 	MSG_SESSION_OPEN, /* msg_session_open: login decided */
+	MSG_RECEIPT,	  /* msg_receipt, one a deleted message */
 	MSG_SESSION_END,  /* msg_session_end */
 	MSG_JOB_END,	  /* msg_job_end: instead of the two above */
 	MSG_STATE_ASK,	  /* no body: bring your page up to date and say so */
@@ -440,6 +442,15 @@ struct msg_session_open {
 	uint32_t result; /* enum login_result */
 	uint32_t landlock_abi;
 	uint64_t messages, octets;
+	uint64_t known, vanished; /* unique-ids at the end of the session before; of these, gone now */
+};
+
+/* A message was deleted for good. */
+struct msg_receipt {
+	conn_id id;
+	uint64_t octets;   /* on the wire; UINT64_MAX: not known */
+	int64_t retrieved; /* when first sent whole, time(2); 0: never; -1: not known */
+	char uid[MSG_UID_SIZE];
 };
 
 /* Why a session ended; the words stand in the log. */
@@ -461,6 +472,7 @@ struct msg_session_end {
 	uint32_t why; /* enum session_end */
 	uint32_t unused;
 	uint64_t retrieved, retrieved_octets, topped, deleted, left;
+	uint64_t again; /* messages retrieved that an earlier session had retrieved */
 };
 
 /* A message as received. */
@@ -500,6 +512,7 @@ struct msg {
 		struct msg_spare spare;
 		struct msg_exited exited;
 		struct msg_session_open session_open;
+		struct msg_receipt receipt;
 		struct msg_session_end session_end;
 	} u;
 	int fds[MSG_FDS_MAX]; /* owned by the receiver; -1: none */

@@ -10,6 +10,7 @@
 #include "daemon/control_commands.h"
 #include "daemon/reload.h"
 #include "daemon/helper.h"
+#include "daemon/receipts.h"
 #include "daemon/sessions.h"
 #include "daemon/workers.h"
 
@@ -52,6 +53,7 @@ command_status(struct master *m, struct ctl *c, size_t n, char *words[])
 	ctl_say(c, "configuration\t%s\n", m->conf_path);
 	ctl_say(c, "connections\t%zu\nundecided\t%zu\nsessions\t%zu\n", conns_count(m),
 		conns_undecided(m), sessions_count(m));
+	receipts_say_status(m, c);
 	workers_say_status(m, c);
 	sessions_say_status(m, c);
 	ctl_end(c, CONTROL_DONE);

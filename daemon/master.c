@@ -22,6 +22,7 @@
 #include "daemon/listeners.h"
 #include "daemon/master.h"
 #include "daemon/notify.h"
+#include "daemon/receipts.h"
 #include "daemon/reload.h"
 #include "daemon/serve.h"
 #include "daemon/servers.h"
@@ -333,10 +334,12 @@ make_parts(struct master *m)
 	m->servers = servers_new(m);
 	m->helper = helper_new(m);
 	m->listeners = listeners_new(m);
+	m->receipts = receipts_new(m);
 	m->sessions = sessions_new(m);
 	m->workers = workers_new(m);
 	return m->conns != NULL && m->control != NULL && m->servers != NULL && m->helper != NULL &&
-		       m->listeners != NULL && m->sessions != NULL && m->workers != NULL
+		       m->listeners != NULL && m->receipts != NULL && m->sessions != NULL &&
+		       m->workers != NULL
 		   ? 0
 		   : -1;
 }

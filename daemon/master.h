@@ -10,6 +10,7 @@
  *   helper.h     the auth helper
  *   reload.h     new settings while it runs
  *   sessions.h   the spawner, spares, sessions
+ *   receipts.h   deleted messages in the log, warnings
  *   report.h     the log lines that others rely on
  */
 #ifndef POP3D_MASTER_H
@@ -24,6 +25,7 @@ struct conns;
 struct helper;
 struct control;
 struct listeners;
+struct receipts;
 struct serve;
 struct servers;
 struct sessions;
@@ -47,6 +49,7 @@ struct master {
 	struct control *control;
 	struct helper *helper;
 	struct listeners *listeners;
+	struct receipts *receipts;
 	struct serve *serve; /* one-user mode; else NULL */
 	struct servers *servers;
 	struct sessions *sessions;

@@ -112,6 +112,38 @@ report_login_failed(const struct conn *c, enum login_result result, const char *
 		 log_quote(quoted, sizeof(quoted), reason, strlen(reason)));
 }
 
+const char *
+report_deleted(char *dst, const struct conn *c, const struct msg_receipt *r)
+{
+	char uid[4 * MSG_UID_SIZE + 8], when[CLOCK_UTC_SIZE], octets[24] = "unknown";
+	struct common p;
+
+	if (r->octets != UINT64_MAX)
+		snprintf(octets, sizeof(octets), "%" PRIu64, r->octets);
+	snprintf(dst, REPORT_SIZE, "deleted %s uid=%s octets=%s retrieved=%s",
+		 common_part(&p, c)->text, log_quote(uid, sizeof(uid), r->uid, strlen(r->uid)),
+		 octets, retrieved_text(when, r->retrieved));
+	return dst;
+}
+
+void
+report_vanished(const struct conn *c, uint64_t vanished, uint64_t known)
+{
+	struct common p;
+
+	log_warn(c->row.id, "uids-vanished %s vanished=%" PRIu64 " of=%" PRIu64,
+		 common_part(&p, c)->text, vanished, known);
+}
+
+void
+report_fetched_again(const struct conn *c, uint64_t again, uint64_t messages)
+{
+	struct common p;
+
+	log_warn(c->row.id, "fetched-again %s fetched=%" PRIu64 " of=%" PRIu64,
+		 common_part(&p, c)->text, again, messages);
+}
+
 /* A number that only the session knows: it may have been killed without telling. */
 static const char *
 count_text(char dst[24], const struct msg_session_end *end, uint64_t value)
@@ -125,16 +157,17 @@ count_text(char dst[24], const struct msg_session_end *end, uint64_t value)
 void
 report_session_end(const struct conn *c, const struct msg_session_end *end)
 {
-	char n[5][24];
+	char n[6][24];
 	struct common p;
 
 	common_part(&p, c);
 	log_info(
 	    c->row.id,
 	    "session-end %s reason=%s by=%s retrieved=%s retrieved_octets=%s topped=%s deleted=%s "
-	    "left=%s duration=%.3f tls=%s",
+	    "left=%s duration=%.3f tls=%s fetched_again=%s",
 	    p.text, session_ends[end->why].reason, session_ends[end->why].by,
 	    count_text(n[0], end, end->retrieved), count_text(n[1], end, end->retrieved_octets),
 	    count_text(n[2], end, end->topped), count_text(n[3], end, end->deleted),
-	    count_text(n[4], end, end->left), seconds_since(c->since), p.tls);
+	    count_text(n[4], end, end->left), seconds_since(c->since), p.tls,
+	    count_text(n[5], end, end->again));
 }

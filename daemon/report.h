@@ -12,6 +12,13 @@ void report_disconnect(const struct conn *c, enum conn_end why, uint32_t failure
 /* Logged in and the mailbox is open; or the mailbox was refused. */
 void report_login(const struct conn *c, const struct msg_session_open *open);
 void report_login_failed(const struct conn *c, enum login_result result, const char *reason);
+/* A message was deleted: into dst of REPORT_SIZE, for who sees that it is not lost.  Returns dst. */
+enum { REPORT_SIZE = MSG_TEXT_MAX };
+const char *report_deleted(char *dst, const struct conn *c, const struct msg_receipt *r);
+/* Warnings: of the unique-ids that the session before left many are gone; many messages were
+ * fetched that an earlier session had fetched. */
+void report_vanished(const struct conn *c, uint64_t vanished, uint64_t known);
+void report_fetched_again(const struct conn *c, uint64_t again, uint64_t messages);
 void report_session_end(const struct conn *c, const struct msg_session_end *end);
 
 #endif

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "daemon/control.h"
 #include "daemon/jobs.h"
+#include "daemon/receipts.h"
 #include "daemon/serve.h"
 #include "daemon/sessions.h"
 
@@ -86,6 +87,7 @@ static void
 session_free(struct session *s)
 {
 	TAILQ_REMOVE(&s->master->sessions->list, s, next);
+	receipts_forget(s);
 	if (!s->spare)
 		s->master->sessions->count--;
 	evchannel_close(&s->ec);
@@ -192,7 +194,16 @@ session_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		s->opened = true;
 		s->refused = msg->u.session_open.result != LOGIN_OK;
 		s->master->sessions->landlock_abi = msg->u.session_open.landlock_abi;
+		s->messages = msg->u.session_open.messages;
 		conns_opened(s->master, c, &msg->u.session_open);
+		if (!s->refused)
+			receipts_opened(s->master, c, &msg->u.session_open);
+	} else if (msg->type == MSG_RECEIPT && s->opened && !s->reported) {
+		/* No more than there were. */
+		if (s->receipts++ < s->messages)
+			receipts_got(s, &msg->u.receipt);
+		else
+			session_end(ec, EBADMSG, s);
 	} else if (msg->type == MSG_SESSION_END && c->state == CONN_SESSION) {
 		s->end = msg->u.session_end;
 		/* Whoever opened a mailbox has an end to report. */
@@ -214,6 +225,8 @@ session_gone(struct session *s)
 
 	if (s->reported)
 		end = s->end;
+	if (taken)
+		receipts_ended(m, c, &end, s->messages);
 	if (c != NULL)
 		c->session = NULL;
 	session_free(s);

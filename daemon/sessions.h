@@ -23,6 +23,10 @@ struct session {
 	bool opened;	  /* MSG_SESSION_OPEN came */
 	bool refused;	  /* and said that the mailbox could not be opened */
 	bool reported;	  /* MSG_SESSION_END came */
+	uint64_t messages; /* when it was opened */
+	uint64_t receipts; /* that came */
+	char *receipt;	   /* a line that waits for the log (receipts.h), nothing is heard meanwhile; NULL: none */
+	TAILQ_ENTRY(session) in_receipts;
 	struct msg_session_end end;
 	int page; /* memfd: what it is doing (common/page.h); -1: spare */
 	struct conn *conn;

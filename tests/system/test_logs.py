@@ -16,7 +16,7 @@ from harness import ALL_KINDS, PLAIN, STLS, TLS
 MESSAGES = mailbox.simple(4)
 LOGIN = {"conn", "server", "user", "uid", "peer", "mech", "tls", "cipher", "messages", "octets", "sni"}
 FAILED = {"conn", "server", "user", "peer", "mech", "tls", "result", "reason"}
-END = {"conn", "server", "user", "peer", "reason", "by", "retrieved", "retrieved_octets", "topped", "deleted", "left", "duration", "tls"}
+END = {"conn", "server", "user", "peer", "reason", "by", "retrieved", "retrieved_octets", "topped", "deleted", "left", "duration", "tls", "fetched_again"}
 DISCONNECT = {"conn", "server", "peer", "reason", "failures", "duration"}
 VALUE = re.compile(r'[A-Za-z0-9_.@:/+-]+|"(?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\]|\\x[0-9a-f]{2})*"')
 PEER = r'\A"?127\.0\.0\.1:\d+"?\Z'

@@ -9,6 +9,7 @@
 #include "common/pop3.h"
 #include "worker/session/board.h"
 #include "worker/session/commands.h"
+#include "worker/session/receipt.h"
 #include "worker/session/wire.h"
 
 enum {
@@ -251,14 +252,6 @@ transfer_send(struct session *ss, struct transfer *t, struct wire *w)
 	return COMMAND_GO_ON;
 }
 
-/* All of a message was sent. */
-static void
-message_fetched(struct session *ss, size_t i)
-{
-	if (ss->store.backend->fetched != NULL)
-		ss->store.backend->fetched(&ss->store, i);
-}
-
 /* A message of another size than was told was sent. */
 static void
 message_missized(struct session *ss, size_t i, uint64_t octets, uint64_t told)
@@ -292,7 +285,7 @@ command_retr(struct session *ss, const struct pop3_command *c)
 		return event;
 	if (w.octets != octets)
 		message_missized(ss, t.i, w.octets, octets);
-	message_fetched(ss, t.i);
+	receipts_fetched(ss, t.i);
 	ss->end.retrieved++;
 	ss->end.retrieved_octets += w.octets;
 	return event;
@@ -319,7 +312,7 @@ command_top(struct session *ss, const struct pop3_command *c)
 		ss->end.topped++;
 		/* Some clients fetch whole messages by TOP with a very large number. */
 		if (!w.done)
-			message_fetched(ss, t.i);
+			receipts_fetched(ss, t.i);
 	}
 	return event;
 }

@@ -14,6 +14,7 @@
 #include "worker/session/board.h"
 #include "worker/session/commands.h"
 #include "worker/session/job.h"
+#include "worker/session/receipt.h"
 #include "worker/session/session.h"
 
 enum { MASTER_QUEUE = 32 };
@@ -128,6 +129,7 @@ session_find_store(struct session *ss)
 	s->mbox_format = ss->grant.mbox_format;
 	s->mbox_split = ss->grant.mbox_split;
 	s->backend = store_find(ss->grant.storage);
+	s->history_fd = -1;
 	if (s->backend == NULL || (s->path[0] != '/' && s->backend != &store_none)) {
 		log_error(s->id, "no store \"%s\" at \"%s\"", ss->grant.storage, s->path);
 		return STORE_PERM;
@@ -157,6 +159,7 @@ session_open(struct session *ss, const struct msg_spawn_conf *conf, uint32_t *ab
 {
 	struct store *s = &ss->store;
 	enum store_result result = session_find_store(ss);
+	size_t words;
 
 	if (result != STORE_OK)
 		return result;
@@ -167,11 +170,15 @@ session_open(struct session *ss, const struct msg_spawn_conf *conf, uint32_t *ab
 		return result;
 	ss->octets = s->octets;
 	ss->octets_known = s->octets != STORE_NO_SIZE;
+	words = s->count / 64 + 1;
 	/* not malloc(3), which asks for memory as often as it sees fit: a login is to make the
 	 * same calls for any number of messages */
-	ss->marked = mmap(NULL, (s->count / 64 + 1) * sizeof(ss->marked[0]), PROT_READ | PROT_WRITE,
+	ss->marked = mmap(NULL, 2 * words * sizeof(ss->marked[0]), PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	return ss->marked != MAP_FAILED ? STORE_OK : STORE_TEMP;
+	if (ss->marked == MAP_FAILED)
+		return STORE_TEMP;
+	ss->fetched = ss->marked + words;
+	return STORE_OK;
 }
 
 static void
@@ -221,8 +228,11 @@ session_update(struct session *ss)
 
 	session_title(ss, "update");
 	board_state(ss, PAGE_UPDATE);
-	if (ss->marked_count > 0)
+	if (ss->marked_count > 0) {
+		receipts_begin(ss);
 		result = ss->store.backend->remove(&ss->store, ss->marked, &ss->end.deleted);
+		receipts_end(ss);
+	}
 	if (result != STORE_OK)
 		ss->end.why = SESSION_END_UPDATE;
 	session_close(ss);
@@ -237,6 +247,8 @@ session_answer(struct session *ss, enum store_result opened, uint32_t abi)
 					  .result = openings[opened].result,
 					  .landlock_abi = abi,
 					  .messages = ss->store.count,
+					  .known = ss->store.known,
+					  .vanished = ss->store.vanished,
 					  .octets = opened == STORE_OK ? ss->store.octets
 								       : STORE_NO_SIZE};
 
@@ -303,5 +315,6 @@ session_run(const struct msg_spawn_conf *conf, int channel)
 	else
 		session_serve(&ss, conf, became);
 	stream_finish(&ss.stream);
+	stream_report_all(&ss.stream);
 	_exit(EXIT_SUCCESS);
 }

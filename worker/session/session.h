@@ -23,6 +23,7 @@ struct session {
 	struct store store;
 	uint64_t *marked; /* a bit a message: DELE was said */
 	uint64_t marked_count;
+	uint64_t *fetched; /* a bit a message: it was sent whole */
 	uint64_t octets; /* of the messages not marked, if octets_known */
 	bool octets_known;
 	struct msg_session_end end; /* what is reported at the end */

@@ -22,7 +22,6 @@
 enum {
 	LINGER_MS = 2000,
 	LINGER_OCTETS = 65536,
-	REPORT_MS = 5000,      /* how long master may not take a report */
 	OUTPUT_TICK_MS = 30000 /* how often sent octets are looked after while a command is due */
 };
 
@@ -115,6 +114,16 @@ stream_wait(struct stream *s, short events, int64_t deadline)
 	return pfd[0].revents != 0;
 }
 
+/* Wait until master takes more.  0, or -1: it is gone. */
+static int
+stream_await_master(struct stream *s)
+{
+	struct pollfd pfd = {s->master->fd, POLLOUT, 0};
+
+	(void)ppoll(&pfd, 1, NULL, NULL);
+	return channel_flush(s->master) == -1 ? -1 : 0;
+}
+
 void
 stream_look(struct stream *s)
 {
@@ -125,16 +134,16 @@ stream_look(struct stream *s)
 void
 stream_report(struct stream *s, enum msg_type type, const void *body, size_t len)
 {
-	int64_t deadline = now_ms() + REPORT_MS;
-
-	while (channel_put(s->master, type, body, len) == -1 && errno == ENOBUFS) {
-		struct pollfd pfd = {s->master->fd, POLLOUT, 0};
-		struct timespec ts = {1, 0};
-
-		if (now_ms() > deadline || (ppoll(&pfd, 1, &ts, NULL) == -1 && errno != EINTR) ||
-		    channel_flush(s->master) == -1)
+	while (channel_put(s->master, type, body, len) == -1 && errno == ENOBUFS)
+		if (stream_await_master(s) == -1)
 			return;
-	}
+}
+
+void
+stream_report_all(struct stream *s)
+{
+	while (s->master->queued > 0 && stream_await_master(s) == 0)
+		;
 }
 
 /* Trace one line.  What follows PASS and its like stays out, also where it has no meaning. */

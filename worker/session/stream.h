@@ -110,7 +110,11 @@ stream_is_over(const struct stream *s)
  */
 void stream_finish(struct stream *s);
 
-/* Send a message to master, waiting for room: nothing that is reported gets lost. */
+/* Send a message to master, waiting for room as long as there is a master: nothing that is reported gets
+ * lost. */
 void stream_report(struct stream *s, enum msg_type type, const void *body, size_t len);
+
+/* Wait until master has all that was reported. */
+void stream_report_all(struct stream *s);
 
 #endif

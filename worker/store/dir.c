@@ -23,6 +23,7 @@
 
 #define LOCK_FILE ".pop3d-lock"
 #define UIDS_FILE ".pop3d-uids"
+#define HISTORY_FILE ".pop3d-history"
 
 enum { FIRST_FILES = 256 };
 
@@ -70,6 +71,7 @@ dir_open(struct store *s, bool missing_is_empty)
 		return dir_fail(s, "open");
 	}
 	store_confine(s, d->fd, SANDBOX_WRITE);
+	store_keep_history(s, d->fd, HISTORY_FILE);
 	return STORE_OK;
 }
 

@@ -27,6 +27,7 @@
 enum { FIND_TRIES = 4 /* looks for a message that others keep renaming */ };
 
 #define LOCK_FILE "pop3d-lock"
+#define HISTORY_FILE "pop3d-history"
 
 struct maildir {
 	struct maildir_place place; /* dir_fd carries the flock; -1: there is no Maildir, and it
@@ -68,6 +69,7 @@ maildir_open(struct store *s, bool missing_is_empty)
 		return maildir_fail(s, "open");
 	}
 	store_confine(s, m->place.dir_fd, SANDBOX_WRITE);
+	store_keep_history(s, m->place.dir_fd, HISTORY_FILE);
 	return STORE_OK;
 }
 
@@ -103,7 +105,7 @@ maildir_list(struct store *s)
 	struct maildir *m = s->data;
 	enum store_result result;
 
-	s->count = s->vanished = 0;
+	s->count = s->known = s->vanished = 0;
 	s->octets = 0;
 	if (m->place.dir_fd == -1)
 		return STORE_OK;
@@ -119,6 +121,7 @@ maildir_list(struct store *s)
 		return result;
 	s->count = (size_t)m->index.head.count;
 	s->octets = m->index.head.octets;
+	s->known = m->index.former;
 	s->vanished = m->index.vanished;
 	return STORE_OK;
 }

@@ -260,15 +260,17 @@ recall(struct build *b, const struct maildir_message *m, uint64_t *octets, uint3
 	return 0;
 }
 
-/* How many messages of the former index others have removed. */
-static size_t
-count_vanished(const struct build *b)
+/* How many messages the former index has that we did not remove, and how many of them others have.
+ */
+static void
+count_vanished(struct build *b)
 {
 	size_t had = 0;
 
 	for (size_t i = 0; b->former != NULL && i < b->former->head.count; i++)
 		had += (index_flags(b->former, i) & ENTRY_REMOVED) == 0;
-	return had > b->matched ? had - b->matched : 0;
+	b->index->former = had;
+	b->index->vanished = had > b->matched ? had - b->matched : 0;
 }
 
 /* A record for each message of the list. */
@@ -294,7 +296,7 @@ write_records(struct build *b)
 		sum += octets;
 	}
 	b->index->head.octets = known ? sum : STORE_NO_SIZE;
-	b->index->vanished = count_vanished(b);
+	count_vanished(b);
 	return 0;
 }
 

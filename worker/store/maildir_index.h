@@ -70,7 +70,8 @@ struct maildir_index {
 	uint64_t end;	 /* of the file, with what waits to be written */
 	size_t pending;	 /* octets of that */
 	uint64_t salt;	 /* key of sizes that are good for this session only */
-	size_t vanished; /* when built: messages of the former index that others have removed */
+	size_t former;	 /* when built: messages of the former index that we have not removed */
+	size_t vanished; /* and how many of them others have */
 };
 
 /* A message as the index has it: a copy, and all of it was looked at. */

@@ -77,6 +77,17 @@ mbox_open_file(struct mbox *m)
 	return -1;
 }
 
+/* The name of a file in the state directory. */
+static struct state_name
+mbox_state_name(const struct mbox *m, const char *what)
+{
+	struct state_name name;
+
+	(void)snprintf(name.text, sizeof(name.text), "mbox-%" PRIx64 ".%s",
+		       (uint64_t)m->seen.st_ino, what);
+	return name;
+}
+
 /* A missing file is an empty mailbox in any case: delivery agents remove empty ones. */
 static enum store_result
 mbox_open(struct store *s, bool missing_is_empty)
@@ -101,20 +112,10 @@ mbox_open(struct store *s, bool missing_is_empty)
 		return mbox_fail(s, "no directory for lock and journal");
 	/* the mbox itself is open and needs no permission any more */
 	store_confine(s, m->state_fd, SANDBOX_WRITE);
+	store_keep_history(s, m->state_fd, mbox_state_name(m, "history").text);
 	if (m->place.writable)
 		store_confine(s, m->place.dir_fd, SANDBOX_MAKE);
 	return STORE_OK;
-}
-
-/* The name of a file in the state directory. */
-static struct state_name
-mbox_state_name(const struct mbox *m, const char *what)
-{
-	struct state_name name;
-
-	(void)snprintf(name.text, sizeof(name.text), "mbox-%" PRIx64 ".%s",
-		       (uint64_t)m->seen.st_ino, what);
-	return name;
 }
 
 static enum store_result

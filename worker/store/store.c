@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sha2.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -74,6 +75,13 @@ void
 store_confine(struct store *s, int fd, enum sandbox_access access)
 {
 	s->confine[s->confine_count++] = (struct sandbox_path){fd, access};
+}
+
+void
+store_keep_history(struct store *s, int dir_fd, const char *name)
+{
+	s->history_fd = dir_fd;
+	snprintf(s->history, sizeof(s->history), "%s", name);
 }
 
 bool

@@ -44,6 +44,8 @@ struct store {
 	conn_id id;	  /* for the log */
 	size_t count;	  /* messages; set by list() */
 	uint64_t octets;  /* of all of them on the wire, or STORE_NO_SIZE; set by list() */
+	size_t known;	  /* messages at the end of the session before, as far as the back end
+			   * knows; set by list() */
 	size_t vanished;  /* messages of the session before that others have removed since, as far as
 			   * the back end knows; set by list() */
 	bool lost;	  /* what was told of the messages cannot be kept to any more: nothing is to be
@@ -53,6 +55,8 @@ struct store {
 	struct sandbox_path confine[STORE_PATHS]; /* all that is opened, made or removed after open();
 						   * the descriptors are the store's */
 	size_t confine_count;
+	int history_fd;	   /* of the directory that the history is kept in; -1: none.  The back end's */
+	char history[64];  /* its file there; see history.h */
 	int given[2];	/* descriptors that came with the grant; -1: none.  Borrowed */
 	uint16_t mbox_format, mbox_split; /* for an mbox: enum mbox_format, enum mbox_split */
 	void *data; /* the back end's own */
@@ -109,6 +113,9 @@ const struct store_backend *store_find(const char *name);
 
 /* Let the session reach what is open at fd; see sandbox_landlock_paths(). */
 void store_confine(struct store *s, int fd, enum sandbox_access access);
+
+/* Where the history of the mailbox is kept: see history.h. */
+void store_keep_history(struct store *s, int dir_fd, const char *name);
 
 /* Is there at least the directory that `path` would be in? */
 bool store_parent_exists(const char *path);
