@@ -414,6 +414,7 @@ struct msg_grant {
 	uint32_t job; /* 1: no client; msg_job follows */
 	uint16_t mbox_format; /* enum mbox_format */
 	uint16_t mbox_split;  /* enum mbox_split */
+	uint32_t unused;
 	struct msg_account account;
 };
 

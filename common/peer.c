@@ -2,7 +2,6 @@
 
 #include <linux/tcp.h> /* struct tcp_info in full */
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -11,19 +10,31 @@
 enum { PROBES_UNANSWERED = 2 };
 
 int
+peer_judge(const struct peer_facts *f)
+{
+	bool asked;
+
+	if (f->unacked == 0 && f->notsent == 0)
+		return -1;
+	/* Behind a closed window nothing is under way but probes, up to two minutes apart: a client
+	 * that pauses answers them. */
+	asked = f->unacked > 0 || f->probes >= PROBES_UNANSWERED;
+	return asked && f->last_ack_recv > PEER_DEAD_MS;
+}
+
+int
 peer_is_dead(int fd)
 {
 	struct tcp_info info;
+	struct peer_facts facts;
 	socklen_t len = sizeof(info);
-	bool asked;
 
 	memset(&info, 0, sizeof(info));
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == -1)
 		return -1;
-	if (info.tcpi_unacked == 0 && info.tcpi_notsent_bytes == 0)
-		return -1;
-	/* Behind a closed window nothing is under way but probes, minutes apart: a client that
-	 * pauses answers them. */
-	asked = info.tcpi_unacked > 0 || info.tcpi_probes >= PROBES_UNANSWERED;
-	return asked && info.tcpi_last_ack_recv > PEER_DEAD_MS;
+	facts = (struct peer_facts){.unacked = info.tcpi_unacked,
+				    .notsent = info.tcpi_notsent_bytes,
+				    .probes = info.tcpi_probes,
+				    .last_ack_recv = info.tcpi_last_ack_recv};
+	return peer_judge(&facts);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/peer.h"
 #include "common/title.h"
 #include "worker/login/conn.h"
 #include "worker/login/handshake.h"
@@ -67,7 +68,7 @@ links_on_conf(struct worker *w, struct msg *m)
 	    [TIMER_LOGIN] = {w->conf.login_timeout, 0},
 	    [TIMER_HANDSHAKE] = {w->conf.handshake_timeout, 0},
 	    [TIMER_FLUSH] = {30, 0},
-	    [TIMER_WATCH] = {30, 0},
+	    [TIMER_WATCH] = {PEER_LOOK_MS / 1000, 0},
 	    [TIMER_LINGER] = {2, 0},
 	    [TIMER_DECISION] = {w->conf.decision_timeout, 0},
 	    [TIMER_ORPHAN] = {11, 0}, /* master keeps a grant in its queue for ten seconds */

@@ -25,7 +25,7 @@ enum worker_timer {
 	TIMER_LOGIN,	 /* login_timeout */
 	TIMER_HANDSHAKE, /* handshake_timeout */
 	TIMER_FLUSH,	 /* 30 s without progress in sending what is left */
-	TIMER_WATCH,	 /* 30 s between two looks whether the peer is alive */
+	TIMER_WATCH,	 /* PEER_LOOK_MS between two looks whether the peer is alive */
 	TIMER_LINGER,	 /* 2 s for the client to take the last line */
 	TIMER_ORPHAN,
 	TIMER_DECISION,	 /* the helper ended; could master still have the grant? */
