@@ -191,11 +191,9 @@ read_names(struct build *b, bool keep[MAILDIR_DIRS])
 	}
 	if (build_stamps(b->place, after, &uids) == -1)
 		return -1;
-	/* a name that changed in cur/ while that was read may have been missed, and so may
-	 * one that came to a directory which was not read */
-	for (int d = 0; d < MAILDIR_DIRS; d++)
-		if (!index_stamps_equal(&after[d], &h->dirs[d]) && (keep[d] || d == MAILDIR_CUR))
-			keep[d] = quiet = false;
+	/* a name that changed in cur/ while that was read may have been missed */
+	if (!index_stamps_equal(&after[MAILDIR_CUR], &h->dirs[MAILDIR_CUR]))
+		keep[MAILDIR_CUR] = quiet = false;
 	return quiet ? 1 : 0;
 }
 

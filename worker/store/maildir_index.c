@@ -10,152 +10,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "worker/store/maildir_name.h"
-
-enum {
-	INDEX_VERSION = 1,
-	INDEX_LAYOUT = 0x01020304, /* reads otherwise where octets have another order */
-	WRITE_BLOCK = 65536,
-	BLOCK_MAX = NAME_MAX + 1 + STORE_UID_SIZE + sizeof(uint64_t)
-};
-
-static const char index_magic[8] = {'p', 'o', 'p', '3', 'd', 'i', 'd', 'x'};
-
-/* What the file holds of a message. */
-struct index_record {
-	uint64_t octets;
-	uint32_t octets_check;
-	uint32_t fetched, fetched_check;
-	uint32_t block, name_check;
-	uint8_t name_len, uid_len;
-	uint16_t flags;
-};
-
-_Static_assert(sizeof(struct index_record) == 32, "a record has 32 octets");
-_Static_assert(NAME_MAX <= UINT8_MAX, "the length of a name has an octet");
+enum { WRITE_BLOCK = 65536 };
 
 /* What waits to be written; one index is made at a time. */
 static char waiting[WRITE_BLOCK];
 
-/* ---- checks ---- */
-
-static uint64_t
-mix(uint64_t hash, uint64_t word)
-{
-	hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-	return hash ^ hash >> 32;
-}
-
-uint64_t
-index_hash(uint64_t key, const void *octets, size_t len)
-{
-	uint64_t hash = mix(key, len), word;
-	const char *p = octets;
-
-	for (; len >= sizeof(word); len -= sizeof(word), p += sizeof(word)) {
-		memcpy(&word, p, sizeof(word));
-		hash = mix(hash, word);
-	}
-	word = 0;
-	memcpy(&word, p, len);
-	return mix(mix(hash, word), 1);
-}
-
-/* A number that belongs to message i. */
-static uint32_t
-number_check(uint64_t key, size_t i, uint64_t number)
-{
-	return (uint32_t)mix(mix(mix(key, i), number), 2);
-}
-
-static uint32_t
-name_check(const struct maildir_index *ix, size_t i, const struct index_record *r,
-	   const char *block, size_t len)
-{
-	uint64_t key = mix(mix(ix->head.nonce, i), (uint64_t)r->flags << 32 | r->block);
-
-	return (uint32_t)index_hash(mix(key, (uint64_t)r->uid_len << 8 | r->name_len), block, len);
-}
-
-static uint64_t
-head_check(const struct index_head *h)
-{
-	return index_hash(h->nonce, h, offsetof(struct index_head, check));
-}
-
-struct index_stamp
-index_stamp_of(const struct stat *st)
-{
-	return (struct index_stamp){st->st_ino, st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
-				    st->st_ctim.tv_sec, st->st_ctim.tv_nsec};
-}
-
-bool
-index_stamps_equal(const struct index_stamp *a, const struct index_stamp *b)
-{
-	return memcmp(a, b, sizeof(*a)) == 0;
-}
-
-/* ---- blocks ---- */
-
-static size_t
-block_len(size_t name_len, size_t uid_len, uint32_t flags)
-{
-	return name_len + 1 + (uid_len > 0 ? uid_len + 1 : 0) +
-	       ((flags & ENTRY_TWIN) != 0 ? sizeof(uint64_t) : 0);
-}
-
-/* The octets of a message's block; their number. */
-static size_t
-block_make(const struct maildir_message *m, char block[BLOCK_MAX])
-{
-	size_t len = m->name_len + 1, uid_len = strlen(m->uid);
-
-	memcpy(block, m->name, len);
-	if (uid_len > 0) {
-		memcpy(block + len, m->uid, uid_len + 1);
-		len += uid_len + 1;
-	}
-	if ((m->flags & ENTRY_TWIN) != 0) {
-		memcpy(block + len, &m->inode, sizeof(m->inode));
-		len += sizeof(m->inode);
-	}
-	return len;
-}
-
-static bool
-uid_is_sound(const char *uid, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (uid[i] < 0x21 || uid[i] > 0x7e)
-			return false;
-	return true;
-}
-
-/* Copy a block whose lengths are known, and look at it. */
-static int
-block_take(const struct maildir_index *ix, size_t at, size_t name_len, size_t uid_len,
-	   uint32_t flags, struct maildir_message *m)
-{
-	size_t len = block_len(name_len, uid_len, flags);
-	const char *from = ix->map.at + at;
-
-	if (name_len == 0 || uid_len >= STORE_UID_SIZE || at > ix->map.len ||
-	    len > ix->map.len - at)
-		return -1;
-	m->flags = flags;
-	m->name_len = name_len;
-	memcpy(m->name, from, name_len);
-	memcpy(m->uid, from + name_len + 1, uid_len);
-	m->name[name_len] = m->uid[uid_len] = '\0';
-	m->inode = 0;
-	if ((flags & ENTRY_TWIN) != 0)
-		memcpy(&m->inode, from + len - sizeof(m->inode), sizeof(m->inode));
-	return maildir_name_counts(m->name) && strlen(m->name) == name_len &&
-		       strchr(m->name, '/') == NULL && uid_is_sound(m->uid, uid_len)
-		   ? 0
-		   : -1;
-}
+/* ---- reading ---- */
 
 const char *
 index_block_name(const struct maildir_index *ix, uint32_t block, size_t *len)
@@ -179,10 +39,8 @@ index_block(const struct maildir_index *ix, uint32_t block, uint32_t flags,
 
 		uid_len = strnlen(uid, room < STORE_UID_SIZE ? room : STORE_UID_SIZE);
 	}
-	return block_take(ix, block, name_len, uid_len, flags, m);
+	return block_take(ix->map.at, ix->map.len, block, name_len, uid_len, flags, m);
 }
-
-/* ---- reading ---- */
 
 static struct index_record
 record_of(const struct maildir_index *ix, size_t i)
@@ -197,12 +55,8 @@ int
 index_message(const struct maildir_index *ix, size_t i, struct maildir_message *m)
 {
 	struct index_record r = record_of(ix, i);
-	char block[BLOCK_MAX];
 
-	if ((r.flags & ~ENTRY_FLAGS) != 0 ||
-	    block_take(ix, r.block, r.name_len, r.uid_len, r.flags, m) == -1)
-		return -1;
-	return name_check(ix, i, &r, block, block_make(m, block)) == r.name_check ? 0 : -1;
+	return record_take(&r, ix->head.nonce, i, ix->map.at, ix->map.len, m);
 }
 
 uint32_t
@@ -239,16 +93,6 @@ index_fetched(const struct maildir_index *ix, size_t i)
 	return r.fetched_check == number_check(~ix->head.nonce, i, r.fetched) ? r.fetched : 0;
 }
 
-static bool
-head_is_sound(const struct index_head *h, size_t len)
-{
-	return memcmp(h->magic, index_magic, sizeof(h->magic)) == 0 &&
-	       h->version == INDEX_VERSION && h->layout == INDEX_LAYOUT &&
-	       h->check == head_check(h) && h->records >= sizeof(*h) && h->records <= len &&
-	       h->count < UINT32_MAX &&
-	       h->count <= (len - h->records) / sizeof(struct index_record);
-}
-
 /* A key that no other session has. */
 static uint64_t
 key_draw(void)
@@ -256,7 +100,7 @@ key_draw(void)
 	struct timespec now;
 
 	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return mix(mix((uint64_t)now.tv_nsec, (uint64_t)now.tv_sec), (uint64_t)getpid());
+	return index_hash((uint64_t)getpid(), &now, sizeof(now));
 }
 
 int
@@ -404,20 +248,6 @@ index_set_fetched(struct maildir_index *ix, size_t i, uint32_t when)
 			    offsetof(struct index_record, block));
 }
 
-/* The part of a record that says which message it is. */
-static void
-record_name(const struct maildir_index *ix, size_t i, uint32_t place,
-	    const struct maildir_message *m, struct index_record *r)
-{
-	char block[BLOCK_MAX];
-
-	r->block = place;
-	r->name_len = (uint8_t)m->name_len;
-	r->uid_len = (uint8_t)strlen(m->uid);
-	r->flags = (uint16_t)m->flags;
-	r->name_check = name_check(ix, i, r, block, block_make(m, block));
-}
-
 int
 index_set_message(struct maildir_index *ix, size_t i, const struct maildir_message *m, bool renamed)
 {
@@ -436,7 +266,7 @@ index_set_message(struct maildir_index *ix, size_t i, const struct maildir_messa
 		r.block = (uint32_t)ix->end;
 		ix->end += len;
 	}
-	record_name(ix, i, r.block, m, &r);
+	record_name(&r, ix->head.nonce, i, r.block, m);
 	return record_write(ix, i, &r, offsetof(struct index_record, block), sizeof(r));
 }
 
@@ -491,11 +321,7 @@ index_begin(struct maildir_index *ix, int dir_fd)
 		ix->made = index_stamp_of(&st);
 	index_rewind(ix);
 	ix->salt = key_draw();
-	ix->head = (struct index_head){.version = INDEX_VERSION,
-				       .layout = INDEX_LAYOUT,
-				       .nonce = mix(ix->salt, 3),
-				       .octets = STORE_NO_SIZE};
-	memcpy(ix->head.magic, index_magic, sizeof(index_magic));
+	ix->head = head_make(~ix->salt);
 	return 0;
 }
 
@@ -534,7 +360,7 @@ index_put_record(struct maildir_index *ix, size_t i, uint32_t block,
 	}
 	r.octets_check = number_check(ix->head.nonce, i, octets);
 	r.fetched_check = number_check(~ix->head.nonce, i, fetched);
-	record_name(ix, i, block, m, &r);
+	record_name(&r, ix->head.nonce, i, block, m);
 	ix->head.count = i + 1;
 	return index_append(ix, &r, sizeof(r));
 }

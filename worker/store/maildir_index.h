@@ -8,58 +8,19 @@
  * anything into it at any moment.  So each part carries a check of its own,
  * nothing is believed that was not copied and looked at, and nothing is ever
  * synchronised: what is torn is found out, and read from the Maildir again.
- *
- *   head | blocks: NAME NUL [UID NUL] [inode] | records, one a message | blocks
- *
- * Blocks behind the records are of names that others have changed since.
  */
 #ifndef POP3D_MAILDIR_INDEX_H
 #define POP3D_MAILDIR_INDEX_H
 
-#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/stat.h>
 
+#include "worker/store/maildir_record.h"
 #include "worker/store/mapped.h"
-#include "worker/store/store.h"
 
 #define INDEX_FILE     "pop3d-index"
 #define INDEX_NEW_FILE "pop3d-index.new"
-
-enum maildir_dir { MAILDIR_NEW, MAILDIR_CUR, MAILDIR_DIRS };
-
-/* What is noted with a message. */
-enum {
-	ENTRY_IN_CUR = 1,   /* in cur/, else in new/ */
-	ENTRY_TWIN = 2,	    /* other files have its base name: its inode is noted */
-	ENTRY_MADE_UID = 4, /* a twin that cannot use the base name as its unique-id */
-	ENTRY_LINKED = 8,   /* the same file had a second name with this base */
-	ENTRY_GONE = 16,    /* was removed by others */
-	ENTRY_REMOVED = 32, /* was removed by us */
-	ENTRY_DIGEST_UID = 64, /* its base name is the unique-id of another message */
-	ENTRY_RANKED = 128, /* its unique-id and place were taken over from another server */
-	ENTRY_FLAGS = 255
-};
-
-/* By what a change of a directory, or of a file that is replaced, is known. */
-struct index_stamp {
-	uint64_t inode; /* 0: there is none */
-	int64_t mtime, mtime_ns, ctime, ctime_ns;
-};
-
-struct index_head {
-	char magic[8];
-	uint32_t version, layout;
-	uint64_t nonce;	  /* key of all checks */
-	uint64_t count;	  /* messages */
-	uint64_t records; /* where they begin */
-	uint64_t octets;  /* of all messages on the wire, or STORE_NO_SIZE */
-	struct index_stamp dirs[MAILDIR_DIRS], uids;
-	uint64_t settled; /* a bit a directory: an unchanged stamp says that nothing has changed */
-	uint64_t check;
-};
 
 struct maildir_index {
 	int fd; /* -1: none is open */
@@ -74,22 +35,7 @@ struct maildir_index {
 	size_t vanished; /* and how many of them others have */
 };
 
-/* A message as the index has it: a copy, and all of it was looked at. */
-struct maildir_message {
-	uint32_t flags;
-	size_t name_len;
-	uint64_t inode; /* of a twin, else 0 */
-	char name[NAME_MAX + 1];
-	char uid[STORE_UID_SIZE]; /* taken over; "": none */
-};
-
 #define INDEX_NONE ((struct maildir_index){.fd = -1})
-
-struct index_stamp index_stamp_of(const struct stat *st);
-bool index_stamps_equal(const struct index_stamp *a, const struct index_stamp *b);
-
-/* A hash for checks and tables; it need not withstand who knows the key. */
-uint64_t index_hash(uint64_t key, const void *octets, size_t len);
 
 /* Open the index of the Maildir at dir_fd.  Only its head is looked at, whose stamps say whether
  * it is up to date.  0; -1 with errno: there is none that could be used. */
