@@ -121,6 +121,31 @@ test_first_one_counts(void)
 }
 
 static void
+test_many_repeated(void)
+{
+	char base[64];
+	size_t wrong = 0;
+
+	start();
+	box_put(UIDS_FILE, "");
+	for (int i = 0; i < 1000; i++) {
+		(void)snprintf(base, sizeof(base), "u%d b%d\nu%d c%d\nv%d b%d\n", i, i, i, i, i, i);
+		box_append(UIDS_FILE, base);
+	}
+	load();
+	for (int i = 0; i < 1000; i++) {
+		(void)snprintf(base, sizeof(base), "c%d", i);
+		wrong += strcmp(found(base, NULL), "") != 0;
+		base[0] = 'b';
+		wrong += found(base, NULL)[0] != 'u';
+		base[0] = 'v';
+		wrong += !uids_taken(uids, base);
+	}
+	CU_ASSERT_EQUAL(wrong, 0);
+	end();
+}
+
+static void
 test_broken_lines(void)
 {
 	static const char wrong[] = "1  a\n"
@@ -253,6 +278,7 @@ static const struct unit_test tests[] = {
     {"no file, and an empty one", test_none},
     {"what is no regular file is refused", test_not_a_file},
     {"UID-05 of two lines for one, the first counts", test_first_one_counts},
+    {"UID-05 many such lines", test_many_repeated},
     {"UID-01 lines that make no sense are passed over", test_broken_lines},
     {"lines longer than a block", test_long_lines},
     {"many lines", test_many},

@@ -1,8 +1,9 @@
 /*
- * How "pop3d-uids" is looked up in: two tables of places in the file, one in the
- * order of the digests of the base names, one in that of the unique-ids.  The
- * digests themselves are not kept: they are made anew from the line wherever
- * the search looks.  As they are spread evenly, it guesses well where to look.
+ * How "pop3d-uids" is looked up in: two tables, one of digests of the base names
+ * with the places of their lines, one of places alone in the order of the
+ * digests of the unique-ids.  The latter is asked seldom, so its digests are
+ * made anew from the line wherever the search looks; as they are spread
+ * evenly, it guesses well where to look.
  */
 #include "config.h"
 
@@ -23,14 +24,16 @@ enum { BLOCK = 65536, FIRST_ROOM = 256, NEAR = 8 /* so few places are halved, no
 
 #define PRIME ((UINT64_C(1) << 61) - 1)
 
-enum key { KEY_BASE, KEY_UID, KEYS };
+enum key { KEY_BASE, KEY_UID };
 
 struct uids {
 	int fd;
 	int error;
-	uint64_t seed;		/* of the digests, so that nobody can write lines that collide */
-	size_t count[KEYS];	/* of places, after those with an earlier one's key were left out */
-	uint32_t *places[KEYS]; /* offsets of lines, in the order of digest and offset */
+	uint64_t seed;	 /* of the digests, so that nobody can write lines that collide */
+	uint64_t *bases; /* digest and, in the lower half, place; sorted */
+	size_t base_count;
+	uint32_t *uids; /* places, in the order of digest and place */
+	size_t uid_count;
 };
 
 /* A polynomial of the octets over the field of PRIME, at the seed; its upper 32 bits. */
@@ -93,23 +96,40 @@ struct reading {
 	enum key key;
 	uint64_t number; /* of the line, from 1 */
 	uint64_t wrong, first_wrong;
-	uint64_t *sorting; /* digest, and place below */
+	uint64_t *keys; /* digest and place; sorted in the end */
 	size_t count, room;
+	uint32_t *repeating; /* places of lines that repeat an earlier one's key; sorted */
+	size_t repeating_count, repeating_room;
 };
+
+static int
+place_compare(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static bool
+reading_repeats(const struct reading *r, uint32_t place)
+{
+	return r->repeating_count > 0 && bsearch(&place, r->repeating, r->repeating_count,
+						 sizeof(place), place_compare) != NULL;
+}
 
 static int
 reading_add(struct reading *r, uint32_t digest, uint32_t place)
 {
 	if (r->count == r->room) {
 		size_t room = r->room > 0 ? 2 * r->room : FIRST_ROOM;
-		uint64_t *more = reallocarray(r->sorting, room, sizeof(*more));
+		uint64_t *more = reallocarray(r->keys, room, sizeof(*more));
 
 		if (more == NULL)
 			return -1;
-		r->sorting = more;
+		r->keys = more;
 		r->room = room;
 	}
-	r->sorting[r->count++] = (uint64_t)digest << 32 | place;
+	r->keys[r->count++] = (uint64_t)digest << 32 | place;
 	return 0;
 }
 
@@ -122,7 +142,9 @@ reading_line(struct reading *r, const char *text, size_t len, uint32_t place)
 	if (place == 0 && len > 0 && text[0] == '#')
 		return 0;
 	if (uids_line_parse(text, len, &line))
-		return reading_add(r, line_digest(r->u, &line, r->key), place);
+		return reading_repeats(r, place)
+			   ? 0
+			   : reading_add(r, line_digest(r->u, &line, r->key), place);
 	if (r->wrong++ == 0)
 		r->first_wrong = r->number;
 	return 0;
@@ -179,77 +201,117 @@ reading_run(struct reading *r)
 }
 
 static int
-sorting_compare(const void *a, const void *b)
+key_compare(const void *a, const void *b)
 {
 	const uint64_t *x = a, *y = b;
 
 	return (*x > *y) - (*x < *y);
 }
 
-/* Does the line at `place` have the key of one of the places from..to, which have its digest? */
+/* Does line i of the sorted ones have the key of one of those from `from` on before it, which
+ * have its digest? */
 static bool
-place_repeats(struct uids *u, enum key key, const uint32_t *places, size_t from, size_t to,
-	      uint32_t place)
+line_repeats(const struct reading *r, size_t from, size_t i)
 {
 	struct uids_line line, other;
 	size_t len, other_len;
 	const char *octets;
 
-	if (from == to || !line_read(u, place, &line))
+	if (from == i || !line_read(r->u, (uint32_t)r->keys[i], &line))
 		return false;
-	octets = line_key(&line, key, &len);
-	for (size_t i = from; i < to; i++) {
+	octets = line_key(&line, r->key, &len);
+	for (; from < i; from++) {
 		const char *had;
 
-		if (!line_read(u, places[i], &other))
+		if (!line_read(r->u, (uint32_t)r->keys[from], &other))
 			continue;
-		had = line_key(&other, key, &other_len);
+		had = line_key(&other, r->key, &other_len);
 		if (len == other_len && memcmp(had, octets, len) == 0)
 			return true;
 	}
 	return false;
 }
 
-/* Sort what was read, in place (qsort(3) would take as much memory again), and keep the places in
- * the first half of the same memory.  Lines that repeat a key are left out. */
+static int
+repeating_add(struct reading *r, uint32_t place)
+{
+	if (r->repeating_count == r->repeating_room) {
+		size_t room = r->repeating_room > 0 ? 2 * r->repeating_room : FIRST_ROOM;
+		uint32_t *more = reallocarray(r->repeating, room, sizeof(*more));
+
+		if (more == NULL)
+			return -1;
+		r->repeating = more;
+		r->repeating_room = room;
+	}
+	r->repeating[r->repeating_count++] = place;
+	return 0;
+}
+
+/* Sort what was read, in place (qsort(3) would take as much memory again), and take out the lines
+ * that repeat a key. */
 static int
 reading_settle(struct reading *r)
 {
-	struct uids *u = r->u;
-	uint32_t *places = (uint32_t *)r->sorting;
-	size_t kept = 0, same = 0; /* where those with the last one's digest begin */
-	uint32_t last = 0;
+	size_t kept = 0, same = 0; /* where those with the last digest begin */
 
-	if (r->count > 1 &&
-	    heapsort(r->sorting, r->count, sizeof(*r->sorting), sorting_compare) == -1)
+	if (r->count > 1 && heapsort(r->keys, r->count, sizeof(*r->keys), key_compare) == -1)
 		return -1;
 	for (size_t i = 0; i < r->count; i++) {
-		uint64_t next = r->sorting[i]; /* before its memory is used again */
+		uint64_t next = r->keys[i];
 
-		if ((uint32_t)(next >> 32) != last)
+		r->keys[kept] = next;
+		if (same < kept && r->keys[same] >> 32 != next >> 32)
 			same = kept;
-		last = (uint32_t)(next >> 32);
-		if (!place_repeats(u, r->key, places, same, kept, (uint32_t)next))
-			places[kept++] = (uint32_t)next;
+		if (!line_repeats(r, same, kept))
+			kept++;
+		else if (repeating_add(r, (uint32_t)next) == -1)
+			return -1;
 	}
-	places = reallocarray(places, kept + 1, sizeof(*places));
-	if (places == NULL)
-		return -1;
-	r->sorting = NULL;
-	u->places[r->key] = places;
-	u->count[r->key] = kept;
-	return u->error == 0 ? 0 : -1;
+	r->count = kept;
+	if (r->repeating_count > 0)
+		qsort(r->repeating, r->repeating_count, sizeof(*r->repeating), place_compare);
+	return r->u->error == 0 ? 0 : -1;
 }
 
+/* Keep the places of the sorted lines alone. */
 static int
-uids_read(struct uids *u, enum key key, const struct store *log)
+take_places(struct reading *r)
 {
-	struct reading r = {.u = u, .log = log, .key = key};
-	int result = reading_run(&r);
+	struct uids *u = r->u;
 
-	if (result == 0 && r.count > 0)
-		result = reading_settle(&r);
-	free(r.sorting);
+	if ((u->uids = calloc(r->count + 1, sizeof(*u->uids))) == NULL)
+		return -1;
+	for (size_t i = 0; i < r->count; i++)
+		u->uids[i] = (uint32_t)r->keys[i];
+	u->uid_count = r->count;
+	free(r->keys);
+	r->keys = NULL;
+	r->count = r->room = 0;
+	return 0;
+}
+
+/* Make both tables.  Lines that give a unique-id a second time are not in that of the base names.
+ */
+static int
+uids_read(struct uids *u, const struct store *log)
+{
+	struct reading r = {.u = u, .log = log, .key = KEY_UID};
+	int result = -1;
+
+	if (reading_run(&r) == -1 || reading_settle(&r) == -1 || take_places(&r) == -1)
+		goto out;
+	r.key = KEY_BASE;
+	r.log = NULL;
+	if (reading_run(&r) == -1 || reading_settle(&r) == -1)
+		goto out;
+	u->bases = r.keys;
+	u->base_count = r.count;
+	r.keys = NULL;
+	result = 0;
+out:
+	free(r.keys);
+	free(r.repeating);
 	return result;
 }
 
@@ -279,8 +341,7 @@ uids_load(int dir_fd, const struct store *s)
 
 	if (u == NULL)
 		return NULL;
-	if (uids_open(u, dir_fd) == 0 && uids_read(u, KEY_BASE, s) == 0 &&
-	    uids_read(u, KEY_UID, NULL) == 0)
+	if (uids_open(u, dir_fd) == 0 && uids_read(u, s) == 0)
 		return u;
 	error = errno;
 	uids_free(u);
@@ -294,23 +355,49 @@ uids_free(struct uids *u)
 	if (u == NULL)
 		return;
 	store_close_fd(u->fd);
-	for (int key = 0; key < KEYS; key++)
-		free(u->places[key]);
+	free(u->bases);
+	free(u->uids);
 	free(u);
 }
 
 /* ---- looking up */
 
+bool
+uids_find(struct uids *u, const char *base, size_t len, uint32_t *rank, char uid[STORE_UID_SIZE])
+{
+	uint32_t digest = key_digest(u, base, len);
+	size_t from = 0, to = u->base_count;
+	struct uids_line line;
+
+	while (from < to) {
+		size_t at = from + (to - from) / 2;
+
+		if (u->bases[at] >> 32 < digest)
+			from = at + 1;
+		else
+			to = at;
+	}
+	for (; from < u->base_count && u->bases[from] >> 32 == digest; from++) {
+		*rank = (uint32_t)u->bases[from];
+		if (line_read(u, *rank, &line) && line.base_len == len &&
+		    memcmp(line.base, base, len) == 0) {
+			memcpy(uid, line.uid, sizeof(line.uid));
+			return true;
+		}
+	}
+	return false;
+}
+
 /*
- * The first place from which on digests are not lower than `digest`, by guesses
- * between the two ends that are known; every second one just halves, so that it
- * ends soon in any case.
+ * The first place in the table of unique-ids from which on digests are not lower
+ * than `digest`, by guesses between the two ends that are known; every second one
+ * just halves, so that it ends soon in any case.
  */
 static bool
-find_first(struct uids *u, enum key key, uint32_t digest, size_t *first)
+find_uid(struct uids *u, uint32_t digest, size_t *first)
 {
 	uint64_t low = 0, high = UINT64_C(1) << 32; /* digests before `from` and from `to` on */
-	size_t from = 0, to = u->count[key];
+	size_t from = 0, to = u->uid_count;
 	struct uids_line line;
 
 	for (bool guess = true; from < to; guess = !guess) {
@@ -320,9 +407,9 @@ find_first(struct uids *u, enum key key, uint32_t digest, size_t *first)
 		if (guess && to - from > NEAR)
 			at = from + (size_t)((unsigned __int128)(digest - low) * (to - from) /
 					     (high - low + 1));
-		if (!line_read(u, u->places[key][at], &line))
+		if (!line_read(u, u->uids[at], &line))
 			return false;
-		there = line_digest(u, &line, key);
+		there = line_digest(u, &line, KEY_UID);
 		if (there < digest) {
 			from = at + 1;
 			low = there;
@@ -335,48 +422,21 @@ find_first(struct uids *u, enum key key, uint32_t digest, size_t *first)
 	return true;
 }
 
-/* Find the line with this key.  Its place; false if there is none. */
-static bool
-find_line(struct uids *u, enum key key, const char *octets, size_t len, uint32_t *place,
-	  struct uids_line *line)
-{
-	uint32_t digest = key_digest(u, octets, len);
-	size_t at, line_len;
-
-	if (!find_first(u, key, digest, &at))
-		return false;
-	for (; at < u->count[key] && line_read(u, u->places[key][at], line) &&
-	       line_digest(u, line, key) == digest;
-	     at++) {
-		const char *there = line_key(line, key, &line_len);
-
-		*place = u->places[key][at];
-		if (line_len == len && memcmp(there, octets, len) == 0)
-			return true;
-	}
-	return false;
-}
-
-bool
-uids_find(struct uids *u, const char *base, size_t len, uint32_t *rank, char uid[STORE_UID_SIZE])
-{
-	struct uids_line line;
-	uint32_t owner;
-
-	if (!find_line(u, KEY_BASE, base, len, rank, &line))
-		return false;
-	memcpy(uid, line.uid, sizeof(line.uid));
-	/* a unique-id that an earlier line gave to another message is not given twice */
-	return find_line(u, KEY_UID, uid, strlen(uid), &owner, &line) && owner == *rank;
-}
-
 bool
 uids_taken(struct uids *u, const char *uid)
 {
+	uint32_t digest = key_digest(u, uid, strlen(uid));
 	struct uids_line line;
-	uint32_t place;
+	size_t at;
 
-	return find_line(u, KEY_UID, uid, strlen(uid), &place, &line);
+	if (!find_uid(u, digest, &at))
+		return false;
+	for (; at < u->uid_count && line_read(u, u->uids[at], &line) &&
+	       line_digest(u, &line, KEY_UID) == digest;
+	     at++)
+		if (strcmp(line.uid, uid) == 0)
+			return true;
+	return false;
 }
 
 int

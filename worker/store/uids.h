@@ -27,7 +27,7 @@
 struct uids;
 
 /*
- * Open the file in the Maildir at dir_fd; `s` is for the log.  It takes 8
+ * Open the file in the Maildir at dir_fd; `s` is for the log.  It takes 12
  * octets of memory a line.  To be freed by uids_free().  NULL with errno:
  * ENOENT, there is none; any other one, what it says cannot be known, so
  * that to go on without it would make clients fetch everything again: ELOOP and
