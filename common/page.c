@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -52,6 +53,12 @@ page_end(struct session_board *b)
 	__atomic_store_n(&b->page.seq, b->page.seq + 1, __ATOMIC_RELAXED);
 }
 
+static bool
+is_letter(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
 static void
 page_tame(struct session_page *p)
 {
@@ -62,7 +69,7 @@ page_tame(struct session_page *p)
 	if (p->ndeleted > PAGE_DELETED_MAX)
 		p->ndeleted = PAGE_DELETED_MAX;
 	for (size_t i = 0; i < sizeof(p->command); i++)
-		if (p->command[i] < 'A' || p->command[i] > 'Z')
+		if (!is_letter(p->command[i]))
 			p->command[i] = '\0';
 	p->command[sizeof(p->command) - 1] = '\0';
 }

@@ -21,7 +21,7 @@ struct session_page {
 	uint32_t seq; /* odd while it is being written */
 	uint32_t state, wait;
 	uint32_t ndeleted; /* numbers in `deleted`, in the order of DELE */
-	char command[8];   /* the last keyword, terminated */
+	char command[8];   /* the last keyword, or the job's word; terminated */
 	uint64_t messages; /* at login */
 	uint64_t octets;   /* at login; UINT64_MAX: not known yet */
 	uint64_t retrieved, retrieved_octets, marked;

@@ -374,6 +374,9 @@ static const uint64_t landlock_accesses[] = {
     [SANDBOX_WRITE] = LANDLOCK_READ | LANDLOCK_MAKE | LANDLOCK_ACCESS_FS_WRITE_FILE |
 		      LANDLOCK_ACCESS_FS_REFER | LANDLOCK_ACCESS_FS_TRUNCATE,
     [SANDBOX_MAKE] = LANDLOCK_MAKE,
+    [SANDBOX_LOOK] = LANDLOCK_ACCESS_FS_READ_DIR,
+    [SANDBOX_FOLDERS] =
+	LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REFER,
 };
 
 /* The ABI to use, 0 if there is none (errno). */
@@ -434,7 +437,8 @@ sandbox_landlock_paths(const struct sandbox_path *paths, size_t count, enum sand
 	if (mode == SANDBOX_OFF || mode == SANDBOX_LOG)
 		return 0;
 	for (size_t i = 0; i < count; i++)
-		write = write || paths[i].access == SANDBOX_WRITE;
+		write =
+		    write || (landlock_accesses[paths[i].access] & LANDLOCK_ACCESS_FS_REFER) != 0;
 	abi = landlock_find_abi(write, abi_max);
 	if (abi == 0)
 		return sandbox_missing("Landlock", mode, errno);

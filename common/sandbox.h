@@ -48,7 +48,9 @@ int sandbox_is_listener(int fd);
 enum sandbox_access {
 	SANDBOX_READ,  /* read files and directories */
 	SANDBOX_WRITE, /* as sandbox_landlock() with `write` */
-	SANDBOX_MAKE   /* make and remove files, but read and write none: for lock files */
+	SANDBOX_MAKE,  /* make and remove files, but read and write none: for lock files */
+	SANDBOX_LOOK,  /* read directories, but no file */
+	SANDBOX_FOLDERS /* make, move and remove directories, but nothing in them */
 };
 
 struct sandbox_path {

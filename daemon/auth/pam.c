@@ -262,8 +262,9 @@ static void
 pam_lookup(const char *user, struct msg_child_answer *a)
 {
 	const char *why = "";
+	enum login_result result = account_lookup(user, &a->account, &why);
 
-	answer_set(a, account_lookup(user, &a->account, &why), why);
+	answer_set(a, result, why);
 }
 
 static void

@@ -28,7 +28,9 @@ static const struct job_words {
 	int input; /* which argument names the file to be read for it: "-" or none is standard
 		    * input; NO_INPUT: it reads nothing */
 } jobs[] = {
-    {"box", "exists", ANSWER_VALUE, false, NO_INPUT},
+    {"box", "add", ANSWER_VALUE, false, NO_INPUT}, {"box", "exists", ANSWER_VALUE, false, NO_INPUT},
+    {"box", "list", ANSWER_LIST, false, NO_INPUT}, {"box", "locked", ANSWER_VALUE, false, NO_INPUT},
+    {"box", "move", ANSWER_VALUE, true, NO_INPUT}, {"box", "remove", ANSWER_VALUE, false, NO_INPUT},
 };
 
 struct talk {
@@ -182,7 +184,7 @@ talk_run(struct talk *t, enum answer_kind kind, enum answer_form form)
 			t->in_error ? "\n" : "");
 	if (gather) {
 		fclose(t->to);
-		if (r == 1 && t->reader.status == JOB_DONE)
+		if (r == 1 && t->reader.status == JOB_DONE && (len > 0 || kind != ANSWER_VALUE))
 			answer_print(text, kind, form);
 		free(text);
 	}

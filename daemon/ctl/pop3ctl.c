@@ -4,7 +4,7 @@
  * Runs as:  whoever calls it.
  * Sees:     the control socket, as far as its mode and the daemon let it.
  * May never: open a mailbox, even as root: the daemon has that done by a
- *           session as the mailbox's owner.
+ *           session as the mailbox's owner; believe what that says.
  */
 #include "config.h"
 
@@ -32,6 +32,9 @@ static const char usage_text[] =
     "  conn kill name id                      end it; nothing is deleted\n"
     "  list                                   all servers\n"
     "  status                                 the daemon and its processes\n"
+    "  box verb server user ...               one mailbox, by a session as its owner:\n"
+    "    add | exists | locked | list         (server: - if all have the same users and mail)\n"
+    "    move newname | remove [--force]\n"
     "  top [--once]                           live table of connections; q quits\n"
     "  reload                                 take up configuration and certificates\n"
     "  user [-f file] verb ...                the user file, without the daemon:\n"

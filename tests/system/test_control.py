@@ -916,7 +916,9 @@ class Completion(Case):
         port = self.ctl.server("y")
         clients = [self.connect(PLAIN, address=("127.0.0.1", port)) for _ in range(2)]
         for words, offered in (
-                (("co",), ["configure", "conn"]), (("--j",), ["--json"]), (("up", ""), ["clear", "secure", "x", "y"]),
+                (("co",), ["configure", "conn"]), (("box", "mo"), ["move"]), (("box", "add", "cl"), ["clear"]),
+                (("box", "add", "x", "roo"), ["root"]), (("box", "remove", "x", "y", ""), ["--force"]),
+                 (("--j",), ["--json"]), (("up", ""), ["clear", "secure", "x", "y"]),
                 (("--json", "cget", "cl"), ["clear"]), (("cget", "x", "-s"), ["-socket", "-state", "-storage"]),
                 (("configure", "x", "-port", ""), []), (("configure", "x", "-port", "0", "-a"), ["-auth"]),
                 (("configure", "x", "-socket", "t"), ["tls"]), (("destroy", "x", "de"), ["defer"]),
@@ -931,7 +933,7 @@ class Completion(Case):
         if not harness.have("bash") or not os.path.exists(self.PATH):
             self.skipTest("no bash, or installed without the completion")
         known = re.search("must be (.*)", self.ctl.refused(USAGE, "nonsense")).group(1).replace(" or ", " ").replace(",", "").split()
-        self.assertEqual(self.complete(""), sorted(set(known) - {"sessions", "summary"} | {"top", "user"}))
+        self.assertEqual(self.complete(""), sorted(set(known) - {"sessions", "summary"} | {"box", "top", "user"}))
 
 
 if __name__ == "__main__":

@@ -80,6 +80,31 @@ child_landlock_paths(void)
 	return 0;
 }
 
+/* What a job may do beside the mailbox: names only, or directories and no file. */
+static int
+child_landlock_folders(void)
+{
+	struct sandbox_path paths[2] = {{openat(scratch_fd, "a", O_PATH), SANDBOX_FOLDERS},
+					{openat(scratch_fd, "b", O_PATH), SANDBOX_LOOK}};
+
+	NEED(privs_harden(true) == 0);
+	close(openat(scratch_fd, "a/old", O_CREAT | O_WRONLY, 0600));
+	close(openat(scratch_fd, "b/old", O_CREAT | O_WRONLY, 0600));
+	NEED(sandbox_landlock_paths(paths, 2, SANDBOX_REQUIRE, 0) >= 2);
+	NEED(mkdirat(paths[0].fd, "made", 0700) == 0);
+	NEED(mkdirat(paths[0].fd, "made/cur", 0700) == 0);
+	NEED(renameat(paths[0].fd, "made", paths[0].fd, "moved") == 0);
+	NEED(unlinkat(paths[0].fd, "moved/cur", AT_REMOVEDIR) == 0);
+	NEED(unlinkat(paths[0].fd, "moved", AT_REMOVEDIR) == 0);
+	NEED_ERROR(openat(paths[0].fd, "old", O_RDONLY), EACCES);
+	NEED_ERROR(openat(paths[0].fd, "new", O_CREAT | O_WRONLY, 0600), EACCES);
+	NEED_ERROR(unlinkat(paths[0].fd, "old", 0), EACCES);
+	NEED(openat(paths[1].fd, ".", O_RDONLY | O_DIRECTORY) >= 0);
+	NEED_ERROR(openat(paths[1].fd, "old", O_RDONLY), EACCES);
+	NEED_ERROR(mkdirat(paths[1].fd, "made", 0700), EACCES);
+	return 0;
+}
+
 static int
 child_landlock_nothing(void)
 {
@@ -147,6 +172,7 @@ test_landlock_rules(void)
 	CU_ASSERT_EQUAL(child_run(child_landlock_write), 0);
 	CU_ASSERT_EQUAL(child_run(child_landlock_read), 0);
 	CU_ASSERT_EQUAL(child_run(child_landlock_paths), 0);
+	CU_ASSERT_EQUAL(child_run(child_landlock_folders), 0);
 	CU_ASSERT_EQUAL(child_run(child_landlock_nothing), 0);
 }
 

@@ -17,7 +17,14 @@ enum {
 };
 
 static const struct job_entry jobs[] = {
+    {"box", "add", "box add server user", 0, 0, 0, job_box_add_prepare, job_box_add},
     {"box", "exists", "box exists server user", 0, 0, 0, NULL, job_box_exists},
+    {"box", "list", "box list server user", 0, 0, 0, job_box_list_prepare, job_box_list},
+    {"box", "locked", "box locked server user", 0, 0, JOB_OPEN, NULL, job_box_locked},
+    {"box", "move", "box move server user newname", 1, 1, JOB_OPEN | JOB_LOCK, job_box_move_prepare,
+     job_box_move},
+    {"box", "remove", "box remove server user ?--force?", 0, 1, JOB_OPEN | JOB_LOCK | JOB_LIST,
+     job_box_remove_prepare, job_box_remove},
 };
 
 static bool __attribute__((format(printf, 3, 0)))
@@ -137,7 +144,10 @@ mailbox_open(struct session *ss)
 	struct stat st;
 
 	if (stat(ss->grant.mailbox, &st) == -1) {
-		job_fail(ss, "%s: %s", ss->grant.mailbox, strerror(errno));
+		if (errno == ENOENT)
+			job_fail(ss, "mailbox %s does not exist", ss->grant.mailbox);
+		else
+			job_fail(ss, "%s: %s", ss->grant.mailbox, strerror(errno));
 		return JOB_FAILED;
 	}
 	return trouble(ss, ss->store.backend->open(&ss->store, false));

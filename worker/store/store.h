@@ -34,7 +34,7 @@ enum { STORE_UID_SIZE = 71 }; /* 1 to 70 octets of 0x21..0x7E and NUL, RFC 1939 
 
 enum {
 	STORE_DIGEST = 32, /* octets of SHA-256 */
-	STORE_PATHS = 2	   /* that a store may name */
+	STORE_PATHS = 4	   /* that a store, and a job with it, may name */
 };
 
 struct store_backend;
