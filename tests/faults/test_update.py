@@ -64,6 +64,7 @@ class Case(TestCase):
 
     def marked(self, kind=PLAIN):
         user = self.user(MESSAGES)
+        self.uids = [os.path.basename(p).split(":")[0] for p in user.maildir.paths()]
         client = self.session(user, kind)
         for n in MARKED:
             client.ok(b"DELE %d" % n)
@@ -80,11 +81,28 @@ class Case(TestCase):
             self.assertIn(octets, stored, "a message that was not marked is gone")
         if said_ok:
             self.assertEqual(stored, KEPT, "+OK was said and a message is still there")
+        self.check_history(user, said_ok)
         again = self.session(user)
         self.assertEqual([int(line.split()[1]) for line in again.listing(b"LIST")], [mailbox.size(m) for m in stored])
         again.quit()
         self.assertEqual(user.maildir.stored(), stored)
         return len(stored)
+
+
+    def check_history(self, user, said_ok):
+        """Whatever is gone was written down before; with +OK said that it went is written down, too."""
+        left = {os.path.basename(p).split(":")[0] for p in user.maildir.paths()}
+        gone = set(self.uids) - left
+        try:
+            with open(os.path.join(user.maildir.path, "pop3d-history")) as f:
+                text = f.read()
+        except FileNotFoundError:
+            text = ""
+        written = set(re.findall(r"^\S+ deleting uid=(\S+) ", text, re.M))
+        self.assertLessEqual(gone, written)
+        self.assertLessEqual(written, {self.uids[n - 1] for n in MARKED})
+        if said_ok:
+            self.assertIn(" done deleted=%d kept=0 " % len(MARKED), text)
 
 
 @unittest.skipUnless(shutil.which("strace"), "no strace")

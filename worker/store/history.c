@@ -140,11 +140,13 @@ history_sync(struct history *h)
 
 	if (h->fd == -1)
 		return 0;
-	if (history_flush(h) == 0 && fdatasync(h->fd) == 0 &&
-	    (!h->made || store_sync_directory(h->dir_fd) == STORE_OK))
-		return 0;
+	if (history_flush(h) == 0)
+		return fdatasync(h->fd) == 0 &&
+			       (!h->made || store_sync_directory(h->dir_fd) == STORE_OK)
+			   ? 0
+			   : -1;
 	error = errno;
-	/* half of a list would say less than the log does */
+	/* half of a list would mislead */
 	(void)!ftruncate(h->fd, (off_t)h->start);
 	history_close(h);
 	errno = error;

@@ -56,8 +56,8 @@ int history_begin(struct history *h, int dir_fd, const char *name, const char *w
 /* A message is to be deleted.  `octets` UINT64_MAX: not known.  `retrieved` as retrieved_text(). */
 void history_deleting(struct history *h, const char *uid, uint64_t octets, int64_t retrieved);
 
-/* All messages were named: put that on stable storage.  0; -1 with errno: the file is again as it was,
- * and closed, so that what follows does nothing. */
+/* All messages were named: put that on stable storage.  0; -1 with errno: it may not be there.  What could not
+ * even be written is taken back, and the file closed, so that what follows does nothing. */
 int history_sync(struct history *h);
 
 /* A message that was named is still there. */
