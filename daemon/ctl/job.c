@@ -31,6 +31,7 @@ static const struct job_words {
     {"box", "add", ANSWER_VALUE, false, NO_INPUT}, {"box", "exists", ANSWER_VALUE, false, NO_INPUT},
     {"box", "list", ANSWER_LIST, false, NO_INPUT}, {"box", "locked", ANSWER_VALUE, false, NO_INPUT},
     {"box", "move", ANSWER_VALUE, true, NO_INPUT}, {"box", "remove", ANSWER_VALUE, false, NO_INPUT},
+    {"history", NULL, ANSWER_TABLE, false, NO_INPUT},
 };
 
 struct talk {
@@ -219,7 +220,7 @@ usage(const char *word, const struct job_words *job)
 	}
 	fprintf(stderr, "pop3ctl: bad option: %s must be followed by one of", word);
 	for (size_t i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++)
-		if (strcmp(jobs[i].word, word) == 0) {
+		if (strcmp(jobs[i].word, word) == 0 && jobs[i].second != NULL) {
 			fprintf(stderr, "%s %s", between, jobs[i].second);
 			between = ",";
 		}

@@ -31,6 +31,7 @@ static const char usage_text[] =
     "  conn state name id                     what a connection is doing\n"
     "  conn kill name id                      end it; nothing is deleted\n"
     "  list                                   all servers\n"
+    "  history server user [--since time]     what was deleted from a mailbox, and from where\n"
     "  status                                 the daemon and its processes\n"
     "  box verb server user ...               one mailbox, by a session as its owner:\n"
     "    add | exists | locked | list         (server: - if all have the same users and mail)\n"

@@ -391,8 +391,9 @@ class Stores(Case):
         os.chown(path, user.uid, user.gid)
         os.chmod(path, 0o600)
         self.addCleanup(os.unlink, path)
+        self.addCleanup(shutil.rmtree, os.path.join(user.home, ".pop3d"))
         uids = self.delete(user, "mbox:%h/mbox")
-        self.assertEqual(History(user, "../.pop3d/mbox-%x.history" % os.stat(path).st_ino).uids(), uids)
+        self.assertEqual(History(user, "../.pop3d/mbox.history").uids(), uids)
 
 
 class Many(Case):
@@ -489,3 +490,168 @@ class Many(Case):
         told = len([line for line in lines if b" deleted conn=" in line])
         self.assertGreaterEqual(told + lost, self.COUNT)
         self.assertEqual(len(History(user).events("deleting")), self.COUNT)
+
+
+class Told(Case):
+    """pop3ctl history."""
+
+    def delete(self, user, *numbers, kind=PLAIN):
+        client = self.session(user, kind)
+        for n in numbers:
+            client.ok(b"DELE %d" % n)
+        client.command(b"QUIT")
+        client.eof()
+        client.close()
+
+    def test_table(self):
+        user, mark, control = self.user(MESSAGES), self.mark(), Control(self.daemon)
+        self.assertEqual(control.json("history", "clear", user.name), [])
+        uids = [base(p) for p in user.maildir.paths()]
+        self.delete(user, 1, 2)
+        self.delete(user, 3, kind=TLS)
+        found = control.json("history", "clear", user.name)
+        self.assertEqual([f["uid"] for f in found], [uids[0], uids[1], uids[4]])
+        receipts = self.receipts(user, mark)
+        harness.wait_for(lambda: len(self.receipts(user, mark)) == 3, 5)
+        for event, receipt in zip(found, self.receipts(user, mark)):
+            self.assertEqual(list(event), ["time", "event", *WORDS])
+            self.assertEqual(event["event"], "deleted")
+            self.assertRegex(event["time"], "^%s$" % TIME)
+            for key in RECEIPT:
+                self.assertEqual(event[key], receipt[key])
+        self.assertEqual([f["tls"] for f in found], ["none", "none", "TLSv1.3"])
+        lines = control.lines("history", "clear", user.name)
+        self.assertEqual(lines[0].split(), ["time", "event", *WORDS])
+        self.assertEqual(len(lines), 4)
+        self.assertTrue(receipts)
+
+    def test_outcomes(self):
+        user, control = self.user(MESSAGES), Control(self.daemon)
+        paths = user.maildir.paths()
+        if subprocess.run(["chattr", "+i", paths[1]], stderr=subprocess.DEVNULL).returncode != 0:
+            self.skipTest("no immutable files here")
+        self.addCleanup(subprocess.run, ["chattr", "-i", paths[1]], stderr=subprocess.DEVNULL)
+        self.delete(user, 1, 2, 3)
+        with open(History(user).path, "a") as f:
+            f.write('2126-01-31T23:59:59Z deleting uid="q\\"u\\\\o" octets=5 retrieved=never conn=0 peer=- user="a b\\x0ac"\n'
+                    "\x1b[2J2126-01-31T23:59:59Z deleting uid=x\n2126-01-31T23:59:59Z deleting uid=torn")
+        found = control.json("history", "clear", user.name)
+        self.assertEqual([f["event"] for f in found], ["deleted", "kept", "deleted", "unknown"])
+        self.assertEqual([f["uid"] for f in found], [*map(base, paths[:3]), 'q"u\\\\o'])
+        self.assertEqual(found[3]["user"], "a b\\\\x0ac")
+        self.assertEqual(found[3]["mech"], "")
+
+    def test_since(self):
+        user, control = self.user(MESSAGES), Control(self.daemon)
+        history = History(user)
+        with open(history.path + ".old", "w") as f:
+            f.write("2020-02-03T00:00:00Z deleting uid=a octets=1 retrieved=never conn=1 peer=-\n"
+                    "2020-02-03T00:00:00Z done deleted=1 kept=0 conn=1\n")
+        with open(history.path, "w") as f:
+            f.write("2020-02-04T05:06:07Z deleting uid=b octets=1 retrieved=never conn=2 peer=-\n"
+                    "2020-02-04T05:06:07Z done deleted=1 kept=0 conn=2\n")
+        for path in (history.path, history.path + ".old"):
+            os.chown(path, user.uid, user.gid)
+        for since, expected in ((None, "ab"), ("2020-02-03", "ab"), ("2020-02-04", "b"), ("2020-02-04T05:06:07Z", "b"), ("2020-02-04T05:06:08Z", "")):
+            words = ["--since", since] if since else []
+            self.assertEqual("".join(f["uid"] for f in control.json("history", "clear", user.name, *words)), expected, since)
+        for wrong in (["--since"], ["--since", "yesterday"], ["--since", "2020"], ["since", "2020-01-01"], ["--since", "2020-02-04T05:06:07Zx"]):
+            control.refused(2, "history", "clear", user.name, *wrong)
+
+    def test_who_may_and_what_is_not_there(self):
+        user, control = self.user(MESSAGES), Control(self.daemon)
+        control.refused(1, "history", "clear", "no-such-user-here")
+        control.refused(1, "history", "no-such-server", user.name)
+        os.symlink("/etc/passwd", History(user).path)
+        self.assertNotIn("root:", control.refused(1, "history", "clear", user.name))
+        user.maildir.remove()
+        control.refused(1, "history", "clear", user.name)
+
+    def test_other_stores(self):
+        user = self.user()
+        path = os.path.join(user.home, "mbox")
+        with open(path, "wb") as f:
+            for message in MESSAGES:
+                f.write(b"From a Mon Jan  2 10:00:00 2023\n" + message + b"\n")
+        os.chown(path, user.uid, user.gid)
+        os.chmod(path, 0o600)
+        self.addCleanup(os.unlink, path)
+        self.addCleanup(shutil.rmtree, os.path.join(user.home, ".pop3d"))
+        daemon = self.own_daemon(storage="mbox:%h/mbox")
+        client = self.session(user, PLAIN, daemon)
+        uids = [line.split()[1].decode() for line in client.listing(b"UIDL")]
+        client.ok(b"DELE 2")
+        client.quit()
+        found = Control(daemon).json("history", "clear", user.name)
+        self.assertEqual([(f["event"], f["uid"]) for f in found], [("deleted", uids[1])])
+
+
+class Warned(Case):
+    """What is unusual is told, and counted."""
+
+    def setUp(self):
+        super().setUp()
+        self.own = self.own_daemon()
+        self.control = Control(self.own)
+
+    def counted(self):
+        pairs = self.control.pairs("status")
+        return pairs["uids_vanished"], pairs["fetched_again"]
+
+    def fetch(self, user, numbers):
+        client = self.session(user, PLAIN, self.own)
+        for n in numbers:
+            client.multi(b"RETR %d" % n)
+        client.quit()
+
+    def test_fetched_again(self):
+        user = self.user(mailbox.simple(5) * 8)
+        self.fetch(user, range(1, 41))
+        self.assertEqual(self.counted(), ("0", "0"))
+        mark = len(self.own.log())
+        self.fetch(user, list(range(1, 21)) * 2)  # half, and each one twice
+        self.assertEqual(self.own.log_fields("session-end", since=mark)["fetched_again"], "20")
+        self.assertEqual(self.counted(), ("0", "0"))
+        mark = len(self.own.log())
+        self.fetch(user, range(20, 41))
+        fields = self.own.log_fields("fetched-again", since=mark)
+        self.assertEqual(list(fields), ["conn", "server", "user", "peer", "fetched", "of"])
+        self.assertEqual((fields["fetched"], fields["of"]), ("21", "40"))
+        self.assertEqual(self.counted(), ("0", "1"))
+
+    def test_fetched_once_is_nothing_unusual(self):
+        user = self.user(mailbox.simple(3) * 10)
+        self.fetch(user, list(range(1, 31)) * 2)
+        self.own.log_fields("session-end", user=user.name, fetched_again="0")
+        self.assertEqual(self.counted(), ("0", "0"))
+
+    def vanish(self, user, count):
+        for path in user.maildir.paths()[:count]:
+            os.unlink(path)
+        mark = len(self.own.log())
+        self.session(user, PLAIN, self.own).quit()
+        self.own.log_fields("session-end", since=mark)
+        return self.own.log()[mark:]
+
+    def test_uids_vanished(self):
+        user = self.user(mailbox.simple(5) * 12)
+        self.session(user, PLAIN, self.own).quit()
+        self.assertNotIn("uids-vanished", self.vanish(user, 30))  # half
+        self.assertNotIn("uids-vanished", self.vanish(user, 11))  # 11 of 30
+        for _ in range(15):
+            user.maildir.deliver(b"new\n")
+        self.assertNotIn("uids-vanished", self.vanish(user, 0))
+        self.assertEqual(self.counted(), ("0", "0"))
+        fields = harness.log_fields(re.search(".*uids-vanished.*", self.vanish(user, 20)).group(0), "uids-vanished")
+        self.assertEqual(list(fields), ["conn", "server", "user", "peer", "vanished", "of"])
+        self.assertEqual((fields["vanished"], fields["of"]), ("20", "34"))
+        self.assertEqual(self.counted(), ("1", "0"))
+
+    def test_own_deletions_do_not_count(self):
+        user = self.user(mailbox.simple(5) * 8)
+        client = self.session(user, PLAIN, self.own)
+        for n in range(1, 36):
+            client.ok(b"DELE %d" % n)
+        client.quit()
+        self.assertNotIn("uids-vanished", self.vanish(user, 0))
+        self.assertEqual(self.counted(), ("0", "0"))

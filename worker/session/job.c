@@ -25,6 +25,7 @@ static const struct job_entry jobs[] = {
      job_box_move},
     {"box", "remove", "box remove server user ?--force?", 0, 1, JOB_OPEN | JOB_LOCK | JOB_LIST,
      job_box_remove_prepare, job_box_remove},
+    {"history", NULL, "history server user ?--since time?", 0, 2, JOB_OPEN, NULL, job_history},
 };
 
 static bool __attribute__((format(printf, 3, 0)))

@@ -54,6 +54,9 @@ int job_line(struct session *ss, const char **line, size_t *len);
  * mailbox's owner.  The stream is the caller's to finish. */
 void job_serve(struct session *ss, const struct msg_spawn_conf *conf, bool became);
 
+/* job_history.c */
+extern job_fn job_history;
+
 /* job_box.c */
 extern job_fn job_box_add, job_box_add_prepare, job_box_exists, job_box_list, job_box_list_prepare,
     job_box_locked, job_box_move, job_box_move_prepare, job_box_remove, job_box_remove_prepare;
