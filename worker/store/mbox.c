@@ -88,6 +88,17 @@ mbox_state_name(const struct mbox *m, const char *what)
 	return name;
 }
 
+/* By name and not by inode: a delivery agent may remove an mbox that is empty, and make it again.
+ */
+static void
+mbox_keep_history(struct store *s, const struct mbox *m)
+{
+	char name[sizeof(s->history)];
+
+	(void)snprintf(name, sizeof(name), "%.200s.history", m->place.name);
+	store_keep_history(s, m->state_fd, name);
+}
+
 /* A missing file is an empty mailbox in any case: delivery agents remove empty ones. */
 static enum store_result
 mbox_open(struct store *s, bool missing_is_empty)
@@ -112,7 +123,7 @@ mbox_open(struct store *s, bool missing_is_empty)
 		return mbox_fail(s, "no directory for lock and journal");
 	/* the mbox itself is open and needs no permission any more */
 	store_confine(s, m->state_fd, SANDBOX_WRITE);
-	store_keep_history(s, m->state_fd, mbox_state_name(m, "history").text);
+	mbox_keep_history(s, m);
 	if (m->place.writable)
 		store_confine(s, m->place.dir_fd, SANDBOX_MAKE);
 	return STORE_OK;

@@ -56,7 +56,7 @@ struct store {
 						   * the descriptors are the store's */
 	size_t confine_count;
 	int history_fd;	   /* of the directory that the history is kept in; -1: none.  The back end's */
-	char history[64];  /* its file there; see history.h */
+	char history[256]; /* its file there; see history.h */
 	int given[2];	/* descriptors that came with the grant; -1: none.  Borrowed */
 	uint16_t mbox_format, mbox_split; /* for an mbox: enum mbox_format, enum mbox_split */
 	void *data; /* the back end's own */
