@@ -10,6 +10,7 @@ import random
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import time
@@ -24,6 +25,17 @@ A_CONNECTION = 200  # messages that the importer fetches before it quits
 PASSWORD = "one import"
 PROGRESS = re.compile(r"progress: fetched (\d+) of (\d+), octets (\d+) of (\d+), deleted (\d+), left (\d+)$")
 STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6} \d+ [<>*] ")
+
+
+class From(poplib.POP3):
+    """A client at another address of this host's."""
+
+    def __init__(self, host, port, source):
+        self.source = source
+        super().__init__(host, port, timeout=20)
+
+    def _create_socket(self, timeout):
+        return socket.create_connection((self.host, self.port), timeout, (self.source, 0))
 
 
 class Serve:
@@ -51,8 +63,8 @@ class Serve:
     def lines(self):
         return self.text().splitlines()
 
-    def login(self, user="importer", password=PASSWORD):
-        client = poplib.POP3("127.0.0.1", self.port, timeout=20)
+    def login(self, user="importer", password=PASSWORD, source="127.0.0.1"):
+        client = From("127.0.0.1", self.port, source)
         try:
             client.user(user)
             client.pass_(password)
@@ -144,7 +156,8 @@ class ServeCase(TestCase):
 
 
 class Import(ServeCase):
-    """As the importer in use did: some 200 messages a connection, newest first, DELE in shuffled order."""
+    """As the importer in use did: some 200 messages a connection, newest first, DELE in shuffled order, from
+    another address each time."""
 
     def fetch(self, client, messages, refuse=()):
         """One connection's work; the stored texts that were fetched and not refused."""
@@ -164,17 +177,19 @@ class Import(ServeCase):
         self.fetched |= {rest[n - 1] for n in chosen}
         return {rest[n - 1] for n in chosen if n not in kept}
 
-    def run_import(self, maildir=False, mbox=False, **options):
+    def run_import(self, *arguments, maildir=False, mbox=False, **options):
+        """All of it, but for one message that the importer does not delete.  Returns the run's path and that message."""
         messages = letters(COUNT)
         path = self.archive(messages, maildir, mbox)
         directory = os.path.dirname(path) if mbox else path
         before = checksums(directory)
-        run = self.serve(path, "--log", os.path.join(self.owner.home, "log"), **options)
+        run = self.serve(path, "--log", os.path.join(self.owner.home, "log"), *arguments, **options)
         self.gone, self.fetched = set(), set()
         stubborn = {messages[COUNT // 2]}
         sessions = 0
         while len(self.gone) < COUNT - len(stubborn):
-            client = run.login()
+            client = run.login(source="127.0.0.%d" % (2 + sessions % 200))
+            client.capa()
             self.assertNotIn("complete:", run.text())
             done = self.fetch(client, messages, stubborn)
             client.quit()
@@ -193,7 +208,9 @@ class Import(ServeCase):
             name = "message %d at " % number
         self.assertEqual((status, len(left)), (0, 1))
         self.assertTrue(left[0].startswith(name) and left[0].endswith(" (never deleted)"), left)
-        self.assertEqual(checksums(directory), before)
+        if "--apply-deletes" not in arguments:
+            self.assertEqual(checksums(directory), before)
+        return path, messages[COUNT // 2]
 
     def test_directory_as_root(self):
         self.run_import()
@@ -201,24 +218,29 @@ class Import(ServeCase):
     def test_mbox_as_the_owner(self):
         self.run_import(mbox=True, uid=self.owner.uid)
 
+    def test_mbox_with_deletions_applied(self):
+        path, left = self.run_import("--apply-deletes", mbox=True)
+        with open(path, "rb") as f:
+            self.assertEqual(f.read(), b"From a@example.org Mon Jan  2 10:00:00 2023\n%s\n" % left)
+
     def test_maildir_as_the_owner(self):
         self.run_import(maildir=True, uid=self.owner.uid)
 
     @unittest.skipUnless(harness.have("fetchmail"), "no fetchmail")
     def test_fetchmail(self):
-        messages = letters(20)
-        run = self.serve(self.archive(messages), "--exit-when-done")
-        control = harness.world().path("fetchmailrc")
-        with open(control, "w") as f:
-            f.write('set no syslog\npoll 127.0.0.1 service %d protocol pop3 auth password user "importer" password "%s" '
-                    'nokeep sslproto "" mda "cat >/dev/null"\n' % (run.port, PASSWORD))
-        os.chmod(control, 0o600)
-        done = subprocess.run(["fetchmail", "-f", control, "--pidfile", control + ".pid"], timeout=60,
-                              env={**os.environ, "FETCHMAILHOME": harness.world().dir}, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT)
-        self.assertEqual(done.returncode, 0, done.stdout)
-        self.assertEqual(run.process.wait(20), 0)
-        self.assertIn("complete: all 20 messages were fetched and deleted", run.lines())
+        for mbox, count in ((False, 20), (True, COUNT)):
+            run = self.serve(self.archive(letters(count), mbox=mbox), "--exit-when-done")
+            control = harness.world().path("fetchmailrc")
+            with open(control, "w") as f:
+                f.write('set no syslog\npoll 127.0.0.1 service %d protocol pop3 auth password user "importer" password "%s" '
+                        'nokeep sslproto "" mda "cat >/dev/null"\n' % (run.port, PASSWORD))
+            os.chmod(control, 0o600)
+            done = subprocess.run(["fetchmail", "-f", control, "--pidfile", control + ".pid"], timeout=30 + count / 10,
+                                  env={**os.environ, "FETCHMAILHOME": harness.world().dir}, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT)
+            self.assertEqual(done.returncode, 0, done.stdout)
+            self.assertEqual(run.process.wait(20), 0)
+            self.assertIn("complete: all %d messages were fetched and deleted" % count, run.lines())
 
     def test_top_counts_when_it_sent_all(self):
         run = self.serve(self.archive(letters(3)))
