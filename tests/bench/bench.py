@@ -38,10 +38,10 @@ def pss(pid):
     return 0
 
 
-def private(pid):
-    """Memory that no other process shares, in KiB."""
+def anonymous(pid):
+    """Memory that is the process's own, without pages of files that it has mapped, in KiB."""
     with open("/proc/%d/smaps_rollup" % pid) as f:
-        return sum(int(line.split()[1]) for line in f if line.startswith(("Private_Clean:", "Private_Dirty:")))
+        return sum(int(line.split()[1]) for line in f if line.startswith("Anonymous:"))
 
 
 def descriptors(pid):

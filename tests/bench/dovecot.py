@@ -197,10 +197,10 @@ def memory(sides):
         session.command("LIST", True)
         session.command("UIDL", True)
         pid = side.serving()
-        row += [bench.pss(pid), bench.private(pid)]
+        row += [bench.pss(pid), bench.anonymous(pid)]
         session.quit()
     print("| after LIST and UIDL | PSS, KiB | %d | %d | %.3g |" % (row[0], row[2], row[0] / row[2]))
-    print("| after LIST and UIDL | private, KiB | %d | %d | %.3g |" % (row[1], row[3], row[1] / row[3]))
+    print("| after LIST and UIDL | anonymous memory, KiB | %d | %d | %.3g |" % (row[1], row[3], row[1] / row[3]))
 
 
 def fill(user):
