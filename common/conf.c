@@ -186,9 +186,12 @@ lists_check(struct load *l, cfg_t *section, int line)
 	const struct conf_setting *s;
 
 	for (s = conf_server_settings; s->name != NULL; s++) {
-		const cfg_opt_t *o = cfg_getopt(section, s->name);
+		const cfg_opt_t *o;
 
-		if (conf_setting_is_list(s) && (o->flags & CFGF_MODIFIED) != 0 && o->nvalues == 0)
+		if (!conf_setting_is_list(s) || (section == l->root && !s->shared))
+			continue;
+		o = cfg_getopt(section, s->name);
+		if ((o->flags & CFGF_MODIFIED) != 0 && o->nvalues == 0)
 			conf_fault(&l->faults, line, "%s: expected at least one", s->name);
 	}
 }
@@ -253,7 +256,7 @@ value_store(struct load *l, const struct place *p, int line, const char *value)
 		conf_fault(&l->faults, line, "%s: expected %s, not \"%.80s\"", s->name, expected,
 			   value);
 		/* So that what is checked later finds no second fault in the same value. */
-		if (s->def != NULL && !conf_setting_is_list(s))
+		if (s->def != NULL && (!conf_setting_is_list(s) || s->kind == CONF_PATHS))
 			(void)conf_setting_store(s, p->base, s->def, expected);
 	} else if (strcmp(s->name, "idle_timeout") == 0 && l->conf->idle_timeout < 600) {
 		conf_warning(&l->faults, line,
@@ -282,6 +285,8 @@ value_parsed(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
 	}
 	if (first && (*p.set & conf_bit(p.index)) != 0)
 		conf_fault(&l->faults, cfg->line, "%s: expected once only", p.setting->name);
+	if (first && conf_setting_is_list(p.setting))
+		conf_setting_clear(p.setting, p.base);
 	*p.set |= conf_bit(p.index);
 	if (p.set == &l->given.shared_set)
 		l->given.shared_line[p.index] = cfg->line;
@@ -313,7 +318,8 @@ options_build(struct load *l)
 		option_add(l->options[SCOPE_SERVER], &n[SCOPE_SERVER], s->name,
 			   conf_setting_is_list(s));
 		if (s->shared)
-			option_add(l->options[SCOPE_TOP], &n[SCOPE_TOP], s->name, false);
+			option_add(l->options[SCOPE_TOP], &n[SCOPE_TOP], s->name,
+				   conf_setting_is_list(s));
 	}
 	for (scope = 0; scope < SCOPES; scope++)
 		for (i = 0; i < l->nunknown[scope]; i++)
@@ -343,9 +349,10 @@ parse_pass(struct load *l, char *text, size_t len)
 		goto out;
 	}
 	cfg_set_error_function(l->root, parse_failed);
-	if (cfg_parse_fp(l->root, in) == CFG_SUCCESS)
+	if (cfg_parse_fp(l->root, in) == CFG_SUCCESS) {
+		lists_check(l, l->root, l->root->line);
 		result = 0;
-	else if (l->faults.count == before)
+	} else if (l->faults.count == before)
 		conf_fault(&l->faults, l->root->line,
 			   "expected NAME = VALUE or server NAME { ... }");
 out:

@@ -17,8 +17,21 @@
 enum conf_cleartext { CLEARTEXT_NEVER, CLEARTEXT_LOOPBACK, CLEARTEXT_ALWAYS };
 enum conf_socket { SOCKET_PLAIN, SOCKET_STLS, SOCKET_TLS }; /* "plain", "plain+stls", "tls" */
 enum conf_log { CONF_LOG_SYSLOG, CONF_LOG_STDERR };
+enum conf_unknown_name { UNKNOWN_NAME_REFUSE, UNKNOWN_NAME_FIRST }; /* of several certificates */
 
-enum { CONF_NAME_MAX = 64, CONF_ADDRESSES_MAX = 16, CONF_PORTS_MAX = 16, CONF_SERVERS_MAX = 64 };
+enum {
+	CONF_NAME_MAX = 64,
+	CONF_ADDRESSES_MAX = 16,
+	CONF_PORTS_MAX = 16,
+	CONF_PATHS_MAX = 8,
+	CONF_SERVERS_MAX = 64
+};
+
+struct conf_paths {
+	size_t n;
+	char path[CONF_PATHS_MAX][MSG_PATH_SIZE];
+};
+
 
 struct conf_server {
 	char name[MSG_SERVER_SIZE];
@@ -33,8 +46,9 @@ struct conf_server {
 	char storage[MSG_SPEC_SIZE];
 	enum mbox_format mbox_format;
 	enum mbox_split mbox_split;
-	char certificate[MSG_PATH_SIZE];     /* the server's own, or the global one; empty: no TLS */
-	char certificate_key[MSG_PATH_SIZE];
+	/* The server's own, or the global ones, each with the key of its number; none: no TLS.  The
+	 * first serves clients that give no name. */
+	struct conf_paths certificate, certificate_key;
 };
 
 struct conf {
@@ -58,6 +72,7 @@ struct conf {
 	enum missing_maildir missing_maildir;
 	/* TLS */
 	char tls_ciphers[MSG_SPEC_SIZE];
+	enum conf_unknown_name tls_unknown_name;
 	uint32_t tls_ticket_lifetime; /* seconds; 0: no tickets */
 	/* confinement, log */
 	enum sandbox_mode sandbox;

@@ -87,6 +87,21 @@ print_ports(const struct conf_setting *s, const void *base, FILE *out)
 }
 
 static void
+print_paths(const struct conf_setting *s, const void *base, FILE *out)
+{
+	const struct conf_paths *paths =
+	    (const struct conf_paths *)((const char *)base + s->offset);
+	bool list = paths->n > 1;
+
+	fputs(list ? "{" : "", out);
+	for (size_t i = 0; i < paths->n; i++) {
+		fputs(i > 0 ? ", " : "", out);
+		print_quoted(paths->path[i], out);
+	}
+	fputs(paths->n == 0 ? "\"\"" : list ? "}" : "", out);
+}
+
+static void
 print_table(const struct conf_setting *table, bool shared_only, const void *base,
 	    const char *indent, FILE *out)
 {
@@ -95,6 +110,7 @@ print_table(const struct conf_setting *table, bool shared_only, const void *base
 	    [CONF_NUMBER] = print_number,	[CONF_WORD] = print_word,
 	    [CONF_FLAG] = print_flag,		[CONF_TEXT] = print_text,
 	    [CONF_ADDRESSES] = print_addresses, [CONF_PORTS] = print_ports,
+	    [CONF_PATHS] = print_paths,
 	};
 	const struct conf_setting *s;
 

@@ -47,7 +47,14 @@ int conf_scan(struct conf_faults *f, char *text, size_t len);
 int conf_load_text(const char *path, char *text, size_t len, struct conf *c, FILE *errors);
 
 enum conf_kind {
-	CONF_NUMBER, CONF_WORD, CONF_FLAG, CONF_TEXT, CONF_ADDRESSES, CONF_PORTS, CONF_KINDS
+	CONF_NUMBER,
+	CONF_WORD,
+	CONF_FLAG,
+	CONF_TEXT,
+	CONF_ADDRESSES,
+	CONF_PORTS,
+	CONF_PATHS,
+	CONF_KINDS
 };
 
 struct conf_word {
@@ -64,7 +71,7 @@ struct conf_setting {
 	uint32_t min, max; /* CONF_NUMBER, CONF_PORTS; CONF_TEXT: max octets, 0: what fits */
 	const char *unit;		   /* CONF_NUMBER; NULL: a plain count */
 	const struct conf_word *words;	   /* CONF_WORD */
-	const char *(*check)(const char *); /* CONF_TEXT: NULL, or what was expected */
+	const char *(*check)(const char *); /* CONF_TEXT, CONF_PATHS: NULL, or what was expected */
 	bool shared; /* of servers: may stand at top level, for all of them */
 };
 
@@ -84,6 +91,9 @@ int conf_setting_store(const struct conf_setting *s, void *base, const char *val
 
 /* Does each value that is stored lengthen a list? */
 bool conf_setting_is_list(const struct conf_setting *s);
+
+/* Empty a list. */
+void conf_setting_clear(const struct conf_setting *s, void *base);
 
 /* Store the default of every setting of the table that has one. */
 void conf_settings_default(const struct conf_setting *table, void *base);

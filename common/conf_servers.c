@@ -30,27 +30,50 @@ server_complete(const struct conf_given *given, struct conf_server *server, uint
 		server->ports[server->nports++] = server->socket == SOCKET_TLS ? 995 : 110;
 }
 
+/* Is there a path, and none of them empty? */
+static bool
+paths_are_there(const struct conf_paths *paths)
+{
+	for (size_t i = 0; i < paths->n; i++)
+		if (paths->path[i][0] == '\0')
+			return false;
+	return paths->n > 0;
+}
+
+/* The line of a server, or, of a built-in one, that of the setting itself. */
+static int
+setting_line(const struct conf_given *given, int line, const char *name)
+{
+	size_t index = 0;
+
+	(void)conf_setting_find(conf_server_settings, name, &index);
+	return line != 0 ? line : given->shared_line[index];
+}
+
 static void
 server_check_tls(struct conf_faults *f, const struct conf_given *given, struct conf_server *server,
 		 int line)
 {
-	static const char *const names[] = {"certificate", "certificate_key"};
-	const char *values[] = {server->certificate, server->certificate_key};
-	size_t i, index = 0;
+	static const char certificate[] = "certificate", key[] = "certificate_key";
+	bool have_certificate = paths_are_there(&server->certificate);
+	bool have_key = paths_are_there(&server->certificate_key);
 
-	for (i = 0; i < 2 && server->socket != SOCKET_PLAIN; i++) {
-		if (*values[i] != '\0')
-			continue;
-		/* A built-in server has no line: then the one of the setting itself. */
-		(void)conf_setting_find(conf_server_settings, names[i], &index);
-		conf_fault(f, line != 0 ? line : given->shared_line[index],
-			   "server \"%s\": expected a %s, as it offers TLS", server->name,
-			   names[i]);
-	}
 	if (server->socket == SOCKET_PLAIN) {
-		memset(server->certificate, 0, sizeof(server->certificate));
-		memset(server->certificate_key, 0, sizeof(server->certificate_key));
+		memset(&server->certificate, 0, sizeof(server->certificate));
+		memset(&server->certificate_key, 0, sizeof(server->certificate_key));
+		return;
 	}
+	if (!have_certificate)
+		conf_fault(f, setting_line(given, line, certificate),
+			   "server \"%s\": expected a %s, as it offers TLS", server->name,
+			   certificate);
+	if (!have_key)
+		conf_fault(f, setting_line(given, line, key),
+			   "server \"%s\": expected a %s, as it offers TLS", server->name, key);
+	if (have_certificate && have_key && server->certificate.n != server->certificate_key.n)
+		conf_fault(f, setting_line(given, setting_line(given, line, certificate), key),
+			   "server \"%s\": expected a %s for each %s", server->name, key,
+			   certificate);
 }
 
 /* Could two sockets not be bound to these addresses, at one port? */

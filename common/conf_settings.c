@@ -26,6 +26,9 @@ static const struct conf_word socket_words[] = {
 static const struct conf_word log_words[] = {
 	{"syslog", CONF_LOG_SYSLOG}, {"stderr", CONF_LOG_STDERR}, {NULL, 0}
 };
+static const struct conf_word unknown_name_words[] = {
+	{"refuse", UNKNOWN_NAME_REFUSE}, {"first", UNKNOWN_NAME_FIRST}, {NULL, 0}
+};
 static const struct conf_word log_level_words[] = {
 	{"error", LOG_ERR}, {"warning", LOG_WARNING}, {"notice", LOG_NOTICE}, {"info", LOG_INFO},
 	{"debug", LOG_DEBUG}, {NULL, 0}
@@ -170,6 +173,7 @@ const struct conf_setting conf_global_settings[] = {
 	FLAG(pam_session, "no"),
 	WORD(missing_maildir, "empty", missing_maildir_words),
 	TEXT(tls_ciphers, "", 0, NULL),
+	WORD(tls_unknown_name, "refuse", unknown_name_words),
 	NUMBER(tls_ticket_lifetime, "7200", 0, 604800, "seconds"),
 	WORD(sandbox, "on", sandbox_words),
 	NUMBER(landlock_abi_max, "0", 0, 1000, NULL),
@@ -194,9 +198,9 @@ const struct conf_setting conf_server_settings[] = {
 	    NULL, true},
 	{"mbox_split", CONF_WORD, "strict", SERVER(mbox_split), 0, 0, NULL, mbox_split_words, NULL,
 	    true},
-	{"certificate", CONF_TEXT, SYSCONFDIR "/pop3d/cert.pem", SERVER(certificate), 0, 0, NULL,
+	{"certificate", CONF_PATHS, SYSCONFDIR "/pop3d/cert.pem", SERVER(certificate), 0, 0, NULL,
 	    NULL, check_path_or_none, true},
-	{"certificate_key", CONF_TEXT, SYSCONFDIR "/pop3d/key.pem", SERVER(certificate_key), 0, 0,
+	{"certificate_key", CONF_PATHS, SYSCONFDIR "/pop3d/key.pem", SERVER(certificate_key), 0, 0,
 	    NULL, NULL, check_path_or_none, true},
 	{.name = NULL}
 };
@@ -283,23 +287,49 @@ store_flag(const struct conf_setting *s, void *base, const char *value,
 	return 0;
 }
 
+/* A text that the setting accepts, of at most so many octets.  0, or -1 with what was expected. */
 static int
-store_text(const struct conf_setting *s, void *base, const char *value,
+text_check(const struct conf_setting *s, const char *value, size_t max,
 	   char expected[CONF_EXPECTED_SIZE])
 {
 	const char *why = s->check != NULL ? s->check(value) : NULL;
-	size_t len = strlen(value), max = s->max != 0 ? s->max : s->size - 1;
 
 	if (why != NULL) {
 		snprintf(expected, CONF_EXPECTED_SIZE, "%s", why);
 		return -1;
 	}
-	if (len > max) {
+	if (strlen(value) > max) {
 		snprintf(expected, CONF_EXPECTED_SIZE, "at most %zu octets", max);
 		return -1;
 	}
+	return 0;
+}
+
+static int
+store_text(const struct conf_setting *s, void *base, const char *value,
+	   char expected[CONF_EXPECTED_SIZE])
+{
+	if (text_check(s, value, s->max != 0 ? s->max : s->size - 1, expected) == -1)
+		return -1;
 	memset((char *)base + s->offset, 0, s->size);
-	memcpy((char *)base + s->offset, value, len);
+	memcpy((char *)base + s->offset, value, strlen(value));
+	return 0;
+}
+
+/* One element of the list. */
+static int
+store_path(const struct conf_setting *s, void *base, const char *value,
+	   char expected[CONF_EXPECTED_SIZE])
+{
+	struct conf_paths *paths = (struct conf_paths *)((char *)base + s->offset);
+
+	if (text_check(s, value, sizeof(paths->path[0]) - 1, expected) == -1)
+		return -1;
+	if (paths->n == CONF_PATHS_MAX) {
+		snprintf(expected, CONF_EXPECTED_SIZE, "at most %d paths", CONF_PATHS_MAX);
+		return -1;
+	}
+	memcpy(paths->path[paths->n++], value, strlen(value));
 	return 0;
 }
 
@@ -375,6 +405,7 @@ conf_setting_store(const struct conf_setting *s, void *base, const char *value,
 	    [CONF_NUMBER] = store_number,     [CONF_WORD] = store_word,
 	    [CONF_FLAG] = store_flag,	      [CONF_TEXT] = store_text,
 	    [CONF_ADDRESSES] = store_address, [CONF_PORTS] = store_port,
+	    [CONF_PATHS] = store_path,
 	};
 
 	return store[s->kind](s, base, value, expected);
@@ -383,7 +414,19 @@ conf_setting_store(const struct conf_setting *s, void *base, const char *value,
 bool
 conf_setting_is_list(const struct conf_setting *s)
 {
-	return s->kind == CONF_ADDRESSES || s->kind == CONF_PORTS;
+	return s->kind == CONF_ADDRESSES || s->kind == CONF_PORTS || s->kind == CONF_PATHS;
+}
+
+void
+conf_setting_clear(const struct conf_setting *s, void *base)
+{
+	struct conf_server *server = base;
+
+	memset((char *)base + s->offset, 0, s->size);
+	if (s->kind == CONF_ADDRESSES)
+		server->naddresses = 0;
+	else if (s->kind == CONF_PORTS)
+		server->nports = 0;
 }
 
 void
@@ -402,7 +445,13 @@ conf_server_set(struct conf_server *s, const char *name, const char *value,
 		char expected[CONF_EXPECTED_SIZE])
 {
 	size_t index;
+	const struct conf_setting *setting = conf_setting_find(conf_server_settings, name, &index);
+	struct conf_server kept = *s;
 
-	return conf_setting_store(conf_setting_find(conf_server_settings, name, &index), s, value,
-				  expected);
+	if (conf_setting_is_list(setting))
+		conf_setting_clear(setting, s);
+	if (conf_setting_store(setting, s, value, expected) == 0)
+		return 0;
+	*s = kept;
+	return -1;
 }

@@ -54,7 +54,7 @@ enum msg_type {
 
 	/* master to worker */
 	MSG_LOGIN_CONF,	  /* msg_login_conf */
-	MSG_LOGIN_SERVER, /* msg_login_server, one a server */
+	MSG_LOGIN_SERVER, /* msg_login_server, one a certificate of a server */
 	MSG_LOGIN_START,  /* no body: all settings were sent; load, drop, answer */
 	MSG_TICKET_KEYS,  /* msg_ticket_keys */
 	MSG_AUTH_CHANNEL, /* no body; descriptor: channel to the auth helper */
@@ -207,9 +207,10 @@ struct msg_login_conf {
 	uint32_t generation;		/* for the title */
 };
 
+/* A further one for the same server brings a further certificate. */
 struct msg_login_server {
-	uint32_t server; /* index */
-	uint32_t unused;
+	uint32_t server;   /* index */
+	uint32_t any_name; /* 1: a client may ask for a name that none of several certificates has */
 	char name[MSG_SERVER_SIZE];
 	char certificate[MSG_PATH_SIZE]; /* PEM chain; empty: no TLS */
 	char certificate_key[MSG_PATH_SIZE];

@@ -61,8 +61,10 @@ stamp(struct master *m)
 		if (set == NULL)
 			continue;
 		hash = mix(hash, &s->slot, sizeof(s->slot));
-		hash = mix_file(hash, set->certificate);
-		hash = mix_file(hash, set->certificate_key);
+		for (size_t i = 0; i < set->certificate.n; i++) {
+			hash = mix_file(hash, set->certificate.path[i]);
+			hash = mix_file(hash, set->certificate_key.path[i]);
+		}
 	}
 	return hash;
 }

@@ -433,7 +433,6 @@ make_conf(const struct options *o)
 	server->ports[0] = o->port;
 	make_tls(server, o);
 	snprintf(server->auth, sizeof(server->auth), "any:");
-	server->naddresses = 0;
 	make_setting(server, "addresses", "--listen", o->address);
 	make_setting(server, "mbox_format", "--mbox-format", o->mbox_format);
 	make_setting(server, "mbox_split", "--mbox-split", o->mbox_split);

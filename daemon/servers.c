@@ -205,16 +205,14 @@ server_with_certificate(const struct server *s)
 void
 servers_told(struct master *m)
 {
+	static const struct conf_paths none;
 	struct server *s;
 
 	TAILQ_FOREACH (s, &m->servers->list, next) {
 		const struct conf_server *set = server_with_certificate(s);
 
-		s->told_certificate[0] = s->told_key[0] = '\0';
-		if (set == NULL)
-			continue;
-		memcpy(s->told_certificate, set->certificate, sizeof(s->told_certificate));
-		memcpy(s->told_key, set->certificate_key, sizeof(s->told_key));
+		s->told_certificate = set != NULL ? set->certificate : none;
+		s->told_key = set != NULL ? set->certificate_key : none;
 	}
 }
 
@@ -222,8 +220,10 @@ bool
 server_is_known(struct master *m, const struct server *s)
 {
 	return s->set.socket == SOCKET_PLAIN ||
-	       (workers_ready(m) && strcmp(s->told_certificate, s->set.certificate) == 0 &&
-		strcmp(s->told_key, s->set.certificate_key) == 0);
+	       (workers_ready(m) &&
+		memcmp(&s->told_certificate, &s->set.certificate, sizeof(s->told_certificate)) ==
+		    0 &&
+		memcmp(&s->told_key, &s->set.certificate_key, sizeof(s->told_key)) == 0);
 }
 
 /* ---- the configuration ---- */

@@ -29,7 +29,7 @@ struct server {
 	struct conf_server active; /* while up: what it was brought up with */
 	size_t connections;	/* in whatever state */
 	/* What the newest workers were told to load for its slot; empty: nothing. */
-	char told_certificate[MSG_PATH_SIZE], told_key[MSG_PATH_SIZE];
+	struct conf_paths told_certificate, told_key;
 };
 
 TAILQ_HEAD(server_list, server);

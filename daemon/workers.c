@@ -44,22 +44,22 @@ worker_has_room(const struct master *m, const struct worker *w)
 	       w->child.ec.ch.queued < QUEUED_TOO_MUCH;
 }
 
+/* A message for each certificate. */
 static void
-worker_send_servers(struct worker *w, const struct conf *conf)
+worker_send_server(struct worker *w, const struct conf *conf, const struct server *s)
 {
-	const struct server *s;
+	const struct conf_server *set = server_with_certificate(s);
+	struct msg_login_server msg;
 
-	TAILQ_FOREACH (s, servers_all(w->master), next) {
-		const struct conf_server *set = server_with_certificate(s);
-		struct msg_login_server msg;
-
-		if (set == NULL)
-			continue; /* it would have nothing to do with it */
+	/* With none it would have nothing to do with it. */
+	for (size_t i = 0; set != NULL && i < set->certificate.n; i++) {
 		memset(&msg, 0, sizeof(msg));
 		msg.server = s->slot;
+		msg.any_name = conf->tls_unknown_name == UNKNOWN_NAME_FIRST;
 		memcpy(msg.name, set->name, sizeof(msg.name));
-		memcpy(msg.certificate, set->certificate, sizeof(msg.certificate));
-		memcpy(msg.certificate_key, set->certificate_key, sizeof(msg.certificate_key));
+		memcpy(msg.certificate, set->certificate.path[i], sizeof(msg.certificate));
+		memcpy(msg.certificate_key, set->certificate_key.path[i],
+		       sizeof(msg.certificate_key));
 		memcpy(msg.tls_ciphers, conf->tls_ciphers, sizeof(msg.tls_ciphers));
 		evchannel_put(&w->child.ec, MSG_LOGIN_SERVER, &msg, sizeof(msg));
 	}
@@ -68,7 +68,8 @@ worker_send_servers(struct worker *w, const struct conf *conf)
 static void
 worker_send_settings(struct worker *w, const struct conf *conf)
 {
-	const struct master *m = w->master;
+	struct master *m = w->master;
+	const struct server *s;
 	struct msg_login_conf msg;
 
 	memset(&msg, 0, sizeof(msg));
@@ -92,7 +93,8 @@ worker_send_settings(struct worker *w, const struct conf *conf)
 	msg.one_shot = conf->worker_connections == 1;
 	msg.generation = w->generation;
 	evchannel_put(&w->child.ec, MSG_LOGIN_CONF, &msg, sizeof(msg));
-	worker_send_servers(w, conf);
+	TAILQ_FOREACH (s, servers_all(w->master), next)
+		worker_send_server(w, conf, s);
 	tickets_send(&w->child.ec, conf->tls_ticket_lifetime);
 	evchannel_put(&w->child.ec, MSG_LOGIN_START, NULL, 0);
 }

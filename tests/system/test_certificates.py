@@ -6,6 +6,7 @@ import ssl
 import unittest
 
 import client
+import control
 import harness
 
 
@@ -85,6 +86,88 @@ class Certificates(unittest.TestCase):
         self.wait_served(daemon, 0, 1)
         self.copy(1)
         self.wait_served(daemon, 1)
+
+
+class Names(unittest.TestCase):
+    """TLS-13: several certificates, the name that the client asks for picks one."""
+
+    NAMES = ("one.example", "two.example", "*.three.example")
+
+    def setUp(self):
+        self.dir = harness.world().path("names-%s" % self._testMethodName)
+        os.mkdir(self.dir)
+        self.pairs = [self.pair(name, i) for i, name in enumerate(self.NAMES)]
+
+    def pair(self, name, number):
+        return harness.make_certificate(self.dir, "name%d" % number, key="ec", subject="/CN=%d" % number, names="DNS:" + name)
+
+    def start(self, **settings):
+        daemon = harness.Daemon(certificate=[c for c, _ in self.pairs], certificate_key=[k for _, k in self.pairs], **settings)
+        self.addCleanup(lambda: self.assertEqual(daemon.stop(), []))
+        return daemon
+
+    def ask(self, daemon, name, kind=harness.TLS, maximum=None):
+        """The number of the certificate that a client with this name sees; None: it is refused for the name."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        if maximum:
+            context.maximum_version = maximum
+        try:
+            c = client.Client(daemon, kind, context=context, hostname=name)
+        except ssl.SSLError as e:
+            self.assertIn("UNRECOGNIZED_NAME", str(e))
+            return None
+        der = c.sock.getpeercert(binary_form=True)
+        c.ok(b"CAPA")
+        c.close()
+        return [der_of(cert) for cert, _ in self.pairs].index(der)
+
+    def test_TLS_13_the_name_picks_the_certificate(self):
+        daemon = self.start()
+        for kind in (harness.TLS, harness.STLS):
+            for maximum in (ssl.TLSVersion.TLSv1_2, None):
+                for name, number in (("one.example", 0), ("two.example", 1), ("TWO.EXAMPLE", 1), ("pop.three.example", 2), (None, 0),
+                                     ("three.example", None), ("a.b.three.example", None), ("elsewhere.example", None)):
+                    with self.subTest(kind=kind, maximum=maximum, name=name):
+                        self.assertEqual(self.ask(daemon, name, kind, maximum), number)
+
+    def test_TLS_13_unknown_names_may_get_the_first(self):
+        daemon = self.start(tls_unknown_name="first")
+        for name, number in (("elsewhere.example", 0), ("two.example", 1), (None, 0)):
+            self.assertEqual(self.ask(daemon, name), number)
+
+    def test_TLS_13_one_certificate_serves_every_name(self):
+        self.pairs = self.pairs[:1]
+        daemon = self.start()
+        for name in ("elsewhere.example", "one.example", None):
+            self.assertEqual(self.ask(daemon, name), 0)
+
+    def test_TLS_13_17_each_of_them_is_watched_and_checked(self):
+        daemon = self.start()
+        self.assertEqual(self.ask(daemon, "two.example"), 1)
+        self.pair("two.example", 1)  # anew, under its name
+        new = der_of(self.pairs[1][0])
+        self.assertTrue(harness.wait_for(lambda: self.ask_der(daemon, "two.example") == new, 20, 0.5), daemon.log()[-2000:])
+        good = daemon.settings["certificate_key"]
+        daemon.write_conf(certificate_key=[good[0], good[2], good[1]])
+        ctl = control.Control(daemon)
+        self.assertRegex(ctl.refused(control.FAILED, "reload"), "certificate_key .*does not belong to")
+        daemon.write_conf(certificate_key=good[:2])
+        self.assertIn("expected a certificate_key for each certificate", ctl.refused(control.FAILED, "reload"))
+        self.assertEqual(self.ask(daemon, "pop.three.example"), 2)
+        daemon.write_conf(certificate_key=good)
+        ctl.done("reload")
+
+    def ask_der(self, daemon, name):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        c = client.Client(daemon, harness.TLS, context=context, hostname=name)
+        try:
+            return c.sock.getpeercert(binary_form=True)
+        finally:
+            c.close()
 
 
 if __name__ == "__main__":

@@ -117,8 +117,9 @@ test_default_servers(void)
 		CU_ASSERT_EQUAL(s->cleartext_login, CLEARTEXT_LOOPBACK);
 		CU_ASSERT_STRING_EQUAL(s->auth, "pam:pop3d");
 		CU_ASSERT_STRING_EQUAL(s->storage, "maildir:%h/Maildir");
-		CU_ASSERT_STRING_EQUAL(s->certificate, SYSCONFDIR "/pop3d/cert.pem");
-		CU_ASSERT_STRING_EQUAL(s->certificate_key, SYSCONFDIR "/pop3d/key.pem");
+		CU_ASSERT_EQUAL(s->certificate.n, 1);
+		CU_ASSERT_STRING_EQUAL(s->certificate.path[0], SYSCONFDIR "/pop3d/cert.pem");
+		CU_ASSERT_STRING_EQUAL(s->certificate_key.path[0], SYSCONFDIR "/pop3d/key.pem");
 	}
 }
 
@@ -175,8 +176,8 @@ test_round_trip(void)
 	CU_ASSERT_STRING_EQUAL(conf.servers[1].addresses[1], "::1");
 	CU_ASSERT_EQUAL(conf.servers[1].ports[0], 110);
 	CU_ASSERT_EQUAL(conf.servers[2].ports[0], 995);
-	CU_ASSERT_STRING_EQUAL(conf.servers[0].certificate, "");
-	CU_ASSERT_STRING_EQUAL(conf.servers[2].certificate, "/c \xc3\xa9.pem");
+	CU_ASSERT_STRING_EQUAL(conf.servers[0].certificate.path[0], "");
+	CU_ASSERT_STRING_EQUAL(conf.servers[2].certificate.path[0], "/c \xc3\xa9.pem");
 	CU_ASSERT_TRUE(conf.trace);
 	CU_ASSERT_TRUE(conf.pam_session);
 	CU_ASSERT_EQUAL(conf.log_level, LOG_DEBUG);
@@ -481,11 +482,11 @@ test_shared(void)
 	CU_ASSERT_STRING_EQUAL(conf.servers[0].auth, "pam:a");
 	CU_ASSERT_STRING_EQUAL(conf.servers[1].auth, "pam:x");
 	CU_ASSERT_EQUAL(conf.servers[0].cleartext_login, CLEARTEXT_NEVER);
-	CU_ASSERT_STRING_EQUAL(conf.servers[1].certificate, "/c");
+	CU_ASSERT_STRING_EQUAL(conf.servers[1].certificate.path[0], "/c");
 	CU_ASSERT_EQUAL(load("auth = \"pam:x\" certificate_key = /k"), 0);
 	CU_ASSERT_EQUAL_FATAL(conf.nservers, 2);
 	CU_ASSERT_STRING_EQUAL(conf.servers[0].auth, "pam:x");
-	CU_ASSERT_STRING_EQUAL(conf.servers[1].certificate_key, "/k");
+	CU_ASSERT_STRING_EQUAL(conf.servers[1].certificate_key.path[0], "/k");
 }
 
 static void
@@ -577,6 +578,52 @@ test_certificate_needed(void)
 	refuse("certificate_key = ''\nserver a { socket = plain }\nserver b { port = 2\n}",
 	       "x.conf:3: server \"b\": expected a certificate_key, as it offers TLS\n");
 	CU_ASSERT_EQUAL(load("certificate = '' server a { socket = plain port = 1 }"), 0);
+}
+
+static void
+test_certificate_list(void)
+{
+	CU_ASSERT_EQUAL(load("certificate = {/a, /b} certificate_key = {\"/ka\", /kb}\n"
+			     "server a { certificate = /c certificate_key = {/kc} }\n"
+			     "server b { port = 1 }"),
+			0);
+	expect_said("");
+	CU_ASSERT_EQUAL(conf.servers[0].certificate.n, 1);
+	CU_ASSERT_STRING_EQUAL(conf.servers[0].certificate_key.path[0], "/kc");
+	CU_ASSERT_EQUAL(conf.servers[1].certificate.n, 2);
+	CU_ASSERT_STRING_EQUAL(conf.servers[1].certificate.path[1], "/b");
+	CU_ASSERT_STRING_EQUAL(conf.servers[1].certificate_key.path[1], "/kb");
+	round_trip();
+	refuse("certificate = {/a, /b}\nserver a {\ncertificate_key = /k }",
+	       "x.conf:2: server \"a\": expected a certificate_key for each certificate\n");
+	refuse("\ncertificate = {/a, \"\"}\ncertificate_key = {/k, /l}\nserver a {\n}",
+	       "x.conf:5: server \"a\": expected a certificate, as it offers TLS\n");
+	refuse("certificate = {}\nserver a {}", "x.conf:2: certificate: expected at least one\n");
+	refuse("certificate_key = {/1, /2}\nserver a {\ncertificate = {/1, /2, /3, /4, /5, /6, /7, "
+	       "/8,\n/9} certificate_key = /k socket = plain }",
+	       "x.conf:4: certificate: expected at most 8 paths, not \"/9\"\n");
+	refuse(
+	    "certificate = {/a, b} certificate_key = {/ka, /kb}",
+	    "x.conf:1: certificate: expected \"\" or a path that begins with \"/\", not \"b\"\n");
+	refuse("certificate = {/a, /b}",
+	       "x.conf:1: server \"pop3s\": expected a certificate_key for each certificate\n"
+	       "x.conf:1: server \"pop3\": expected a certificate_key for each certificate\n");
+}
+
+static void
+test_set_one(void)
+{
+	char expected[CONF_EXPECTED_SIZE];
+	struct conf_server *s = &conf.servers[0];
+
+	CU_ASSERT_EQUAL(load("certificate = {/a, /b} certificate_key = {/ka, /kb}"), 0);
+	CU_ASSERT_EQUAL(conf_server_set(s, "certificate", "x", expected), -1);
+	CU_ASSERT_EQUAL(s->certificate.n, 2);
+	CU_ASSERT_EQUAL(conf_server_set(s, "certificate", "/x", expected), 0);
+	CU_ASSERT_EQUAL(s->certificate.n, 1);
+	CU_ASSERT_STRING_EQUAL(s->certificate.path[0], "/x");
+	CU_ASSERT_EQUAL(conf_server_set(s, "addresses", "::1", expected), 0);
+	CU_ASSERT_EQUAL(s->naddresses, 1);
 }
 
 static void
@@ -736,6 +783,8 @@ static const struct unit_test tests[] = {
     {"too many servers", test_server_many},
     {"too many addresses", test_address_many},
     {"certificate needed", test_certificate_needed},
+    {"several certificates", test_certificate_list},
+    {"one setting of a server", test_set_one},
     {"overlapping listeners", test_overlap},
     {"missing, empty, large, no file", test_files},
     {"sample file", test_sample},

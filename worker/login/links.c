@@ -82,7 +82,7 @@ links_on_server(struct worker *w, struct msg *m)
 {
 	uint32_t index = m->u.login_server.server;
 	struct worker_server *server = calloc(1, sizeof(*server));
-	struct worker_server **grown = NULL;
+	struct worker_server **grown = NULL, **place;
 
 	if (index < WORKER_SERVERS_MAX && index >= w->nservers) {
 		grown = reallocarray(w->servers, index + 1, sizeof(*grown));
@@ -99,9 +99,10 @@ links_on_server(struct worker *w, struct msg *m)
 		while (w->nservers <= index)
 			w->servers[w->nservers++] = NULL;
 	}
-	free(w->servers[index]);
 	server->conf = m->u.login_server;
-	w->servers[index] = server;
+	for (place = &w->servers[index]; *place != NULL; place = &(*place)->next)
+		;
+	*place = server;
 }
 
 static void

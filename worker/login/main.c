@@ -38,13 +38,16 @@ worker_load(struct worker *w, char *why, size_t cap)
 	if (tls_init(why, cap) == -1)
 		return -1;
 	for (size_t i = 0; i < w->nservers; i++) {
-		struct worker_server *server = w->servers[i];
+		SSL_CTX *last = NULL;
 
-		if (server == NULL || server->conf.certificate[0] == '\0')
-			continue;
-		server->tls = tls_context_new(&server->conf, why, cap);
-		if (server->tls == NULL)
-			return -1;
+		for (struct worker_server *s = w->servers[i]; s != NULL; s = s->next) {
+			s->tls = tls_context_new(&s->conf, why, cap);
+			if (s->tls == NULL)
+				return -1;
+			if (last != NULL)
+				tls_context_add(last, s->tls);
+			last = s->tls;
+		}
 	}
 	return 0;
 }
@@ -130,11 +133,14 @@ static void
 worker_free(struct worker *w)
 {
 	links_close(w);
-	for (size_t i = 0; i < w->nservers; i++) {
-		if (w->servers[i] != NULL)
-			SSL_CTX_free(w->servers[i]->tls);
-		free(w->servers[i]);
-	}
+	for (size_t i = 0; i < w->nservers; i++)
+		while (w->servers[i] != NULL) {
+			struct worker_server *s = w->servers[i];
+
+			w->servers[i] = s->next;
+			SSL_CTX_free(s->tls);
+			free(s);
+		}
 	free(w->servers);
 	event_base_free(w->base);
 	free(w);

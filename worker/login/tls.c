@@ -13,6 +13,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/x509v3.h>
 
 #include "common/log.h"
 
@@ -155,13 +156,42 @@ tls_select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 	return SSL_TLSEXT_ERR_OK;
 }
 
-/* Every name gets the one certificate; saying so lets a resumed session keep the name for the log.
- */
-static int
-tls_accept_name(SSL *ssl, int *alert, void *arg)
+void
+tls_context_add(SSL_CTX *last, SSL_CTX *next)
 {
-	(void)ssl, (void)alert, (void)arg;
+	SSL_CTX_set_app_data(last, next);
+}
+
+/* RFC 6066 section 3: the certificate that has the name which the client asks for.  Every name gets
+ * the one certificate, if there is no other. */
+static bool
+tls_choose_certificate(SSL *ssl, SSL_CTX *first)
+{
+	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+
+	if (name == NULL || SSL_CTX_get_app_data(first) == NULL)
+		return true;
+	for (SSL_CTX *ctx = first; ctx != NULL; ctx = SSL_CTX_get_app_data(ctx))
+		if (X509_check_host(SSL_CTX_get0_certificate(ctx), name, 0, 0, NULL) == 1)
+			return SSL_set_SSL_CTX(ssl, ctx) != NULL;
+	return false;
+}
+
+/* To say that a name is known lets a resumed session keep it for the log. */
+static int
+tls_accept_name(SSL *ssl, int *alert, void *first)
+{
+	(void)alert;
+	tls_choose_certificate(ssl, first);
 	return SSL_TLSEXT_ERR_OK;
+}
+
+/* RFC 9325 section 3.7: no other certificate for a name that none has. */
+static int
+tls_require_name(SSL *ssl, int *alert, void *first)
+{
+	*alert = SSL_AD_UNRECOGNIZED_NAME;
+	return tls_choose_certificate(ssl, first) ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 /* Start encrypting or decrypting a ticket with one key. */
@@ -254,7 +284,6 @@ tls_set_behaviour(SSL_CTX *ctx)
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_max_early_data(ctx, 0);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
-	SSL_CTX_set_tlsext_servername_callback(ctx, tls_accept_name);
 	SSL_CTX_set_alpn_select_cb(ctx, tls_select_alpn, NULL);
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, tls_ticket_key);
 }
@@ -270,6 +299,9 @@ tls_context_new(const struct msg_login_server *server, char *why, size_t cap)
 		return NULL;
 	}
 	tls_set_behaviour(ctx);
+	SSL_CTX_set_tlsext_servername_callback(
+	    ctx, (server->any_name ? tls_accept_name : tls_require_name));
+	SSL_CTX_set_tlsext_servername_arg(ctx, ctx);
 	tls_tickets_apply(ctx);
 	if (tls_set_id_context(ctx, server->name) == -1 ||
 	    SSL_CTX_set1_groups_list(ctx, "X25519:P-256") != 1)

@@ -22,6 +22,13 @@ int tls_init(char *why, size_t cap);
 SSL_CTX *tls_context_new(const struct msg_login_server *server, char *why, size_t cap);
 
 /*
+ * Put `next` behind the last context of a server that has several.  The first
+ * one is used for connections; it passes a client that asks for a name on to the
+ * one whose certificate has that name.  They live as long as each other.
+ */
+void tls_context_add(SSL_CTX *last, SSL_CTX *next);
+
+/*
  * Use these ticket keys from now on in every context, also those made later:
  * the first issues, all decrypt.  A count of 0 (the state at the start) means no tickets.
  */

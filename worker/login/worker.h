@@ -39,7 +39,8 @@ enum {
 
 struct worker_server {
 	struct msg_login_server conf;
-	SSL_CTX *tls; /* NULL: no certificate */
+	SSL_CTX *tls;		     /* NULL: no certificate */
+	struct worker_server *next; /* a further certificate of the same server */
 };
 
 struct worker {
