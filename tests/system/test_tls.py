@@ -1,5 +1,6 @@
 """CONFORMANCE group TLS: STLS and TLS."""
 
+import contextlib
 import os
 import re
 import select
@@ -8,10 +9,13 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 import time
+import unittest
 
 import harness
 import mailbox
+import rawtls
 from client import EOF, Err, Ok, TestCase, tls_context
 from harness import PLAIN, STLS, TLS
 
@@ -278,6 +282,47 @@ class Versions(TestCase):
             fields = self.daemon.log_fields("login", since=mark, user=user.name)
             self.assertEqual((fields["tls"], fields["cipher"]), (name, cipher))
             self.assertEqual(self.daemon.log_fields("session-end", since=mark, user=user.name)["tls"], name)
+
+
+@unittest.skipUnless(rawtls.libraries(), "no OpenSSL 3")
+class Floods(TestCase):
+    """Records that hold no data keep nobody else waiting.  All connections are of one worker."""
+
+    settings = {"login_workers": 1, "login_timeout": 300}
+    limit = 200
+    RECORDS, TURNS = 200000, 10
+
+    def flood(self, logged_in):
+        attacker = rawtls.RawTls((self.daemon.address(TLS), self.daemon.port(TLS)), timeout=120)
+        self.addCleanup(attacker.close)
+        self.assertTrue(attacker.command(None).startswith(b"+OK "))
+        if logged_in:
+            user = self.user()
+            for line in (b"USER " + user.name_octets, b"PASS " + user.password_octets):
+                self.assertTrue(attacker.command(line).startswith(b"+OK "))
+        early, session = self.connect(TLS), self.session(self.user(), TLS)
+        records = attacker.key_updates(self.RECORDS)
+        self.assertGreater(len(records), 20 * self.RECORDS)
+        attacker.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+
+        def send():
+            with contextlib.suppress(OSError):
+                attacker.sock.sendall(records)
+        sender = threading.Thread(target=send)
+        sender.start()
+        for _ in range(self.TURNS):
+            session.ok(b"NOOP")
+            early.listing(b"CAPA")
+        self.assertTrue(sender.is_alive(), "the others were answered after the flood only")
+        attacker.sock.shutdown(socket.SHUT_RDWR)
+        sender.join()
+        session.quit()
+
+    def test_TLS_18_KeyUpdate_flood_before_login(self):
+        self.flood(False)
+
+    def test_TLS_18_KeyUpdate_flood_of_a_session(self):
+        self.flood(True)
 
 
 class Tickets(TestCase):
