@@ -32,6 +32,8 @@ static const struct job_words {
     {"box", "list", ANSWER_LIST, false, NO_INPUT}, {"box", "locked", ANSWER_VALUE, false, NO_INPUT},
     {"box", "move", ANSWER_VALUE, true, NO_INPUT}, {"box", "remove", ANSWER_VALUE, false, NO_INPUT},
     {"history", NULL, ANSWER_TABLE, false, NO_INPUT},
+    {"uidl", "import", ANSWER_VALUE, false, NO_INPUT},
+    {"uidl", "verify", ANSWER_VALUE, false, 0},
 };
 
 struct talk {
@@ -242,6 +244,17 @@ input_open(const char *path)
 	return fd;
 }
 
+/* Options that stand before the server; of these --from alone has a value. */
+static int
+options_len(int argc, char *argv[])
+{
+	int n = 0;
+
+	while (n < argc && strncmp(argv[n], "--", 2) == 0)
+		n += strcmp(argv[n], "--from") == 0 ? 2 : 1;
+	return n < argc ? n : argc;
+}
+
 int
 job_command(const char *socket_path, enum answer_form form, int argc, char *argv[])
 {
@@ -249,22 +262,25 @@ job_command(const char *socket_path, enum answer_form form, int argc, char *argv
 	static struct talk t;
 	const struct job_words *j = job_find(argc, argv);
 	int names = j != NULL && j->second != NULL ? 2 : 1, status;
-	char **args = argv + names + 2, *words[WORDS_MAX];
-	int nargs = argc - names - 2, n = 0;
+	int options = j != NULL ? options_len(argc - names, argv + names) : 0;
+	char **args = argv + names + options + 2, *words[WORDS_MAX];
+	int nargs = argc - names - options - 2, n = 0;
 	struct answer a;
 
-	if (j == NULL || nargs < 0 || nargs + names + 4 > WORDS_MAX)
+	if (j == NULL || nargs < 0 || nargs + options + names + 4 > WORDS_MAX)
 		return usage(argv[0], j);
 	t.fd = t.input = -1;
 	if (j->input != NO_INPUT &&
 	    (t.input = input_open(j->input < nargs ? args[j->input] : NULL)) == -1)
 		return CTL_FAILED;
 	words[n++] = job;
-	words[n++] = argv[names];
-	words[n++] = argv[names + 1];
+	words[n++] = argv[names + options];
+	words[n++] = argv[names + options + 1];
 	words[n++] = j->other && nargs > 0 ? args[0] : none;
 	for (int i = 0; i < names; i++)
 		words[n++] = argv[i];
+	for (int i = 0; i < options; i++)
+		words[n++] = argv[names + i];
 	for (int i = 0; i < nargs; i++)
 		words[n++] = args[i];
 	status = request(socket_path, (size_t)n, words, &a);

@@ -924,7 +924,10 @@ class Completion(Case):
                 (("configure", "x", "-socket", "t"), ["tls"]), (("destroy", "x", "de"), ["defer"]),
                 (("destroy", "x", "defer", ""), ["--wait"]), (("conn", ""), ["kill", "list", "state"]),
                 (("conn", "list", "se"), ["secure"]), (("conn", "kill", "y", ""), sorted(self.ctl.lines("conn", "list", "y"))),
-                (("conn", "list", "y", ""), []), (("top", ""), ["--once"]), (("reload", ""), []), (("new", ""), [])):
+                (("conn", "list", "y", ""), []), (("top", ""), ["--once"]), (("reload", ""), []), (("new", ""), []),
+                (("uidl", ""), ["import", "verify"]), (("uidl", "import", "--"), ["--from"]), (("uidl", "import", "--from", "d"), ["dovecot"]),
+                (("uidl", "import", "--from", "courier", "--f"), ["--force"]), (("uidl", "import", "--from", "courier", "cl"), ["clear"]),
+                (("uidl", "import", "--from", "courier", "--force", "cl"), ["clear"]), (("uidl", "verify", "cl"), ["clear"])):
             self.assertEqual(self.complete(*words), offered, words)
         for client in clients:
             client.quit()
@@ -933,7 +936,7 @@ class Completion(Case):
         if not harness.have("bash") or not os.path.exists(self.PATH):
             self.skipTest("no bash, or installed without the completion")
         known = re.search("must be (.*)", self.ctl.refused(USAGE, "nonsense")).group(1).replace(" or ", " ").replace(",", "").split()
-        self.assertEqual(self.complete(""), sorted(set(known) - {"sessions", "summary"} | {"box", "history", "top", "user"}))
+        self.assertEqual(self.complete(""), sorted(set(known) - {"sessions", "summary"} | {"box", "history", "top", "uidl", "user"}))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,10 @@ static const struct job_entry jobs[] = {
     {"box", "remove", "box remove server user ?--force?", 0, 1, JOB_OPEN | JOB_LOCK | JOB_LIST,
      job_box_remove_prepare, job_box_remove},
     {"history", NULL, "history server user ?--since time?", 0, 2, JOB_OPEN, NULL, job_history},
+    {"uidl", "import", "uidl import --from source ?--force? server user", 2, 3,
+     JOB_OPEN | JOB_LOCK | JOB_LIST, NULL, job_uidl_import},
+    {"uidl", "verify", "uidl verify server user ?file?", 0, 1, JOB_OPEN | JOB_LOCK | JOB_LIST, NULL,
+     job_uidl_verify},
 };
 
 static bool __attribute__((format(printf, 3, 0)))

@@ -61,4 +61,7 @@ extern job_fn job_history;
 extern job_fn job_box_add, job_box_add_prepare, job_box_exists, job_box_list, job_box_list_prepare,
     job_box_locked, job_box_move, job_box_move_prepare, job_box_remove, job_box_remove_prepare;
 
+/* job_uidl.c */
+extern job_fn job_uidl_import, job_uidl_verify;
+
 #endif
