@@ -25,7 +25,10 @@ print_number(const struct conf_setting *s, const void *base, FILE *out)
 	uint32_t n;
 
 	memcpy(&n, (const char *)base + s->offset, sizeof(n));
-	fprintf(out, "%u", n);
+	if (s->words != NULL && n == (uint32_t)s->words->value)
+		print_quoted(s->words->word, out);
+	else
+		fprintf(out, "%u", n);
 	if (s->unit != NULL)
 		fprintf(out, "\t# %s", s->unit);
 }

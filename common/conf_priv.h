@@ -70,7 +70,7 @@ struct conf_setting {
 	size_t offset, size;
 	uint32_t min, max; /* CONF_NUMBER, CONF_PORTS; CONF_TEXT: max octets, 0: what fits */
 	const char *unit;		   /* CONF_NUMBER; NULL: a plain count */
-	const struct conf_word *words;	   /* CONF_WORD */
+	const struct conf_word *words;	   /* CONF_WORD; CONF_NUMBER: a word for one number, or NULL */
 	const char *(*check)(const char *); /* CONF_TEXT, CONF_PATHS: NULL, or what was expected */
 	bool shared; /* of servers: may stand at top level, for all of them */
 };

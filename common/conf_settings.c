@@ -47,6 +47,7 @@ static const struct conf_word sandbox_words[] = {
 	{"off", SANDBOX_OFF}, {"log", SANDBOX_LOG}, {"on", SANDBOX_ON},
 	{"require", SANDBOX_REQUIRE}, {NULL, 0}
 };
+static const struct conf_word off_words[] = {{"off", 0}, {NULL, 0}};
 static const struct conf_word ps_titles_words[] = {
 	{"full", PS_TITLES_FULL}, {"role", PS_TITLES_ROLE}, {NULL, 0}
 };
@@ -140,6 +141,8 @@ check_storage(const char *spec)
 
 #define NUMBER(field, def, min, max, unit) \
 	{#field, CONF_NUMBER, def, GLOBAL(field), min, max, unit, NULL, NULL, false}
+#define NUMBER_OR_OFF(field, def, min, max, unit) \
+	{#field, CONF_NUMBER, def, GLOBAL(field), min, max, unit, off_words, NULL, false}
 #define WORD(field, def, words) \
 	{#field, CONF_WORD, def, GLOBAL(field), 0, 0, NULL, words, NULL, false}
 #define FLAG(field, def) \
@@ -172,6 +175,7 @@ const struct conf_setting conf_global_settings[] = {
 	NUMBER(minimum_uid, "1000", 0, UINT32_MAX - 1, NULL),
 	FLAG(pam_session, "no"),
 	WORD(missing_maildir, "empty", missing_maildir_words),
+	NUMBER_OR_OFF(takeover, "off", 0, 86400, "seconds"),
 	TEXT(tls_ciphers, "", 0, NULL),
 	WORD(tls_unknown_name, "refuse", unknown_name_words),
 	NUMBER(tls_ticket_lifetime, "7200", 0, 604800, "seconds"),
@@ -228,10 +232,13 @@ number_parse(const struct conf_setting *s, const char *value, uint32_t *number,
 {
 	uint64_t n;
 
-	if (pop3_number(value, strlen(value), &n) < 0 || n < s->min || n > s->max) {
-		snprintf(expected, CONF_EXPECTED_SIZE, "a number from %u to %u%s%s%s", s->min,
+	if (s->words != NULL && strcmp(value, s->words->word) == 0) {
+		n = (uint64_t)s->words->value;
+	} else if (pop3_number(value, strlen(value), &n) < 0 || n < s->min || n > s->max) {
+		snprintf(expected, CONF_EXPECTED_SIZE, "a number from %u to %u%s%s%s%s%s%s", s->min,
 			 s->max, s->unit != NULL ? " (" : "", s->unit != NULL ? s->unit : "",
-			 s->unit != NULL ? ")" : "");
+			 s->unit != NULL ? ")" : "", s->words != NULL ? " or \"" : "",
+			 s->words != NULL ? s->words->word : "", s->words != NULL ? "\"" : "");
 		return -1;
 	}
 	*number = (uint32_t)n;

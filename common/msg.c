@@ -90,6 +90,9 @@ static const struct msg_rule {
 [MSG_SERVE]		= {"serve", MASTER, SESSION, LIST(msg_grant, account.groups), FD_TO_FOUR},
 [MSG_JOB]		= {"job", MASTER, SESSION, UP_TO(msg_job, words), FD_NEVER},
 [MSG_HAVE_IT]		= {"have-it", SESSION, MASTER, EXACT(msg_conn_ref), FD_NEVER},
+[MSG_LOCK_ASK]		= {"lock-ask", SESSION, MASTER, EXACT(msg_lock_ask), FD_NEVER},
+[MSG_LOCK_ANSWER]	= {"lock-answer", MASTER, SESSION, EXACT(msg_lock_answer), FD_NEVER},
+[MSG_TAKEOVER]		= {"takeover", MASTER, SESSION, BARE, FD_NEVER},
 [MSG_SESSION_OPEN]	= {"session-open", SESSION, MASTER, EXACT(msg_session_open), FD_NEVER},
 [MSG_STATE_ASK]		= {"state-ask", MASTER, SESSION, BARE, FD_NEVER},
 [MSG_STATE]		= {"state", SESSION, MASTER, EXACT(msg_conn_ref), FD_NEVER},
@@ -184,6 +187,7 @@ static const struct msg_bound {
     {MSG_SERVE, offsetof(struct msg_grant, mech), MECH_COUNT},
     {MSG_SERVE, offsetof(struct msg_grant, tls), CONN_TLS_STLS + 1},
     {MSG_SERVE, offsetof(struct msg_grant, job), 2},
+    {MSG_LOCK_ANSWER, offsetof(struct msg_lock_answer, holder), LOCK_HOLDER_COUNT},
     {MSG_SESSION_OPEN, offsetof(struct msg_session_open, result), LOGIN_IN_USE + 1},
     {MSG_SESSION_END, offsetof(struct msg_session_end, why), SESSION_END_COUNT},
 };

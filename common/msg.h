@@ -108,6 +108,9 @@ enum msg_type {
 			   * one-user mode the archive's table and flags (archive.h) */
 	MSG_JOB,	  /* msg_job: behind a grant that says so */
 	MSG_HAVE_IT,	  /* msg_conn_ref: grant and stream are here */
+	MSG_LOCK_ASK,	  /* msg_lock_ask: who has the mailbox locked, may his session go? */
+	MSG_LOCK_ANSWER,  /* msg_lock_answer */
+	MSG_TAKEOVER,	  /* no body: end, another login takes over, unless UPDATE has begun */
 	MSG_SESSION_OPEN, /* msg_session_open: login decided */
 	MSG_RECEIPT,	  /* msg_receipt, one a deleted message */
 	MSG_SESSION_END,  /* msg_session_end */
@@ -439,11 +442,42 @@ struct msg_exited {
 	int32_t status; /* as of waitpid(2) */
 };
 
+/* What carries the lock of a mailbox: device and inode, stat(2).  Inode 0: nothing. */
+struct msg_lock_place {
+	uint64_t dev, ino;
+};
+
+struct msg_lock_ask {
+	conn_id id;
+	struct msg_lock_place place; /* found locked */
+	uint32_t look_only;	     /* 1: end nobody */
+	uint32_t unused;
+};
+
+/* Who has it. */
+enum lock_holder {
+	LOCK_HOLDER_UNKNOWN, /* no session that the asker may know of */
+	LOCK_HOLDER_OTHER,   /* a session of the same uid and another user name */
+	LOCK_HOLDER_OWN,     /* a session of the same user */
+	LOCK_HOLDER_ENDED,   /* it was a session of the same user: taken over, its process is gone */
+	LOCK_HOLDER_COUNT
+};
+
+struct msg_lock_answer {
+	conn_id id;
+	uint32_t holder; /* enum lock_holder; the rest is of LOCK_HOLDER_OWN only */
+	uint32_t idle;	 /* seconds since its client did anything */
+	int64_t since;	 /* its login, time(2) */
+	struct msg_addr peer;
+	uint32_t unused;
+};
+
 struct msg_session_open {
 	conn_id id;
 	uint32_t result; /* enum login_result */
 	uint32_t landlock_abi;
 	uint64_t messages, octets;
+	struct msg_lock_place lock; /* what this session has locked */
 	uint64_t known, vanished; /* unique-ids at the end of the session before; of these, gone now */
 };
 
@@ -465,6 +499,7 @@ enum session_end {
 	SESSION_END_SHUTDOWN, /* master went away or said so */
 	SESSION_END_ABUSE,    /* line without end */
 	SESSION_END_REFUSED,  /* mailbox not opened */
+	SESSION_END_TAKEOVER, /* another login of the user took the mailbox over */
 	SESSION_END_KILLED,   /* set by master: it ended without a report */
 	SESSION_END_COUNT
 };
@@ -513,6 +548,8 @@ struct msg {
 		struct msg_spawn spawn;
 		struct msg_spare spare;
 		struct msg_exited exited;
+		struct msg_lock_ask lock_ask;
+		struct msg_lock_answer lock_answer;
 		struct msg_session_open session_open;
 		struct msg_receipt receipt;
 		struct msg_session_end session_end;

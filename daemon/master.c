@@ -27,6 +27,7 @@
 #include "daemon/serve.h"
 #include "daemon/servers.h"
 #include "daemon/sessions.h"
+#include "daemon/takeover.h"
 #include "daemon/tickets.h"
 #include "daemon/workers.h"
 
@@ -228,6 +229,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	log_flush();
 	conns_tick(m);
+	takeover_tick(m);
 	serve_tick(m);
 	sessions_renew_if_due(m);
 	workers_tick(m);

@@ -11,6 +11,7 @@
  *   reload.h     new settings while it runs
  *   sessions.h   the spawner, spares, sessions
  *   receipts.h   deleted messages in the log, warnings
+ *   takeover.h   a login finds its mailbox locked
  *   report.h     the log lines that others rely on
  */
 #ifndef POP3D_MASTER_H

@@ -29,6 +29,7 @@ static const struct {
     [SESSION_END_SHUTDOWN] = {"shutdown", "server"},
     [SESSION_END_ABUSE] = {"abuse", "server"},
     [SESSION_END_REFUSED] = {"refused", "server"},
+    [SESSION_END_TAKEOVER] = {"takeover", "server"},
     [SESSION_END_KILLED] = {"killed", "server"},
 };
 
@@ -144,11 +145,21 @@ report_fetched_again(const struct conn *c, uint64_t again, uint64_t messages)
 		 common_part(&p, c)->text, again, messages);
 }
 
+void
+report_takeover(const struct conn *c, const struct conn *holder)
+{
+	char id[LOG_ID_SIZE];
+	struct common p;
+
+	log_info(c->row.id, "takeover %s from=%s", common_part(&p, c)->text,
+		 log_conn(id, holder->row.id));
+}
+
 /* A number that only the session knows: it may have been killed without telling. */
 static const char *
-count_text(char dst[24], const struct msg_session_end *end, uint64_t value)
+count_text(char dst[24], uint64_t value)
 {
-	if (end->why == SESSION_END_KILLED)
+	if (value == UINT64_MAX)
 		return "unknown";
 	snprintf(dst, 24, "%" PRIu64, value);
 	return dst;
@@ -166,8 +177,8 @@ report_session_end(const struct conn *c, const struct msg_session_end *end)
 	    "session-end %s reason=%s by=%s retrieved=%s retrieved_octets=%s topped=%s deleted=%s "
 	    "left=%s duration=%.3f tls=%s fetched_again=%s",
 	    p.text, session_ends[end->why].reason, session_ends[end->why].by,
-	    count_text(n[0], end, end->retrieved), count_text(n[1], end, end->retrieved_octets),
-	    count_text(n[2], end, end->topped), count_text(n[3], end, end->deleted),
-	    count_text(n[4], end, end->left), seconds_since(c->since), p.tls,
-	    count_text(n[5], end, end->again));
+	    count_text(n[0], end->retrieved), count_text(n[1], end->retrieved_octets),
+	    count_text(n[2], end->topped), count_text(n[3], end->deleted),
+	    count_text(n[4], end->left), seconds_since(c->since), p.tls,
+	    count_text(n[5], end->again));
 }

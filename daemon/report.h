@@ -19,6 +19,8 @@ const char *report_deleted(char *dst, const struct conn *c, const struct msg_rec
  * fetched that an earlier session had fetched. */
 void report_vanished(const struct conn *c, uint64_t vanished, uint64_t known);
 void report_fetched_again(const struct conn *c, uint64_t again, uint64_t messages);
+/* A login of the same user ends the session of `holder`. */
+void report_takeover(const struct conn *c, const struct conn *holder);
 void report_session_end(const struct conn *c, const struct msg_session_end *end);
 
 #endif

@@ -39,6 +39,15 @@ struct sessions {
 	uint32_t landlock_abi;	   /* of the last session that opened a mailbox */
 };
 
+/* Of a session that did not live to tell. */
+static const struct msg_session_end end_unreported = {.why = SESSION_END_KILLED,
+						      .retrieved = UINT64_MAX,
+						      .retrieved_octets = UINT64_MAX,
+						      .topped = UINT64_MAX,
+						      .deleted = UINT64_MAX,
+						      .left = UINT64_MAX,
+						      .again = UINT64_MAX};
+
 static void session_end(struct evchannel *ec, int error, void *arg);
 static void spawner_end(struct evchannel *ec, int error, void *arg);
 
@@ -185,6 +194,9 @@ session_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		conns_taken(s->master, c);
 	} else if (msg->type == MSG_JOB_END || c->job != NULL) {
 		job_msg(s, msg);
+	} else if (msg->type == MSG_LOCK_ASK && c->state == CONN_SESSION && !s->opened) {
+		if (!takeover_asked(s->master, c, &msg->u.lock_ask))
+			session_end(ec, EBADMSG, s);
 	} else if (msg->type == MSG_SESSION_OPEN && c->state == CONN_SESSION) {
 		/* Said once, and a password is not its affair. */
 		if (s->opened || msg->u.session_open.result == LOGIN_BAD) {
@@ -193,6 +205,8 @@ session_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		}
 		s->opened = true;
 		s->refused = msg->u.session_open.result != LOGIN_OK;
+		if (!s->refused)
+			s->takeover.place = msg->u.session_open.lock;
 		s->master->sessions->landlock_abi = msg->u.session_open.landlock_abi;
 		s->messages = msg->u.session_open.messages;
 		conns_opened(s->master, c, &msg->u.session_open);
@@ -206,9 +220,11 @@ session_msg(struct evchannel *ec, struct msg *msg, void *arg)
 			session_end(ec, EBADMSG, s);
 	} else if (msg->type == MSG_SESSION_END && c->state == CONN_SESSION) {
 		s->end = msg->u.session_end;
-		/* Whoever opened a mailbox has an end to report. */
-		if ((s->end.why == SESSION_END_REFUSED) != s->refused)
-			s->end.why = SESSION_END_KILLED;
+		/* Whoever opened a mailbox has an end to report; only we say who is taken over. */
+		if ((s->end.why == SESSION_END_REFUSED) != s->refused ||
+		    (s->end.why == SESSION_END_TAKEOVER && s->takeover.told == 0) ||
+		    s->end.why == SESSION_END_KILLED)
+			s->end = end_unreported;
 		s->reported = true;
 	} else if (msg->type == MSG_STATE)
 		control_state_told(s->master, c->row.id, NULL);
@@ -220,12 +236,16 @@ session_gone(struct session *s)
 {
 	struct master *m = s->master;
 	struct conn *c = s->conn;
-	struct msg_session_end end = {.why = SESSION_END_KILLED};
 	bool taken = c != NULL && c->state == CONN_SESSION;
+	struct msg_session_end end = end_unreported;
 
 	if (s->reported)
 		end = s->end;
+	else if (s->takeover.killed)
+		end.why = SESSION_END_TAKEOVER;
 	if (taken)
+		takeover_session_gone(m, c);
+	if (taken && end.again != UINT64_MAX)
 		receipts_ended(m, c, &end, s->messages);
 	if (c != NULL)
 		c->session = NULL;

@@ -7,6 +7,7 @@
 #include "common/page.h"
 #include "daemon/child.h"
 #include "daemon/conns.h"
+#include "daemon/takeover.h"
 
 struct session {
 	TAILQ_ENTRY(session) next;
@@ -28,6 +29,7 @@ struct session {
 	char *receipt;	   /* a line that waits for the log (receipts.h), nothing is heard meanwhile; NULL: none */
 	TAILQ_ENTRY(session) in_receipts;
 	struct msg_session_end end;
+	struct takeover takeover;
 	int page; /* memfd: what it is doing (common/page.h); -1: spare */
 	struct conn *conn;
 };

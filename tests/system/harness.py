@@ -81,6 +81,10 @@ class Registry:
         subprocess.run(["umount", "-l", path], stderr=subprocess.DEVNULL)
 
     @staticmethod
+    def _netns(name):
+        subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL)
+
+    @staticmethod
     def _file(path):
         os.unlink(path)
 

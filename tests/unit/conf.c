@@ -83,6 +83,7 @@ test_defaults(void)
 	CU_ASSERT_EQUAL(conf.minimum_uid, 1000);
 	CU_ASSERT_FALSE(conf.pam_session);
 	CU_ASSERT_EQUAL(conf.missing_maildir, MISSING_EMPTY);
+	CU_ASSERT_EQUAL(conf.takeover, 0);
 	CU_ASSERT_STRING_EQUAL(conf.tls_ciphers, "");
 	CU_ASSERT_EQUAL(conf.tls_ticket_lifetime, 7200);
 	CU_ASSERT_EQUAL(conf.sandbox, SANDBOX_ON);
@@ -231,10 +232,10 @@ test_ranges(void)
 					  : (unsigned long long)s->min - 1);
 			snprintf(
 			    expected, sizeof(expected),
-			    "x.conf:2: %s: expected a number from %u to %u%s%s%s, not \"%s\"\n",
+			    "x.conf:2: %s: expected a number from %u to %u%s%s%s%s, not \"%s\"\n",
 			    s->name, s->min, s->max, s->unit != NULL ? " (" : "",
 			    s->unit != NULL ? s->unit : "", s->unit != NULL ? ")" : "",
-			    strrchr(text, ' ') + 1);
+			    s->words != NULL ? " or \"off\"" : "", strrchr(text, ' ') + 1);
 			refuse(text, expected);
 		}
 	}
@@ -257,6 +258,13 @@ test_values(void)
 			 numbers[i] + (*numbers[i] == '"'));
 		refuse(text, expected);
 	}
+	CU_ASSERT_EQUAL(load("takeover = off"), 0);
+	CU_ASSERT_EQUAL(conf.takeover, 0);
+	CU_ASSERT_EQUAL(load("takeover = \"90\""), 0);
+	CU_ASSERT_EQUAL(conf.takeover, 90);
+	refuse("takeover = on",
+	       "x.conf:1: takeover: expected a number from 0 to 86400 (seconds) or "
+	       "\"off\", not \"on\"\n");
 	refuse("sandbox = yes", "x.conf:1: sandbox: expected one of \"off\", \"log\", \"on\", "
 				"\"require\", not \"yes\"\n");
 	refuse("trace = 2", "x.conf:1: trace: expected yes or no, not \"2\"\n");

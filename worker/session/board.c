@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 void
 board_open(struct session *ss, int fd)
 {
@@ -24,8 +26,10 @@ board_state(struct session *ss, enum page_state state)
 	page_begin(b);
 	b->page.state = state;
 	b->page.messages = ss->store.count;
-	if (state == PAGE_TRANS)
+	if (state == PAGE_TRANS) {
 		b->page.octets = ss->store.octets;
+		b->page.active = clock_ms();
+	}
 	page_end(b);
 }
 

@@ -12,6 +12,7 @@
 #include "common/sandbox.h"
 #include "common/title.h"
 #include "worker/session/board.h"
+#include "worker/session/busy.h"
 #include "worker/session/commands.h"
 #include "worker/session/job.h"
 #include "worker/session/receipt.h"
@@ -25,7 +26,7 @@ static const struct opening {
 	const char *reply;
 } openings[STORE_RESULT_COUNT] = {
     [STORE_OK] = {LOGIN_OK, NULL},
-    [STORE_IN_USE] = {LOGIN_IN_USE, "-ERR [IN-USE] another session has this maildrop open"},
+    [STORE_IN_USE] = {LOGIN_IN_USE, NULL}, /* busy_reply() knows more */
     [STORE_TEMP] = {LOGIN_TEMP, "-ERR [SYS/TEMP] the maildrop cannot be opened now"},
     [STORE_PERM] = {LOGIN_PERM, "-ERR [SYS/PERM] the maildrop cannot be opened"},
     [STORE_MISSING] = {LOGIN_PERM, "-ERR [SYS/PERM] the maildrop cannot be opened"},
@@ -42,7 +43,7 @@ static const char *const farewells[STORE_RESULT_COUNT] = {
 static const enum session_end ends[STREAM_OVER_COUNT] = {
     [STREAM_GOING] = SESSION_END_QUIT,	      [STREAM_CLIENT] = SESSION_END_CLIENT,
     [STREAM_TIMEOUT] = SESSION_END_TIMEOUT,   [STREAM_ABUSE] = SESSION_END_ABUSE,
-    [STREAM_SHUTDOWN] = SESSION_END_SHUTDOWN,
+    [STREAM_SHUTDOWN] = SESSION_END_SHUTDOWN, [STREAM_TAKEN] = SESSION_END_TAKEOVER,
 };
 
 static void
@@ -164,9 +165,11 @@ session_open(struct session *ss, const struct msg_spawn_conf *conf, uint32_t *ab
 	if (result != STORE_OK)
 		return result;
 	result = s->backend->open(s, ss->grant.missing_maildir == MISSING_EMPTY);
-	if (result != STORE_OK || (result = session_confine(ss, conf, abi)) != STORE_OK ||
-	    (result = s->backend->lock(s)) != STORE_OK ||
-	    (result = s->backend->list(s)) != STORE_OK)
+	if (result != STORE_OK || (result = session_confine(ss, conf, abi)) != STORE_OK)
+		return result;
+	if ((result = s->backend->lock(s)) == STORE_IN_USE)
+		result = busy_take_over(ss);
+	if (result != STORE_OK || (result = s->backend->list(s)) != STORE_OK)
 		return result;
 	ss->octets = s->octets;
 	ss->octets_known = s->octets != STORE_NO_SIZE;
@@ -216,6 +219,7 @@ session_transaction(struct session *ss)
 	ss->end.why = ends[ss->stream.over];
 	if (event == COMMAND_BROKEN)
 		ss->end.why = SESSION_END_STORE;
+	ss->stream.settled = true;
 	return event == COMMAND_QUIT;
 }
 
@@ -252,11 +256,16 @@ session_answer(struct session *ss, enum store_result opened, uint32_t abi)
 					  .octets = opened == STORE_OK ? ss->store.octets
 								       : STORE_NO_SIZE};
 
+	if (opened == STORE_OK)
+		report.lock = ss->store.lock;
 	stream_report(&ss->stream, MSG_SESSION_OPEN, &report, sizeof(report));
 	if (opened != STORE_OK) {
 		session_close(ss);
 		ss->end.why = SESSION_END_REFUSED;
-		stream_reply(&ss->stream, "%s", openings[opened].reply);
+		if (opened == STORE_IN_USE)
+			busy_reply(ss);
+		else
+			stream_reply(&ss->stream, "%s", openings[opened].reply);
 		return;
 	}
 	session_title(ss, "trans");
@@ -303,8 +312,7 @@ session_run(const struct msg_spawn_conf *conf, int channel)
 	ref.id = ss.end.id = ss.grant.id;
 	title_detail((enum ps_titles)ss.grant.ps_titles);
 	stream_init(&ss.stream, fd, &ss.master, ss.grant.id, ss.grant.idle_timeout);
-	if (ss.board != NULL)
-		ss.stream.shown = &ss.board->page.wait;
+	ss.stream.board = ss.board;
 	ss.stream.trace = ss.grant.trace;
 	if (channel_put(&ss.master, MSG_HAVE_IT, &ref, sizeof(ref)) == -1)
 		_exit(EXIT_SUCCESS);

@@ -14,16 +14,11 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/page.h"
 #include "common/peer.h"
 #include "common/pop3.h"
 #include "worker/session/stream.h"
 
-enum {
-	LINGER_MS = 2000,
-	LINGER_OCTETS = 65536,
-	OUTPUT_TICK_MS = 30000 /* how often sent octets are looked after while a command is due */
-};
+enum { LINGER_MS = 2000, LINGER_OCTETS = 65536 };
 
 enum { LINE_NONE = -1 };
 
@@ -48,14 +43,25 @@ stream_init(struct stream *s, int fd, struct channel *master, conn_id id, uint32
 	s->master = master;
 	s->id = id;
 	s->trace = 0;
-	s->drain = s->in_message = false;
+	s->drain = s->in_message = s->settled = false;
 	s->over = STREAM_GOING;
 	s->line_max = POP3_LINE_MAX;
 	s->idle_ms = (int64_t)(idle_seconds > 0 ? idle_seconds : 1) * 1000;
 	s->in_pos = s->in_len = s->seen = s->out_pos = s->out_len = 0;
 	s->skipped = s->traced = 0;
 	s->line_len = 0;
-	s->shown = NULL;
+	s->board = NULL;
+}
+
+void
+stream_obey(struct stream *s, const struct msg *m)
+{
+	if (m->type == MSG_DRAIN)
+		s->drain = true;
+	else if (m->type == MSG_STATE_ASK)
+		s->is_asked = true;
+	else if (m->type == MSG_TAKEOVER && !s->settled)
+		stream_give_up(s, STREAM_TAKEN);
 }
 
 /* Read what master has to say. */
@@ -66,10 +72,7 @@ stream_hear_master(struct stream *s)
 	int r;
 
 	while ((r = channel_recv(s->master, &m)) == 1) {
-		if (m.type == MSG_DRAIN)
-			s->drain = true;
-		else if (m.type == MSG_STATE_ASK)
-			s->is_asked = true;
+		stream_obey(s, &m);
 		msg_discard(&m);
 	}
 	if (r == -1)
@@ -80,8 +83,19 @@ stream_hear_master(struct stream *s)
 static void
 stream_show(const struct stream *s, enum page_wait wait)
 {
-	if (s->shown != NULL)
-		__atomic_store_n(s->shown, (uint32_t)wait, __ATOMIC_RELAXED);
+	if (s->board != NULL)
+		__atomic_store_n(&s->board->page.wait, (uint32_t)wait, __ATOMIC_RELAXED);
+}
+
+/* The client sent something, or took something. */
+static void
+stream_show_active(const struct stream *s)
+{
+	if (s->board == NULL)
+		return;
+	page_begin(s->board);
+	s->board->page.active = clock_ms();
+	page_end(s->board);
 }
 
 /*
@@ -262,9 +276,10 @@ stream_receive(struct stream *s)
 
 	line_compact(s);
 	n = recv(s->fd, s->in + s->in_len, sizeof(s->in) - s->in_len, MSG_DONTWAIT);
-	if (n > 0)
+	if (n > 0) {
 		s->in_len += (size_t)n;
-	else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+		stream_show_active(s);
+	} else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
 		stream_give_up(s, STREAM_CLIENT);
 }
 
@@ -287,8 +302,8 @@ stream_await_input(struct stream *s, int64_t *deadline, int *unread)
 	int64_t now = now_ms(), tick = s->idle_ms / 4, until = *deadline;
 	int left;
 
-	if (tick > OUTPUT_TICK_MS)
-		tick = OUTPUT_TICK_MS;
+	if (tick > PEER_LOOK_MS)
+		tick = PEER_LOOK_MS;
 	if (*unread != 0 && until > now + tick)
 		until = now + tick;
 	if (stream_wait(s, POLLIN, until) == 1) {
@@ -302,10 +317,15 @@ stream_await_input(struct stream *s, int64_t *deadline, int *unread)
 	if ((now = now_ms()) < until)
 		return;
 	left = *unread != 0 ? stream_unread_output(s) : 0;
-	if (left > 0 ? left != *unread : *unread > 0)
+	if (left > 0 ? left != *unread : *unread > 0) {
 		*deadline = now + s->idle_ms;
-	else if (now >= *deadline)
+		if (*unread > 0) /* not at the first look */
+			stream_show_active(s);
+	} else if (now >= *deadline) {
 		stream_give_up(s, STREAM_TIMEOUT);
+	} else if (left > 0 && peer_is_dead(s->fd) == 1) {
+		stream_give_up(s, STREAM_CLIENT);
+	}
 	*unread = left;
 }
 
@@ -345,6 +365,7 @@ stream_flush(struct stream *s)
 		n = send(s->fd, s->out + s->out_pos, want, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n > 0) {
 			s->out_pos += (size_t)n;
+			stream_show_active(s);
 			if ((size_t)n == want)
 				break;
 			deadline = now_ms() + s->idle_ms;
@@ -427,7 +448,8 @@ stream_linger(struct stream *s)
 	size_t taken = 0;
 	ssize_t n;
 
-	while (taken < LINGER_OCTETS && now_ms() < deadline && s->over != STREAM_SHUTDOWN) {
+	while (taken < LINGER_OCTETS && now_ms() < deadline && s->over != STREAM_SHUTDOWN &&
+	       s->over != STREAM_TAKEN) {
 		if (stream_wait(s, POLLIN, deadline) == 0)
 			continue;
 		n = recv(s->fd, s->in, sizeof(s->in), MSG_DONTWAIT);

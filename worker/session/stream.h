@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "common/channel.h"
+#include "common/page.h"
 
 enum {
 	STREAM_IN_SIZE = 16384,
@@ -31,6 +32,7 @@ enum stream_over {
 	STREAM_TIMEOUT,	 /* no command, or no progress in sending, for the idle limit */
 	STREAM_ABUSE,	 /* a line without end */
 	STREAM_SHUTDOWN, /* master went away or said so */
+	STREAM_TAKEN,	 /* another login takes the mailbox over */
 	STREAM_OVER_COUNT
 };
 
@@ -50,7 +52,9 @@ struct stream {
 	bool is_asked; /* MSG_STATE_ASK came; answered while waiting for a command */
 	void (*asked)(void *arg); /* how; NULL: not at all */
 	void *asked_arg;
-	uint32_t *shown; /* where it shows what it waits for (enum page_wait); NULL: nowhere */
+	bool settled; /* how the session ends is settled: MSG_TAKEOVER comes too late */
+	struct session_board *board; /* where it shows what it waits for, and when the client last
+				      * sent or took anything; NULL: nowhere */
 	enum stream_over over;
 	int64_t idle_ms;
 	size_t line_max;       /* octets of a line with its end; below STREAM_IN_SIZE */
@@ -109,6 +113,9 @@ stream_is_over(const struct stream *s)
  * connection and can lose its last line), close.
  */
 void stream_finish(struct stream *s);
+
+/* Do as a message from master says, that came while nobody waited in here. */
+void stream_obey(struct stream *s, const struct msg *m);
 
 /* Send a message to master, waiting for room as long as there is a master: nothing that is reported gets
  * lost. */

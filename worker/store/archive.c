@@ -17,6 +17,7 @@
 
 #include "common/log.h"
 #include "worker/store/archive.h"
+#include "worker/store/lock.h"
 #include "worker/store/mbox_table.h"
 
 struct shown {
@@ -83,6 +84,7 @@ archive_lock(struct store *s)
 {
 	const struct shown *v = s->data;
 
+	lock_note(s, v->fd);
 	if ((v->archive.head->options & ARCHIVE_NO_LOCK) == 0 &&
 	    flock(v->fd, LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK)
 		return STORE_IN_USE;

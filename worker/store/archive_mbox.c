@@ -70,10 +70,13 @@ static enum store_result
 applied_lock(struct store *s)
 {
 	struct applied *v = s->data;
+	enum store_result result;
 
 	if ((v->archive.head->options & ARCHIVE_NO_LOCK) != 0)
 		return STORE_OK;
-	return v->box.backend->lock(&v->box);
+	result = v->box.backend->lock(&v->box);
+	s->lock = v->box.lock;
+	return result;
 }
 
 /* The message of the table, from `first` on, that is still there and shows this; its count: none.

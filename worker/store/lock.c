@@ -16,6 +16,15 @@ lock_is_unknown(int error)
 	return error == EBADF || error == ENOLCK || error == EOPNOTSUPP || error == ENOSYS;
 }
 
+void
+lock_note(struct store *s, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0)
+		s->lock = (struct msg_lock_place){st.st_dev, st.st_ino};
+}
+
 static enum store_result
 lock_by_flock(int fd, bool *had)
 {
@@ -44,10 +53,14 @@ lock_by_fcntl(int fd, int command, bool *had)
 	return STORE_OK;
 }
 
+/* Open the file, unless an earlier try has. */
 static int
-lock_open(int dir_fd, const char *name)
+lock_open(int dir_fd, const char *name, int *fd)
 {
-	return openat(dir_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (*fd == -1)
+		*fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+			     0600);
+	return *fd;
 }
 
 /* The end of either way: no lock at all is an error, and errors are logged. */
@@ -78,7 +91,8 @@ lock_directory(struct store *s, int dir_fd, const char *name, int *lock_fd)
 	enum store_result result = STORE_OK;
 	bool had = false;
 
-	if ((*lock_fd = lock_open(dir_fd, name)) != -1)
+	lock_note(s, dir_fd);
+	if (lock_open(dir_fd, name, lock_fd) != -1)
 		result = lock_by_fcntl(*lock_fd, F_SETLK, &had);
 	if (result != STORE_OK)
 		return lock_result(s, result, had);
@@ -98,11 +112,11 @@ lock_named(struct store *s, int dir_fd, const char *name, int *lock_fd)
 	enum store_result result = STORE_OK;
 	bool had = false;
 
-	*lock_fd = lock_open(dir_fd, name);
-	if (*lock_fd == -1) {
+	if (lock_open(dir_fd, name, lock_fd) == -1) {
 		result = store_judge(errno);
 		return lock_result(s, result, true);
 	}
+	lock_note(s, *lock_fd);
 	result = lock_by_fcntl(*lock_fd, F_OFD_SETLK, &had);
 	if (result == STORE_OK && !had)
 		result = lock_by_flock(*lock_fd, &had);

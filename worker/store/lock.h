@@ -13,15 +13,19 @@
  * file system.  One of the two must be had; one that the file system does not
  * have is passed over, and so is a file that cannot be made, and so is, when the
  * file's lock was had, a flock on a directory that others may read: it is no session's.
- * *lock_fd, the caller's, is the file's descriptor or -1.  To be called once in
- * a process for one mailbox: closing a second descriptor would drop the lock.
+ * *lock_fd, the caller's and -1 at first, becomes the file's descriptor.  After IN_USE it may
+ * be called again with the same one.  For one mailbox in a process: closing a second
+ * descriptor would drop the lock.  s->lock names the directory.
  * OK, IN_USE, TEMP, PERM; what is not IN_USE is logged.
  */
 enum store_result lock_directory(struct store *s, int dir_fd, const char *name, int *lock_fd);
 
 /* Lock the file `name`, made if need be, in a directory that other mailboxes share: a POSIX lock,
- * or flock(2) where there is none.  As above otherwise. */
+ * or flock(2) where there is none; s->lock names the file.  As above otherwise. */
 enum store_result lock_named(struct store *s, int dir_fd, const char *name, int *lock_fd);
+
+/* Note in s->lock that the lock of this mailbox is on what is open at fd. */
+void lock_note(struct store *s, int fd);
 
 /* Is this the error of a kind of lock that the file system does not have? */
 bool lock_is_unknown(int error);

@@ -137,6 +137,7 @@ mbox_lock(struct store *s)
 	if (m->fd == -1)
 		return STORE_OK;
 	if (m->read_only) { /* nothing may be made, so nothing but the file is there to lock */
+		lock_note(s, m->fd);
 		if (flock(m->fd, LOCK_EX | LOCK_NB) == 0 || lock_is_unknown(errno))
 			return STORE_OK;
 		return errno == EWOULDBLOCK ? STORE_IN_USE : mbox_fail(s, "lock");

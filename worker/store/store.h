@@ -57,6 +57,7 @@ struct store {
 	size_t confine_count;
 	int history_fd;	   /* of the directory that the history is kept in; -1: none.  The back end's */
 	char history[256]; /* its file there; see history.h */
+	struct msg_lock_place lock; /* what lock() locks, set by it; master tells sessions by it */
 	int given[2];	/* descriptors that came with the grant; -1: none.  Borrowed */
 	uint16_t mbox_format, mbox_split; /* for an mbox: enum mbox_format, enum mbox_split */
 	void *data; /* the back end's own */
@@ -77,7 +78,8 @@ struct store_backend {
 	 * anything in it is looked at.  With `missing_is_empty` a mailbox that does not exist, in
 	 * a directory that does, is an empty one.  OK, TEMP, PERM. */
 	enum store_result (*open)(struct store *s, bool missing_is_empty);
-	/* Take the session lock, which ends with the process.  OK, IN_USE, TEMP, PERM. */
+	/* Take the session lock, which ends with the process.  OK; IN_USE: may be called again;
+	 * TEMP, PERM. */
 	enum store_result (*lock)(struct store *s);
 	/* Fix the list of messages and its order.  OK, TEMP, PERM. */
 	enum store_result (*list)(struct store *s);

@@ -1,0 +1,89 @@
+"""A network of its own for a test: a daemon's host and a client's, joined by a cable that can be cut.
+
+Two network namespaces and a pair of veth(4).  A cut drops every packet on the
+client's host without a word to either side, as a firewall or a dead line does.
+"""
+
+import contextlib
+import ctypes
+import os
+import secrets
+import subprocess
+
+import harness
+
+CLONE_NEWNET = 0x40000000
+SERVER, CLIENT = "10.83.0.1", "10.83.0.2"
+
+
+def _run(*arguments, text=None):
+    subprocess.run(arguments, input=text, check=True, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def missing():
+    """What keeps such networks from being made here, or None."""
+    try:
+        Network().close()
+    except (OSError, subprocess.CalledProcessError) as e:
+        return "no network namespaces with veth and nftables: %s" % e
+    return None
+
+
+class Network:
+    """Made at once; close() takes it away."""
+
+    def __init__(self):
+        name = "p3t-" + secrets.token_hex(4)
+        self.server_host, self.client_host = name + "s", name + "c"
+        try:
+            for host in (self.server_host, self.client_host):
+                harness.world().registry.add("netns", host)
+                _run("ip", "netns", "add", host)
+                _run("ip", "-n", host, "link", "set", "lo", "up")
+            _run("ip", "-n", self.server_host, "link", "add", "cable", "type", "veth", "peer", "name", "cable",
+                 "netns", self.client_host)
+            for host, address in ((self.server_host, SERVER), (self.client_host, CLIENT)):
+                _run("ip", "-n", host, "address", "add", address + "/24", "dev", "cable")
+                _run("ip", "-n", host, "link", "set", "cable", "up")
+            self.mend()
+        except BaseException:
+            self.close()
+            raise
+
+    def _rules(self, policy):
+        _run("ip", "netns", "exec", self.client_host, "nft", "-f", "-", text="""
+            table inet cut
+            delete table inet cut
+            table inet cut {
+                chain in { type filter hook input priority 0; policy %s; }
+                chain out { type filter hook output priority 0; policy %s; }
+            }""" % (policy, policy))
+
+    def cut(self):
+        self._rules("drop")
+
+    def mend(self):
+        self._rules("accept")
+
+    def close(self):
+        for host in (self.server_host, self.client_host):
+            subprocess.run(["ip", "netns", "del", host], stderr=subprocess.DEVNULL)
+
+    @contextlib.contextmanager
+    def _inside(self, host):
+        """Sockets and processes made in here belong to that host."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open("/proc/thread-self/ns/net") as before, open("/run/netns/" + host) as there:
+            if libc.setns(there.fileno(), CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+            try:
+                yield
+            finally:
+                if libc.setns(before.fileno(), CLONE_NEWNET) != 0:
+                    os.abort()  # nothing may run on in the wrong network
+
+    def server(self):
+        return self._inside(self.server_host)
+
+    def client(self):
+        return self._inside(self.client_host)

@@ -1,0 +1,79 @@
+#include "config.h"
+
+#include "worker/session/busy.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+
+enum {
+	ANSWER_MS = 10000, /* master gives up before */
+	RETRY_MS = 1000,   /* a shared file system may free a lock later than its holder's end */
+	RETRY_PAUSE_NS = 20000000
+};
+
+/* Ask master who has the lock; ss->holder is the answer, or "unknown". */
+static void
+busy_ask(struct session *ss, bool look_only)
+{
+	struct msg_lock_ask ask = {
+	    .id = ss->grant.id, .place = ss->store.lock, .look_only = look_only};
+	uint64_t deadline = clock_ms() + ANSWER_MS, now;
+	bool answered = false;
+	struct msg m;
+	int r;
+
+	ss->holder = (struct msg_lock_answer){.holder = LOCK_HOLDER_UNKNOWN};
+	if (channel_put(&ss->master, MSG_LOCK_ASK, &ask, sizeof(ask)) == -1)
+		return;
+	while (!answered && (now = clock_ms()) < deadline &&
+	       (r = channel_wait(&ss->master, &m, (int)(deadline - now))) != -1) {
+		if (r == 0)
+			continue;
+		answered = m.type == MSG_LOCK_ANSWER;
+		if (answered)
+			ss->holder = m.u.lock_answer;
+		else
+			stream_obey(&ss->stream, &m);
+		msg_discard(&m);
+	}
+}
+
+enum store_result
+busy_take_over(struct session *ss)
+{
+	const struct timespec pause = {0, RETRY_PAUSE_NS};
+	enum store_result result = STORE_IN_USE;
+	uint64_t deadline;
+
+	busy_ask(ss, false);
+	if (ss->holder.holder != LOCK_HOLDER_ENDED)
+		return STORE_IN_USE;
+	deadline = clock_ms() + RETRY_MS;
+	while ((result = ss->store.backend->lock(&ss->store)) == STORE_IN_USE &&
+	       clock_ms() < deadline)
+		(void)nanosleep(&pause, NULL);
+	if (result == STORE_IN_USE) /* another login was faster */
+		busy_ask(ss, true);
+	return result;
+}
+
+void
+busy_reply(struct session *ss)
+{
+	const struct msg_lock_answer *h = &ss->holder;
+	char host[LOG_ADDR_SIZE], since[CLOCK_UTC_SIZE];
+
+	if (h->holder == LOCK_HOLDER_OWN)
+		stream_reply(&ss->stream,
+			     "-ERR [IN-USE] this maildrop is open since %s from %s, idle for "
+			     "%" PRIu32 " s",
+			     clock_utc(since, h->since), log_host(host, &h->peer), h->idle);
+	else if (h->holder == LOCK_HOLDER_OTHER)
+		stream_reply(&ss->stream, "-ERR [IN-USE] another session has this maildrop open");
+	else
+		stream_reply(&ss->stream, "-ERR [IN-USE] another session, program or host has "
+					  "this maildrop open");
+}

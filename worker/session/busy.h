@@ -1,0 +1,21 @@
+/*
+ * The mailbox is locked by somebody else: master is asked who it is, and whether
+ * his session may be ended (the setting takeover).
+ */
+#ifndef POP3D_BUSY_H
+#define POP3D_BUSY_H
+
+#include "worker/session/session.h"
+
+/*
+ * After lock() said IN_USE.  Without naming a target: master decides by what the store tries to
+ * lock (DESIGN section 7).  If it has ended the session that had the lock, try again.
+ * Otherwise ss->holder says who has it.  As lock(): OK, IN_USE, TEMP, PERM.
+ */
+enum store_result busy_take_over(struct session *ss);
+
+/* Answer the login with "-ERR [IN-USE] …", RFC 2449 section 8.1.2: since when, from where and for
+ * how long idle, to the same user only. */
+void busy_reply(struct session *ss);
+
+#endif
