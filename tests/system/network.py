@@ -50,20 +50,24 @@ class Network:
             self.close()
             raise
 
-    def _rules(self, policy):
+    def _rules(self, received, sent):
         _run("ip", "netns", "exec", self.client_host, "nft", "-f", "-", text="""
             table inet cut
             delete table inet cut
             table inet cut {
                 chain in { type filter hook input priority 0; policy %s; }
                 chain out { type filter hook output priority 0; policy %s; }
-            }""" % (policy, policy))
+            }""" % (received, sent))
 
     def cut(self):
-        self._rules("drop")
+        self._rules("drop", "drop")
+
+    def cut_down(self):
+        """Only what is sent to the client is lost."""
+        self._rules("drop", "accept")
 
     def mend(self):
-        self._rules("accept")
+        self._rules("accept", "accept")
 
     def close(self):
         for host in (self.server_host, self.client_host):

@@ -324,7 +324,7 @@ stream_await_input(struct stream *s, int64_t *deadline, int *unread)
 	} else if (now >= *deadline) {
 		stream_give_up(s, STREAM_TIMEOUT);
 	} else if (left > 0 && peer_is_dead(s->fd) == 1) {
-		stream_give_up(s, STREAM_CLIENT);
+		stream_give_up(s, STREAM_DEAD);
 	}
 	*unread = left;
 }
@@ -381,7 +381,7 @@ stream_flush(struct stream *s)
 		if (now_ms() >= deadline)
 			stream_give_up(s, STREAM_TIMEOUT);
 		else if (now_ms() >= look && peer_is_dead(s->fd) == 1)
-			stream_give_up(s, STREAM_CLIENT);
+			stream_give_up(s, STREAM_DEAD);
 	}
 	s->out_pos = s->out_len = 0;
 }
@@ -440,6 +440,10 @@ stream_reply(struct stream *s, const char *fmt, ...)
 	s->out_len += (size_t)n;
 }
 
+/* Somebody may still read what was sent. */
+static const bool lingers[STREAM_OVER_COUNT] = {
+    [STREAM_GOING] = true, [STREAM_TIMEOUT] = true, [STREAM_ABUSE] = true};
+
 /* Read until the client has seen our end. */
 static void
 stream_linger(struct stream *s)
@@ -448,8 +452,7 @@ stream_linger(struct stream *s)
 	size_t taken = 0;
 	ssize_t n;
 
-	while (taken < LINGER_OCTETS && now_ms() < deadline && s->over != STREAM_SHUTDOWN &&
-	       s->over != STREAM_TAKEN) {
+	while (taken < LINGER_OCTETS && now_ms() < deadline && lingers[s->over]) {
 		if (stream_wait(s, POLLIN, deadline) == 0)
 			continue;
 		n = recv(s->fd, s->in, sizeof(s->in), MSG_DONTWAIT);
@@ -470,7 +473,7 @@ stream_finish(struct stream *s)
 		stream_flush(s);
 	}
 	(void)shutdown(s->fd, SHUT_WR);
-	if (over != STREAM_CLIENT)
+	if (lingers[over])
 		stream_linger(s);
 	(void)close(s->fd);
 	s->fd = -1;
