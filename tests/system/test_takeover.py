@@ -174,6 +174,7 @@ class Takeover(Base):
                 self.assertEqual((end["retrieved"], end["deleted"], end["left"]), ("1", "0", "3"))
                 over = self.daemon.log_fields("takeover", user=user.name, since=mark)
                 self.assertEqual(over["from"], end["conn"])
+                self.daemon.log_fields("login", user=user.name, since=mark, conn=over["conn"])  # the one that asked is let in
 
     def test_LCK_01_client_that_reads_nothing_is_taken_over_in_a_transfer(self):
         for kind in self.each_kind((PLAIN, TLS)):
