@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "tests/unit/box.h"
 #include "worker/store/uids.h"
@@ -273,6 +275,40 @@ test_write(void)
 	end();
 }
 
+/* A full disk, as far as the process can tell: the old file stands, and nothing is left over. */
+static void
+test_write_fails(void)
+{
+	struct rlimit was, small;
+	struct uids_writer w;
+	int result = 0;
+
+	start();
+	box_put(UIDS_FILE, "old a\n");
+	CU_ASSERT_EQUAL_FATAL(uids_write_begin(&w, dir_fd), 0);
+	(void)getrlimit(RLIMIT_FSIZE, &was);
+	small = (struct rlimit){16384, was.rlim_max};
+	(void)signal(SIGXFSZ, SIG_IGN);
+	(void)setrlimit(RLIMIT_FSIZE, &small);
+	for (int i = 0; i < MANY && result == 0; i++)
+		result = uids_write_line(&w, "uid", "1700000000.M1P1.host", 20);
+	CU_ASSERT_EQUAL(result, -1);
+	CU_ASSERT_EQUAL(uids_write_end(&w), -1);
+	(void)setrlimit(RLIMIT_FSIZE, &was);
+	CU_ASSERT_STRING_EQUAL(box_text(UIDS_FILE), "old a\n");
+	CU_ASSERT_FALSE(box_has(UIDS_FILE ".new"));
+	/* what only the last write finds out */
+	CU_ASSERT_EQUAL_FATAL(uids_write_begin(&w, dir_fd), 0);
+	small.rlim_cur = 10;
+	(void)setrlimit(RLIMIT_FSIZE, &small);
+	CU_ASSERT_EQUAL(uids_write_line(&w, "uid", "1700000000.M1P1.host", 20), 0);
+	CU_ASSERT_EQUAL(uids_write_end(&w), -1);
+	(void)setrlimit(RLIMIT_FSIZE, &was);
+	CU_ASSERT_STRING_EQUAL(box_text(UIDS_FILE), "old a\n");
+	CU_ASSERT_FALSE(box_has(UIDS_FILE ".new"));
+	end();
+}
+
 static const struct unit_test tests[] = {
     {"UID-02 unique-ids and order come from the file", test_order_and_uids},
     {"no file, and an empty one", test_none},
@@ -284,6 +320,7 @@ static const struct unit_test tests[] = {
     {"many lines", test_many},
     {"a file truncated later", test_truncated_later},
     {"the file is replaced as a whole", test_write},
+    {"a full disk leaves the old one", test_write_fails},
     {NULL, NULL},
 };
 

@@ -119,7 +119,7 @@ uids_write_line(struct uids_writer *w, const char *uid, const char *base, size_t
 int
 uids_write_end(struct uids_writer *w)
 {
-	bool good = fflush(w->file) == 0 && fsync(fileno(w->file)) == 0 &&
+	bool good = fflush(w->file) == 0 && !ferror(w->file) && fsync(fileno(w->file)) == 0 &&
 		    renameat(w->dir_fd, FRESH_FILE, w->dir_fd, UIDS_FILE) == 0;
 	int dir_fd = w->dir_fd;
 
