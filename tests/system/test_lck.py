@@ -1,8 +1,11 @@
 """CONFORMANCE group LCK: one session a maildrop."""
 
+import contextlib
 import os
+import random
 import signal
 import threading
+import time
 
 import harness
 import mailbox
@@ -91,6 +94,26 @@ class Locks(TestCase):
                 else:
                     getattr(client, end)()
                 self.session(user).quit()  # waits while the old one ends
+
+    def test_LCK_04_kill_at_any_time(self):
+        """At a random moment between PASS and the end of UPDATE."""
+        user = self.user(MESSAGES)
+        waits = random.Random(4)
+        for i in range(30):
+            user.maildir.fill(MESSAGES)
+            client = self.connect((PLAIN, TLS)[i % 2])
+            client.ok(b"USER " + user.name_octets)
+            client.send(b"PASS %s\r\nRETR 1\r\nUIDL\r\nDELE 2\r\nQUIT\r\n" % user.password_octets)
+            pids = harness.wait_for(lambda: self.daemon.session_of(user), 0.2 if i % 3 else 0, 0)
+            time.sleep(waits.uniform(0, 0.005))
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            client.rest()
+            client.close()
+            client = self.session(user)
+            self.assertIn(len(client.listing(b"LIST")), (2, 3))
+            client.quit()
 
     def test_LCK_04_lock_ends_with_the_worker(self):
         daemon = self.own_daemon()

@@ -121,6 +121,12 @@ test_numbers_in_bounds(void)
 	CU_ASSERT_EQUAL(check(ROLE_SESSION, ROLE_MASTER), 0);
 	m.u.session_open.result++;
 	CU_ASSERT_EQUAL(check(ROLE_SESSION, ROLE_MASTER), -1);
+	fresh(MSG_LOCK_ANSWER, sizeof(struct msg_lock_answer));
+	m.u.lock_answer.holder = LOCK_HOLDER_ENDED;
+	CU_ASSERT_EQUAL(check(ROLE_MASTER, ROLE_SESSION), 0);
+	CU_ASSERT_EQUAL(check(ROLE_SESSION, ROLE_MASTER), -1);
+	m.u.lock_answer.holder++;
+	CU_ASSERT_EQUAL(check(ROLE_MASTER, ROLE_SESSION), -1);
 }
 
 static void
