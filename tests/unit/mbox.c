@@ -135,8 +135,30 @@ test_content_length(void)
 		     "N: 1\n\nbody 1\n", NULL);
 	CHECK_FORMAT(MBOX_CL2, MBOX_STRICT, FROM LENGTH("18446744073709551615") "\nx\n\n" MAIL("1"),
 		     "\nx\n", "N: 1\n\nbody 1\n", NULL);
+	CHECK_FORMAT(MBOX_CL2, MBOX_STRICT, FROM LENGTH("49") "\nx\n\n" FROM "y\nz\n", "\nx\n",
+		     "y\nz\n", NULL);
 	CHECK_FORMAT(MBOX_RD, MBOX_STRICT, FROM LENGTH("49") "\nx\n\n" FROM "y\n", "\nx\n", "y\n",
 		     NULL);
+}
+
+/* A body whose last line, without an end, is longer than a block. */
+static void
+test_long_last_line(void)
+{
+	static char octets[4 * MBOX_BLOCK], want[4 * MBOX_BLOCK];
+	const char *const texts[] = {want, "A: b\n", NULL};
+
+	/* with the header it ends around the end of a block */
+	for (int i = 0; i < 60; i++) {
+		int len = MBOX_BLOCK * (1 + i / 30) - 80 + i % 30;
+
+		(void)snprintf(octets, sizeof(octets),
+			       FROM "Content-Length: %d\n\n%0*d\n" FROM "A: b\n\n", len, len, 1);
+		(void)snprintf(want, sizeof(want), "\n%0*d", len, 1);
+		box_format = MBOX_CL2;
+		check_split(octets, strlen(octets), texts);
+		box_format = MBOX_RD;
+	}
 }
 
 /* Removal goes by the same choice, and mail that comes in the session is known by it. */
@@ -446,6 +468,7 @@ static const struct unit_test tests[] = {
     {"MBX-05 lax splitting", test_lax},
     {"MBX-06 quotes of the formats", test_quotes},
     {"MBX-06 Content-Length", test_content_length},
+    {"MBX-06 Content-Length in the middle of a long line", test_long_last_line},
     {"MBX-04 MBX-06 removal in another style", test_remove_in_style},
     {"MBX-08 folder internal data", test_internal},
     {"MBX-09 not an mbox, missing", test_refused},
