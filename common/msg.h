@@ -451,7 +451,7 @@ struct msg_lock_ask {
 	conn_id id;
 	struct msg_lock_place place; /* found locked */
 	uint32_t look_only;	     /* 1: end nobody */
-	uint32_t unused;
+	uint32_t claim; /* 1: if no other session has it, the asker has from now on */
 };
 
 /* Who has it. */

@@ -205,8 +205,8 @@ session_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		}
 		s->opened = true;
 		s->refused = msg->u.session_open.result != LOGIN_OK;
-		if (!s->refused)
-			s->takeover.place = msg->u.session_open.lock;
+		s->takeover.place =
+		    s->refused ? (struct msg_lock_place){0} : msg->u.session_open.lock;
 		s->master->sessions->landlock_abi = msg->u.session_open.landlock_abi;
 		s->messages = msg->u.session_open.messages;
 		conns_opened(s->master, c, &msg->u.session_open);
@@ -226,6 +226,7 @@ session_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		    s->end.why == SESSION_END_KILLED)
 			s->end = end_unreported;
 		s->reported = true;
+		s->takeover.place = (struct msg_lock_place){0}; /* given up before */
 	} else if (msg->type == MSG_STATE)
 		control_state_told(s->master, c->row.id, NULL);
 }

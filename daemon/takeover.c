@@ -10,7 +10,7 @@
 #include "daemon/sessions.h"
 
 enum {
-	ASKS_MAX = 2,	   /* to take over, and once more to see who was faster */
+	ASKS_MAX = 5,	   /* to take over, to see who was faster, and three claims */
 	KILL_AFTER = 2000, /* milliseconds from being told to end */
 	GIVE_UP = 5000	   /* and until who asked hears that it is still there */
 };
@@ -107,6 +107,8 @@ takeover_asked(struct master *m, struct conn *c, const struct msg_lock_ask *ask)
 	if (++c->session->takeover.asked > ASKS_MAX)
 		return false;
 	if (holder == NULL) {
+		if (ask->claim != 0)
+			c->session->takeover.place = ask->place;
 		answer(c, LOCK_HOLDER_UNKNOWN, NULL);
 		return true;
 	}

@@ -7,6 +7,10 @@
  * told about or ended only those of the same user name: with virtual users many
  * share a uid.  One that may go is told so, and ends itself unless its UPDATE
  * has begun; one that does not is killed.  Nothing is deleted by either.
+ *
+ * A mailbox may have names that lead to different locks of the kernel (an mbox in a
+ * spool, and users with different homes, where their locks are).  Then a session
+ * claims the mailbox itself, too: master gives it to one of a uid at a time.
  */
 #ifndef POP3D_TAKEOVER_H
 #define POP3D_TAKEOVER_H
@@ -21,7 +25,7 @@ struct master;
 
 /* Of a session: what it asked, and what was asked of it. */
 struct takeover {
-	struct msg_lock_place place; /* what it has locked, as it says; inode 0: nothing */
+	struct msg_lock_place place; /* what it has locked or claimed, as it says; inode 0: nothing */
 	unsigned asked;		     /* how often it has asked */
 	conn_id awaits;		     /* the connection whose session is to end for it; 0: none */
 	uint64_t told;		     /* clock_ms() when it was told to end; 0: never */

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import signal
 import threading
 import time
 import unittest
@@ -10,6 +11,7 @@ import unittest
 import harness
 import mailbox
 import mboxes
+import test_userfile
 from client import Ok, TestCase
 from harness import PLAIN, TLS
 
@@ -259,6 +261,55 @@ class Forms(TestCase):
 
     def test_MBX_06_mboxcl2_lax(self):
         self.check([b"A: b\n\n>From x\n>>From y\n\nFrom z\n", b"C: d\n\nlast\n"], mbox_format="mboxcl2", mbox_split="lax")
+
+
+class Shared(TestCase):
+    """Users of a user file with one uid, whose homes differ, share a file in a spool."""
+
+    def daemon_with(self, *users, **settings):
+        path = harness.world().path("users-%d" % time.monotonic_ns())
+        with open(path, "w") as f:
+            os.fchmod(f.fileno(), 0o600)
+            f.write("".join(u.line() for u in users))
+        return self.own_daemon(auth="file:" + path, storage="mbox:%s/shared" % mboxes.spool(), **settings)
+
+    def setUp(self):
+        super().setUp()
+        self.owner = self.user()
+        self.box = mboxes.Mbox(os.path.join(mboxes.spool(), "shared"), self.owner, self.owner.home).fill(mailbox.simple(3))
+        self.users = [test_userfile.Virtual(self.owner) for _ in range(2)]
+
+    def test_LCK_07_two_homes_one_session(self):
+        daemon = self.daemon_with(*self.users)
+        for one, other in (self.users, self.users[::-1], (self.users[0], self.users[0])):
+            first = self.session(one, daemon=daemon)
+            self.assertRegex(self.connect(daemon=daemon).try_login(other), rb"\A-ERR \[IN-USE\] ")
+            self.assertEqual(mboxes.maildrop(self.box, b"N: ew\n\nx\n").wait(20), 0)  # LCK-06
+            first.ok(b"DELE 1")
+            first.quit()
+            second = self.session(other, daemon=daemon)  # at once
+            self.assertEqual(len(second.listing(b"LIST")), 3)
+            os.kill(daemon.session_of(self.owner)[0], signal.SIGKILL)  # LCK-04
+            second.eof()
+            self.session(one, daemon=daemon).quit()
+
+    def test_LCK_07_race_has_one_winner(self):
+        daemon = self.daemon_with(*self.users)
+        for _ in range(5):
+            clients = [self.connect(daemon=daemon) for _ in range(8)]
+            answers = [None] * len(clients)
+
+            def go(i):
+                answers[i] = clients[i].try_login(self.users[i % 2])
+            threads = [threading.Thread(target=go, args=(i,)) for i in range(len(clients))]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join()
+            good = [c for c, a in zip(clients, answers) if a.startswith(b"+OK ")]
+            self.assertEqual(len(good), 1, answers)
+            self.assertEqual(sum(a.startswith(b"-ERR [IN-USE] ") for a in answers), len(clients) - 1, answers)
+            good[0].quit()
 
 
 class Home(TestCase):

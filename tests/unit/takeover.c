@@ -226,9 +226,37 @@ static void
 test_asks_are_counted(void)
 {
 	setup();
-	CU_ASSERT_TRUE(ask(NEW, 1));
-	CU_ASSERT_TRUE(ask(NEW, 1));
+	for (int i = 0; i < 5; i++)
+		CU_ASSERT_TRUE(ask(NEW, 1));
 	CU_ASSERT_FALSE(ask(NEW, 1));
+}
+
+static enum lock_holder
+claim(size_t who)
+{
+	struct msg_lock_ask a = {.id = conns[who].row.id, .place = place, .claim = 1};
+
+	CU_ASSERT_TRUE(takeover_asked(&m, &conns[who], &a));
+	return (enum lock_holder)sent[who].answer.holder;
+}
+
+/* A claim is had by one at a time, and a question is none. */
+static void
+test_claims(void)
+{
+	setup();
+	conf.takeover = 0;
+	CU_ASSERT_EQUAL(claim(NEW), LOCK_HOLDER_OWN);
+	sessions[ANN].takeover.place.ino = 0; /* its end was told */
+	CU_ASSERT_TRUE(ask(BOB, 0));
+	CU_ASSERT_EQUAL(sent[BOB].answer.holder, LOCK_HOLDER_UNKNOWN);
+	CU_ASSERT_EQUAL(claim(NEW), LOCK_HOLDER_UNKNOWN);
+	CU_ASSERT_EQUAL(claim(NEW), LOCK_HOLDER_UNKNOWN);
+	CU_ASSERT_EQUAL(claim(CAT), LOCK_HOLDER_OWN);
+	strcpy(logins[CAT].user, "cat");
+	CU_ASSERT_EQUAL(claim(CAT), LOCK_HOLDER_OTHER);
+	logins[CAT].uid++;
+	CU_ASSERT_EQUAL(claim(CAT), LOCK_HOLDER_UNKNOWN);
 }
 
 static void
@@ -277,7 +305,8 @@ main(void)
 	    {"LCK-07 of another name of the uid only that it is in use", test_only_the_same_user},
 	    {"LCK-01 only what has locked the same place", test_only_the_same_place},
 	    {"LCK-01 active, busy, in UPDATE or unreadable: spared", test_spared},
-	    {"two questions a session", test_asks_are_counted},
+	    {"five questions a session", test_asks_are_counted},
+	    {"LCK-07 a mailbox is claimed by one session of a uid", test_claims},
 	    {"LCK-04 one that does not end is killed", test_one_that_does_not_end},
 	    {"LCK-01 UPDATE is left to finish", test_not_killed_in_update},
 	    {NULL, NULL},

@@ -11,15 +11,17 @@
 enum {
 	ANSWER_MS = 10000, /* master gives up before */
 	RETRY_MS = 1000,   /* a shared file system may free a lock later than its holder's end */
-	RETRY_PAUSE_NS = 20000000
+	RETRY_PAUSE_NS = 20000000,
+	CLAIMS = 3, /* the end of a session may reach master later than its client */
+	CLAIM_PAUSE_NS = 100000000
 };
 
 /* Ask master who has the lock; ss->holder is the answer, or "unknown". */
 static void
-busy_ask(struct session *ss, bool look_only)
+busy_ask(struct session *ss, bool look_only, bool claim)
 {
 	struct msg_lock_ask ask = {
-	    .id = ss->grant.id, .place = ss->store.lock, .look_only = look_only};
+	    .id = ss->grant.id, .place = ss->store.lock, .look_only = look_only, .claim = claim};
 	uint64_t deadline = clock_ms() + ANSWER_MS, now;
 	bool answered = false;
 	struct msg m;
@@ -48,7 +50,7 @@ busy_take_over(struct session *ss)
 	enum store_result result = STORE_IN_USE;
 	uint64_t deadline;
 
-	busy_ask(ss, false);
+	busy_ask(ss, false, false);
 	if (ss->holder.holder != LOCK_HOLDER_ENDED)
 		return STORE_IN_USE;
 	deadline = clock_ms() + RETRY_MS;
@@ -56,8 +58,23 @@ busy_take_over(struct session *ss)
 	       clock_ms() < deadline)
 		(void)nanosleep(&pause, NULL);
 	if (result == STORE_IN_USE) /* another login was faster */
-		busy_ask(ss, true);
+		busy_ask(ss, true, false);
 	return result;
+}
+
+enum store_result
+busy_claim(struct session *ss)
+{
+	const struct timespec pause = {0, CLAIM_PAUSE_NS};
+
+	for (int i = 0; i < CLAIMS; i++) {
+		busy_ask(ss, false, true);
+		if (ss->holder.holder == LOCK_HOLDER_UNKNOWN)
+			return STORE_OK;
+		if (ss->holder.holder != LOCK_HOLDER_ENDED)
+			(void)nanosleep(&pause, NULL);
+	}
+	return STORE_IN_USE;
 }
 
 void

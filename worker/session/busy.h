@@ -14,6 +14,10 @@
  */
 enum store_result busy_take_over(struct session *ss);
 
+/* After lock() said OK, and that master has to agree: that no other session of the uid has the same
+ * mailbox by another lock.  OK or IN_USE, then as above. */
+enum store_result busy_claim(struct session *ss);
+
 /* Answer the login with "-ERR [IN-USE] …", RFC 2449 section 8.1.2: since when, from where and for
  * how long idle, to the same user only. */
 void busy_reply(struct session *ss);

@@ -170,6 +170,8 @@ session_open(struct session *ss, const struct msg_spawn_conf *conf, uint32_t *ab
 		return result;
 	if ((result = s->backend->lock(s)) == STORE_IN_USE)
 		result = busy_take_over(ss);
+	if (result == STORE_OK && s->lock_claim)
+		result = busy_claim(ss);
 	if (result != STORE_OK || (result = s->backend->list(s)) != STORE_OK)
 		return result;
 	ss->octets = s->octets;

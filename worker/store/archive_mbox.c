@@ -76,6 +76,7 @@ applied_lock(struct store *s)
 		return STORE_OK;
 	result = v->box.backend->lock(&v->box);
 	s->lock = v->box.lock;
+	s->lock_claim = v->box.lock_claim;
 	return result;
 }
 

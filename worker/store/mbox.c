@@ -133,6 +133,7 @@ static enum store_result
 mbox_lock(struct store *s)
 {
 	struct mbox *m = s->data;
+	enum store_result result;
 
 	if (m->fd == -1)
 		return STORE_OK;
@@ -142,7 +143,12 @@ mbox_lock(struct store *s)
 			return STORE_OK;
 		return errno == EWOULDBLOCK ? STORE_IN_USE : mbox_fail(s, "lock");
 	}
-	return lock_named(s, m->state_fd, mbox_state_name(m, "lock").text, &m->lock_fd);
+	result = lock_named(s, m->state_fd, mbox_state_name(m, "lock").text, &m->lock_fd);
+	if (m->place.state_in_home) { /* another user's home may hold another lock of this mbox */
+		lock_note(s, m->fd);
+		s->lock_claim = true;
+	}
+	return result;
 }
 
 /* Is the file that we have open still the one of that name? */

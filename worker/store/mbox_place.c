@@ -101,7 +101,7 @@ state_open(int parent, bool make)
 }
 
 int
-mbox_place_state(const struct mbox_place *p, const char *home)
+mbox_place_state(struct mbox_place *p, const char *home)
 {
 	struct stat st;
 	int fd, home_fd, error;
@@ -116,6 +116,7 @@ mbox_place_state(const struct mbox_place *p, const char *home)
 	if (home_fd == -1)
 		return -1;
 	fd = state_open(home_fd, true);
+	p->state_in_home = true;
 	error = errno;
 	close(home_fd);
 	errno = error;

@@ -58,6 +58,8 @@ struct store {
 	int history_fd;	   /* of the directory that the history is kept in; -1: none.  The back end's */
 	char history[256]; /* its file there; see history.h */
 	struct msg_lock_place lock; /* what lock() locks, set by it; master tells sessions by it */
+	bool lock_claim; /* set by lock(): the place has other names that lead to other locks, and
+			  * so master has to agree */
 	int given[2];	/* descriptors that came with the grant; -1: none.  Borrowed */
 	uint16_t mbox_format, mbox_split; /* for an mbox: enum mbox_format, enum mbox_split */
 	void *data; /* the back end's own */
