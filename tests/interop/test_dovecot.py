@@ -109,7 +109,9 @@ class Imap(DovecotCase):
                 client.ok(b"DELE %d" % n)
             client.quit()
         finally:
-            self.note = "%d renamings" % changes.stop()
+            count_of_changes = changes.stop()
+        self.assertGreater(count_of_changes, 0)
+        self.note = "%d renamings of each" % count_of_changes
         self.assertEqual(user.maildir.stored(), messages[1::2])
         left = [uid.split(b" ")[1] for uid in self.listing(user)]
         self.assertEqual(left, [uid.split(b" ")[1] for uid in uids[1::2]])
