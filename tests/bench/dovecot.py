@@ -166,21 +166,22 @@ def middle(values):
 
 
 def measure(sides, work):
-    name, _, _, part, rounds = work
+    name, before, _, part, rounds = work
     whole, parts, cpu = ({side.name: [] for side in sides} for _ in range(3))
-    for side in sides:  # once uncounted, and the index settles
-        play(side, work)
-    time.sleep(SETTLE)
-    for side in sides:
-        play(side, work)
+    if before is not Side.forget:  # the index settles
+        for side in sides:
+            play(side, work)
+        time.sleep(SETTLE)
+        for side in sides:
+            play(side, work)
     for turn in range(rounds):
         for side in sides if turn % 2 else reversed(sides):
-            before = side.cpu.ms()
+            used = side.cpu.ms()
             took, of_part = play(side, work)
             time.sleep(0.05)  # what the server does behind the answer counts too
             whole[side.name].append(took)
             parts[side.name].append(of_part)
-            cpu[side.name].append(side.cpu.ms() - before)
+            cpu[side.name].append(side.cpu.ms() - used)
     ours, theirs = (side.name for side in sides)
     counts = [calls(side, work) for side in sides]
     for title, values in (("session, ms", whole), (part + ", ms", parts), ("CPU of a session, ms", cpu)):
