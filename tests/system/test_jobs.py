@@ -1,5 +1,6 @@
 """Mailbox jobs: what pop3ctl has a session do as the mailbox's owner."""
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -287,7 +288,7 @@ class Directories(JobCase):
         self.assertEqual(status["NoNewPrivs"], "1")
         if harness.SANDBOX == "on":
             self.assertEqual(status["Seccomp"], "2")
-        held = [v for v in harness.links(pid).values() if v.startswith("/") and v != "/dev/null" and "memfd" not in v]
+        held = [v for fd, v in harness.links(pid).items() if fd > 2 and v.startswith("/") and "memfd" not in v]
         self.assertEqual(held, [big_base()])
         self.assertIn("box list", harness.command_line(pid))
 
@@ -368,6 +369,78 @@ class Directories(JobCase):
         self.assertEqual(ctl.daemon.stop(), [])
         asker.communicate(timeout=10)
         self.assertEqual(asker.returncode, FAILED)
+
+
+class Rootless(JobCase):
+    def test_its_own_user_only(self):
+        if not harness.have("setpriv"):
+            self.skipTest("no setpriv here")
+        user, other = self.user(), self.user()
+        folder = os.path.join(user.home, "rootless")
+        for path in (folder, os.path.join(folder, "run")):
+            shutil.rmtree(path, ignore_errors=True)
+            os.mkdir(path, 0o755)
+            os.chown(path, user.uid, user.gid)
+        self.addCleanup(shutil.rmtree, folder)
+        os.chmod(user.home, 0o711)
+        cert, key = harness.make_certificate(folder, "own")
+        os.chown(key, user.uid, user.gid)
+        ctl = Control(self.own_daemon(wrap=["setpriv", "--reuid=%d" % user.uid, "--regid=%d" % user.gid, "--clear-groups"],
+                                      runtime_dir=os.path.join(folder, "run"), certificate=cert, certificate_key=key))
+        who = {"user": user.uid, "group": user.gid, "extra_groups": []}
+        self.assertEqual(ctl.done("box", "exists", "clear", user.name, **who), "1")
+        self.assertEqual(ctl.done("box", "locked", "clear", user.name, **who), "0")
+        self.assertIn("never served by a daemon of another user", ctl.refused(FAILED, "box", "exists", "clear", other.name, **who))
+
+
+class Hostile(unittest.TestCase):
+    """What pop3ctl makes of a session that somebody has taken over: the daemon here is this test."""
+
+    def ask(self, said, *words, answer=b"0\n", give=True):
+        path = harness.world().path("control-" + secrets.token_hex(4))
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen()
+            asker = subprocess.Popen([harness.program("pop3ctl"), "-s", path, *words], stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            with contextlib.closing(listener.accept()[0]) as s:
+                s.recv(65536)
+                mine, theirs = socket.socketpair()
+                if give:
+                    socket.send_fds(s, [answer[:1]], [theirs.fileno()])
+                    s.sendall(answer[1:])
+                else:
+                    s.sendall(answer)
+                theirs.close()
+            with contextlib.closing(mine), contextlib.suppress(BrokenPipeError):
+                mine.sendall(said)
+            out, err = asker.communicate(timeout=20)
+        return asker.returncode, out, err
+
+    def test_streams(self):
+        ended = b"pop3ctl: the job was ended before it was done\n"
+        words = "box", "list", "s", "u"
+        for said, want in (
+                (b":a\n=0\n", (DONE, b"a\n", b"")), (b":a\n=0\n:b\n", (DONE, b"a\n", b"")), (b":\0\x7f\xff\n=0\n", (DONE, b"\\x00\\x7f\\xff\n", b"")),
+                (b"", (FAILED, b"", ended)), (b":a\n", (FAILED, b"a\n", ended)), (b":a", (FAILED, b"a", ended)),
+                (b":a\n=", (FAILED, b"a\n", ended)), (b":a\n=0", (FAILED, b"a\n", ended)), (b"=0x\n", (FAILED, b"", ended)),
+                (b"\033c\n=0\n", (FAILED, b"", ended)), (b"0\n", (FAILED, b"", ended)), (b"</etc/shadow\n=0\n", (FAILED, b"", ended)),
+                (b"!no\033\n=1\n", (FAILED, b"", b"pop3ctl: no\\x1b\n")), (b"!\n=2\n", (USAGE, b"", b"pop3ctl: \n")),
+                (b"<\n:a\n=0\n", (DONE, b"a\n", b""))):
+            with self.subTest(said=said):
+                self.assertEqual(self.ask(said, *words), want)
+
+    def test_tables_and_values_come_whole_or_not_at_all(self):
+        words = "--json", "box", "list", "s", "u"
+        self.assertEqual(self.ask(b":a\n:b\n=0\n", *words), (DONE, b'["a","b"]\n', b""))
+        self.assertEqual(self.ask(b":a\n:b\n", *words)[:2], (FAILED, b""))
+        self.assertEqual(self.ask(b":a\n=1\n", *words)[:2], (FAILED, b""))
+
+    def test_no_stream(self):
+        self.assertEqual(self.ask(b"", "box", "list", "s", "u", give=False), (FAILED, b"", b"pop3ctl: no stream came\n"))
+        self.assertEqual(self.ask(b"", "box", "list", "s", "u", give=False, answer=b"1why\n"), (FAILED, b"", b"pop3ctl: why\n"))
+        # a descriptor that comes with the answer to something else is of no use to it
+        self.assertEqual(self.ask(b"", "list", answer=b"0name\n"), (DONE, b"name\n", b""))
 
 
 class Lookups(JobCase):
