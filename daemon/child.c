@@ -2,7 +2,6 @@
 
 #include <bsd/sys/queue.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +12,8 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/process.h"
 #include "common/sandbox.h"
-#include "common/title.h"
 #include "daemon/child.h"
 #include "daemon/master.h"
 
@@ -37,65 +36,6 @@ struct process {
 
 static LIST_HEAD(, process) processes = LIST_HEAD_INITIALIZER(processes);
 
-/* Room behind argv for setproctitle(3bsd), which can use no more than it finds. */
-static char title_room[sizeof(TITLE_PADDING) + 256];
-
-/* What a role process finds in its environment.  Sanitizers' options pass in builds with them. */
-static void
-environment_fill(char *env[], size_t cap)
-{
-	static const char *const passed[] = {
-#ifdef SANITIZE
-	    "ASAN_OPTIONS", "UBSAN_OPTIONS",
-#endif
-	    "TZ"};
-	static char *room[sizeof(passed) / sizeof(passed[0])];
-	size_t n = 0;
-
-	memset(title_room, 'x', sizeof(title_room) - 1);
-	memcpy(title_room, TITLE_PADDING "=", sizeof(TITLE_PADDING));
-	env[n++] = title_room;
-	env[n++] = (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin";
-	env[n++] = (char *)"LANG=C";
-	for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]) && n + 1 < cap; i++) {
-		const char *value = getenv(passed[i]);
-
-		free(room[i]);
-		room[i] = NULL;
-		if (value != NULL && asprintf(&room[i], "%s=%s", passed[i], value) != -1)
-			env[n++] = room[i];
-	}
-	env[n] = NULL;
-}
-
-/* Between fork and exec: only async-signal-safe calls. */
-static void
-child_exec(const char *path, const char *program, int channel, char *env[], bool quiet)
-{
-	char *argv[] = {(char *)program, NULL};
-	sigset_t none;
-	int null;
-
-	setpgid(0, 0);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	if ((null = open("/dev/null", O_RDWR)) == -1)
-		_exit(127);
-	if (channel == CHANNEL_FD) {
-		if (fcntl(channel, F_SETFD, 0) == -1)
-			_exit(127);
-	} else if (dup2(channel, CHANNEL_FD) == -1)
-		_exit(127);
-	if (dup2(null, 0) == -1 || dup2(null, 1) == -1 || (quiet && dup2(null, 2) == -1))
-		_exit(127);
-	closefrom(CHANNEL_FD + 1);
-	execve(path, argv, env);
-	_exit(127);
-}
-
 struct child *
 child_new(void)
 {
@@ -110,13 +50,7 @@ int
 child_start(struct child *c, struct event_base *base, enum role role, const char *program,
 	    evchannel_msg_fn *msg, evchannel_end_fn *end, void *arg)
 {
-	char path[MSG_PATH_SIZE], *env[8];
-	/* Roles log over their channel; only a sanitizer's report needs standard error. */
-#ifdef SANITIZE
-	const bool quiet = false;
-#else
-	const bool quiet = true;
-#endif
+	char path[MSG_PATH_SIZE], *argv[] = {(char *)program, NULL};
 	struct process *p;
 	int pair[2];
 
@@ -125,11 +59,9 @@ child_start(struct child *c, struct event_base *base, enum role role, const char
 	c->started = clock_ms();
 	c->ec.ch.fd = -1;
 	snprintf(path, sizeof(path), "%s/%s", PKGLIBEXECDIR, program);
-	environment_fill(env, sizeof(env) / sizeof(env[0]));
 	if (channel_pair(pair) == -1)
 		return -1;
-	if ((c->pid = fork()) == 0)
-		child_exec(path, program, pair[1], env, quiet);
+	c->pid = process_start(path, argv, pair[1], NULL);
 	close(pair[1]);
 	if (c->pid == -1) {
 		close(pair[0]);
@@ -158,7 +90,7 @@ child_reaped(pid_t pid, int status)
 	if (status != 0 &&
 	    (p->child != NULL || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL))
 		log_warn(0, "%s pid=%ld %s", role_name(p->role), (long)pid,
-			 child_status_text(text, sizeof(text), status));
+			 process_status_text(text, sizeof(text), status));
 	if (p->child != NULL)
 		p->child->pid = 0;
 	LIST_REMOVE(p, next);
@@ -263,18 +195,4 @@ backoff_next(struct backoff *b, uint64_t now)
 		b->delay = b->delay * 2 < BACKOFF_LAST ? b->delay * 2 : BACKOFF_LAST;
 	b->started = now + b->delay;
 	return b->delay;
-}
-
-const char *
-child_status_text(char *dst, size_t cap, int status)
-{
-	if (WIFSIGNALED(status))
-		snprintf(dst, cap, "killed by signal %d (%s)%s", WTERMSIG(status),
-			 strsignal(WTERMSIG(status)),
-			 WTERMSIG(status) == SIGSYS
-			     ? ": a call outside its sandbox, see sandbox = \"log\""
-			     : "");
-	else
-		snprintf(dst, cap, "exited with status %d", WEXITSTATUS(status));
-	return dst;
 }

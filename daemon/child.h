@@ -65,7 +65,4 @@ bool child_heartbeat(struct child *c);
 /* Milliseconds to wait now before a start; call once per start. */
 uint32_t backoff_next(struct backoff *b, uint64_t now);
 
-/* "exited with status 1", "killed by signal 11 (Segmentation fault)"; into dst. Returns dst. */
-const char *child_status_text(char *dst, size_t cap, int status);
-
 #endif

@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/process.h"
 #include "daemon/control.h"
 #include "daemon/jobs.h"
 #include "daemon/receipts.h"
@@ -345,7 +346,8 @@ sessions_exited(struct master *m, pid_t pid, int status)
 	/* Of a kill the session-end line tells. */
 	if (status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
 		return;
-	log_warn(0, "session pid=%ld %s", (long)pid, child_status_text(text, sizeof(text), status));
+	log_warn(0, "session pid=%ld %s", (long)pid,
+		 process_status_text(text, sizeof(text), status));
 	ss->renew_due |= was_crash(status);
 	sessions_renew_if_due(m);
 }

@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/process.h"
 #include "daemon/auth/children.h"
 #include "daemon/auth/spawn.h"
 
@@ -108,16 +109,6 @@ child_time(evutil_socket_t fd, short what, void *arg)
 	child_kill(c);
 }
 
-static const char *
-status_text(int status, char *dst, size_t cap)
-{
-	if (WIFSIGNALED(status))
-		snprintf(dst, cap, "signal %d", WTERMSIG(status));
-	else
-		snprintf(dst, cap, "status %d", WEXITSTATUS(status));
-	return dst;
-}
-
 static void
 child_free(struct child *c)
 {
@@ -154,7 +145,7 @@ static void
 child_exited(evutil_socket_t fd, short what, void *arg)
 {
 	struct child *c = arg;
-	char text[32];
+	char text[160];
 	int status;
 
 	(void)fd;
@@ -170,7 +161,7 @@ child_exited(evutil_socket_t fd, short what, void *arg)
 		log_warn(c->request != NULL ? c->request->conn.id : c->keeps,
 			 "auth child %d (%s) ended by itself, %s", (int)c->pid,
 			 c->pool != NULL ? c->pool->conf.auth : "session",
-			 status_text(status, text, sizeof(text)));
+			 process_status_text(text, sizeof(text), status));
 		if (c->pool != NULL)
 			pool_crashed(c->pool);
 	}
