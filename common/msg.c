@@ -55,6 +55,7 @@ static const struct msg_rule {
 [MSG_CONN_DROP]		= {"conn-drop", MASTER, LOGIN, EXACT(msg_conn_ref), FD_NEVER},
 [MSG_CONN_STATE_ASK]	= {"conn-state-ask", MASTER, LOGIN, EXACT(msg_conn_ref), FD_NEVER},
 [MSG_CONN_STATE]	= {"conn-state", LOGIN, MASTER, EXACT(msg_conn_state), FD_NEVER},
+[MSG_CERTIFICATE]	= {"certificate", LOGIN, MASTER, EXACT(msg_certificate), FD_NEVER},
 [MSG_STLS_ASK]		= {"stls-ask", LOGIN, MASTER, EXACT(msg_conn_ref), FD_NEVER},
 [MSG_CONN_END]		= {"conn-end", LOGIN, MASTER, EXACT(msg_conn_end), FD_NEVER},
 
@@ -117,6 +118,7 @@ static const struct msg_string {
     STRING(MSG_LOGIN_SERVER, msg_login_server, certificate),
     STRING(MSG_LOGIN_SERVER, msg_login_server, certificate_key),
     STRING(MSG_LOGIN_SERVER, msg_login_server, tls_ciphers),
+    STRING(MSG_CERTIFICATE, msg_certificate, path),
     STRING(MSG_AUTH_SERVER, msg_auth_server, name),
     STRING(MSG_AUTH_SERVER, msg_auth_server, auth),
     STRING(MSG_AUTH_SERVER, msg_auth_server, storage),

@@ -65,6 +65,7 @@ enum msg_type {
 	MSG_CONN_DROP,	  /* msg_conn_ref: close it unsent */
 	MSG_CONN_STATE_ASK, /* msg_conn_ref: how far is its login? */
 	/* worker to master */
+	MSG_CERTIFICATE, /* msg_certificate, before it is ready */
 	MSG_STLS_ASK, /* msg_conn_ref */
 	MSG_CONN_END, /* msg_conn_end */
 	MSG_CONN_STATE, /* msg_conn_state */
@@ -166,7 +167,12 @@ struct msg_trace {
 struct msg_ready {
 	uint32_t landlock_abi; /* in force; 0: none */
 	uint32_t seccomp;      /* 1: filter attached */
-	int64_t expires;       /* the first of its certificates, time(2); 0: it has none */
+};
+
+/* A certificate that was loaded, before it is ready. */
+struct msg_certificate {
+	int64_t expires; /* time(2) */
+	char path[MSG_PATH_SIZE];
 };
 
 struct msg_refused {
@@ -522,6 +528,7 @@ struct msg {
 		struct msg_log log;
 		struct msg_trace trace;
 		struct msg_ready ready;
+		struct msg_certificate certificate;
 		struct msg_refused refused;
 		struct msg_conn_ref ref;
 		struct msg_conn conn;

@@ -114,7 +114,7 @@ worker_connect_helper(struct worker *w)
 	close(pair[1]);
 }
 
-static void log_expiry(const struct master *m);
+static const struct worker *worker_that_serves(const struct master *m);
 static void worker_msg(struct evchannel *ec, struct msg *msg, void *arg);
 static void worker_end(struct evchannel *ec, int error, void *arg);
 
@@ -126,6 +126,7 @@ worker_start(struct master *m, const struct conf *conf)
 	if (w == NULL)
 		return -1;
 	TAILQ_INIT(&w->conns);
+	STAILQ_INIT(&w->certificates);
 	w->master = m;
 	w->number = ++m->workers->next_number;
 	w->generation = m->workers->newest;
@@ -153,6 +154,7 @@ worker_forget(struct worker *w)
 	conns_worker_lost(m, w);
 	helper_worker_gone(m, w->number);
 	child_kill(&w->child);
+	certificates_free(&w->certificates);
 	free(w);
 }
 
@@ -222,6 +224,8 @@ worker_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		conns_worker_done(m, w, &msg->u.conn_end);
 	} else if (w->child.ready || w->refused) {
 		worker_end(ec, EBADMSG, w); /* what is left is said once */
+	} else if (msg->type == MSG_CERTIFICATE) {
+		certificates_add(&w->certificates, &msg->u.certificate);
 	} else if (msg->type == MSG_READY) {
 		w->child.ready = true;
 		w->confined = msg->u.ready;
@@ -302,10 +306,12 @@ worker_drain(struct worker *w)
 void
 workers_switch(struct master *m)
 {
+	const struct worker *new;
 	struct worker *w;
 
 	m->workers->serving = m->workers->newest;
-	log_expiry(m);
+	if ((new = worker_that_serves(m)) != NULL)
+		certificates_log(&new->certificates);
 	TAILQ_FOREACH (w, &m->workers->list, next)
 		if (w->generation != m->workers->serving)
 			worker_drain(w);
@@ -407,44 +413,25 @@ workers_kill(struct master *m, uint32_t number)
 		}
 }
 
-/* A time as the log and `status` show it: UTC; into dst of 32. Returns dst. */
-static const char *
-time_text(char dst[32], int64_t seconds)
-{
-	time_t when = (time_t)seconds;
-	struct tm tm;
-
-	if (gmtime_r(&when, &tm) == NULL || strftime(dst, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		memcpy(dst, "?", 2);
-	return dst;
-}
-
-/* Once a generation: how long what it serves is good for. */
-static void
-log_expiry(const struct master *m)
+/* One of those that serve; NULL: there is none now. */
+static const struct worker *
+worker_that_serves(const struct master *m)
 {
 	const struct worker *w;
-	char text[32];
 
 	TAILQ_FOREACH (w, &m->workers->list, next)
-		if (w->generation == m->workers->serving && w->confined.expires != 0) {
-			log_info(0, "certificate expires=%s", time_text(text, w->confined.expires));
-			return;
-		}
+		if (w->generation == m->workers->serving && w->child.ready)
+			return w;
+	return NULL;
 }
 
 void
 workers_say_status(struct master *m, struct ctl *c)
 {
-	const struct worker *w;
-	char text[32];
+	const struct worker *w = worker_that_serves(m);
 
-	TAILQ_FOREACH (w, &m->workers->list, next)
-		if (w->generation == m->workers->serving && w->confined.expires != 0) {
-			ctl_say(c, "certificate_expires\t%s\n",
-				time_text(text, w->confined.expires));
-			break;
-		}
+	if (w != NULL)
+		certificates_say(&w->certificates, c);
 	TAILQ_FOREACH (w, &m->workers->list, next)
 		ctl_say(
 		    c, "worker %u\tpid=%ld generation=%u%s connections=%u seccomp=%u landlock=%u\n",

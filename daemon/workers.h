@@ -5,6 +5,7 @@
 #ifndef POP3D_WORKERS_H
 #define POP3D_WORKERS_H
 
+#include "daemon/certificates.h"
 #include "daemon/child.h"
 #include "daemon/conns.h"
 
@@ -23,6 +24,7 @@ struct worker {
 	uint64_t done_since; /* clock_ms(): since then it should have ended */
 	bool used; /* one-shot worker: it had its connection */
 	struct msg_ready confined; /* what it said of its confinement */
+	struct certificate_list certificates; /* what it serves */
 };
 
 struct workers *workers_new(struct master *m);

@@ -3,6 +3,8 @@
 import os
 import shutil
 import ssl
+import subprocess
+import time
 import unittest
 
 import client
@@ -158,6 +160,21 @@ class Names(unittest.TestCase):
         self.assertEqual(self.ask(daemon, "pop.three.example"), 2)
         daemon.write_conf(certificate_key=good)
         ctl.done("reload")
+
+    def test_when_each_of_them_expires_is_told(self):
+        daemon = self.start()
+        ends = {}
+        for path, _ in self.pairs:
+            said = subprocess.run(["openssl", "x509", "-noout", "-enddate", "-in", path], stdout=subprocess.PIPE, check=True).stdout
+            end = ssl.cert_time_to_seconds(said.decode().strip().split("=")[1])
+            ends["certificate " + path] = "expires=" + time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
+        ctl = control.Control(daemon)
+        status = ctl.json("status")
+        self.assertEqual({key: value for key, value in status.items() if key.startswith("certificate")}, ends)
+        for key, end in ends.items():
+            self.assertIn("certificate path=%s %s\n" % (key.split()[1], end), daemon.log())
+        ctl.done("reload")  # also of the new workers
+        self.assertEqual({key: ctl.json("status").get(key) for key in ends}, ends)
 
     def ask_der(self, daemon, name):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -105,11 +105,40 @@ links_on_server(struct worker *w, struct msg *m)
 	*place = server;
 }
 
+/* Several servers may have the same one. */
+static bool
+certificate_was_told(const struct worker *w, const struct worker_server *server)
+{
+	for (size_t i = 0; i < w->nservers; i++)
+		for (const struct worker_server *s = w->servers[i]; s != NULL; s = s->next) {
+			if (s == server)
+				return false;
+			if (strcmp(s->conf.certificate, server->conf.certificate) == 0)
+				return true;
+		}
+	return false;
+}
+
+static void
+links_tell_certificates(struct worker *w)
+{
+	struct msg_certificate msg;
+
+	for (size_t i = 0; i < w->nservers; i++)
+		for (const struct worker_server *s = w->servers[i]; s != NULL; s = s->next) {
+			if (certificate_was_told(w, s))
+				continue;
+			msg.expires = tls_context_expires(s->tls);
+			memcpy(msg.path, s->conf.certificate, sizeof(msg.path));
+			evchannel_put(&w->master, MSG_CERTIFICATE, &msg, sizeof(msg));
+		}
+}
+
 static void
 links_on_start(struct worker *w, struct msg *m)
 {
 	static struct msg_refused refused;
-	struct msg_ready ready = {0, 0, 0};
+	struct msg_ready ready = {0, 0};
 
 	(void)m;
 	if (worker_confine(w, &ready, refused.why, sizeof(refused.why)) == -1) {
@@ -118,7 +147,7 @@ links_on_start(struct worker *w, struct msg *m)
 		return;
 	}
 	w->serving = true;
-	ready.expires = tls_expires();
+	links_tell_certificates(w);
 	title_set(role_name(ROLE_LOGIN), "0 connections");
 	evchannel_put(&w->master, MSG_READY, &ready, sizeof(ready));
 }

@@ -80,13 +80,13 @@ tls_no_passphrase(char *buf, int size, int writing, void *arg)
 	return -1;
 }
 
-/* When the first of the certificates ends. */
-static time_t first_end;
-
-time_t
-tls_expires(void)
+int64_t
+tls_context_expires(const SSL_CTX *ctx)
 {
-	return first_end;
+	const X509 *cert = SSL_CTX_get0_certificate(ctx);
+	struct tm end;
+
+	return ASN1_TIME_to_tm(X509_get0_notAfter(cert), &end) == 1 ? timegm(&end) : 0;
 }
 
 /* Say early what clients will complain about. */
@@ -94,13 +94,9 @@ static void
 tls_check_dates(SSL_CTX *ctx, const char *path)
 {
 	const X509 *cert = SSL_CTX_get0_certificate(ctx);
-	struct tm end;
 
 	if (cert == NULL)
 		return;
-	if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &end) == 1 &&
-	    (first_end == 0 || timegm(&end) < first_end))
-		first_end = timegm(&end);
 	if (X509_cmp_current_time(X509_get0_notAfter(cert)) < 0)
 		log_warn(0, "certificate %s: it has expired", path);
 	else if (X509_cmp_current_time(X509_get0_notBefore(cert)) > 0)

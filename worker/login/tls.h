@@ -36,7 +36,7 @@ void tls_tickets_set(const struct msg_ticket_keys *keys);
 /* Bring a context into line with the keys in force. */
 void tls_tickets_apply(SSL_CTX *ctx);
 
-/* When the first certificate that was loaded expires; 0: there is none. */
-time_t tls_expires(void);
+/* When the certificate expires, as of time(2). */
+int64_t tls_context_expires(const SSL_CTX *ctx);
 
 #endif
