@@ -219,6 +219,34 @@ test_one_tick(void)
 	box_remove();
 }
 
+/* The second name of a file is not forgotten when only the directory of the first one changes. */
+static void
+test_linked(void)
+{
+	uint64_t removed;
+
+	maildir_fill();
+	if (link(box_path("new/1.a.h"), box_path("cur/1.a.h:2,S")) == -1)
+		abort();
+	(void)settled_session();
+	box_put("new/7.x", "x");
+	start();
+	CU_ASSERT_EQUAL(store.count, 7);
+	CU_ASSERT_EQUAL(remove_marked(1, &removed), STORE_OK);
+	store_end();
+	CU_ASSERT(!box_has("new/1.a.h") && !box_has("cur/1.a.h:2,S"));
+	box_put("new/1.a.h", "one\n");
+	if (link(box_path("new/1.a.h"), box_path("cur/1.a.h:2,S")) == -1)
+		abort();
+	(void)settled_session();
+	(void)unlink(box_path("new/1.a.h"));
+	start();
+	CU_ASSERT_EQUAL(store.count, 7);
+	CU_ASSERT_STRING_EQUAL(text(0), "one\n");
+	store_end();
+	box_remove();
+}
+
 /* What has just changed is not believed to be settled, whatever the time of its contents says. */
 static void
 test_settled(void)
@@ -567,6 +595,7 @@ static const struct unit_test tests[] = {
     {"UPD-02 nor for our own UPDATE", test_update},
     {"MDR-06 two deliveries in one tick", test_one_tick},
     {"MDR-06 settled time stamps", test_settled},
+    {"MDR-06 a file with two names", test_linked},
     {"first retrieval", test_first_fetched},
     {"SIZ-06 a size that was wrong", test_wrong_size},
     {"SIZ-06 a size told as 0", test_vanished_size},

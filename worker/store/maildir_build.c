@@ -147,15 +147,15 @@ add_scanned(struct build *b, int dir)
 	return lseek(fd, 0, SEEK_SET) == -1 ? -1 : scan_files(fd, add_name, &a);
 }
 
-/* Take the names of an unchanged directory from the former index.  1; 0: it is damaged; -1 with
- * errno. */
+/* Take the names of an unchanged directory from the former index.  1; 0: it is damaged, or does not
+ * have all names, since a file with two counts once; -1 with errno. */
 static int
 add_former(struct build *b, int dir)
 {
 	struct maildir_message m;
 
 	for (size_t i = 0; i < b->former->head.count; i++) {
-		if (index_message(b->former, i, &m) == -1)
+		if (index_message(b->former, i, &m) == -1 || (m.flags & ENTRY_LINKED) != 0)
 			return 0;
 		if (((m.flags & ENTRY_IN_CUR) != 0) != (dir == MAILDIR_CUR) ||
 		    (m.flags & (ENTRY_GONE | ENTRY_REMOVED)) != 0)
