@@ -26,7 +26,10 @@ struct build {
 	const struct maildir_index *former; /* NULL: none */
 	struct maildir_index *index;
 	struct maildir_list list;
-	struct uids *uids;	    /* NULL: none */
+	bool named;	   /* it is to last; else it is only looked at what names there are */
+	bool has_uids;	   /* unique-ids were taken over */
+	bool same_uids;	   /* the former index knows of them */
+	struct uids *uids; /* NULL: not needed yet */
 	struct maildir_table table; /* of the former index */
 	size_t matched;		    /* its messages that are there */
 };
@@ -96,24 +99,69 @@ stamp_settles(const struct index_stamp *stamp, const struct index_stamp *now)
 
 /* ---- names ---- */
 
+/* What the former index says of the unique-id of a message.  1; 0: nothing; -1 with errno. */
+static int
+recall_uid(struct build *b, struct maildir_message *m, size_t base_len)
+{
+	const uint32_t flags = ENTRY_RANKED | ENTRY_DIGEST_UID;
+	struct maildir_message was;
+	size_t at;
+
+	if (!b->same_uids)
+		return 0;
+	if (table_find(&b->table, m->name, base_len, &at) == -1)
+		return -1;
+	if (at == TABLE_NONE || !table_has(&b->table, at, m->name, base_len, &was) ||
+	    (was.flags & ENTRY_MADE_UID) != 0)
+		return 0;
+	m->flags |= was.flags & flags;
+	m->rank = was.rank;
+	strcpy(m->uid, was.uid);
+	return 1;
+}
+
+/* An unreadable list of unique-ids is an error: clients would fetch everything again. */
+static int
+load_uids(struct build *b)
+{
+	if (b->uids == NULL)
+		b->uids = uids_load(b->place->dir_fd, b->store);
+	return b->uids == NULL ? -1 : 0;
+}
+
+/* Was the unique-id of a message taken over from another server, or its own given to another? */
+static int
+find_uid(struct build *b, struct maildir_message *m)
+{
+	size_t base_len = maildir_base_len(m->name);
+	int known = recall_uid(b, m, base_len);
+	char own[STORE_UID_SIZE];
+
+	if (known != 0)
+		return known == 1 ? 0 : -1;
+	if (load_uids(b) == -1)
+		return -1;
+	if (uids_find(b->uids, m->name, base_len, &m->rank, m->uid)) {
+		m->flags |= ENTRY_RANKED;
+		return 0;
+	}
+	m->uid[0] = '\0';
+	maildir_uid(m->name, base_len, own);
+	if (uids_taken(b->uids, own))
+		m->flags |= ENTRY_DIGEST_UID;
+	return 0;
+}
+
 /* Add a message whose name and directory are in *m. */
 static int
 build_add(struct build *b, struct maildir_message *m)
 {
-	size_t base_len = maildir_base_len(m->name);
-	char own[STORE_UID_SIZE];
-	uint32_t rank = 0;
-
 	m->name_len = strlen(m->name);
 	m->uid[0] = '\0';
-	if (b->uids != NULL && uids_find(b->uids, m->name, base_len, &rank, m->uid)) {
-		m->flags |= ENTRY_RANKED;
-	} else if (b->uids != NULL) {
-		maildir_uid(m->name, base_len, own);
-		if (uids_taken(b->uids, own))
-			m->flags |= ENTRY_DIGEST_UID;
-	}
-	return list_add(&b->list, m, rank);
+	m->rank = 0;
+	if (b->has_uids && find_uid(b, m) == -1)
+		return -1;
+	return list_add(&b->list, m);
 }
 
 struct adding {
@@ -206,8 +254,7 @@ read_quietly(struct build *b)
 	int quiet = 0;
 
 	for (int d = 0; former != NULL && d < MAILDIR_DIRS; d++)
-		keep[d] = is_settled(former, d) &&
-			  index_stamps_equal(&former->head.uids, &b->index->head.uids);
+		keep[d] = b->same_uids && is_settled(former, d);
 	for (int try = 0; try < SCAN_TRIES && quiet == 0; try++) {
 		b->list.count = 0;
 		index_rewind(b->index);
@@ -300,44 +347,34 @@ write_records(struct build *b)
 
 /* ---- all of it ---- */
 
-/* An unreadable list of unique-ids is an error: clients would fetch everything again. */
-static int
-load_uids(struct build *b)
-{
-	struct index_stamp dirs[MAILDIR_DIRS];
-
-	if (build_stamps(b->place, dirs, &b->index->head.uids) == -1)
-		return -1;
-	if (b->place->dir_fd == -1)
-		return 0;
-	b->uids = uids_load(b->place->dir_fd, b->store);
-	return b->uids == NULL && errno != ENOENT ? -1 : 0;
-}
-
 static int
 read_list(struct build *b)
 {
-	int result = load_uids(b);
+	struct index_head *h = &b->index->head;
+	struct index_stamp dirs[MAILDIR_DIRS];
+	int result = build_stamps(b->place, dirs, &h->uids);
 
+	b->has_uids = b->named && h->uids.inode != 0;
+	b->same_uids = b->former != NULL && index_stamps_equal(&b->former->head.uids, &h->uids);
 	if (result == 0)
 		result = read_quietly(b);
 	if (b->uids != NULL && result == 0 && (errno = uids_error(b->uids)) != 0)
 		result = -1;
 	uids_free(b->uids);
+	b->uids = NULL;
 	return result;
 }
 
-/* Into a file of the Maildir at `file_fd`, or with -1 into memory; with `named` for later sessions
- * too. */
+/* Into a file of the Maildir at `file_fd`, or with -1 into memory. */
 static int
-build_into(struct build *b, int file_fd, bool named)
+build_into(struct build *b, int file_fd)
 {
 	struct maildir_index *ix = b->index;
 	int result;
 
 	if (index_begin(ix, file_fd) == -1)
 		return -1;
-	if (file_fd != -1 && !named)
+	if (file_fd != -1 && !b->named)
 		index_forget_file(file_fd);
 	list_init(&b->list, b->place->dirs, ix);
 	table_init(&b->table, b->former);
@@ -351,7 +388,7 @@ build_into(struct build *b, int file_fd, bool named)
 		if (ix->quiet && stamp_settles(&ix->head.dirs[d], &ix->made))
 			ix->head.settled |= UINT64_C(1) << d;
 	if (result == 0)
-		result = index_finish(ix, named ? file_fd : -1);
+		result = index_finish(ix, b->named ? file_fd : -1);
 	list_free(&b->list);
 	table_free(&b->table);
 	if (result == -1)
@@ -360,28 +397,28 @@ build_into(struct build *b, int file_fd, bool named)
 }
 
 static int
-build_anywhere(struct build *b, bool named)
+build_anywhere(struct build *b)
 {
 	int fd = b->place->dir_fd;
 
 	if (fd != -1) {
-		if (build_into(b, fd, named) == 0)
+		if (build_into(b, fd) == 0)
 			return 0;
 		log_line(errno == EROFS || errno == EACCES ? LOG_DEBUG : LOG_WARNING, b->store->id,
 			 "maildir %s: no index can be written: %s", b->store->path,
 			 strerror(errno));
 		index_forget_file(fd);
 	}
-	return build_into(b, -1, false);
+	return build_into(b, -1);
 }
 
 int
 build_index(const struct maildir_place *p, struct maildir_index *ix,
 	    const struct maildir_index *former, const struct store *s)
 {
-	struct build b = {.place = p, .store = s, .former = former, .index = ix};
+	struct build b = {.place = p, .store = s, .former = former, .index = ix, .named = true};
 
-	return build_anywhere(&b, true);
+	return build_anywhere(&b);
 }
 
 int
@@ -389,5 +426,5 @@ build_list(const struct maildir_place *p, struct maildir_index *ix, const struct
 {
 	struct build b = {.place = p, .store = s, .index = ix};
 
-	return build_anywhere(&b, false);
+	return build_anywhere(&b);
 }

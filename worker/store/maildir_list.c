@@ -38,7 +38,7 @@ key_of(const char *name)
 }
 
 int
-list_add(struct maildir_list *l, const struct maildir_message *m, uint32_t rank)
+list_add(struct maildir_list *l, const struct maildir_message *m)
 {
 	int64_t block;
 
@@ -54,7 +54,7 @@ list_add(struct maildir_list *l, const struct maildir_message *m, uint32_t rank)
 	if ((block = index_put_block(l->index, m)) == -1)
 		return -1;
 	l->entries[l->count++] =
-	    (struct list_entry){.key = (m->flags & ENTRY_RANKED) != 0 ? rank : key_of(m->name),
+	    (struct list_entry){.key = (m->flags & ENTRY_RANKED) != 0 ? m->rank : key_of(m->name),
 				.block = (uint32_t)block,
 				.flags = m->flags};
 	return 0;

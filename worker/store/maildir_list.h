@@ -29,9 +29,8 @@ struct maildir_list {
 void list_init(struct maildir_list *l, const int dirs[MAILDIR_DIRS], struct maildir_index *index);
 void list_free(struct maildir_list *l);
 
-/* Put a message into the index and the list; `rank` counts if it is ENTRY_RANKED.  0 or -1 with
- * errno. */
-int list_add(struct maildir_list *l, const struct maildir_message *m, uint32_t rank);
+/* Put a message into the index and the list.  0 or -1 with errno. */
+int list_add(struct maildir_list *l, const struct maildir_message *m);
 
 /*
  * All names are there: bring them in order, and settle those that occur twice: a

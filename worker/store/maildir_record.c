@@ -87,6 +87,7 @@ static size_t
 block_len(size_t name_len, size_t uid_len, uint32_t flags)
 {
 	return name_len + 1 + (uid_len > 0 ? uid_len + 1 : 0) +
+	       ((flags & ENTRY_RANKED) != 0 ? sizeof(uint32_t) : 0) +
 	       ((flags & ENTRY_TWIN) != 0 ? sizeof(uint64_t) : 0);
 }
 
@@ -99,6 +100,10 @@ block_make(const struct maildir_message *m, char block[BLOCK_MAX])
 	if (uid_len > 0) {
 		memcpy(block + len, m->uid, uid_len + 1);
 		len += uid_len + 1;
+	}
+	if ((m->flags & ENTRY_RANKED) != 0) {
+		memcpy(block + len, &m->rank, sizeof(m->rank));
+		len += sizeof(m->rank);
 	}
 	if ((m->flags & ENTRY_TWIN) != 0) {
 		memcpy(block + len, &m->inode, sizeof(m->inode));
@@ -121,7 +126,7 @@ block_take(const char *file, size_t file_len, size_t at, size_t name_len, size_t
 	   uint32_t flags, struct maildir_message *m)
 {
 	size_t len = block_len(name_len, uid_len, flags);
-	const char *from = file + at;
+	const char *from = file + at, *end = from + len;
 
 	if (name_len == 0 || uid_len >= STORE_UID_SIZE || at > file_len || len > file_len - at)
 		return -1;
@@ -132,7 +137,10 @@ block_take(const char *file, size_t file_len, size_t at, size_t name_len, size_t
 	m->name[name_len] = m->uid[uid_len] = '\0';
 	m->inode = 0;
 	if ((flags & ENTRY_TWIN) != 0)
-		memcpy(&m->inode, from + len - sizeof(m->inode), sizeof(m->inode));
+		memcpy(&m->inode, end -= sizeof(m->inode), sizeof(m->inode));
+	m->rank = 0;
+	if ((flags & ENTRY_RANKED) != 0)
+		memcpy(&m->rank, end - sizeof(m->rank), sizeof(m->rank));
 	return maildir_name_counts(m->name) && strlen(m->name) == name_len &&
 		       strchr(m->name, '/') == NULL && uid_is_sound(m->uid, uid_len)
 		   ? 0

@@ -2,7 +2,7 @@
  * What the index of a Maildir consists of: head, records, blocks with names, and
  * the checks that each of them carries.  Pure functions over octets.
  *
- *   head | blocks: NAME NUL [UID NUL] [inode] | records, one a message | blocks
+ *   head | blocks: NAME NUL [UID NUL] [rank] [inode] | records, one a message | blocks
  *
  * Blocks behind the records are of names that others have changed since.
  */
@@ -64,12 +64,13 @@ struct index_record {
 struct maildir_message {
 	uint32_t flags;
 	size_t name_len;
+	uint32_t rank;	/* of one that is ENTRY_RANKED, else 0 */
 	uint64_t inode; /* of a twin, else 0 */
 	char name[NAME_MAX + 1];
 	char uid[STORE_UID_SIZE]; /* taken over; "": none */
 };
 
-enum { BLOCK_MAX = NAME_MAX + 1 + STORE_UID_SIZE + sizeof(uint64_t) };
+enum { BLOCK_MAX = NAME_MAX + 1 + STORE_UID_SIZE + sizeof(uint32_t) + sizeof(uint64_t) };
 
 /* A hash for checks and tables; it need not withstand who knows the key. */
 uint64_t index_hash(uint64_t key, const void *octets, size_t len);
