@@ -119,6 +119,17 @@ class Update(TestCase):
         self.assertGreater(reply, max(unlinks), calls)
         self.assertRegex(calls[max(unlinks):reply], r"(fsync|fdatasync|syncfs|sync)\(.*= 0")
 
+    def test_UPD_07_nothing_goes_for_being_fetched(self):
+        # delete-after-download is not offered, and not done
+        for kind in self.each_kind():
+            user = self.user(MESSAGES)
+            client = self.session(user, kind)
+            self.assertFalse([line for line in client.listing(b"CAPA") if line.startswith(b"EXPIRE")])
+            for n in range(1, 6):
+                client.multi(b"RETR %d" % n)
+            client.quit()
+            self.assertEqual(user.maildir.stored(), MESSAGES)
+
     def test_UPD_08_mail_that_arrived_stays(self):
         for kind in self.each_kind():
             user = self.user(MESSAGES)
