@@ -185,7 +185,7 @@ class Checks(TestCase):
 
     def test_print_round_trip(self):
         self.write(self.good_head() + 'login_workers = 3\npam_session = yes\nstorage = "maildir:/v/%d/%n"\ntls_ciphers = "ECDHE+AESGCM"\n'
-                   'server one { addresses = {"127.0.0.1", "::1"} port = 1100 socket = "plain" auth = "pam:other" }\nserver two { port = 1101 cleartext_login = "never" }\n')
+                   'server one { addresses = {"127.0.0.1", "::1"} port = 1100 socket = "plain" auth = "pam:other" }\nserver two { port = 1101 cleartext_login = "never" mbox_format = "mboxcl2" mbox_split = "lax" }\n')
         first = run("-T", "-c", self.path)
         self.assertEqual(first.returncode, 0, first.stderr)
         self.write(first.stdout.decode())
@@ -193,6 +193,7 @@ class Checks(TestCase):
         self.assertEqual((second.returncode, second.stderr), (0, b""))
         self.assertEqual(second.stdout, first.stdout)
         self.assertIn(b'"maildir:/v/%d/%n"', second.stdout)
+        self.assertRegex(second.stdout, rb'(?s)server two .*mbox_format = "mboxcl2"')
 
     def test_version_and_usage(self):
         done = run("-V")

@@ -470,6 +470,21 @@ class Mbox(ServeCase):
         self.assertEqual(client.stat()[0], 3)
         client.quit()
 
+    def test_LCK_01_two_runs_that_apply_deletes(self):
+        path = self.mbox(b"".join(FROM + m + b"\n" for m in letters(2)))
+        first = self.serve(path, "--apply-deletes")
+        second = self.serve(path, "--apply-deletes")
+        client = first.login()
+        self.assertIn(b"[IN-USE]", second.refusal())
+        status, said = self.refused(path, "--apply-deletes")
+        self.assertEqual(status, 1)
+        self.assertIn("in use", said)
+        client.dele(1)
+        client.quit()
+        client = second.login()
+        self.assertEqual(client.stat()[0], 1)
+        client.quit()
+
     def test_MBX_03_apply_deletes_without_a_lock(self):
         blocks = [FROM + m + b"\n" for m in letters(4)]
         path = self.mbox(b"".join(blocks))

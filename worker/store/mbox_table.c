@@ -114,7 +114,7 @@ static bool
 scan_can_end(const struct scan *s, uint64_t at)
 {
 	const struct mbox_table *t = s->table;
-	char before = '\0', blank[3];
+	char before = '\0', blank[3] = {0};
 	ssize_t n;
 
 	if (at >= t->size)
