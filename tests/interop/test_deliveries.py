@@ -65,7 +65,7 @@ class Collector:
 
 
 class Deliveries(TestCase):
-    limit = 120
+    limit = 300
 
     def agents(self):
         agents = []
