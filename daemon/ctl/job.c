@@ -23,14 +23,18 @@ enum {
 static const struct job_words {
 	const char *word, *second; /* second: NULL: it has no second word */
 	enum answer_kind kind;
-	bool
-	    other; /* the first argument is another user's name, to whose mailbox's place it goes */
-	int input; /* which argument names the file to be read for it: "-" or none is standard
-		    * input; NO_INPUT: it reads nothing */
+	/* The first argument is another user's name, to whose mailbox's place it goes. */
+	bool other;
+	/* Which argument names the file to be read for it, "-" or none being standard input; or
+	 * NO_INPUT. */
+	int input;
 } jobs[] = {
-    {"box", "add", ANSWER_VALUE, false, NO_INPUT}, {"box", "exists", ANSWER_VALUE, false, NO_INPUT},
-    {"box", "list", ANSWER_LIST, false, NO_INPUT}, {"box", "locked", ANSWER_VALUE, false, NO_INPUT},
-    {"box", "move", ANSWER_VALUE, true, NO_INPUT}, {"box", "remove", ANSWER_VALUE, false, NO_INPUT},
+    {"box", "add", ANSWER_VALUE, false, NO_INPUT},
+    {"box", "exists", ANSWER_VALUE, false, NO_INPUT},
+    {"box", "list", ANSWER_LIST, false, NO_INPUT},
+    {"box", "locked", ANSWER_VALUE, false, NO_INPUT},
+    {"box", "move", ANSWER_VALUE, true, NO_INPUT},
+    {"box", "remove", ANSWER_VALUE, false, NO_INPUT},
     {"history", NULL, ANSWER_TABLE, false, NO_INPUT},
     {"uidl", "import", ANSWER_VALUE, false, NO_INPUT},
     {"uidl", "verify", ANSWER_VALUE, false, 0},

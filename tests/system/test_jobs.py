@@ -404,7 +404,9 @@ class Hostile(unittest.TestCase):
             asker = subprocess.Popen([harness.program("pop3ctl"), "-s", path, *words], stdin=subprocess.DEVNULL,
                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             with contextlib.closing(listener.accept()[0]) as s:
-                s.recv(65536)
+                request = b""
+                while not request or request.count(b"\0") <= int(request.split(b"\0")[0]):
+                    request += s.recv(65536)
                 mine, theirs = socket.socketpair()
                 if give:
                     socket.send_fds(s, [answer[:1]], [theirs.fileno()])
