@@ -453,11 +453,19 @@ struct msg_lock_place {
 	uint64_t dev, ino;
 };
 
+/* Why a session asks. */
+enum lock_purpose {
+	LOCK_LOOK,	/* to know who has it: nobody is ended */
+	LOCK_TAKE_OVER, /* to have it: who may be ended, is */
+	LOCK_CLAIM,	/* the same, and if no other session has it, the asker has from now on */
+	LOCK_PURPOSE_COUNT
+};
+
 struct msg_lock_ask {
 	conn_id id;
 	struct msg_lock_place place; /* found locked */
-	uint32_t look_only;	     /* 1: end nobody */
-	uint32_t claim; /* 1: if no other session has it, the asker has from now on */
+	uint32_t purpose;	     /* enum lock_purpose */
+	uint32_t unused;
 };
 
 /* Who has it. */

@@ -158,7 +158,8 @@ session_hello(struct session *s, pid_t pid)
 		conns_offer(m);
 }
 
-/* What a job may say beside, and nobody else: how it ended. */
+/* What a job may say beside, and nobody else: how it ended.  It may ask who has its mailbox, but
+ * ends nobody. */
 static void
 job_msg(struct session *s, const struct msg *msg)
 {
@@ -168,7 +169,8 @@ job_msg(struct session *s, const struct msg *msg)
 		jobs_ended(c, &msg->u.job_end);
 	else if (msg->type == MSG_STATE)
 		control_state_told(s->master, c->row.id, NULL);
-	else
+	else if (msg->type != MSG_LOCK_ASK || c->state != CONN_SESSION ||
+		 msg->u.lock_ask.purpose != LOCK_LOOK || !takeover_asked(s->master, c, &msg->u.lock_ask))
 		session_end(&s->ec, EBADMSG, s);
 }
 

@@ -107,7 +107,7 @@ takeover_asked(struct master *m, struct conn *c, const struct msg_lock_ask *ask)
 	if (++c->session->takeover.asked > ASKS_MAX)
 		return false;
 	if (holder == NULL) {
-		if (ask->claim != 0)
+		if (ask->purpose == LOCK_CLAIM)
 			c->session->takeover.place = ask->place;
 		answer(c, LOCK_HOLDER_UNKNOWN, NULL);
 		return true;
@@ -117,7 +117,7 @@ takeover_asked(struct master *m, struct conn *c, const struct msg_lock_ask *ask)
 		return true;
 	}
 	t = &holder->session->takeover;
-	if (ask->look_only != 0 || (t->told == 0 && !may_end(m, holder))) {
+	if (ask->purpose == LOCK_LOOK || (t->told == 0 && !may_end(m, holder))) {
 		answer(c, LOCK_HOLDER_OWN, holder);
 		return true;
 	}

@@ -229,9 +229,26 @@ class Directories(JobCase):
         path = self.box(user, MESSAGES)
         client = self.session(user)
         for words in (["remove", "clear", user.name, "--force"], ["move", "clear", user.name, "other"]):
-            self.assertEqual(self.ctl.refused(FAILED, "box", *words), "maildrop is in use")
+            self.assertRegex(self.ctl.refused(FAILED, "box", *words),
+                             r"^maildrop is in use since \S+ from 127\.0\.0\.1, idle for \d+ s$")
         client.quit()
         self.assertEqual(len([n for n in os.listdir(path) if n[0] != "."]), 2)
+
+    def test_a_job_keeps_sessions_and_other_jobs_out(self):
+        user = self.user()
+        path = self.box(user, MESSAGES)
+        asker = subprocess.Popen(self.ctl.argv("uidl", "verify", "clear", user.name), stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.assertTrue(harness.wait_for(lambda: self.ctl.done("box", "locked", "clear", user.name) == "1"))
+        self.assertEqual(self.ctl.refused(FAILED, "box", "remove", "clear", user.name, "--force"),
+                         "maildrop is in use by another job, program or host")
+        self.assertTrue(self.connect().try_login(user).startswith(b"-ERR [IN-USE] "))
+        asker.kill()
+        asker.communicate()
+        self.assertTrue(harness.wait_for(lambda: self.ctl.done("box", "locked", "clear", user.name) == "0"))
+        client = self.session(user)
+        client.quit()
+        self.assertTrue(os.path.isdir(path))
 
     def test_names_never_leave_their_base(self):
         user = self.user()

@@ -103,9 +103,9 @@ setup(void)
 }
 
 static bool
-ask(size_t who, uint32_t look_only)
+ask(size_t who, enum lock_purpose purpose)
 {
-	struct msg_lock_ask a = {.id = conns[who].row.id, .place = place, .look_only = look_only};
+	struct msg_lock_ask a = {.id = conns[who].row.id, .place = place, .purpose = purpose};
 
 	return takeover_asked(&m, &conns[who], &a);
 }
@@ -114,7 +114,7 @@ ask(size_t who, uint32_t look_only)
 static enum lock_holder
 heard(void)
 {
-	CU_ASSERT_TRUE(ask(NEW, 0));
+	CU_ASSERT_TRUE(ask(NEW, LOCK_TAKE_OVER));
 	CU_ASSERT_EQUAL(sent[ANN].takeovers, 0);
 	CU_ASSERT_EQUAL(sent[NEW].answers, 1);
 	CU_ASSERT_EQUAL(sent[NEW].answer.id, conns[NEW].row.id);
@@ -125,10 +125,10 @@ static void
 test_ends_the_idle_one(void)
 {
 	setup();
-	CU_ASSERT_TRUE(ask(NEW, 0));
+	CU_ASSERT_TRUE(ask(NEW, LOCK_TAKE_OVER));
 	CU_ASSERT_EQUAL(sent[ANN].takeovers, 1);
 	CU_ASSERT_EQUAL(sent[NEW].answers, 0);
-	CU_ASSERT_TRUE(ask(CAT, 0)); /* a race: told once, both wait */
+	CU_ASSERT_TRUE(ask(CAT, LOCK_TAKE_OVER)); /* a race: told once, both wait */
 	CU_ASSERT_EQUAL(sent[ANN].takeovers, 1);
 	takeover_session_gone(&m, &conns[ANN]);
 	CU_ASSERT_EQUAL(sent[NEW].answers, 1);
@@ -162,7 +162,7 @@ test_only_the_same_user(void)
 	setup();
 	strcpy(logins[ANN].user, "anna");
 	sessions[CAT].takeover.place = place;
-	CU_ASSERT_TRUE(ask(NEW, 0));
+	CU_ASSERT_TRUE(ask(NEW, LOCK_TAKE_OVER));
 	CU_ASSERT_EQUAL(sent[CAT].takeovers, 1);
 	CU_ASSERT_EQUAL(sent[ANN].takeovers, 0);
 }
@@ -217,7 +217,7 @@ test_spared(void)
 	conns[ANN].state = CONN_OFFERED;
 	CU_ASSERT_EQUAL(heard(), LOCK_HOLDER_UNKNOWN);
 	setup();
-	CU_ASSERT_TRUE(ask(NEW, 1)); /* only to look */
+	CU_ASSERT_TRUE(ask(NEW, LOCK_LOOK)); /* only to look */
 	CU_ASSERT_EQUAL(sent[NEW].answer.holder, LOCK_HOLDER_OWN);
 	CU_ASSERT_EQUAL(sent[ANN].takeovers, 0);
 }
@@ -227,14 +227,14 @@ test_asks_are_counted(void)
 {
 	setup();
 	for (int i = 0; i < 5; i++)
-		CU_ASSERT_TRUE(ask(NEW, 1));
-	CU_ASSERT_FALSE(ask(NEW, 1));
+		CU_ASSERT_TRUE(ask(NEW, LOCK_LOOK));
+	CU_ASSERT_FALSE(ask(NEW, LOCK_LOOK));
 }
 
 static enum lock_holder
 claim(size_t who)
 {
-	struct msg_lock_ask a = {.id = conns[who].row.id, .place = place, .claim = 1};
+	struct msg_lock_ask a = {.id = conns[who].row.id, .place = place, .purpose = LOCK_CLAIM};
 
 	CU_ASSERT_TRUE(takeover_asked(&m, &conns[who], &a));
 	return (enum lock_holder)sent[who].answer.holder;
@@ -248,7 +248,7 @@ test_claims(void)
 	conf.takeover = 0;
 	CU_ASSERT_EQUAL(claim(NEW), LOCK_HOLDER_OWN);
 	sessions[ANN].takeover.place.ino = 0; /* its end was told */
-	CU_ASSERT_TRUE(ask(BOB, 0));
+	CU_ASSERT_TRUE(ask(BOB, LOCK_TAKE_OVER));
 	CU_ASSERT_EQUAL(sent[BOB].answer.holder, LOCK_HOLDER_UNKNOWN);
 	CU_ASSERT_EQUAL(claim(NEW), LOCK_HOLDER_UNKNOWN);
 	CU_ASSERT_EQUAL(claim(NEW), LOCK_HOLDER_UNKNOWN);
@@ -263,7 +263,7 @@ static void
 test_one_that_does_not_end(void)
 {
 	setup();
-	CU_ASSERT_TRUE(ask(NEW, 0));
+	CU_ASSERT_TRUE(ask(NEW, LOCK_TAKE_OVER));
 	takeover_tick(&m);
 	CU_ASSERT_EQUAL(sent[ANN].kills, 0);
 	now += 2000;
@@ -281,7 +281,7 @@ static void
 test_not_killed_in_update(void)
 {
 	setup();
-	CU_ASSERT_TRUE(ask(NEW, 0));
+	CU_ASSERT_TRUE(ask(NEW, LOCK_TAKE_OVER));
 	pages[ANN].state = PAGE_UPDATE; /* QUIT came at the same time */
 	now += 4999;
 	takeover_tick(&m);

@@ -18,10 +18,9 @@ enum {
 
 /* Ask master who has the lock; ss->holder is the answer, or "unknown". */
 static void
-busy_ask(struct session *ss, bool look_only, bool claim)
+busy_ask(struct session *ss, enum lock_purpose purpose)
 {
-	struct msg_lock_ask ask = {
-	    .id = ss->grant.id, .place = ss->store.lock, .look_only = look_only, .claim = claim};
+	struct msg_lock_ask ask = {.id = ss->grant.id, .place = ss->store.lock, .purpose = purpose};
 	uint64_t deadline = clock_ms() + ANSWER_MS, now;
 	bool answered = false;
 	struct msg m;
@@ -50,7 +49,7 @@ busy_take_over(struct session *ss)
 	enum store_result result = STORE_IN_USE;
 	uint64_t deadline;
 
-	busy_ask(ss, false, false);
+	busy_ask(ss, LOCK_TAKE_OVER);
 	if (ss->holder.holder != LOCK_HOLDER_ENDED)
 		return STORE_IN_USE;
 	deadline = clock_ms() + RETRY_MS;
@@ -58,7 +57,7 @@ busy_take_over(struct session *ss)
 	       clock_ms() < deadline)
 		(void)nanosleep(&pause, NULL);
 	if (result == STORE_IN_USE) /* another login was faster */
-		busy_ask(ss, true, false);
+		busy_ask(ss, LOCK_LOOK);
 	return result;
 }
 
@@ -68,13 +67,19 @@ busy_claim(struct session *ss)
 	const struct timespec pause = {0, CLAIM_PAUSE_NS};
 
 	for (int i = 0; i < CLAIMS; i++) {
-		busy_ask(ss, false, true);
+		busy_ask(ss, LOCK_CLAIM);
 		if (ss->holder.holder == LOCK_HOLDER_UNKNOWN)
 			return STORE_OK;
 		if (ss->holder.holder != LOCK_HOLDER_ENDED)
 			(void)nanosleep(&pause, NULL);
 	}
 	return STORE_IN_USE;
+}
+
+void
+busy_look(struct session *ss)
+{
+	busy_ask(ss, LOCK_LOOK);
 }
 
 void

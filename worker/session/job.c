@@ -6,9 +6,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/title.h"
 #include "worker/session/board.h"
+#include "worker/session/busy.h"
 #include "worker/session/job.h"
 
 enum {
@@ -129,6 +131,23 @@ job_find(size_t n, char *const words[], size_t *skip)
 	return NULL;
 }
 
+/* Somebody has the lock: who? */
+static void
+busy_tell(struct session *ss)
+{
+	const struct msg_lock_answer *h = &ss->holder;
+	char host[LOG_ADDR_SIZE], since[CLOCK_UTC_SIZE];
+
+	busy_look(ss);
+	if (h->holder == LOCK_HOLDER_OWN)
+		job_fail(ss, "maildrop is in use since %s from %s, idle for %u s",
+			 clock_utc(since, h->since), log_host(host, &h->peer), h->idle);
+	else if (h->holder == LOCK_HOLDER_OTHER)
+		job_fail(ss, "maildrop is in use by a session of another user name");
+	else
+		job_fail(ss, "maildrop is in use by another job, program or host");
+}
+
 /* What a store's trouble is to who asked. */
 static int
 trouble(struct session *ss, enum store_result result)
@@ -136,7 +155,7 @@ trouble(struct session *ss, enum store_result result)
 	if (result == STORE_OK)
 		return JOB_DONE;
 	if (result == STORE_IN_USE)
-		job_fail(ss, "maildrop is in use");
+		busy_tell(ss);
 	else
 		job_fail(ss, "%s: the mailbox cannot be opened; the daemon's log says why",
 			 ss->grant.mailbox);
