@@ -28,16 +28,17 @@ static const struct job_words {
 	/* Which argument names the file to be read for it, "-" or none being standard input; or
 	 * NO_INPUT. */
 	int input;
+	bool anyway; /* what it says is printed if it fails, too */
 } jobs[] = {
-    {"box", "add", ANSWER_VALUE, false, NO_INPUT},
-    {"box", "exists", ANSWER_VALUE, false, NO_INPUT},
-    {"box", "list", ANSWER_LIST, false, NO_INPUT},
-    {"box", "locked", ANSWER_VALUE, false, NO_INPUT},
-    {"box", "move", ANSWER_VALUE, true, NO_INPUT},
-    {"box", "remove", ANSWER_VALUE, false, NO_INPUT},
-    {"history", NULL, ANSWER_TABLE, false, NO_INPUT},
-    {"uidl", "import", ANSWER_VALUE, false, NO_INPUT},
-    {"uidl", "verify", ANSWER_VALUE, false, 0},
+    {"box", "add", ANSWER_VALUE, false, NO_INPUT, false},
+    {"box", "exists", ANSWER_VALUE, false, NO_INPUT, false},
+    {"box", "list", ANSWER_LIST, false, NO_INPUT, false},
+    {"box", "locked", ANSWER_VALUE, false, NO_INPUT, false},
+    {"box", "move", ANSWER_VALUE, true, NO_INPUT, false},
+    {"box", "remove", ANSWER_VALUE, false, NO_INPUT, false},
+    {"history", NULL, ANSWER_TABLE, false, NO_INPUT, false},
+    {"uidl", "import", ANSWER_LIST, false, NO_INPUT, true},
+    {"uidl", "verify", ANSWER_LIST, false, 0, true},
 };
 
 struct talk {
@@ -173,8 +174,9 @@ converse(struct talk *t)
 }
 
 static int
-talk_run(struct talk *t, enum answer_kind kind, enum answer_form form)
+talk_run(struct talk *t, const struct job_words *j, enum answer_form form)
 {
+	enum answer_kind kind = j->kind;
 	char *text = NULL;
 	size_t len = 0;
 	bool gather = form != FORM_TEXT || kind == ANSWER_TABLE;
@@ -191,7 +193,8 @@ talk_run(struct talk *t, enum answer_kind kind, enum answer_form form)
 			t->in_error ? "\n" : "");
 	if (gather) {
 		fclose(t->to);
-		if (r == 1 && t->reader.status == JOB_DONE && (len > 0 || kind != ANSWER_VALUE))
+		if (r == 1 && (t->reader.status == JOB_DONE ? len > 0 || kind != ANSWER_VALUE
+							    : len > 0 && j->anyway))
 			answer_print(text, kind, form);
 		free(text);
 	}
@@ -290,7 +293,7 @@ job_command(const char *socket_path, enum answer_form form, int argc, char *argv
 	status = request(socket_path, (size_t)n, words, &a);
 	if (status == CTL_DONE && a.fd != -1) {
 		t.fd = a.fd;
-		status = talk_run(&t, j->kind, form);
+		status = talk_run(&t, j, form);
 	} else if (status != CTL_UNREACHABLE) {
 		fprintf(stderr, "pop3ctl: %s", status == CTL_DONE ? "no stream came\n" : a.text);
 		status = status == CTL_DONE ? CTL_FAILED : status;

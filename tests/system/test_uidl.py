@@ -5,6 +5,7 @@ are the ones, that Dovecot 2.3.19 and Courier 1.0.16 gave for such files.
 """
 
 import hashlib
+import json
 import os
 import subprocess
 
@@ -310,6 +311,15 @@ class Verify(Uidl):
         answer = self.verify(user, "")
         self.assertEqual(answer.status, FAILED)
         self.assertIn("6 of 6 messages would be fetched again", answer.out)
+
+    def test_json(self):
+        user = self.mailbox(NAMES[:2])
+        path = self.put(user, "saved-listing", "1 %s\n" % NAMES[0])
+        answer = self.ctl.run("--json", "uidl", "verify", self.server, user.name, path)
+        self.assertEqual((answer.status, answer.err), (FAILED, ""))
+        self.assertEqual(json.loads(answer.out), ["not in the listing: " + NAMES[1], "1 of 2 messages would be fetched again",
+                                                  "0 of 1 messages of the listing are not here any more", "the order is the same"])
+        self.assertEqual(self.ctl.json("uidl", "import", "--from", "basename", self.server, user.name), ["2 of 2 messages: unique-id and place taken over from their names"])
 
     def test_after_an_import(self):
         user = self.mailbox()
