@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <bsd/string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/syslog_socket.h"
 
@@ -28,7 +29,8 @@ enum {
 	LOG_PREFIX_MAX = 96,   /* "role=... pid=... conn=... " */
 	LOG_REPEAT_SLOTS = 16, /* different repeated lines watched at a time */
 	LOG_REPEAT_HEAD = 160, /* octets kept of a repeated line */
-	LOG_REPEAT_SECONDS = 10
+	LOG_REPEAT_SECONDS = 10,
+	LOG_FINISH_MS = 1000
 };
 
 enum log_kind { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_CHANNEL };
@@ -388,6 +390,21 @@ log_flush(void)
 {
 	if (out.kind == LOG_TO_SYSLOG)
 		(void)syslog_socket_flush();
+}
+
+void
+log_finish(void)
+{
+	uint64_t deadline = clock_ms() + LOG_FINISH_MS;
+	struct pollfd pfd = {-1, POLLOUT, 0};
+
+	if (out.kind != LOG_TO_SYSLOG)
+		return;
+	pfd.fd = syslog_socket_wait();
+	while (syslog_socket_flush() == 1 && clock_ms() < deadline)
+		(void)poll(&pfd, 1, LOG_FINISH_MS / 10);
+	if (pfd.fd != -1)
+		close(pfd.fd);
 }
 
 static bool

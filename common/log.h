@@ -45,6 +45,9 @@ int log_wait_fd(void);
 /* Once a second: write what waits for the log daemon. */
 void log_flush(void);
 
+/* The last line was written: give a log daemon that is behind a second to take what waits. */
+void log_finish(void);
+
 #define log_error(id, ...) log_line(LOG_ERR, id, __VA_ARGS__)
 #define log_warn(id, ...)  log_line(LOG_WARNING, id, __VA_ARGS__)
 #define log_info(id, ...)  log_line(LOG_INFO, id, __VA_ARGS__)

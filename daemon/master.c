@@ -403,5 +403,6 @@ master_run(const struct master_options *options, struct conf *conf)
 	}
 	reap_all();
 	log_info(0, "stopped");
+	log_finish();
 	return m.exit_status;
 }

@@ -251,6 +251,22 @@ class Secrets(TestCase):
         self.assertIn(b"pop3d", found[0])
         self.assertFalse([line for line in lines if b"lost" in line])
 
+    def test_syslog_behind_at_the_end(self):
+        # what waits when the daemon is stopped is still taken
+        user = self.user(MESSAGES)
+        s, wrap = harness.private_syslog()
+        self.addCleanup(s.close)
+        daemon = self.own_daemon(arguments=("-F",), wrap=wrap, trace=True)
+        client = self.session(user, PLAIN, daemon)
+        for _ in range(60):
+            client.ok(b"NOOP")
+        client.quit()
+        daemon.may_leave = True
+        daemon.send_signal(signal.SIGTERM)
+        lines = self.read_until(s, b": stopped")
+        self.assertGreaterEqual(len([line for line in lines if b" trace conn=" in line]), 120)
+        daemon.process.wait(10)
+
     def test_syslog_behind_for_long(self):
         # more lines than wait: the others are counted
         user = self.user(MESSAGES)
