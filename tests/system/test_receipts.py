@@ -382,6 +382,32 @@ class Stores(Case):
         uids = self.delete(user, "dir:%h/dir")
         self.assertEqual(History(user, "../dir/.pop3d-history").uids(), uids)
 
+    def test_mbox_that_another_program_changed(self):
+        # nothing is removed: no receipt, and the history says so
+        user = self.user()
+        path = os.path.join(user.home, "mbox")
+        with open(path, "wb") as f:
+            for message in MESSAGES:
+                f.write(b"From a Mon Jan  2 10:00:00 2023\n" + message + b"\n")
+        os.chown(path, user.uid, user.gid)
+        os.chmod(path, 0o600)
+        self.addCleanup(os.unlink, path)
+        self.addCleanup(shutil.rmtree, os.path.join(user.home, ".pop3d"))
+        daemon = self.own_daemon(storage="mbox:%h/mbox")
+        client = self.session(user, PLAIN, daemon)
+        uids = [line.split()[1].decode() for line in client.listing(b"UIDL")]
+        client.ok(b"DELE 1")
+        client.ok(b"DELE 2")
+        with open(path, "r+b") as f:
+            f.seek(40)
+            f.write(b"X-")
+        self.assertTrue(client.command(b"QUIT").startswith(b"-ERR [SYS/TEMP] "))
+        client.eof()
+        self.assertEqual(self.receipts(user, 0, daemon), [])
+        history = History(user, "../.pop3d/mbox.history")
+        self.assertEqual(history.uids("kept"), uids[:2])
+        self.assertEqual([(e["deleted"], e["kept"]) for e in history.events("done")], [("0", "2")])
+
     def test_mbox(self):
         user = self.user()
         path = os.path.join(user.home, "mbox")
