@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../system"))
@@ -264,6 +264,34 @@ def done(answer):
     if status != "OK":
         raise AssertionError("IMAP: %s %r" % (status, data))
     return data
+
+
+class Changes(threading.Thread):
+    """An IMAP client that changes the flags of all messages, again and again, which moves new ones to cur/."""
+
+    FLAGS = (r"\Seen", r"\Answered", r"\Flagged", r"(\Seen \Draft)")
+
+    def __init__(self, imap):
+        super().__init__(daemon=True)  # a test that fails does not wait for it
+        self.imap, self.go, self.count, self.problem = imap, True, 0, None
+        self.start()
+
+    def run(self):
+        try:
+            while self.go:
+                done(self.imap.uid("STORE", "1:*", "FLAGS.SILENT", self.FLAGS[self.count % len(self.FLAGS)]))
+                done(self.imap.noop())
+                self.count += 1
+        except Exception as e:  # told by stop()
+            self.problem = e
+
+    def stop(self):
+        """End it; returns how often it has changed them."""
+        self.go = False
+        self.join()
+        if self.problem is not None:
+            raise self.problem
+        return self.count
 
 
 # --- Courier -------------------------------------------------------------------------------

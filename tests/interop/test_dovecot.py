@@ -96,7 +96,7 @@ class Imap(DovecotCase):
         user = self.user(messages)
         uids = self.listing(user)
         imap = self.imap(user)
-        changes = Changes(imap)
+        changes = peers.Changes(imap)
         try:
             for turn in range(40):
                 client = self.session(user)
@@ -217,26 +217,6 @@ class Imap(DovecotCase):
         for n, octets in enumerate(sizes, 1):
             self.assertEqual(len(mailbox.unstuff(client.multi(b"RETR %d" % n))), octets)
         client.quit()
-
-
-class Changes:
-    """A thread that changes the flags of all messages, again and again."""
-
-    def __init__(self, imap):
-        self.imap, self.go, self.count = imap, True, 0
-        self.thread = threading.Thread(target=self.run)
-        self.thread.start()
-
-    def run(self):
-        flags = [r"\Seen", r"\Answered", r"\Flagged", r"(\Seen \Draft)"]
-        while self.go:
-            done(self.imap.store("1:*", "FLAGS.SILENT", flags[self.count % len(flags)]))
-            self.count += 1
-
-    def stop(self):
-        self.go = False
-        self.thread.join()
-        return self.count
 
 
 class Quota(DovecotCase):
