@@ -49,6 +49,7 @@ class Collector:
         client = self.test.session(self.user)
         self.sessions += 1
         listing = [line.split(b" ") for line in client.listing(b"UIDL")]
+        self.test.assertEqual(len({uid for _, uid in listing}), len(listing), "a message listed twice")
         for n, uid in listing:
             known = uid in self.kept
             body = client.multi((b"TOP %s 0" if known else b"RETR %s") % n)
