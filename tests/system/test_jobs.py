@@ -161,6 +161,31 @@ class Maildir(JobCase):
         self.assertEqual(ctl.done("box", "exists", "clear", member.name), "1")
 
 
+class Mbox(JobCase):
+    settings = {"storage": "mbox:%h/mbox"}
+
+    def test_busy_under_another_name(self):
+        user = self.user()
+        path = os.path.join(user.home, "mbox")
+        with open(path, "wb") as f:
+            f.write(b"From a@example.org Mon Jan  2 10:00:00 2023\nSubject: x\n\nbody\n")
+        os.chown(path, user.uid, user.gid)
+        self.addCleanup(os.unlink, path)
+        os.link(path, path + "2")
+        self.addCleanup(os.unlink, path + "2")
+        self.ctl.server("second", auth=self.daemon.settings["auth"], storage="mbox:%h/mbox2")
+        self.addCleanup(self.ctl.done, "destroy", "second")
+        client = self.session(user)
+        for name in ("clear", "second"):
+            self.assertIn("maildrop is in use since", self.ctl.refused(FAILED, "uidl", "verify", name, user.name))
+        client.quit()
+        self.assertNotIn("in use", self.ctl.run("uidl", "verify", "second", user.name).err)
+        for words in (["list"], ["remove"], ["move"], ["add"]):
+            more = ["other"] if words == ["move"] else []
+            self.assertIn(" storage", self.ctl.refused(FAILED, "box", *words, "clear", user.name, *more))
+        self.assertEqual(self.ctl.done("box", "locked", "clear", user.name), "0")
+
+
 class Directories(JobCase):
     """storage = dir:BASE, where every user may make his mailbox."""
 
