@@ -4,6 +4,7 @@ import os
 import shutil
 import ssl
 import subprocess
+import threading
 import time
 import unittest
 
@@ -12,12 +13,16 @@ import control
 import harness
 
 
-def connect(daemon):
-    """Whatever certificate is served."""
+def any_context():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    return client.Client(daemon, harness.TLS, context=context)
+    return context
+
+
+def connect(daemon):
+    """Whatever certificate is served."""
+    return client.Client(daemon, harness.TLS, context=any_context())
 
 
 def served(daemon):
@@ -33,17 +38,14 @@ def der_of(path):
         return ssl.PEM_cert_to_DER_cert(f.read())
 
 
-class Certificates(unittest.TestCase):
-    def setUp(self):
+class Files:
+    """Two pairs, and the names by which the daemon knows one of them."""
+
+    def make_pairs(self):
         self.dir = harness.world().path("certs-%s" % self._testMethodName)
         os.mkdir(self.dir)
         self.pairs = [harness.make_certificate(self.dir, "pair%d" % i, key="ec") for i in range(2)]
         self.cert, self.key = (os.path.join(self.dir, name) for name in ("cert.pem", "key.pem"))
-
-    def start(self):
-        daemon = harness.Daemon(certificate=self.cert, certificate_key=self.key)
-        self.addCleanup(lambda: self.assertEqual(daemon.stop(), []))
-        return daemon
 
     def link(self, number):
         """Point both names to a pair, as certificate tools do."""
@@ -58,6 +60,16 @@ class Certificates(unittest.TestCase):
     def wait_served(self, daemon, number, seconds=15):
         want = der_of(self.pairs[number][0])
         self.assertTrue(harness.wait_for(lambda: served(daemon) == want, seconds, 0.5), daemon.log()[-2000:])
+
+
+class Certificates(unittest.TestCase, Files):
+    def setUp(self):
+        self.make_pairs()
+
+    def start(self):
+        daemon = harness.Daemon(certificate=self.cert, certificate_key=self.key)
+        self.addCleanup(lambda: self.assertEqual(daemon.stop(), []))
+        return daemon
 
     def test_TLS_17_a_swapped_link_is_noticed_and_sessions_go_on(self):
         self.link(0)
@@ -90,6 +102,80 @@ class Certificates(unittest.TestCase):
         self.wait_served(daemon, 1)
 
 
+class DuringLogins(client.TestCase, Files):
+    """Clients log in all the time and none of them fails; one idles from the beginning to the end."""
+
+    settings = None
+    limit = 300
+    CLIENTS = 4
+
+    def setUp(self):
+        super().setUp()
+        self.make_pairs()
+
+    def work(self, daemon, user, kind, known):
+        context = any_context()
+        while not self.over.is_set():
+            try:
+                c = client.Client(daemon, kind, context=context, timeout=60)
+                if c.sock.getpeercert(binary_form=True) not in known:
+                    raise AssertionError("an unknown certificate")
+                c.login(user)
+                c.ok(b"STAT")
+                c.quit()
+                harness.wait_for(lambda: not daemon.session_of(user))
+                self.logins += 1
+            except Exception as e:  # noqa: BLE001 (told by the test)
+                self.failed.append("%s: %r" % (kind, e))
+
+    def more_logins(self):
+        before = self.logins
+        self.assertTrue(harness.wait_for(lambda: self.logins >= before + 2 * self.CLIENTS or self.failed, 60))
+
+    def test_TLS_17_renewed_while_clients_log_in(self):
+        self.link(0)
+        daemon = self.own_daemon(certificate=self.cert, certificate_key=self.key)
+        known = [der_of(cert) for cert, _ in self.pairs]
+        idle = self.session(self.user(), harness.TLS, daemon, context=any_context())
+        self.over, self.failed, self.logins = threading.Event(), [], 0
+        kinds = (harness.TLS, harness.STLS)
+        threads = [threading.Thread(target=self.work, args=(daemon, self.user(), kinds[i % 2], known)) for i in range(self.CLIENTS)]
+        for t in threads:
+            t.start()
+        try:
+            self.more_logins()
+            self.link(1)  # two links, swapped
+            self.wait_served(daemon, 1, 60)
+            self.more_logins()
+            for name in (self.cert, self.key):
+                os.unlink(name)
+            self.copy(1)
+            self.more_logins()
+            refused = daemon.log().count("certificate refused, the one in use stays")
+            shutil.copy(self.pairs[0][0], self.cert)  # in two steps, so far apart that the first is looked at alone
+            self.assertTrue(harness.wait_for(lambda: daemon.log().count("certificate refused, the one in use stays") > refused, 60))
+            self.more_logins()
+            self.assertEqual(served(daemon), known[1])
+            shutil.copy(self.pairs[0][1], self.key)
+            self.wait_served(daemon, 0, 60)
+            with open(self.cert, "w") as f:  # broken
+                f.write("-----BEGIN CERTIFICATE-----\nnonsense\n")
+            refused = daemon.log().count("certificate refused, the one in use stays")
+            self.assertTrue(harness.wait_for(lambda: daemon.log().count("certificate refused, the one in use stays") > refused, 60))
+            self.more_logins()
+            self.assertEqual(served(daemon), known[0])
+            self.copy(1)
+            self.wait_served(daemon, 1, 60)
+            self.more_logins()
+        finally:
+            self.over.set()
+            for t in threads:
+                t.join(60)
+        self.assertEqual(self.failed, [])
+        idle.ok(b"NOOP")
+        idle.quit()
+
+
 class Names(unittest.TestCase):
     """TLS-13: several certificates, the name that the client asks for picks one."""
 
@@ -110,9 +196,7 @@ class Names(unittest.TestCase):
 
     def ask(self, daemon, name, kind=harness.TLS, maximum=None):
         """The number of the certificate that a client with this name sees; None: it is refused for the name."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+        context = any_context()
         if maximum:
             context.maximum_version = maximum
         try:
@@ -177,10 +261,7 @@ class Names(unittest.TestCase):
         self.assertEqual({key: ctl.json("status").get(key) for key in ends}, ends)
 
     def ask_der(self, daemon, name):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        c = client.Client(daemon, harness.TLS, context=context, hostname=name)
+        c = client.Client(daemon, harness.TLS, context=any_context(), hostname=name)
         try:
             return c.sock.getpeercert(binary_form=True)
         finally:
