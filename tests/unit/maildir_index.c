@@ -516,6 +516,7 @@ static void
 test_taken_over(void)
 {
 	struct uids_writer w;
+	uint64_t octets;
 	int dir;
 
 	maildir_fill();
@@ -542,6 +543,11 @@ test_taken_over(void)
 	start();
 	CU_ASSERT_STRING_EQUAL(uid(0), "first");
 	CU_ASSERT_STRING_EQUAL(uid(6), "6.new");
+	CU_ASSERT_EQUAL(store.vanished, 0);
+	for (size_t i = 0; i < 6; i++) {
+		(void)store.backend->size(&store, i, false, &octets);
+		CU_ASSERT_NOT_EQUAL(octets, STORE_NO_SIZE);
+	}
 	store_end();
 	(void)close(dir);
 	box_remove();
