@@ -346,3 +346,38 @@ class Disks(Case):
         client.quit()
         self.assertEqual(user.maildir.stored(), MESSAGES[:5])
         self.assertEqual(self.look(user, daemon=daemon)[0], list(map(mailbox.size, MESSAGES[:5])))
+
+    def test_MDR_06_time_stamps_in_seconds(self):
+        # a file system with inodes of 128 octets
+        user = harness.User()
+        image = harness.world().path("image-" + user.name)
+        with open(image, "wb") as f:
+            f.truncate(8 << 20)
+        made = harness.have("mkfs.ext2") and subprocess.run(["mkfs.ext2", "-q", "-I", "128", image], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+        if not made or subprocess.run(["mount", "-o", "loop", image, user.home], stderr=subprocess.DEVNULL).returncode != 0:
+            raise unittest.SkipTest("cannot mount an ext2 image")
+        harness.world().registry.add("mount", user.home)
+        self.addCleanup(subprocess.run, ["umount", "-l", user.home])
+        os.chown(user.home, user.uid, user.gid)
+        user.maildir.make()
+        daemon = self.own_daemon()
+        rng = random.Random(17)
+        for have in range(1, 61):
+            user.maildir.deliver(b"x\n", rng.choice(("new", "cur")))
+            delivered = time.time()
+            client = self.session(user, daemon=daemon)
+            self.assertEqual(client.ok(b"STAT"), b"+OK %d %d" % (have, 3 * have))
+            client.quit()
+            time.sleep(rng.choice((0, 0.02, 0.1)))
+        index = self.path(user)
+        self.look(user, daemon=daemon)
+        early = os.stat(index).st_ino
+        self.look(user, daemon=daemon)
+        if time.time() < delivered + 2:
+            self.assertNotEqual(os.stat(index).st_ino, early, "so soon a time stamp in seconds says nothing")
+        time.sleep(4.5)
+        self.look(user, daemon=daemon)
+        late = os.stat(index).st_mtime, os.stat(index).st_ctime
+        time.sleep(1.1)
+        self.look(user, daemon=daemon)
+        self.assertEqual((os.stat(index).st_mtime, os.stat(index).st_ctime), late)
