@@ -1,0 +1,36 @@
+/* How much a process may log: see log.h. */
+#include "config.h"
+
+#include "common/log.h"
+
+/* Receipts of failed logins come from the helper, as many as there are failures. */
+static const struct {
+	uint32_t burst, a_second;
+} rates[ROLE_COUNT] = {
+    [ROLE_LOGIN] = {200, 50},	[ROLE_AUTH] = {20000, 2000}, [ROLE_AUTH_CHILD] = {100, 20},
+    [ROLE_SPAWNER] = {200, 50}, [ROLE_SESSION] = {100, 20},
+};
+
+bool
+log_admit(struct log_bucket *b, enum role role, long pid, uint64_t now)
+{
+	uint64_t seconds = (now - b->filled) / 1000;
+	uint64_t lines = b->lines + seconds * rates[role].a_second;
+
+	if (b->filled == 0)
+		lines = rates[role].burst;
+	if (b->filled == 0 || seconds > 0) {
+		b->lines = lines < rates[role].burst ? (uint32_t)lines : rates[role].burst;
+		b->filled = now;
+		if (b->dropped > 0)
+			log_line(LOG_WARNING, 0, "role=%s pid=%ld wrote %u lines more than it may",
+				 role_name(role), pid, b->dropped);
+		b->dropped = 0;
+	}
+	if (b->lines > 0) {
+		b->lines--;
+		return true;
+	}
+	b->dropped++;
+	return false;
+}
