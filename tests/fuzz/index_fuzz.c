@@ -19,9 +19,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* store.c has a table of all of them */
-const struct store_backend store_archive, store_archive_mbox, store_dir, store_mbox, store_none;
-
 enum { AS_IT_IS, RIGHT_HEAD, ALL_RIGHT, CHANGED, WAYS, MESSAGES = 5, SIZE_MAX_IN = 1 << 16 };
 
 static const char *const names[MESSAGES] = {"new/1.a.h", "cur/2.b.h:2,S", "cur/3.c.h,W=9:2,",
