@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import re
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ import mailbox
 from client import TestCase
 from control import DONE, FAILED, UNREACHABLE, USAGE, Control, packed
 from harness import PLAIN
+from test_upd import Traced
 
 MESSAGES = mailbox.simple(2)
 JOBS_MAX = 16
@@ -333,6 +335,32 @@ class Directories(JobCase):
         held = [v for fd, v in harness.links(pid).items() if fd > 2 and v.startswith("/") and "memfd" not in v]
         self.assertEqual(held, [big_base()])
         self.assertIn("box list", harness.command_line(pid))
+
+    @unittest.skipUnless(shutil.which("strace"), "no strace")
+    def test_the_owner_first_then_confined_then_at_work(self):
+        if harness.SANDBOX != "on" or harness.LANDLOCK_ABI == 1:
+            self.skipTest("it is not confined in this run")
+        user, (base, ctl) = self.user(), self.own_base(session_spares=1)
+        path = os.path.join(base, user.name)
+        os.mkdir(path, 0o700)
+        os.chown(path, user.uid, user.gid)
+        trace = harness.world().path("job.strace")
+        harness.wait_for(lambda: set(ctl.daemon.role("pop3d-session")) - set(ctl.daemon.spawner()))
+        spare, = set(ctl.daemon.role("pop3d-session")) - set(ctl.daemon.spawner())
+        with Traced(spare, trace, "setresuid,landlock_add_rule,landlock_restrict_self,openat,flock,renameat2", ("-y",)):
+            ctl.done("box", "move", "clear", user.name, "other")
+        with open(trace) as f:
+            calls = f.read().splitlines()
+
+        def place(pattern):
+            return [i for i, line in enumerate(calls) if re.search(pattern, line)]
+        uid, confined, locked = place(r"setresuid\(%d, " % user.uid), place(r"landlock_restrict_self\(.* = 0$"), place(r"flock\(.* = 0$")
+        rules, opened, moved = place(r"landlock_add_rule\("), place("openat.*" + base), place(r"renameat2\(.* = 0$")
+        trace = "\n".join(calls)
+        self.assertEqual((len(uid), len(confined), len(rules), len(moved)), (1, 1, 3, 1), trace)  # mailbox, base, base
+        self.assertTrue(uid[0] < min(opened) < confined[0] < locked[0] < moved[0], trace)
+        for line in (calls[i] for i in opened):
+            self.assertRegex(line, r'"(%s(/%s)?|\.pop3d-lock)"' % (base, user.name))
 
     def test_it_is_a_connection_of_its_server(self):
         user, ctl = self.user(), self.own_big()
