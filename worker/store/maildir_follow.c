@@ -71,7 +71,6 @@ follow_names(const struct maildir_place *p, struct maildir_index *ix, const stru
 			result = follow_one(p, ix, i, &table);
 	table_free(&table);
 	index_close(&now);
-	if (result == 0)
-		result = index_unsettle(ix);
+	(void)index_unsettle(ix);
 	return index_map(ix) == -1 ? -1 : result;
 }

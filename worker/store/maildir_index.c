@@ -241,11 +241,13 @@ index_set_size(struct maildir_index *ix, size_t i, uint64_t octets, bool keep)
 int
 index_set_fetched(struct maildir_index *ix, size_t i, uint32_t when)
 {
+	const size_t from = offsetof(struct index_record, fetched);
 	struct index_record r = {.fetched = when,
 				 .fetched_check = number_check(~ix->head.nonce, i, when)};
 
-	return record_write(ix, i, &r, offsetof(struct index_record, fetched),
-			    offsetof(struct index_record, block));
+	return write_all(ix->fd, (const char *)&r + from,
+			 offsetof(struct index_record, block) - from,
+			 ix->head.records + i * sizeof(r) + from);
 }
 
 int
@@ -274,7 +276,7 @@ static int
 head_write(struct maildir_index *ix)
 {
 	ix->head.check = head_check(&ix->head);
-	return index_write(ix, &ix->head, sizeof(ix->head), 0);
+	return write_all(ix->fd, (const char *)&ix->head, sizeof(ix->head), 0);
 }
 
 int

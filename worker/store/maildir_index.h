@@ -60,16 +60,19 @@ uint64_t index_kept_size(const struct maildir_index *ix, size_t i);
 uint32_t index_fetched(const struct maildir_index *ix, size_t i);
 
 /*
- * Changes.  What a file does not take (full, read-only) goes on in memory.
- * 0 or -1 with errno.
+ * Changes.  0 or -1 with errno.  What this session goes by, and a file does not
+ * take (full, read-only), goes on in memory:
  */
 
 /* The size; with `keep` false for this session only. */
 int index_set_size(struct maildir_index *ix, size_t i, uint64_t octets, bool keep);
-int index_set_fetched(struct maildir_index *ix, size_t i, uint32_t when);
 /* Name, inode, flags and unique-id as in *m.  A new name cannot be read before index_map(). */
 int index_set_message(struct maildir_index *ix, size_t i, const struct maildir_message *m,
     bool renamed);
+
+/* What only a later one would know is not worth that: */
+
+int index_set_fetched(struct maildir_index *ix, size_t i, uint32_t when);
 int index_set_octets(struct maildir_index *ix, uint64_t octets);
 /* Let the next session look into both directories. */
 int index_unsettle(struct maildir_index *ix);

@@ -106,7 +106,8 @@ maildir_remove(struct store *s, uint64_t *marked, uint64_t *removed)
 		if (maildir_message(s, i, &message)) {
 			/* what we change is looked at next time, whatever the clock says */
 			if (!m->is_unsettled)
-				m->is_unsettled = index_unsettle(&m->index) == 0;
+				(void)index_unsettle(&m->index);
+			m->is_unsettled = true;
 			one = remove_one(s, i, &r, &message);
 			if (one != STORE_OK)
 				log_error(s->id, "maildir %s: cannot remove %s: %s", s->path,
