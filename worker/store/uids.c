@@ -4,6 +4,9 @@
  * digests of the unique-ids.  The latter is asked seldom, so its digests are
  * made anew from the line wherever the search looks; as they are spread
  * evenly, it guesses well where to look.
+ *
+ * The tables are made when there is more to look up than the mail that came
+ * since the last session; a few times it is faster to go through the file.
  */
 #include "config.h"
 
@@ -20,7 +23,12 @@
 #include "common/log.h"
 #include "worker/store/uids.h"
 
-enum { BLOCK = 65536, FIRST_ROOM = 256, NEAR = 8 /* so few places are halved, not guessed in */ };
+enum {
+	BLOCK = 65536,
+	FIRST_ROOM = 256,
+	FEW = 8 /* times that the file is gone through */,
+	NEAR = 8 /* so few places are halved, not guessed in */
+};
 
 #define PRIME ((UINT64_C(1) << 61) - 1)
 
@@ -29,6 +37,9 @@ enum key { KEY_BASE, KEY_UID };
 struct uids {
 	int fd;
 	int error;
+	const struct store *log;
+	unsigned looked; /* times, without the tables */
+	bool ready;	 /* the tables are made */
 	uint64_t seed;	 /* of the digests, so that nobody can write lines that collide */
 	uint64_t *bases; /* digest and, in the lower half, place; sorted */
 	size_t base_count;
@@ -87,13 +98,20 @@ line_read(struct uids *u, uint32_t place, struct uids_line *line)
 	return end != NULL && uids_line_parse(text, (size_t)(end - text), line);
 }
 
-/* ---- reading it all, to make the tables */
+/* ---- reading it all */
 
 /* One reading of the file, in blocks. */
 struct reading {
 	struct uids *u;
-	const struct store *log; /* NULL: what is wrong was told already */
+	/* What to do with a line.  0; 1: no more of them; -1 with errno. */
+	int (*line)(struct reading *r, const char *text, size_t len, uint32_t place);
 	enum key key;
+	/* to look for one line */
+	const char *octets;
+	size_t len;
+	uint32_t found;
+	struct uids_line found_line;
+	/* to make a table */
 	uint64_t number; /* of the line, from 1 */
 	uint64_t wrong, first_wrong;
 	uint64_t *keys; /* digest and place; sorted in the end */
@@ -101,6 +119,103 @@ struct reading {
 	uint32_t *repeating; /* places of lines that repeat an earlier one's key; sorted */
 	size_t repeating_count, repeating_room;
 };
+
+/* Take the lines of the block that begins at `place`.  What is left of it, *used octets on, goes
+ * with the next block; of a line that is too long, what is left is another one. */
+static int
+reading_block(struct reading *r, const char *block, size_t len, uint32_t place, size_t *used)
+{
+	const char *end;
+	int result = 0;
+
+	*used = 0;
+	while (result == 0 && (end = memchr(block + *used, '\n', len - *used)) != NULL) {
+		const char *text = block + *used;
+		uint32_t at = place + (uint32_t)*used;
+
+		*used += (size_t)(end - text) + 1;
+		r->number++;
+		if (at != 0 || text == end || text[0] != '#')
+			result = r->line(r, text, (size_t)(end - text), at);
+	}
+	if (*used == 0)
+		*used = len;
+	return result;
+}
+
+/* Read all lines, or up to one that ends it.  A last line without an end is still being written
+ * by somebody, or cut: it is none. */
+static int
+reading_run(struct reading *r)
+{
+	static char block[BLOCK];
+	uint64_t place = 0;
+	int result = 0;
+	size_t used;
+	ssize_t n;
+
+	while (result == 0 && (n = pread(r->u->fd, block, sizeof(block), (off_t)place)) != 0) {
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return -1;
+		if (place + (uint64_t)n > UINT32_MAX) {
+			errno = EFBIG;
+			return -1;
+		}
+		result = reading_block(r, block, (size_t)n, (uint32_t)place, &used);
+		place += used;
+	}
+	return result;
+}
+
+/* ---- looking for one line */
+
+/* May this line have the key?  Then it is worth to be taken apart. */
+static bool
+line_may_be(const struct reading *r, const char *text, size_t len)
+{
+	const char *base;
+
+	if (r->key == KEY_UID)
+		return len > r->len && text[r->len] == ' ' && memcmp(text, r->octets, r->len) == 0;
+	if ((base = memchr(text, ' ', len)) == NULL)
+		return false;
+	base++;
+	len -= (size_t)(base - text);
+	return (len == r->len && memcmp(base, r->octets, len) == 0) ||
+	       memchr(base, '%', len) != NULL;
+}
+
+static int
+line_look(struct reading *r, const char *text, size_t len, uint32_t place)
+{
+	const char *key;
+	size_t key_len;
+
+	if (!line_may_be(r, text, len) || !uids_line_parse(text, len, &r->found_line))
+		return 0;
+	key = line_key(&r->found_line, r->key, &key_len);
+	r->found = place;
+	return key_len == r->len && memcmp(key, r->octets, key_len) == 0;
+}
+
+/* Find the first line with this key.  Its place, or -1: there is none, or u->error. */
+static int64_t
+look_for(struct uids *u, enum key key, const char *octets, size_t len, struct uids_line *line)
+{
+	struct reading r = {.u = u, .line = line_look, .key = key, .octets = octets, .len = len};
+	int result = reading_run(&r);
+
+	if (result == -1)
+		u->error = errno;
+	if (result != 1)
+		return -1;
+	*line = r.found_line;
+	return r.found;
+}
+
+/* ---- making the tables */
 
 static int
 place_compare(const void *a, const void *b)
@@ -134,13 +249,10 @@ reading_add(struct reading *r, uint32_t digest, uint32_t place)
 }
 
 static int
-reading_line(struct reading *r, const char *text, size_t len, uint32_t place)
+line_enter(struct reading *r, const char *text, size_t len, uint32_t place)
 {
 	struct uids_line line;
 
-	r->number++;
-	if (place == 0 && len > 0 && text[0] == '#')
-		return 0;
 	if (uids_line_parse(text, len, &line))
 		return reading_repeats(r, place)
 			   ? 0
@@ -150,54 +262,16 @@ reading_line(struct reading *r, const char *text, size_t len, uint32_t place)
 	return 0;
 }
 
-/* Take the lines of the block that begins at `place`.  What is left of it, *used octets on, goes
- * with the next block; of a line that is too long, what is left is another one. */
-static int
-reading_block(struct reading *r, const char *block, size_t len, uint32_t place, size_t *used)
+/* Say which lines were passed over. */
+static void
+tell_wrong(const struct reading *r)
 {
-	const char *end;
+	const struct store *s = r->u->log;
 
-	*used = 0;
-	while ((end = memchr(block + *used, '\n', len - *used)) != NULL) {
-		size_t line_len = (size_t)(end - block) - *used;
-
-		if (reading_line(r, block + *used, line_len, place + (uint32_t)*used) == -1)
-			return -1;
-		*used += line_len + 1;
-	}
-	if (*used == 0)
-		*used = len;
-	return 0;
-}
-
-/* A last line without an end is still being written by somebody, or cut: it is none. */
-static int
-reading_run(struct reading *r)
-{
-	static char block[BLOCK];
-	uint64_t place = 0;
-	size_t used;
-	ssize_t n;
-
-	while ((n = pread(r->u->fd, block, sizeof(block), (off_t)place)) != 0) {
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -1;
-		if (place + (uint64_t)n > UINT32_MAX) {
-			errno = EFBIG;
-			return -1;
-		}
-		if (reading_block(r, block, (size_t)n, (uint32_t)place, &used) == -1)
-			return -1;
-		place += used;
-	}
-	if (r->wrong > 0 && r->log != NULL)
-		log_warn(r->log->id,
-			 "maildir %s: %s: line %" PRIu64 " is none of a message%s: passed over",
-			 r->log->path, UIDS_FILE, r->first_wrong,
-			 r->wrong > 1 ? ", and others are" : "");
-	return 0;
+	if (r->wrong > 0)
+		log_warn(
+		    s->id, "maildir %s: %s: line %" PRIu64 " is none of a message%s: passed over",
+		    s->path, UIDS_FILE, r->first_wrong, r->wrong > 1 ? ", and others are" : "");
 }
 
 static int
@@ -294,15 +368,15 @@ take_places(struct reading *r)
 /* Make both tables.  Lines that give a unique-id a second time are not in that of the base names.
  */
 static int
-uids_read(struct uids *u, const struct store *log)
+make_tables(struct uids *u)
 {
-	struct reading r = {.u = u, .log = log, .key = KEY_UID};
+	struct reading r = {.u = u, .line = line_enter, .key = KEY_UID};
 	int result = -1;
 
 	if (reading_run(&r) == -1 || reading_settle(&r) == -1 || take_places(&r) == -1)
 		goto out;
+	tell_wrong(&r);
 	r.key = KEY_BASE;
-	r.log = NULL;
 	if (reading_run(&r) == -1 || reading_settle(&r) == -1)
 		goto out;
 	u->bases = r.keys;
@@ -315,6 +389,18 @@ out:
 	return result;
 }
 
+/* From now on, look up in the tables.  False: u->error. */
+static bool
+use_tables(struct uids *u)
+{
+	if (!u->ready && u->error == 0) {
+		u->ready = make_tables(u) == 0;
+		if (!u->ready)
+			u->error = errno;
+	}
+	return u->ready;
+}
+
 static int
 uids_open(struct uids *u, int dir_fd)
 {
@@ -323,8 +409,8 @@ uids_open(struct uids *u, int dir_fd)
 	u->fd = openat(dir_fd, UIDS_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (u->fd == -1 || fstat(u->fd, &st) == -1)
 		return -1;
-	if (!S_ISREG(st.st_mode)) {
-		errno = EINVAL;
+	if (!S_ISREG(st.st_mode) || st.st_size > UINT32_MAX) {
+		errno = S_ISREG(st.st_mode) ? EFBIG : EINVAL;
 		return -1;
 	}
 	if (getrandom(&u->seed, sizeof(u->seed), 0) != (ssize_t)sizeof(u->seed))
@@ -341,7 +427,8 @@ uids_load(int dir_fd, const struct store *s)
 
 	if (u == NULL)
 		return NULL;
-	if (uids_open(u, dir_fd) == 0 && uids_read(u, s) == 0)
+	u->log = s;
+	if (uids_open(u, dir_fd) == 0)
 		return u;
 	error = errno;
 	uids_free(u);
@@ -362,12 +449,11 @@ uids_free(struct uids *u)
 
 /* ---- looking up */
 
-bool
-uids_find(struct uids *u, const char *base, size_t len, uint32_t *rank, char uid[STORE_UID_SIZE])
+static bool
+table_find(struct uids *u, const char *base, size_t len, uint32_t *rank, struct uids_line *line)
 {
 	uint32_t digest = key_digest(u, base, len);
 	size_t from = 0, to = u->base_count;
-	struct uids_line line;
 
 	while (from < to) {
 		size_t at = from + (to - from) / 2;
@@ -379,13 +465,32 @@ uids_find(struct uids *u, const char *base, size_t len, uint32_t *rank, char uid
 	}
 	for (; from < u->base_count && u->bases[from] >> 32 == digest; from++) {
 		*rank = (uint32_t)u->bases[from];
-		if (line_read(u, *rank, &line) && line.base_len == len &&
-		    memcmp(line.base, base, len) == 0) {
-			memcpy(uid, line.uid, sizeof(line.uid));
+		if (line_read(u, *rank, line) && line->base_len == len &&
+		    memcmp(line->base, base, len) == 0)
 			return true;
-		}
 	}
 	return false;
+}
+
+bool
+uids_find(struct uids *u, const char *base, size_t len, uint32_t *rank, char uid[STORE_UID_SIZE])
+{
+	struct uids_line line, first;
+	bool found = false;
+	int64_t place;
+
+	if (!u->ready && u->looked++ < FEW) {
+		place = look_for(u, KEY_BASE, base, len, &line);
+		if (place == -1)
+			return false;
+		*rank = (uint32_t)place;
+		found = look_for(u, KEY_UID, line.uid, strlen(line.uid), &first) == place;
+	}
+	/* a line whose unique-id is an earlier one's does not count, but one behind it may */
+	if (!found && (!use_tables(u) || !table_find(u, base, len, rank, &line)))
+		return false;
+	memcpy(uid, line.uid, sizeof(line.uid));
+	return true;
 }
 
 /*
@@ -429,7 +534,9 @@ uids_taken(struct uids *u, const char *uid)
 	struct uids_line line;
 	size_t at;
 
-	if (!find_uid(u, digest, &at))
+	if (!u->ready && u->looked++ < FEW)
+		return look_for(u, KEY_UID, uid, strlen(uid), &line) != -1;
+	if (!use_tables(u) || !find_uid(u, digest, &at))
 		return false;
 	for (; at < u->uid_count && line_read(u, u->uids[at], &line) &&
 	       line_digest(u, &line, KEY_UID) == digest;

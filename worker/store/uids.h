@@ -27,12 +27,14 @@
 struct uids;
 
 /*
- * Open the file in the Maildir at dir_fd; `s` is for the log.  It takes 12
- * octets of memory a line.  To be freed by uids_free().  NULL with errno:
+ * Open the file in the Maildir at dir_fd; `s` is for the log, and borrowed.  A few
+ * look-ups go through the file each; for more of them it takes 12 octets of
+ * memory a line.  To be freed by uids_free().  NULL with errno:
  * ENOENT, there is none; any other one, what it says cannot be known, so
  * that to go on without it would make clients fetch everything again: ELOOP and
  * EINVAL for a link and what else is no regular file, EFBIG from 4 GiB on.
- * Lines that make no sense are passed over, and logged in one line.
+ * Lines that make no sense are passed over; they are logged in one line by who
+ * looks up more than a few.
  */
 struct uids *uids_load(int dir_fd, const struct store *s);
 void uids_free(struct uids *u);
@@ -48,7 +50,7 @@ bool uids_find(struct uids *u, const char *base, size_t len, uint32_t *rank,
 /* Is this unique-id that of a message in the file, be it still there or not? */
 bool uids_taken(struct uids *u, const char *uid);
 
-/* 0, or the errno of a read that failed: what was said since is not to be relied on. */
+/* 0, or the errno of what failed while looking up: what was said since is not to be relied on. */
 int uids_error(const struct uids *u);
 
 /* ---- one line */
