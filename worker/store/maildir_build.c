@@ -215,8 +215,9 @@ add_former(struct build *b, int dir)
 	return 1;
 }
 
-/* Names of both directories, once; `keep` tells which of them are taken from the former index,
- * and is set to false where that cannot be.  1: nothing was missed; 0: perhaps; -1 with errno. */
+/* Add the names of both directories; `keep` tells which of them are taken from the former index,
+ * and is set to false where that cannot be: what a damaged one told is dropped.  1: nothing was
+ * missed; 0: perhaps; -1 with errno. */
 static int
 read_names(struct build *b, bool keep[MAILDIR_DIRS])
 {
@@ -234,8 +235,11 @@ read_names(struct build *b, bool keep[MAILDIR_DIRS])
 		had = keep[d] ? add_former(b, d) : add_scanned(b, d);
 		if (had == -1)
 			return -1;
-		if (keep[d] && had == 0)
+		if (keep[d] && had == 0) {
 			keep[d] = quiet = false;
+			b->list.count = 0;
+			index_rewind(b->index);
+		}
 	}
 	if (build_stamps(b->place, after, &uids) == -1)
 		return -1;
@@ -245,7 +249,11 @@ read_names(struct build *b, bool keep[MAILDIR_DIRS])
 	return quiet ? 1 : 0;
 }
 
-/* Names until none can have been missed, or others change them all the time. */
+/*
+ * Names until none can have been missed, or others change them all the time: then
+ * what one reading has missed another has seen, and a message seen under several
+ * names is one when the list is settled.
+ */
 static int
 read_quietly(struct build *b)
 {
@@ -255,11 +263,8 @@ read_quietly(struct build *b)
 
 	for (int d = 0; former != NULL && d < MAILDIR_DIRS; d++)
 		keep[d] = b->same_uids && is_settled(former, d);
-	for (int try = 0; try < SCAN_TRIES && quiet == 0; try++) {
-		b->list.count = 0;
-		index_rewind(b->index);
+	for (int try = 0; try < SCAN_TRIES && quiet == 0; try++)
 		quiet = read_names(b, keep);
-	}
 	b->index->quiet = quiet == 1;
 	return quiet == -1 ? -1 : 0;
 }

@@ -131,7 +131,11 @@ twin_compare(const void *a, const void *b)
 	return (x->inode > y->inode) - (x->inode < y->inode);
 }
 
-/* Of `n` entries with one base name keep the files that there are, each one once: sets *n. */
+/*
+ * Of `n` entries with one base name keep the files that there are, each one once:
+ * sets *n.  If there is none, it was renamed meanwhile, and will be found by its
+ * base name: the last one stands for it, which is in cur/ if any is.
+ */
 static int
 twins_look(const struct maildir_list *l, struct twin *twins, size_t *n)
 {
@@ -153,6 +157,8 @@ twins_look(const struct maildir_list *l, struct twin *twins, size_t *n)
 			twins[have++].entry = *e;
 		}
 	}
+	if (have == 0)
+		twins[have++].entry = twins[*n - 1].entry;
 	qsort(twins, have, sizeof(twins[0]), twin_compare);
 	for (size_t i = 0; i < have; i++)
 		if (kept > 0 && twins[kept - 1].inode == twins[i].inode &&
@@ -196,13 +202,18 @@ static int
 twins_settle(struct maildir_list *l, size_t from, size_t n, size_t *to)
 {
 	struct twin *twins = calloc(n, sizeof(*twins));
-	int result;
+	const struct list_entry *e = &l->entries[from];
+	size_t names = 0;
+	int result = 0;
 
 	if (twins == NULL)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		twins[i].entry = l->entries[from + i];
-	result = twins_look(l, twins, &n);
+		if (i == 0 || entry_compare(&e[i - 1], &e[i], l->index) != 0)
+			twins[names++].entry = e[i];
+	n = names;
+	if (n > 1)
+		result = twins_look(l, twins, &n);
 	for (size_t i = 0; i < n && result == 0; i++) {
 		if (n > 1)
 			result = twin_note(l, &twins[i], i > 0);

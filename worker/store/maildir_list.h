@@ -34,7 +34,7 @@ int list_add(struct maildir_list *l, const struct maildir_message *m);
 
 /*
  * All names are there: bring them in order, and settle those that occur twice: a
- * file seen under two names counts once, and of several files the lowest inode
+ * file seen twice, or under two names, counts once, and of several files the lowest inode
  * keeps the base name as its unique-id.  The index is mapped then.  0 or -1 with errno.
  */
 int list_settle(struct maildir_list *l);
