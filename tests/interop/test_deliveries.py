@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 import subprocess
+import sys
 import threading
 
 import harness
@@ -14,6 +15,19 @@ from harness import have
 
 NUMBER = re.compile(rb"X-Number: (\d+)\r\n")
 COUNT = 1000
+
+
+# Flags of one message after the other, as fast as can be.
+RENAMER = """
+import os, sys
+os.chdir(sys.argv[1])
+names = sorted(os.listdir("."))
+while True:
+    for flags in ("", "F", "FS", "R", "S"):
+        for i, name in enumerate(names):
+            names[i] = name.split(":")[0] + ":2," + flags
+            os.rename(name, names[i])
+"""
 
 
 def numbered(number):
@@ -161,6 +175,26 @@ class Deliveries(TestCase):
         path = user.maildir.paths()[0]
         base = os.path.basename(path).split(":")[0]
         os.rename(path, os.path.join(user.maildir.path, "cur", base + ":2,FS"))
+
+    def test_MDR_06_a_large_mailbox_renamed_all_the_time(self):
+        # reading a large directory takes several calls, between which a name can go to where it was read already
+        user = self.user(numbered(i) for i in range(3000))
+        self.assertEqual(len(self.listing(user)), 3000)
+        renamer = subprocess.Popen([sys.executable, "-c", RENAMER, os.path.join(user.maildir.path, "cur")])
+        try:
+            for turn in range(60):
+                uids = self.listing(user)
+                self.assertEqual((len(uids), len(set(uids))), (3000, 3000), "login %d" % turn)
+            self.assertIsNone(renamer.poll())
+        finally:
+            renamer.kill()
+            renamer.wait()
+        self.assertEqual(self.listing(user), uids)
+
+    def listing(self, user):
+        client, uids = self.login(user, lambda: None)
+        client.quit()
+        return uids
 
     def test_MDR_06_deliveries_and_logins_in_one_tick(self):
         # the directory's time stamps may be the same before and after a delivery
