@@ -188,6 +188,30 @@ class Mbox(JobCase):
         self.assertEqual(self.ctl.done("box", "locked", "clear", user.name), "0")
 
 
+    def test_busy_by_a_lock_in_another_home(self):
+        owner, path, spool = self.user(), harness.world().path("users-" + secrets.token_hex(4)), writable_base()
+        box, text = os.path.join(spool, "box"), ""
+        with open(box, "wb") as f:
+            f.write(b"From a@example.org Mon Jan  2 10:00:00 2023\nSubject: x\n\nbody\n")
+        os.chown(box, owner.uid, owner.gid)
+        os.chmod(spool, 0o755)  # nothing beside the mbox can be locked
+        for name in ("ann", "bob"):
+            home = harness.world().path("home-%s-%s" % (name, secrets.token_hex(4)))
+            os.mkdir(home, 0o700)
+            os.chown(home, owner.uid, owner.gid)
+            text += "%s:{plain}secret-word:%d:%d:%s:%s\n" % (name, owner.uid, owner.gid, home, box)
+        with open(path, "w") as f:
+            os.fchmod(f.fileno(), 0o600)
+            f.write(text)
+        daemon = self.own_daemon(auth="file:" + path, storage="mbox:%h/mbox")
+        ctl, client = Control(daemon), self.connect(PLAIN, daemon)
+        self.assertTrue(client.try_login(b"ann", b"secret-word").startswith(b"+OK"))
+        self.assertIn("by a session of another user name", ctl.refused(FAILED, "uidl", "verify", "clear", "bob"))
+        self.assertIn("in use since", ctl.refused(FAILED, "uidl", "verify", "clear", "ann"))
+        client.quit()
+        self.assertNotIn("in use", ctl.run("uidl", "verify", "clear", "bob").err)
+
+
 class Directories(JobCase):
     """storage = dir:BASE, where every user may make his mailbox."""
 

@@ -18,7 +18,7 @@ enum store_result busy_take_over(struct session *ss);
  * mailbox by another lock.  OK or IN_USE, then as above. */
 enum store_result busy_claim(struct session *ss);
 
-/* After lock() said IN_USE, when nobody is to be ended for it: ss->holder says who has it. */
+/* Whatever lock() said, when nobody is to be ended for it: ss->holder says who has the mailbox. */
 void busy_look(struct session *ss);
 
 /* Answer the login with "-ERR [IN-USE] …", RFC 2449 section 8.1.2: since when, from where and for

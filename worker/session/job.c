@@ -184,6 +184,11 @@ mailbox_take(struct session *ss, unsigned needs)
 
 	if ((needs & JOB_LOCK) != 0)
 		result = ss->store.backend->lock(&ss->store);
+	if (result == STORE_OK && ss->store.lock_claim) {
+		busy_look(ss);
+		if (ss->holder.holder != LOCK_HOLDER_UNKNOWN)
+			result = STORE_IN_USE;
+	}
 	if (result == STORE_OK && (needs & JOB_LIST) != 0)
 		result = ss->store.backend->list(&ss->store);
 	return trouble(ss, result);
