@@ -1,5 +1,6 @@
 """Deliveries all the time: nothing is lost, nothing comes twice, and a unique-id stands for one message."""
 
+import contextlib
 import itertools
 import os
 import re
@@ -17,16 +18,22 @@ NUMBER = re.compile(rb"X-Number: (\d+)\r\n")
 COUNT = 1000
 
 
-# Flags of one message after the other, as fast as can be.
+# Flags of one message after the other, with a pause of so many seconds behind each.
 RENAMER = """
-import os, sys
+import os, sys, time
 os.chdir(sys.argv[1])
+pause = float(sys.argv[2])
 names = sorted(os.listdir("."))
 while True:
     for flags in ("", "F", "FS", "R", "S"):
         for i, name in enumerate(names):
             names[i] = name.split(":")[0] + ":2," + flags
-            os.rename(name, names[i])
+            try:
+                os.rename(name, names[i])
+            except FileNotFoundError:  # it was deleted
+                pass
+            if pause:
+                time.sleep(pause)
 """
 
 
@@ -180,16 +187,38 @@ class Deliveries(TestCase):
         # reading a large directory takes several calls, between which a name can go to where it was read already
         user = self.user(numbered(i) for i in range(3000))
         self.assertEqual(len(self.listing(user)), 3000)
-        renamer = subprocess.Popen([sys.executable, "-c", RENAMER, os.path.join(user.maildir.path, "cur")])
-        try:
+        with self.renamer(user, 0):
             for turn in range(60):
                 uids = self.listing(user)
                 self.assertEqual((len(uids), len(set(uids))), (3000, 3000), "login %d" % turn)
-            self.assertIsNone(renamer.poll())
-        finally:
-            renamer.kill()
-            renamer.wait()
         self.assertEqual(self.listing(user), uids)
+
+    def test_MDR_05_a_few_messages_renamed_all_the_time(self):
+        # the name that was looked up a moment ago is an old one already: it is looked up again
+        user = self.user(numbered(i) for i in range(4))
+        for path in user.maildir.paths():
+            os.rename(path, os.path.join(user.maildir.path, "cur", os.path.basename(path).split(":")[0] + ":2,"))
+        with self.renamer(user, 0.0001):
+            for _ in range(30):
+                client = self.session(user)
+                for n in range(200):
+                    self.assertEqual(client.multi(b"RETR %d" % (n % 4 + 1)), mailbox.wire(numbered(n % 4)))
+                client.quit()
+            client = self.session(user)
+            for n in range(1, 4):
+                client.ok(b"DELE %d" % n)
+            client.quit()
+        self.assertEqual(user.maildir.stored(), [numbered(3)])
+
+    @contextlib.contextmanager
+    def renamer(self, user, pause):
+        """Flags in cur/ change while this lasts."""
+        process = subprocess.Popen([sys.executable, "-c", RENAMER, os.path.join(user.maildir.path, "cur"), str(pause)])
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
 
     def listing(self, user):
         client, uids = self.login(user, lambda: None)
