@@ -193,7 +193,7 @@ class Checks(TestCase):
         self.assertEqual((second.returncode, second.stderr), (0, b""))
         self.assertEqual(second.stdout, first.stdout)
         self.assertIn(b'"maildir:/v/%d/%n"', second.stdout)
-        self.assertRegex(second.stdout, rb'(?s)server two .*mbox_format = "mboxcl2"')
+        self.assertRegex(second.stdout, rb'(?s)server "two" .*mbox_format = "mboxcl2"')
 
     def test_version_and_usage(self):
         done = run("-V")
