@@ -74,28 +74,31 @@ page_tame(struct session_page *p)
 	p->command[sizeof(p->command) - 1] = '\0';
 }
 
-/* 1: read; 0: it changed meanwhile; -1: it cannot be read. */
+/* 1: read; 0: it changed meanwhile; -1: it cannot be read.  *out is set with 1 alone: what was not
+ * read as a whole is not tame either. */
 static int
 read_once(int fd, struct session_page *out, uint32_t **deleted)
 {
 	uint32_t after, *list = NULL;
+	struct session_page page;
 	size_t len;
 
-	if (pread(fd, out, sizeof(*out), 0) != sizeof(*out))
+	if (pread(fd, &page, sizeof(page), 0) != sizeof(page))
 		return -1;
-	if (out->seq % 2 != 0)
+	if (page.seq % 2 != 0)
 		return 0;
-	page_tame(out);
-	len = out->ndeleted * sizeof(*list);
+	page_tame(&page);
+	len = page.ndeleted * sizeof(*list);
 	if (deleted != NULL && ((list = malloc(len + 1)) == NULL ||
-				pread(fd, list, len, sizeof(*out)) != (ssize_t)len)) {
+				pread(fd, list, len, sizeof(page)) != (ssize_t)len)) {
 		free(list);
 		return -1;
 	}
-	if (pread(fd, &after, sizeof(after), 0) != sizeof(after) || after != out->seq) {
+	if (pread(fd, &after, sizeof(after), 0) != sizeof(after) || after != page.seq) {
 		free(list);
 		return 0;
 	}
+	*out = page;
 	if (deleted != NULL)
 		*deleted = list;
 	return 1;

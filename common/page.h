@@ -42,7 +42,7 @@ struct session_board *page_map(int fd);
 /*
  * Read a page.  Strings are terminated, enums and counts within bounds.  In
  * *deleted (may be NULL) a malloc'ed list of out->ndeleted numbers, the
- * caller's.  0, or -1: it kept changing, or is no such page.
+ * caller's.  0, or -1: it kept changing, or is no such page; then *out is as it was.
  */
 int page_read(int fd, struct session_page *out, uint32_t **deleted);
 
