@@ -234,6 +234,19 @@ test_turn(void)
 	end();
 }
 
+/* A file of holes is not read for days: its last part is. */
+static void
+test_holes(void)
+{
+	begin();
+	update("conn=1", "a", "");
+	CU_ASSERT_EQUAL(truncate(box_path(NAME), INT64_C(1) << 43), 0);
+	box_append(NAME, "\n2026-01-31T23:59:59Z deleting uid=b conn=2\n");
+	CU_ASSERT_EQUAL(read_all(), 1);
+	CU_ASSERT_STRING_EQUAL(told, "unknown b\n");
+	end();
+}
+
 /* What stands under the name and is no file of ours is neither written nor read. */
 static void
 test_not_a_file(void)
@@ -334,6 +347,7 @@ main(void)
 	    {"a line that was cut off", test_torn_line},
 	    {"lines of another form are passed over", test_hostile},
 	    {"a file over the limit is renamed, and one is kept", test_turn},
+	    {"a file of holes", test_holes},
 	    {"no link, pipe, directory or file of others is used", test_not_a_file},
 	    {"a full disk leaves the file as it was", test_full_disk},
 	    {"the value of a key", test_values},

@@ -14,9 +14,14 @@
 #include "worker/store/history.h"
 #include "worker/store/store.h"
 
+/* Octets read of a file, its last ones: many UPDATEs, but no file of nothing of its owner's that
+ * would be read for days. */
+#define READ_MAX (UINT64_C(1) << 29)
+
 /* Lines of a file, one at a time. */
 struct lines {
 	int fd;
+	uint64_t end;  /* of what is read; others may write on */
 	uint64_t from; /* where the line stands */
 	uint64_t next; /* what is read next */
 	size_t len, at;
@@ -30,9 +35,10 @@ struct line {
 };
 
 static void
-lines_at(struct lines *l, int fd, uint64_t from)
+lines_at(struct lines *l, int fd, uint64_t from, uint64_t end)
 {
 	l->fd = fd;
+	l->end = end;
 	l->from = l->next = from;
 	l->len = l->at = 0;
 }
@@ -44,8 +50,11 @@ lines_octet(struct lines *l)
 	ssize_t n;
 
 	if (l->at == l->len) {
+		uint64_t left = l->end - l->next;
+		size_t want = left < sizeof(l->block) ? (size_t)left : sizeof(l->block);
+
 		do
-			n = pread(l->fd, l->block, sizeof(l->block), (off_t)l->next);
+			n = pread(l->fd, l->block, want, (off_t)l->next);
 		while (n == -1 && errno == EINTR);
 		if (n <= 0)
 			return -1;
@@ -180,7 +189,7 @@ ahead_look(struct ahead *a, const struct lines *l, const struct line *first)
 	memcpy(a->conn, first->words, strlen(first->words) + 1);
 	a->known = true;
 	a->done = false;
-	lines_at(&a->lines, l->fd, l->from);
+	lines_at(&a->lines, l->fd, l->from, l->end);
 	while (!a->done && line_next(&a->lines, &a->line) &&
 	       same_value(a->conn, a->line.words, "conn")) {
 		a->done = strcmp(a->line.what, "done") == 0;
@@ -191,7 +200,7 @@ ahead_look(struct ahead *a, const struct lines *l, const struct line *first)
 	}
 	a->kept = false;
 	if (a->done) {
-		lines_at(&a->lines, l->fd, kept_at);
+		lines_at(&a->lines, l->fd, kept_at, l->end);
 		ahead_kept(a);
 	}
 }
@@ -210,13 +219,13 @@ outcome(struct ahead *a, const struct lines *l, const struct line *line)
 }
 
 static void
-history_tell(int fd, history_fn *tell, void *arg)
+history_tell(int fd, uint64_t end, history_fn *tell, void *arg)
 {
 	static struct lines lines;
 	static struct ahead ahead;
 	struct line line;
 
-	lines_at(&lines, fd, 0);
+	lines_at(&lines, fd, end > READ_MAX ? end - READ_MAX : 0, end);
 	ahead.known = false;
 	while (line_next(&lines, &line)) {
 		struct history_event e = {line.when, NULL, line.words};
@@ -237,7 +246,7 @@ history_read(int dir_fd, const char *name, history_fn *tell, void *arg)
 
 	switch (store_open_file(dir_fd, name, &r)) {
 	case STORE_OK:
-		history_tell(r.fd, tell, arg);
+		history_tell(r.fd, r.end, tell, arg);
 		store_reader_end(&r);
 		return 0;
 	case STORE_MISSING:
