@@ -166,6 +166,7 @@ offer_one(struct master *m, struct conn *c, struct session *s)
 
 	if (stream_make(c) == -1) {
 		log_error(c->row.id, "no stream for a session: %s", strerror(errno));
+		sessions_kill(s); /* no spare any more, and nobody's: it would wait for ever */
 		grant_failed(m, c, LOGIN_TEMP, "no descriptor");
 		return;
 	}
