@@ -18,6 +18,7 @@ enum { HEX_LEN = 2 * STORE_DIGEST, LINE_SIZE = 128, TWINS_MAX = 100000, FRESH_SI
 struct twin {
 	char hex[STORE_UID_SIZE];
 	uint32_t place, number;
+	uint32_t last; /* the highest number with its digest; set by twins_sort() */
 };
 
 struct twins {
@@ -70,27 +71,52 @@ twins_read(struct twins *t, int dir_fd, const char *name)
 	return result;
 }
 
+static int
+twin_compare(const void *a, const void *b)
+{
+	const struct twin *x = a, *y = b;
+	int order = strcmp(x->hex, y->hex);
+
+	return order != 0 ? order : (x->place > y->place) - (x->place < y->place);
+}
+
+/* By digest and place: whoever sends one message many times shall not make many searches long. */
+static void
+twins_sort(struct twins *t)
+{
+	uint32_t last = 0;
+
+	if (t->count > 0)
+		qsort(t->list, t->count, sizeof(t->list[0]), twin_compare);
+	for (size_t i = 0; i < t->count; i++) {
+		if (i == 0 || strcmp(t->list[i].hex, t->list[i - 1].hex) != 0)
+			last = 0;
+		if (t->list[i].number > last)
+			last = t->list[i].number;
+		t->list[i].last = last;
+	}
+}
+
 /* The number of the place-th message of a digest.  Those that came since go on behind the last. */
 static uint32_t
 twins_find(const struct twins *t, const uint8_t digest[STORE_DIGEST], uint32_t place)
 {
-	char hex[STORE_UID_SIZE];
-	uint32_t last_place = 0, last_number = 0;
+	struct twin wanted = {.place = place};
+	size_t from = 0, to = t->count, at;
+	const struct twin *e;
 
-	digest_hex(digest, hex);
-	for (size_t i = 0; i < t->count; i++) {
-		const struct twin *e = &t->list[i];
-
-		if (strcmp(e->hex, hex) != 0)
-			continue;
-		if (e->place == place)
-			return e->number;
-		if (e->place > last_place)
-			last_place = e->place;
-		if (e->number > last_number)
-			last_number = e->number;
+	digest_hex(digest, wanted.hex);
+	while (from < to) { /* the first that is not before it */
+		at = from + (to - from) / 2;
+		if (twin_compare(&t->list[at], &wanted) < 0)
+			from = at + 1;
+		else
+			to = at;
 	}
-	return last_place == 0 || place < last_place ? place : last_number + (place - last_place);
+	if (from < t->count && strcmp(t->list[from].hex, wanted.hex) == 0)
+		return t->list[from].place == place ? t->list[from].number : place;
+	e = from > 0 ? &t->list[from - 1] : NULL;
+	return e != NULL && strcmp(e->hex, wanted.hex) == 0 ? e->last + (place - e->place) : place;
 }
 
 int
@@ -102,6 +128,7 @@ twins_number(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST
 
 	if (result == 0 && dir_fd != -1)
 		result = twins_read(&t, dir_fd, name);
+	twins_sort(&t);
 	for (size_t i = 0; i < count && result == 0 && t.count > 0; i++)
 		numbers[i] = twins_find(&t, digests[i], numbers[i]);
 	free(t.list);
