@@ -119,11 +119,10 @@ command_unknown(struct ctl *c, size_t n, char *words[])
 		ctl_fail(c, CONTROL_USAGE,
 			 "wrong # args: should be \"pop3ctl conn option name ?arg ...?\"");
 	else
-		ctl_fail(
-		    c, CONTROL_USAGE,
-		    "bad option \"%s\": must be cget, configure, conn, destroy, down, list, new, "
-		    "reload, sessions, status, or up",
-		    n > 0 ? words[0] : "");
+		ctl_fail(c, CONTROL_USAGE,
+			 "bad option \"%s\": must be box, cget, configure, conn, destroy, down, "
+			 "history, list, new, reload, status, top, uidl, up, or user",
+			 n > 0 ? words[0] : "");
 }
 
 void
