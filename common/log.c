@@ -18,10 +18,9 @@
 #include <bsd/string.h>
 
 #include "common/clock.h"
+#include "common/count.h"
 #include "common/log.h"
 #include "common/syslog_socket.h"
-
-#define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
 
 enum {
 	LOG_OUT_MAX = 8192,    /* octets of one line as written, escapes included */

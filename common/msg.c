@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/count.h"
 #include "common/msg.h"
 
 #define BIT(role) (1u << (role))
@@ -199,8 +200,6 @@ static const char *const role_names[ROLE_COUNT] = {
     [ROLE_MASTER] = "master",	      [ROLE_LOGIN] = "login",	  [ROLE_AUTH] = "auth",
     [ROLE_AUTH_CHILD] = "auth-child", [ROLE_SPAWNER] = "spawner", [ROLE_SESSION] = "session",
 };
-
-#define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
 
 static bool
 strings_end(const struct msg *m)

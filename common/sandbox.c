@@ -28,10 +28,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/count.h"
 #include "common/log.h"
 #include "common/sandbox.h"
-
-#define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
 
 /* One permitted call; with arguments, permitted only if each comparison holds. */
 struct rule {

@@ -7,10 +7,9 @@
 #ifndef POP3D_CONTROL_COMMANDS_H
 #define POP3D_CONTROL_COMMANDS_H
 
+#include "common/count.h"
 #include "daemon/control.h"
 #include "daemon/servers.h"
-
-#define COUNT_OF(table) (sizeof(table) / sizeof((table)[0]))
 
 enum {
 	KILL_SECONDS = 10, /* for killed connections to be gone */
