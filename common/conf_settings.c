@@ -175,7 +175,7 @@ const struct conf_setting conf_global_settings[] = {
 	NUMBER(minimum_uid, "1000", 0, UINT32_MAX - 1, NULL),
 	FLAG(pam_session, "no"),
 	WORD(missing_maildir, "empty", missing_maildir_words),
-	NUMBER_OR_OFF(takeover, "off", 0, 86400, "seconds"),
+	NUMBER_OR_OFF(takeover, "off", 1, 86400, "seconds"),
 	TEXT(tls_ciphers, "", 0, NULL),
 	WORD(tls_unknown_name, "refuse", unknown_name_words),
 	NUMBER(tls_ticket_lifetime, "7200", 0, 604800, "seconds"),

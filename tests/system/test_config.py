@@ -38,6 +38,7 @@ WRONG = [
     ('trace = 7', "trace"),
     ('missing_maildir = "perhaps"', "missing_maildir"),
     ('takeover = "on"', "takeover"),
+    ('takeover = 0', "takeover"),
     ('takeover = 86401', "takeover"),
     ('sandbox = "sometimes"', "sandbox"),
     ('log = "paper"', "log"),

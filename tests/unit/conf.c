@@ -263,7 +263,7 @@ test_values(void)
 	CU_ASSERT_EQUAL(load("takeover = \"90\""), 0);
 	CU_ASSERT_EQUAL(conf.takeover, 90);
 	refuse("takeover = on",
-	       "x.conf:1: takeover: expected a number from 0 to 86400 (seconds) or "
+	       "x.conf:1: takeover: expected a number from 1 to 86400 (seconds) or "
 	       "\"off\", not \"on\"\n");
 	refuse("sandbox = yes", "x.conf:1: sandbox: expected one of \"off\", \"log\", \"on\", "
 				"\"require\", not \"yes\"\n");
