@@ -165,9 +165,11 @@ read_options(int argc, char *argv[], struct options *o)
 		else if (c == '?')
 			fail_usage();
 	}
-	if (o->path == NULL || optind != argc ||
-	    (o->password != NULL && o->password_file != NULL) ||
-	    (o->certificate == NULL) != (o->key == NULL) || (o->tls && o->key == NULL))
+	if ((o->certificate == NULL) != (o->key == NULL) || (o->tls && o->key == NULL))
+		fail(STATUS_USAGE, "TLS needs both --certificate and --key", "");
+	if (o->password != NULL && o->password_file != NULL)
+		fail(STATUS_USAGE, "--password and --password-file: give one of them", "");
+	if (o->path == NULL || optind != argc)
 		fail_usage();
 }
 
