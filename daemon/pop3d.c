@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,10 +45,13 @@ static const char usage_text[] =
 static void
 options_read(int argc, char *argv[], struct options *o)
 {
+	static const struct option words[] = {{"help", no_argument, NULL, 'h'},
+					      {"version", no_argument, NULL, 'V'},
+					      {NULL, 0, NULL, 0}};
 	int c;
 
 	*o = (struct options){.conf_path = SYSCONFDIR "/pop3d.conf"};
-	while ((c = getopt(argc, argv, "FVTc:eht")) != -1) {
+	while ((c = getopt_long(argc, argv, "FVTc:eht", words, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			o->conf_path = optarg;
