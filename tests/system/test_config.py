@@ -197,9 +197,14 @@ class Checks(TestCase):
         self.assertRegex(second.stdout, rb'(?s)server "two" .*mbox_format = "mboxcl2"')
 
     def test_version_and_usage(self):
-        done = run("-V")
-        self.assertEqual(done.returncode, 0)
-        self.assertRegex(done.stdout, rb"\Apop3d \d+\.\d+\S*\n\Z")
+        for asked in ("-V", "--version"):
+            done = run(asked)
+            self.assertEqual(done.returncode, 0)
+            self.assertRegex(done.stdout, rb"\Apop3d \d+\.\d+\S*\n\Z")
+        for asked in ("-h", "--help"):
+            done = run(asked)
+            self.assertEqual(done.returncode, 0)
+            self.assertRegex(done.stdout, rb"\Ausage: pop3d ")
         for wrong in (["-x"], ["surplus"], ["-c"]):
             done = run(*wrong)
             self.assertGreater(done.returncode, 0)
