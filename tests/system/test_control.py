@@ -925,6 +925,8 @@ class Completion(Case):
                 (("destroy", "x", "defer", ""), ["--wait"]), (("conn", ""), ["kill", "list", "state"]),
                 (("conn", "list", "se"), ["secure"]), (("conn", "kill", "y", ""), sorted(self.ctl.lines("conn", "list", "y"))),
                 (("conn", "list", "y", ""), []), (("top", ""), ["--once"]), (("reload", ""), []), (("new", ""), []),
+                (("user", "add", "--"), ["--apop", "--plain"]),
+                (("user", "-f", "/etc/hostn"), ["/etc/hostname"]), (("user", "-f", "x", "add", "--p"), ["--plain"]),
                 (("uidl", ""), ["import", "verify"]), (("uidl", "import", "--"), ["--from"]), (("uidl", "import", "--from", "d"), ["dovecot"]),
                 (("uidl", "import", "--from", "courier", "--f"), ["--force"]), (("uidl", "import", "--from", "courier", "cl"), ["clear"]),
                 (("uidl", "import", "--from", "courier", "--force", "cl"), ["clear"]), (("uidl", "verify", "cl"), ["clear"])):
