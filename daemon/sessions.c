@@ -38,6 +38,7 @@ struct sessions {
 	struct event *restart;
 	struct msg_ready confined; /* what the spawner said of its confinement */
 	uint32_t landlock_abi;	   /* of the last session that opened a mailbox */
+	bool landlock_told;	   /* there was such a session */
 };
 
 /* Of a session that did not live to tell. */
@@ -211,6 +212,7 @@ session_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		s->takeover.place =
 		    s->refused ? (struct msg_lock_place){0} : msg->u.session_open.lock;
 		s->master->sessions->landlock_abi = msg->u.session_open.landlock_abi;
+		s->master->sessions->landlock_told = true;
 		s->messages = msg->u.session_open.messages;
 		conns_opened(s->master, c, &msg->u.session_open);
 		if (!s->refused)
@@ -522,8 +524,12 @@ sessions_say_status(struct master *m, struct ctl *c)
 {
 	const struct sessions *ss = m->sessions;
 
-	ctl_say(c, "spawner\tpid=%ld spares=%u seccomp=%u session_landlock=%u\n",
-		(long)ss->spawner->pid, spares_ready(ss), ss->confined.seccomp, ss->landlock_abi);
+	char landlock[16] = "unknown";
+
+	if (ss->landlock_told)
+		(void)snprintf(landlock, sizeof(landlock), "%u", ss->landlock_abi);
+	ctl_say(c, "spawner\tpid=%ld spares=%u seccomp=%u session_landlock=%s\n",
+		(long)ss->spawner->pid, spares_ready(ss), ss->confined.seccomp, landlock);
 }
 
 void

@@ -524,10 +524,12 @@ class Forms(Case):
         before = self.ctl.pairs("status")
         self.assertEqual((before["pid"], before["state"], before["configuration"]),
                          (str(self.daemon.pid), "serving", self.daemon.conf_path))
+        self.assertRegex(before["spawner"], " session_landlock=(unknown|[0-9]+)$")
         early = self.connect(PLAIN)
         client = self.session(self.user(MESSAGES), TLS)
         now = self.ctl.pairs("status")
         self.assertEqual([int(now[k]) - int(before[k]) for k in ("connections", "undecided", "sessions")], [2, 1, 1])
+        self.assertRegex(now["spawner"], " session_landlock=[0-9]+$")
         self.assertTrue(any(line.startswith("worker ") for line in self.ctl.lines("status")))
         early.quit()
         client.quit()
