@@ -163,6 +163,18 @@ command_conn_kill(struct master *m, struct ctl *c, size_t n, char *words[])
 	ctl_wait(c, WAIT_CONN, k->row.id, KILL_SECONDS, kill_then);
 	conns_kill(m, k);
 }
+
+/* The columns `of` and `rate`: octets of the mailbox, and those sent in a second so far. */
+static void
+say_share(struct ctl *c, const struct session_page *p, uint64_t age_ms)
+{
+	if (p->octets == UINT64_MAX)
+		ctl_say(c, "unknown\t");
+	else
+		ctl_say(c, "%" PRIu64 "\t", p->octets);
+	ctl_say(c, "%.0f\t", (double)p->retrieved_octets * 1000 / (double)(age_ms + 1));
+}
+
 /* A row for each connection, for `top`. */
 void
 command_sessions(struct master *m, struct ctl *c, size_t n, char *words[])
@@ -171,8 +183,8 @@ command_sessions(struct master *m, struct ctl *c, size_t n, char *words[])
 	char text[LOG_ADDR_SIZE], user[LOG_QUOTED_SIZE];
 
 	(void)n, (void)words;
-	ctl_say(c, "id\tserver\tuser\tpeer\tstate\tmessages\tretrieved\toctets\tdeleted\twaiting\t"
-		   "command\tseconds\n");
+	ctl_say(c, "id\tserver\tuser\tpeer\tstate\tmessages\tretrieved\toctets\tof\trate\t"
+		   "deleted\twaiting\tcommand\tseconds\n");
 	for (struct conn *k = conns_next(m, NULL); k != NULL; k = conns_next(m, k)) {
 		struct session_page p = {.wait = PAGE_WAIT_NOTHING};
 
@@ -184,8 +196,10 @@ command_sessions(struct master *m, struct ctl *c, size_t n, char *words[])
 			    ? "-"
 			    : log_quote(user, sizeof(user), k->login->user, strlen(k->login->user)),
 			log_host(text, &k->row.peer), state_word(k));
-		ctl_say(c, "%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%s\t%s\t%.1f\n",
-			p.messages, p.retrieved, p.retrieved_octets, p.marked, waits[p.wait],
+		ctl_say(c, "%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t", p.messages, p.retrieved,
+			p.retrieved_octets);
+		say_share(c, &p, clock_ms() - k->accepted);
+		ctl_say(c, "%" PRIu64 "\t%s\t%s\t%.1f\n", p.marked, waits[p.wait],
 			p.command[0] != '\0' ? p.command : "-",
 			(double)(clock_ms() - k->accepted) / 1000);
 	}

@@ -539,6 +539,7 @@ class Forms(Case):
         port = self.ctl.server("x", **self.backends())
         client = self.session(user, address=("127.0.0.1", port))
         client.multi(b"RETR 1")
+        self.ctl.lines("conn", "state", "x", *self.ctl.lines("conn", "list", "x"))  # which asks for the sizes
         for words in (("top", "--once"), ("top",)):  # in a pipe it is always once
             head, names, *rows = self.ctl.lines(*words)
             self.assertRegex(head, r"^pop3d \S+ +connections \d+ .*failed logins in the last minute \d+$")
@@ -546,6 +547,8 @@ class Forms(Case):
             self.assertEqual((row["server"], row["user"], row["peer"], row["state"], row["messages"], row["retrieved"],
                               row["octets"], row["waiting"]),
                              ("x", user.name, "127.0.0.1", "trans", "3", "1", str(mailbox.size(MESSAGES[0])), "client"))
+            self.assertEqual(row["of"], str(sum(mailbox.size(m) for m in MESSAGES)))
+            self.assertRegex(row["rate"], r"^[0-9]+$")
         client.quit()
 
     def test_failed_logins_are_counted(self):
