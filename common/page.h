@@ -13,7 +13,7 @@
 enum page_state { PAGE_LOGIN, PAGE_TRANS, PAGE_UPDATE, PAGE_STATE_COUNT };
 
 /* What a session waits for, if it does. */
-enum page_wait { PAGE_WAIT_NOTHING, PAGE_WAIT_CLIENT, PAGE_WAIT_DISK, PAGE_WAIT_COUNT };
+enum page_wait { PAGE_WAIT_NOTHING, PAGE_WAIT_CLIENT, PAGE_WAIT_DISK, PAGE_WAIT_LOCK, PAGE_WAIT_COUNT };
 
 enum { PAGE_DELETED_MAX = 65536 }; /* marked messages that are listed; pages untouched cost nothing */
 

@@ -179,7 +179,7 @@ say_share(struct ctl *c, const struct session_page *p, uint64_t age_ms)
 void
 command_sessions(struct master *m, struct ctl *c, size_t n, char *words[])
 {
-	static const char *const waits[PAGE_WAIT_COUNT] = {"-", "client", "disk"};
+	static const char *const waits[PAGE_WAIT_COUNT] = {"-", "client", "disk", "lock"};
 	char text[LOG_ADDR_SIZE], user[LOG_QUOTED_SIZE];
 
 	(void)n, (void)words;

@@ -389,7 +389,10 @@ class Directories(JobCase):
     def test_it_is_a_connection_of_its_server(self):
         user, ctl = self.user(), self.own_big()
         asker, pid = self.slow(ctl, "clear", user)
+        # who looked whether the daemon serves may still be on his way out
+        harness.wait_for(lambda: len(ctl.lines("conn", "list", "clear")) == 1)
         number, = ctl.lines("conn", "list", "clear")
+        harness.wait_for(lambda: not ctl.lines("conn", "list", "secure"))
         self.assertEqual(ctl.lines("conn", "list", "secure"), [])
         state = ctl.pairs("conn", "state", "clear", number)
         self.assertEqual((state["remotehost"], state["name"], state["state"], state["lastcmd"]), ("-", user.name, "trans", "box"))

@@ -625,10 +625,12 @@ class Warned(Case):
         return pairs["uids_vanished"], pairs["fetched_again"]
 
     def fetch(self, user, numbers):
+        mark = len(self.own.log())
         client = self.session(user, PLAIN, self.own)
         for n in numbers:
             client.multi(b"RETR %d" % n)
         client.quit()
+        self.own.log_fields("session-end", since=mark)
 
     def test_fetched_again(self):
         user = self.user(mailbox.simple(5) * 8)

@@ -42,6 +42,8 @@ board_command(struct session *ss, const char *keyword)
 		return;
 	page_begin(b);
 	snprintf(b->page.command, sizeof(b->page.command), "%s", keyword);
+	if (ss->store.octets != STORE_NO_SIZE)
+		b->page.octets = ss->store.octets;
 	b->page.retrieved = ss->end.retrieved;
 	b->page.retrieved_octets = ss->end.retrieved_octets;
 	b->page.marked = ss->marked_count;

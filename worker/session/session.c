@@ -316,6 +316,8 @@ session_run(const struct msg_spawn_conf *conf, int channel)
 	title_detail((enum ps_titles)ss.grant.ps_titles);
 	stream_init(&ss.stream, fd, &ss.master, ss.grant.id, ss.grant.idle_timeout);
 	ss.stream.board = ss.board;
+	if (ss.board != NULL)
+		ss.store.shown = &ss.board->page.wait;
 	ss.stream.trace = ss.grant.trace;
 	if (channel_put(&ss.master, MSG_HAVE_IT, &ref, sizeof(ref)) == -1)
 		_exit(EXIT_SUCCESS);

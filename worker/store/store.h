@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/msg.h"
+#include "common/page.h"
 #include "common/sandbox.h"
 
 enum store_result {
@@ -60,6 +61,7 @@ struct store {
 	struct msg_lock_place lock; /* what lock() locks, set by it; master tells sessions by it */
 	bool lock_claim; /* set by lock(): the place has other names that lead to other locks, and
 			  * so master has to agree */
+	uint32_t *shown; /* where it shows what it waits for (enum page_wait); NULL: nowhere.  Borrowed */
 	int given[2];	/* descriptors that came with the grant; -1: none.  Borrowed */
 	uint16_t mbox_format, mbox_split; /* for an mbox: enum mbox_format, enum mbox_split */
 	void *data; /* the back end's own */
@@ -136,6 +138,14 @@ void store_reader_end(struct store_reader *r);
 /* Read to the end: the size on the wire and, unless NULL, the digest of the octets.  0 or -1 with
  * errno. */
 int store_measure(struct store_reader *r, uint64_t *octets, uint8_t digest[STORE_DIGEST]);
+
+/* Show what is waited for: enum page_wait. */
+static inline void
+store_show(const struct store *s, uint32_t wait)
+{
+	if (s->shown != NULL)
+		__atomic_store_n(s->shown, wait, __ATOMIC_RELAXED);
+}
 
 /* TEMP or PERM for an errno. */
 enum store_result store_judge(int error);
