@@ -244,8 +244,11 @@ class FailureCounts(TestCase):
         for _ in range(5):
             client.command(b"AUTH PLAIN " + plain_response(user, authzid=b"somebody-else"))
         client.quit()
-        reasons = [re.search(r" reason=(.*)$", line).group(1) for line in daemon.log().splitlines() if "login-failed" in line]
-        self.assertEqual(["too-many-failures" in r for r in reasons], [False] * 3 + [True] * 2)
+
+        def reasons():
+            return re.findall(r" login-failed .* reason=(.*)$", daemon.log(), re.M)
+        self.assertTrue(harness.wait_for(lambda: len(reasons()) == 5), reasons())
+        self.assertEqual(["too-many-failures" in r for r in reasons()], [False] * 3 + [True] * 2)
 
     def test_USR_processes_left_from_failures(self):
         before = len(self.daemon.processes())
