@@ -663,7 +663,7 @@ class Warned(Case):
 
     def test_uids_vanished(self):
         user = self.user(mailbox.simple(5) * 12)
-        self.session(user, PLAIN, self.own).quit()
+        self.fetch(user, ())
         self.assertNotIn("uids-vanished", self.vanish(user, 30))  # half
         self.assertNotIn("uids-vanished", self.vanish(user, 11))  # 11 of 30
         for _ in range(15):
