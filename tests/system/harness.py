@@ -712,6 +712,11 @@ def have(*programs):
     return all(shutil.which(p) for p in programs)
 
 
+def have_seed():
+    """Is the model system there: tclsh with tcllib?"""
+    return have("tclsh") and not subprocess.run(["tclsh"], input=b"package require pop3d\n", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE).stderr
+
+
 def no_such_process(pid):
     try:
         os.kill(pid, 0)

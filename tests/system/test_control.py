@@ -5,7 +5,6 @@ import pty
 import random
 import re
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -277,17 +276,6 @@ class Seeds(Side):
         return failed == "1", text
 
 
-def have_seed():
-    """tclsh with the model system; fetched where apt can."""
-    def there():
-        return shutil.which("tclsh") and subprocess.run(
-            ["tclsh"], input=b"package require pop3d\n", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE).stderr == b""
-    if not there() and shutil.which("apt-get"):
-        subprocess.run(["apt-get", "install", "-y", "--no-install-recommends", "tcllib", "tcl"], stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-    return there()
-
-
 class Beside(Case):
     def expect(self, row, got):
         expected = row[2] if len(row) > 2 and row[2] is not None else row[1]
@@ -310,9 +298,8 @@ class Beside(Case):
         failed, text = got
         return failed, re.sub(r"(wrong # args: should be).*", r"\1", text)
 
+    @unittest.skipUnless(harness.have_seed(), "no tclsh with tcllib here")
     def test_the_seed_answers_the_same(self):
-        if not have_seed():
-            self.skipTest("no tclsh with tcllib here")
         ours, seeds = Ours(self, self.user(MESSAGES)).play(), Seeds(self).play()
         changed = 0
         for row, a, b in zip(ROWS, ours, seeds):
@@ -325,9 +312,8 @@ class Beside(Case):
                     self.assertNotEqual(self.normal(a), self.normal(b), "no longer different: strike out the reason")
         self.assertEqual(changed, sum(len(row) > 3 for row in ROWS))
 
+    @unittest.skipUnless(harness.have_seed(), "no tclsh with tcllib here")
     def test_conn_state_keys_are_the_seeds(self):
-        if not have_seed():
-            self.skipTest("no tclsh with tcllib here")
         seed = Seeds(self)
         for words in (("new", "x"), ("configure", "x", "-port", "0"), ("up", "x"), ("CONNECT", "x"), ("conn", "list", "x"),
                       ("conn", "state", "x", "$ID")):
