@@ -21,7 +21,7 @@ enum {
 
 static const char *const failures[STORE_RESULT_COUNT] = {
     [STORE_TEMP] = "-ERR [SYS/TEMP] the message cannot be read now",
-    [STORE_PERM] = "-ERR [SYS/PERM] the message cannot be read",
+    [STORE_PERM] = "-ERR [SYS/PERM] the message cannot be read; the server's log says why",
     [STORE_MISSING] = "-ERR [SYS/TEMP] the message has been removed by another program",
 };
 
@@ -41,6 +41,15 @@ message_find(struct session *ss, const struct pop3_command *c, size_t *i)
 		return -1;
 	}
 	return 0;
+}
+
+/* Is it in a file that cannot be sent, such as one compressed in a form that is not inflated? */
+static bool
+message_is_refused(struct session *ss, size_t i)
+{
+	const struct store_backend *backend = ss->store.backend;
+
+	return backend->refused != NULL && backend->refused(&ss->store, i);
 }
 
 /* Sum of the sizes of all messages not marked; afterwards every one of them is known. */
@@ -189,6 +198,33 @@ struct transfer {
 	char *block;
 };
 
+/* A message was not read to its end. */
+static void
+transfer_failed(const struct session *ss, const struct transfer *t)
+{
+	log_error(ss->grant.id, "reading message %zu of %s failed: %s", t->i + 1, ss->store.path,
+		  store_reader_why(&t->reader));
+}
+
+/* Read the first block.  A compressed message is known to be whole before any of it is sent. */
+static enum store_result
+transfer_first(struct session *ss, struct transfer *t)
+{
+	enum store_result result = STORE_OK;
+	uint64_t octets;
+
+	t->len = store_read(&t->reader, t->block, READ_BLOCK);
+	if (t->len == -1) {
+		result = store_judge(errno);
+		transfer_failed(ss, t);
+	} else if (t->reader.packed) {
+		result = ss->store.backend->size(&ss->store, t->i, true, &octets);
+		if (result == STORE_OK && message_is_refused(ss, t->i))
+			result = STORE_PERM;
+	}
+	return result;
+}
+
 /* Open message t->i and read its first block, so that what is wrong shows before "+OK".
  * 0; -1: it cannot be had, and that was said. */
 static int
@@ -199,10 +235,8 @@ transfer_begin(struct session *ss, struct transfer *t)
 
 	t->block = block;
 	result = ss->store.backend->get(&ss->store, t->i, &t->reader);
-	if (result == STORE_OK && (t->len = store_read(&t->reader, block, sizeof(block))) == -1) {
+	if (result == STORE_OK && (result = transfer_first(ss, t)) != STORE_OK)
 		store_reader_end(&t->reader);
-		result = STORE_TEMP;
-	}
 	if (result == STORE_OK)
 		return 0;
 	stream_reply(&ss->stream, "%s", failures[result]);
@@ -243,8 +277,7 @@ transfer_send(struct session *ss, struct transfer *t, struct wire *w)
 			t->len = store_read(&t->reader, t->block, READ_BLOCK);
 	}
 	if (t->len == -1)
-		log_error(ss->grant.id, "reading message %zu of %s failed: %s", t->i + 1,
-			  ss->store.path, strerror(errno));
+		transfer_failed(ss, t);
 	store_reader_end(&t->reader);
 	if (t->len == -1)
 		return COMMAND_BROKEN;
@@ -325,6 +358,12 @@ command_dele(struct session *ss, const struct pop3_command *c)
 
 	if (message_find(ss, c, &i) == -1)
 		return COMMAND_GO_ON;
+	if (message_is_refused(ss, i)) {
+		stream_reply(&ss->stream,
+			     "-ERR [SYS/PERM] not deleted: the message cannot be read, and so "
+			     "nobody has seen it");
+		return COMMAND_GO_ON;
+	}
 	ss->marked[i / 64] |= UINT64_C(1) << (i % 64);
 	ss->marked_count++;
 	board_marked(ss, i);

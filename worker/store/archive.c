@@ -19,6 +19,7 @@
 #include "worker/store/archive.h"
 #include "worker/store/lock.h"
 #include "worker/store/mbox_table.h"
+#include "worker/store/unpack.h"
 
 struct shown {
 	struct archive archive;
@@ -166,6 +167,7 @@ archive_get(struct store *s, size_t i, struct store_reader *r)
 	*r = (struct store_reader){.pos = e->start, .end = e->end};
 	if ((r->fd = archive_open_file(v->fd, name)) == -1)
 		return errno == ENOENT ? STORE_MISSING : archive_fail(s, name);
+	unpack_watch(r);
 	if (fstat(r->fd, &st) == 0 && (uint64_t)st.st_size == e->end)
 		return STORE_OK;
 	store_reader_end(r);

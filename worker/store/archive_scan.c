@@ -15,6 +15,7 @@
 #include "worker/store/maildir_build.h"
 #include "worker/store/mbox_table.h"
 #include "worker/store/natural.h"
+#include "worker/store/unpack.h"
 
 enum { READ_BLOCK = 65536, FIRST_ENTRIES = 256, FIRST_NAMES = 16384 };
 
@@ -70,17 +71,16 @@ entry_add(struct scan *s, const char *name, uint64_t start, uint64_t end)
 
 /* Read it: size on the wire and digest.  0 or -1 with errno. */
 static int
-entry_measure(struct archive_entry *e, int fd)
+entry_measure(struct archive_entry *e, struct store_reader *r)
 {
 	static char block[READ_BLOCK];
-	struct store_reader r = {.fd = fd, .pos = e->start, .end = e->end};
 	struct wire w;
 	SHA1_CTX sha;
 	ssize_t n;
 
 	wire_begin(&w);
 	SHA1Init(&sha);
-	while ((n = store_read(&r, block, sizeof(block))) > 0) {
+	while ((n = store_read(r, block, sizeof(block))) > 0) {
 		wire_count(&w, block, (size_t)n);
 		SHA1Update(&sha, (const uint8_t *)block, (size_t)n);
 	}
@@ -101,27 +101,28 @@ entry_keep(struct scan *s, const struct archive_entry *e)
 static int
 scan_file(struct scan *s, const char *name)
 {
-	int fd = archive_open_file(s->in, name);
+	struct store_reader r = {.fd = archive_open_file(s->in, name)};
 	struct archive_entry *e = NULL;
 	struct stat st;
 	int result = 0;
 
-	if (fd == -1 || fstat(fd, &st) == -1)
+	if (r.fd == -1 || fstat(r.fd, &st) == -1)
 		goto unread;
 	if (!S_ISREG(st.st_mode))
 		goto out;
-	if ((e = entry_add(s, name, 0, (uint64_t)st.st_size)) == NULL)
+	r.end = (uint64_t)st.st_size;
+	unpack_watch(&r);
+	if ((e = entry_add(s, name, 0, r.end)) == NULL)
 		result = -1;
-	else if (entry_measure(e, fd) == 0)
+	else if (entry_measure(e, &r) == 0)
 		entry_keep(s, e);
 	else
 		goto unread;
 	goto out;
 unread:
-	fprintf(stderr, "pop3d: %s: %s; it is left out\n", name, strerror(errno));
+	fprintf(stderr, "pop3d: %s: %s; it is left out\n", name, store_reader_why(&r));
 out:
-	if (fd != -1)
-		close(fd);
+	store_reader_end(&r);
 	return result;
 }
 
@@ -194,8 +195,9 @@ scan_mbox_message(struct scan *s, const struct mbox_table *t, size_t i)
 {
 	const struct mbox_entry *m = &t->entries[i];
 	struct archive_entry *e = entry_add(s, "", m->text, m->end);
+	struct store_reader r = {.fd = s->in, .pos = m->text, .end = m->end};
 
-	if (e == NULL || entry_measure(e, s->in) == -1)
+	if (e == NULL || entry_measure(e, &r) == -1)
 		return -1;
 	e->octets = m->octets;
 	memcpy(e->shown, t->digests[i], sizeof(e->shown));

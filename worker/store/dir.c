@@ -1,12 +1,14 @@
 /*
  * A directory with one file a message, in natural order of the names.  Names
  * that begin with "." are not messages.  Sizes and unique-ids (SHA-256 of what
- * is stored) come from one reading of all files, when the first is asked for.
+ * is stored, inflated) come from one reading of all files, when the first is
+ * asked for.
  */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sha2.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +22,7 @@
 #include "worker/store/scan.h"
 #include "worker/store/store.h"
 #include "worker/store/twins.h"
+#include "worker/store/unpack.h"
 
 #define LOCK_FILE ".pop3d-lock"
 #define UIDS_FILE ".pop3d-uids"
@@ -31,6 +34,7 @@ enum { FIRST_FILES = 256 };
 struct dir_file {
 	char *name;
 	uint64_t octets; /* on the wire */
+	bool refused;	 /* it cannot be inflated */
 	ino_t inode;
 	off_t size;
 	struct timespec mtime;
@@ -159,6 +163,8 @@ dir_get(struct store *s, size_t i, struct store_reader *r)
 		result = STORE_MISSING;
 	if (result != STORE_OK)
 		store_reader_end(r);
+	else
+		unpack_watch(r);
 	return result;
 }
 
@@ -173,6 +179,27 @@ digest_of_name(const char *name, uint8_t digest[STORE_DIGEST])
 	SHA256Final(digest, &sha);
 }
 
+/* Measure message i, which is open.  One that cannot be inflated counts what is stored. */
+static enum store_result
+dir_measure_open(struct store *s, size_t i, struct store_reader *r)
+{
+	struct dir *d = s->data;
+	struct dir_file *f = &d->files[i];
+
+	if (store_measure(r, &f->octets, d->digests[i]) == 0)
+		return STORE_OK;
+	if (store_judge(errno) == STORE_TEMP)
+		return STORE_TEMP;
+	log_warn(s->id, "dir %s: %s: %s: its size is told as %" PRIu64, s->path, f->name,
+		 store_reader_why(r), r->end);
+	f->refused = true;
+	unpack_stop(r);
+	if (store_measure(r, &f->octets, d->digests[i]) == -1)
+		return STORE_TEMP;
+	f->octets = r->end;
+	return STORE_OK;
+}
+
 /* Read message i.  One that has gone or may not be read counts 0 octets. */
 static enum store_result
 dir_measure_one(struct store *s, size_t i)
@@ -183,8 +210,7 @@ dir_measure_one(struct store *s, size_t i)
 	enum store_result result = dir_get(s, i, &r);
 
 	if (result == STORE_OK) {
-		if (store_measure(&r, &f->octets, d->digests[i]) == -1)
-			result = STORE_TEMP;
+		result = dir_measure_open(s, i, &r);
 		store_reader_end(&r);
 	} else if (result == STORE_MISSING || result == STORE_PERM) {
 		log_warn(s->id, "dir %s: %s %s: its size is told as 0", s->path, f->name,
@@ -248,6 +274,14 @@ dir_size(struct store *s, size_t i, bool look, uint64_t *octets)
 		return STORE_TEMP;
 	*octets = d->files[i].octets;
 	return STORE_OK;
+}
+
+static bool
+dir_refused(struct store *s, size_t i)
+{
+	const struct dir *d = s->data;
+
+	return dir_measure(s) == STORE_OK && d->files[i].refused;
 }
 
 /* The digest is wanted too, so the message is read again with all others. */
@@ -337,6 +371,7 @@ const struct store_backend store_dir = {
     .size = dir_size,
     .get = dir_get,
     .keep_size = dir_keep_size,
+    .refused = dir_refused,
     .remove = dir_remove,
     .close = dir_close,
 };

@@ -20,6 +20,7 @@
 #include "worker/store/maildir_follow.h"
 #include "worker/store/maildir_name.h"
 #include "worker/store/maildir_priv.h"
+#include "worker/store/unpack.h"
 
 #define LOCK_FILE "pop3d-lock"
 #define HISTORY_FILE "pop3d-history"
@@ -215,6 +216,7 @@ maildir_get(struct store *s, size_t i, struct store_reader *r)
 		return STORE_TEMP;
 	for (int try = 0; try < FIND_TRIES; try++) {
 		result = store_open_file(m->place.dirs[maildir_dir(&message)], message.name, r);
+		unpack_watch(r);
 		if (result != STORE_MISSING ||
 		    (result = maildir_look_again(s, i, &message)) != STORE_OK)
 			return result;
@@ -259,30 +261,66 @@ maildir_note_size(struct store *s, size_t i, uint64_t octets, bool keep)
 	return STORE_OK;
 }
 
-/* Read the message for its size.  What cannot be had now is told as 0, in this session only. */
+/* A message that cannot be had now has this size in this session only. */
+static enum store_result
+maildir_guess(struct store *s, size_t i, uint64_t octets, const char *why)
+{
+	struct maildir_message message;
+
+	if (!maildir_message(s, i, &message))
+		return STORE_TEMP;
+	log_warn(s->id, "maildir %s: %s: %s: its size is told as %" PRIu64, s->path, message.name,
+		 why, octets);
+	return maildir_note_size(s, i, octets, false);
+}
+
+/* Measure a message that is open.  One that cannot be inflated counts what is stored. */
+static enum store_result
+maildir_measure_open(struct store *s, size_t i, struct store_reader *r, uint64_t *octets)
+{
+	if (store_measure(r, octets, NULL) == 0) {
+		maildir_check_claim(s, i, *octets);
+		return maildir_note_size(s, i, *octets, true);
+	}
+	if (store_judge(errno) == STORE_TEMP)
+		return STORE_TEMP;
+	*octets = r->end;
+	return maildir_guess(s, i, *octets, store_reader_why(r));
+}
+
+/* Read the message for its size. */
 static enum store_result
 maildir_measure(struct store *s, size_t i, uint64_t *octets)
 {
-	struct maildir_message message;
 	enum store_result result;
 	struct store_reader r;
 
 	*octets = 0;
 	result = maildir_get(s, i, &r);
-	if (result == STORE_OK) {
-		if (store_measure(&r, octets, NULL) == -1)
-			result = STORE_TEMP;
-		store_reader_end(&r);
-		if (result != STORE_OK)
-			return result;
-		maildir_check_claim(s, i, *octets);
-		return maildir_note_size(s, i, *octets, true);
-	}
-	if (result == STORE_TEMP || !maildir_message(s, i, &message))
+	if (result == STORE_TEMP)
 		return STORE_TEMP;
-	log_warn(s->id, "maildir %s: %s %s: its size is told as 0", s->path, message.name,
-		 result == STORE_MISSING ? "vanished" : "cannot be read");
-	return maildir_note_size(s, i, 0, false);
+	if (result != STORE_OK)
+		return maildir_guess(s, i, 0,
+				     result == STORE_MISSING ? "vanished" : "cannot be read");
+	result = maildir_measure_open(s, i, &r, octets);
+	store_reader_end(&r);
+	return result;
+}
+
+/* A size that is kept says that all of the message was read. */
+static bool
+maildir_refused(struct store *s, size_t i)
+{
+	const struct maildir *m = s->data;
+	struct store_reader r;
+	bool refused;
+
+	if (!maildir_ready(s) || index_kept_size(&m->index, i) != STORE_NO_SIZE ||
+	    maildir_get(s, i, &r) != STORE_OK)
+		return false;
+	refused = unpack_refuses(&r);
+	store_reader_end(&r);
+	return refused;
 }
 
 static enum store_result
@@ -366,6 +404,7 @@ const struct store_backend store_maildir = {
     .get = maildir_get,
     .keep_size = maildir_keep_size,
     .forget_size = maildir_forget_size,
+    .refused = maildir_refused,
     .fetched = maildir_fetched,
     .fetched_at = maildir_fetched_at,
     .remove = maildir_remove,

@@ -7,7 +7,7 @@
 #include "worker/store/maildir_name.h"
 
 enum {
-	INDEX_VERSION = 1,
+	INDEX_VERSION = 2,	  /* sizes of the first may be those of compressed octets */
 	INDEX_LAYOUT = 0x01020304 /* reads otherwise where octets have another order */
 };
 

@@ -67,9 +67,17 @@ store_read(struct store_reader *r, char *buf, size_t cap)
 void
 store_reader_end(struct store_reader *r)
 {
-	if (r->fd != -1)
-		close(r->fd);
+	if (r->finish != NULL)
+		r->finish(r);
+	r->finish = NULL;
+	store_close_fd(r->fd);
 	r->fd = -1;
+}
+
+const char *
+store_reader_why(const struct store_reader *r)
+{
+	return r->why != NULL ? r->why : strerror(errno);
 }
 
 void

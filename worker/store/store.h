@@ -73,7 +73,10 @@ struct store_reader {
 	uint64_t pos, end; /* stored octets: next one, and the first behind the message */
 	/* Instead of reading stored octets as they are; see store_read(). */
 	ssize_t (*read)(struct store_reader *r, char *buf, size_t cap);
-	void *source; /* read()'s own */
+	void *source;				/* read()'s own */
+	void (*finish)(struct store_reader *r); /* give that up; NULL: nothing is to be done */
+	bool packed;	 /* the file is compressed; known after the first read, see unpack.h */
+	const char *why; /* reading failed for a reason that errno has no words for; else NULL */
 };
 
 struct store_backend {
@@ -100,6 +103,9 @@ struct store_backend {
 	/* Message i was sent, and has another size than the one that was told, which stays for this
 	 * session: a later one is to read it again.  NULL: sizes are not kept that long. */
 	void (*forget_size)(struct store *s, size_t i);
+	/* Is message i stored in a form that cannot be sent (see unpack.h)?  Then it is not to be
+	 * marked as deleted: nobody has seen it.  NULL: never. */
+	bool (*refused)(struct store *s, size_t i);
 	/* Message i was sent whole.  NULL: the back end does not want to know. */
 	void (*fetched)(struct store *s, size_t i);
 	/* When message i was first sent whole, in this session or an earlier one: seconds since the
@@ -131,8 +137,11 @@ bool store_parent_exists(const char *path);
 enum store_result store_open_file(int dir_fd, const char *name, struct store_reader *r);
 
 /* Read the next octets of a message.  Their number; 0 at its end; -1 with errno, which is EIO
- * for a file that ended too early or is not any more what was listed. */
+ * for a file that ended too early or is not any more what was listed.  store_judge() tells whether
+ * it may be read later. */
 ssize_t store_read(struct store_reader *r, char *buf, size_t cap);
+/* Why reading failed, in words; to be asked before errno changes. */
+const char *store_reader_why(const struct store_reader *r);
 void store_reader_end(struct store_reader *r);
 
 /* Read to the end: the size on the wire and, unless NULL, the digest of the octets.  0 or -1 with
