@@ -171,15 +171,21 @@ child_abort(void)
 }
 
 #ifdef __x86_64__
+static int
+call_i386(void)
+{
+	long n = 20; /* getpid there */
+
+	__asm__ volatile("int $0x80" : "+a"(n) : : "memory");
+	return 0;
+}
+
 /* The filter is told the architecture of each call. */
 static int
 child_i386(void)
 {
-	long n = 20; /* getpid there */
-
 	NEED(child_confine());
-	__asm__ volatile("int $0x80" : "+a"(n) : : "memory");
-	return 0;
+	return call_i386();
 }
 #endif
 
@@ -205,7 +211,9 @@ check_forbidden(enum role role, unsigned who)
 	}
 	check_killed("abort", child_abort);
 #ifdef __x86_64__
-	check_killed("i386", child_i386);
+	/* A kernel that was started without them kills whoever makes such a call. */
+	if (child_run(call_i386) == 0)
+		check_killed("i386", child_i386);
 #endif
 }
 
