@@ -9,8 +9,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "daemon/certificates.h"
+#include "daemon/change.h"
 #include "daemon/control.h"
-#include "daemon/reload.h"
 #include "daemon/servers.h"
 
 enum {
@@ -84,7 +84,8 @@ certificates_tick(struct master *m)
 	uint64_t now = clock_ms(), found;
 	bool changed = watch.seen != watch.told;
 
-	if (m->state != MASTER_SERVING || m->renewing || (!changed && now - watch.looked < LOOK_MS))
+	if (m->state != MASTER_SERVING || change_is_under_way(m) ||
+	    (!changed && now - watch.looked < LOOK_MS))
 		return;
 	watch.looked = now;
 	found = stamp(m);
@@ -93,7 +94,7 @@ certificates_tick(struct master *m)
 		watch.since = now;
 	} else if (changed && now - watch.since >= SETTLED_MS) {
 		log_info(0, "a certificate has changed");
-		reload_workers(m);
+		change_workers(m);
 	}
 }
 

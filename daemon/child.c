@@ -184,15 +184,27 @@ child_heartbeat(struct child *c)
 	return true;
 }
 
-uint32_t
-backoff_next(struct backoff *b, uint64_t now)
+void
+backoff_lost(struct backoff *b, uint64_t now)
 {
-	if (b->started == 0 || now - b->started > BACKOFF_FORGET)
+	if (now < b->due)
+		return;
+	if (b->due == 0 || now - b->due > BACKOFF_FORGET)
 		b->delay = 0;
 	else if (b->delay == 0)
 		b->delay = BACKOFF_FIRST;
-	else if (b->delay < BACKOFF_LAST)
-		b->delay = b->delay * 2 < BACKOFF_LAST ? b->delay * 2 : BACKOFF_LAST;
-	b->started = now + b->delay;
-	return b->delay;
+	else
+		b->delay = b->delay < BACKOFF_LAST / 2 ? b->delay * 2 : BACKOFF_LAST;
+	b->due = now + b->delay;
+}
+
+bool
+backoff_is_over(const struct backoff *b, struct settle *s)
+{
+	uint64_t now = clock_ms();
+
+	if (now >= b->due)
+		return true;
+	settle_in(s, (uint32_t)(b->due - now));
+	return false;
 }

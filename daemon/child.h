@@ -11,6 +11,7 @@
 
 #include "common/channel_event.h"
 #include "common/log.h"
+#include "daemon/settle.h"
 
 struct child {
 	enum role role;
@@ -26,8 +27,8 @@ struct child {
 
 /* How long to wait before the next start of a role that keeps dying. */
 struct backoff {
-	uint64_t started; /* milliseconds, monotonic; 0: never */
-	uint32_t delay;	  /* milliseconds */
+	uint64_t due;	/* clock_ms(): no start before; 0: none was lost yet */
+	uint32_t delay; /* milliseconds that the last loss asked for */
 };
 
 /* One that was not started yet, to be freed with free(3). NULL: no memory. */
@@ -62,7 +63,11 @@ bool child_common_msg(struct child *c, struct msg *m);
  * has to go. */
 bool child_heartbeat(struct child *c);
 
-/* Milliseconds to wait now before a start; call once per start. */
-uint32_t backoff_next(struct backoff *b, uint64_t now);
+/* A process was lost at `now`, clock_ms().  The delay grows, once for all that are lost before it
+ * is over; after a minute without a loss it begins anew. */
+void backoff_lost(struct backoff *b, uint64_t now);
+
+/* May one be started?  Else master settles again when it may. */
+bool backoff_is_over(const struct backoff *b, struct settle *s);
 
 #endif

@@ -19,6 +19,7 @@
 #include "daemon/serve.h"
 #include "daemon/servers.h"
 #include "daemon/sessions.h"
+#include "daemon/settle.h"
 
 int
 conns_compare(const struct conn *a, const struct conn *b)
@@ -39,6 +40,7 @@ conns_new(struct master *m)
 	RB_INIT(&cs->tree);
 	TAILQ_INIT(&cs->waiting);
 	TAILQ_INIT(&cs->granted);
+	TAILQ_INIT(&cs->due);
 	/* Ids go on rising over restarts as long as fewer than 2^24 clients come a second. */
 	cs->last = (conn_id)time(NULL) << 24;
 	return cs;
@@ -68,20 +70,60 @@ conns_leave_worker(struct master *m, struct conn *c)
 
 	if (w == NULL)
 		return;
+	conns_set_due(m, c, CONN_DUE_NOTHING);
 	TAILQ_REMOVE(&w->conns, c, in_worker);
+	w->connections--;
 	c->worker = NULL;
-	workers_release(m, w);
+	settle_soon(m->settle);
+}
+
+static void
+leave_state(struct conns *cs, struct conn *c)
+{
+	if (c->state == CONN_WAITING)
+		TAILQ_REMOVE(&cs->waiting, c, in_queue);
+	else if (c->state == CONN_GRANTED) {
+		TAILQ_REMOVE(&cs->granted, c, in_queue);
+		cs->ngranted--;
+	} else if (c->state == CONN_OFFERED)
+		cs->noffered--;
+	else if (c->state == CONN_LOOKUP)
+		cs->nlookups--;
 }
 
 void
-conns_leave_queue(struct master *m, struct conn *c)
+conns_set_state(struct master *m, struct conn *c, enum conn_state state)
 {
-	if (c->state == CONN_WAITING)
-		TAILQ_REMOVE(&m->conns->waiting, c, in_queue);
-	else if (c->state == CONN_GRANTED) {
-		TAILQ_REMOVE(&m->conns->granted, c, in_queue);
-		m->conns->ngranted--;
-	}
+	struct conns *cs = m->conns;
+
+	leave_state(cs, c);
+	c->state = state;
+	c->since = clock_ms();
+	if (state == CONN_WAITING)
+		TAILQ_INSERT_TAIL(&cs->waiting, c, in_queue);
+	else if (state == CONN_GRANTED) {
+		/* One that a spare has failed has waited longest. */
+		if (c->tries > 0)
+			TAILQ_INSERT_HEAD(&cs->granted, c, in_queue);
+		else
+			TAILQ_INSERT_TAIL(&cs->granted, c, in_queue);
+		cs->ngranted++;
+	} else if (state == CONN_OFFERED)
+		cs->noffered++;
+	else if (state == CONN_LOOKUP)
+		cs->nlookups++;
+	settle_soon(m->settle);
+}
+
+void
+conns_set_due(struct master *m, struct conn *c, enum conn_due due)
+{
+	if (c->due != CONN_DUE_NOTHING)
+		TAILQ_REMOVE(&m->conns->due, c, in_due);
+	c->due = due;
+	if (due != CONN_DUE_NOTHING)
+		TAILQ_INSERT_TAIL(&m->conns->due, c, in_due);
+	settle_soon(m->settle);
 }
 
 void
@@ -91,7 +133,7 @@ conns_free(struct master *m, struct conn *c)
 		helper_about(m, MSG_ROW_GONE, c->row.id);
 		m->conns->undecided--;
 	}
-	conns_leave_queue(m, c);
+	leave_state(m->conns, c);
 	conns_leave_worker(m, c);
 	if (c->session != NULL) {
 		c->session->conn = NULL;
@@ -99,10 +141,9 @@ conns_free(struct master *m, struct conn *c)
 	}
 	RB_REMOVE(conn_tree, &m->conns->tree, c);
 	m->conns->count--;
-	if (c->job != NULL) {
+	if (c->job != NULL)
 		jobs_forget(m, c);
-		conns_route(m); /* clients may wait for the place */
-	} else
+	else
 		listeners_release(m, &c->row.peer);
 	conns_close_fd(&c->fd);
 	conns_close_fd(&c->stream);
@@ -111,9 +152,9 @@ conns_free(struct master *m, struct conn *c)
 	free(c->login);
 	control_conn_gone(m, c->row.id);
 	serve_disconnected(m, c);
-	server_leave(m, c->server);
+	c->server->connections--;
 	free(c);
-	master_check_idle(m);
+	settle_soon(m->settle);
 }
 
 void
@@ -151,7 +192,8 @@ conns_add(struct master *m, struct server *server)
 	c->row.server = server->slot;
 	c->server = server;
 	server->connections++;
-	c->since = c->accepted = clock_ms();
+	c->accepted = clock_ms();
+	c->state = CONN_NEW;
 	c->fd = c->stream = c->relay = -1;
 	RB_INSERT(conn_tree, &m->conns->tree, c);
 	m->conns->count++;
@@ -176,20 +218,17 @@ conns_accepted(struct master *m, struct server *server, int fd, const struct msg
 	c->row.apop = apop_is_on(s, &c->row);
 	c->row.peer = *peer;
 	c->fd = fd;
-	c->state = CONN_WAITING;
-	TAILQ_INSERT_TAIL(&m->conns->waiting, c, in_queue);
+	conns_set_state(m, c, CONN_WAITING);
 	report_connect(c);
 	serve_connected(m, c);
-	conns_route(m);
 }
 
 static int
 hand_to_worker(struct master *m, struct conn *c, struct worker *w)
 {
-	conns_leave_queue(m, c);
-	c->state = CONN_LOGIN;
+	conns_set_state(m, c, CONN_LOGIN);
 	c->worker = w;
-	w->connections++;
+	workers_took(m, w);
 	TAILQ_INSERT_TAIL(&w->conns, c, in_worker);
 	return evchannel_send(&w->child.ec, MSG_CONN_NEW, &c->row, sizeof(c->row), &c->fd, 1);
 }
@@ -204,59 +243,66 @@ conns_tell_rows(struct master *m)
 			helper_row(m, &c->row);
 }
 
-/* Tell the worker to begin TLS, once the helper knows of it. */
+/* Workers act on these: the helper must know by then what has changed about the row. */
 static void
-stls_go(struct conn *c)
-{
-	struct msg_conn_ref ref = {c->row.id};
-
-	c->stls_going = false;
-	evchannel_put(&c->worker->child.ec, MSG_STLS_GO, &ref, sizeof(ref));
-}
-
-static void
-stls_go_waiting(struct master *m)
+answer_due(struct master *m)
 {
 	struct conn *c;
 
-	if (!m->conns->stls_waiting || !helper_is_clear(m))
-		return;
-	m->conns->stls_waiting = false;
-	RB_FOREACH (c, conn_tree, &m->conns->tree)
-		if (c->stls_going && c->worker != NULL)
-			stls_go(c);
+	while ((c = TAILQ_FIRST(&m->conns->due)) != NULL && helper_is_clear(m)) {
+		struct evchannel *ec = &c->worker->child.ec;
+		struct msg_conn_ref ref = {c->row.id};
+		struct msg_login_failed failed = {c->row.id, c->failed, 0};
+
+		if (c->due == CONN_DUE_STLS_GO)
+			evchannel_put(ec, MSG_STLS_GO, &ref, sizeof(ref));
+		else
+			evchannel_put(ec, MSG_LOGIN_FAILED, &failed, sizeof(failed));
+		conns_set_due(m, c, CONN_DUE_NOTHING);
+	}
 }
 
 /*
  * A socket leaves for its worker only when its row has left for the helper, or
  * the helper would meet a login of a connection that it does not know.
  */
-void
-conns_route(struct master *m)
+static void
+route(struct master *m)
 {
 	struct conn *c;
 	struct worker *w;
 
-	if (m->conns->held)
-		return;
-	stls_go_waiting(m);
-	while ((c = TAILQ_FIRST(&m->conns->waiting)) != NULL && helper_is_clear(m)) {
-		if ((w = workers_pick(m)) == NULL) {
-			listeners_pause(m);
-			return;
-		}
+	while ((c = TAILQ_FIRST(&m->conns->waiting)) != NULL && helper_is_clear(m) &&
+	       (w = workers_pick(m)) != NULL) {
 		c->row.worker = w->number;
 		helper_row(m, &c->row);
-		if (!helper_is_clear(m)) {
-			/* The helper is behind: its queue's end calls us again. */
-			w->used = false;
-			return;
-		}
+		if (!helper_is_clear(m))
+			return; /* told again when its queue is empty */
 		if (hand_to_worker(m, c, w) == -1 && errno == EMFILE)
 			conns_free(m, c);
 	}
-	if (TAILQ_EMPTY(&m->conns->waiting))
-		listeners_resume(m);
+}
+
+void
+conns_settle(struct master *m)
+{
+	answer_due(m);
+	route(m);
+	conns_offer(m);
+}
+
+bool
+conns_wait(const struct master *m)
+{
+	return !TAILQ_EMPTY(&m->conns->waiting);
+}
+
+size_t
+conns_with_helper(const struct master *m)
+{
+	const struct conns *cs = m->conns;
+
+	return cs->nlookups + cs->ngranted + cs->noffered;
 }
 
 static struct conn *
@@ -283,8 +329,7 @@ conns_stls_asked(struct master *m, struct worker *w, conn_id id)
 	c->row.tls = CONN_TLS_STLS;
 	c->row.stls = 0;
 	helper_row(m, &c->row);
-	c->stls_going = m->conns->stls_waiting = true;
-	stls_go_waiting(m);
+	conns_set_due(m, c, CONN_DUE_STLS_GO);
 }
 
 void
@@ -350,14 +395,9 @@ conns_kill_server(struct master *m, struct server *s)
 {
 	struct conn *c, *t;
 
-	s->connections++; /* keeps it while we go through */
-	m->conns->held = true;
 	RB_FOREACH_SAFE (c, conn_tree, &m->conns->tree, t)
 		if (c->server == s)
 			conns_kill(m, c);
-	m->conns->held = false;
-	server_leave(m, s);
-	conns_route(m);
 }
 
 void
@@ -383,7 +423,6 @@ conns_drop_undecided(struct master *m)
 {
 	struct conn *c, *t;
 
-	m->conns->held = true;
 	RB_FOREACH_SAFE (c, conn_tree, &m->conns->tree, t) {
 		if (c->state == CONN_SESSION)
 			continue;
@@ -393,7 +432,6 @@ conns_drop_undecided(struct master *m)
 			report_disconnect(c, CONN_END_DROPPED, 0);
 		conns_free(m, c);
 	}
-	m->conns->held = false;
 }
 
 size_t

@@ -17,6 +17,7 @@ struct session;
 struct worker;
 
 enum conn_state {
+	CONN_NEW,     /* being made */
 	CONN_WAITING, /* its row has not left for the helper yet */
 	CONN_LOGIN,   /* with its worker, before login */
 	CONN_LOOKUP,  /* a job (jobs.h), while the helper looks its user up */
@@ -24,6 +25,9 @@ enum conn_state {
 	CONN_OFFERED, /* a spare was given the stream and has not answered */
 	CONN_SESSION  /* a session serves it */
 };
+
+/* An answer that lets a worker act: it leaves when the helper knows what the worker will act on. */
+enum conn_due { CONN_DUE_NOTHING, CONN_DUE_STLS_GO, CONN_DUE_FAILED };
 
 /* Who logged in, for the log; kept from the grant to the end. */
 struct conn_login {
@@ -40,7 +44,7 @@ struct conn {
 	enum conn_state state;
 	struct msg_conn row;
 	struct server *server;
-	uint64_t since;	   /* clock_ms() of accept, then of the grant */
+	uint64_t since;	   /* clock_ms() when it came into its state */
 	uint64_t accepted; /* clock_ms() */
 	int fd;		   /* master's copy of the socket; -1: given away */
 	int stream, relay; /* with TLS and for jobs, while offered: the session's end, and the
@@ -51,7 +55,9 @@ struct conn {
 	struct conn_login *login;
 	struct job *job; /* there is no client: no peer, no worker; else NULL */
 	unsigned tries; /* spares that it was offered to */
-	bool stls_going; /* STLS was asked for, the worker waits for its go on */
+	enum conn_due due;	  /* what its worker waits for */
+	enum login_result failed; /* with CONN_DUE_FAILED */
+	TAILQ_ENTRY(conn) in_due;
 };
 
 struct conns *conns_new(struct master *m);
@@ -59,15 +65,20 @@ struct conns *conns_new(struct master *m);
 /* A client was accepted: takes over fd. */
 void conns_accepted(struct master *m, struct server *server, int fd, const struct msg_addr *peer);
 
-/* Rows left for the helper, or a worker got room: hand out what waits. */
-void conns_route(struct master *m);
+/* End what has stood in its state for too long, and what a lost helper will not answer. */
+void conns_expire(struct master *m);
 
-/*
- * The helper is gone: its grants that no spare was offered yet are void.  How many are still with
- * a spare; until that is 0 no worker may be told of a new helper, or it would answer for a
- * connection that a session is about to have.
- */
-size_t conns_settle_grants(struct master *m);
+/* Do what has become possible: tell workers what they wait for, give rows to workers and grants to
+ * spares. */
+void conns_settle(struct master *m);
+
+/* Rows that wait for a worker. */
+bool conns_wait(const struct master *m);
+
+/* Rows of which a helper is deciding or has decided, and no session has them yet.  While there are
+ * any of a lost helper, no worker may be told of a new one: that would answer for a connection
+ * which a session is about to have. */
+size_t conns_with_helper(const struct master *m);
 
 /* A new helper is there: tell it every undecided row. */
 void conns_tell_rows(struct master *m);
@@ -87,12 +98,6 @@ void conns_opened(struct master *m, struct conn *c, const struct msg_session_ope
 void conns_session_gone(struct master *m, struct conn *c, const struct msg_session_end *end);
 /* The spare died or stalled before it had the grant. */
 void conns_not_taken(struct master *m, struct conn *c);
-/* A spare is free: offer the grant that has waited longest. */
-void conns_offer(struct master *m);
-
-/* Once a second: grants that waited too long. */
-void conns_tick(struct master *m);
-
 /* End a connection now: no line more, no UPDATE.  It may be freed on return. */
 void conns_kill(struct master *m, struct conn *c);
 void conns_kill_server(struct master *m, struct server *s);

@@ -14,9 +14,9 @@ struct conns {
 	struct conn_tree tree;
 	struct conn_list waiting; /* CONN_WAITING, oldest first */
 	struct conn_list granted; /* CONN_GRANTED, oldest first */
-	size_t count, undecided, ngranted, njobs;
-	bool held;	   /* somebody goes through the table: nobody else may change it */
-	bool stls_waiting; /* some connection's go on waits for the helper's queue */
+	struct conn_list due;	  /* with an answer for their worker, oldest first */
+	size_t count, undecided, ngranted, noffered, nlookups, njobs;
+	uint64_t looked; /* clock_ms(): for deadlines */
 	conn_id last;
 };
 
@@ -35,8 +35,14 @@ void conns_grant(struct master *m, struct conn *c, struct msg_grant *grant);
 /* Not the worker's any more. */
 void conns_leave_worker(struct master *m, struct conn *c);
 
-/* Out of the queue that its state says. */
-void conns_leave_queue(struct master *m, struct conn *c);
+/* Into a state: out of the former one's queue, into that of this one. */
+void conns_set_state(struct master *m, struct conn *c, enum conn_state state);
+
+/* Its worker is to have this answer. */
+void conns_set_due(struct master *m, struct conn *c, enum conn_due due);
+
+/* Give grants to spares. */
+void conns_offer(struct master *m);
 
 /* Out of the table, with all that belongs to it. */
 void conns_free(struct master *m, struct conn *c);

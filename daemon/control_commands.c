@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/change.h"
 #include "daemon/conns.h"
 #include "daemon/control_commands.h"
-#include "daemon/reload.h"
 #include "daemon/helper.h"
 #include "daemon/receipts.h"
 #include "daemon/sessions.h"
@@ -28,7 +28,7 @@ static void
 reload_then(struct master *m, struct ctl *c, uint64_t what, bool in_time)
 {
 	(void)what;
-	if (in_time && ctl_refusal(c) == NULL && (m->reload_again || m->renewing))
+	if (in_time && ctl_refusal(c) == NULL && change_is_pending(m))
 		ctl_wait(c, WAIT_GENERATION, 0, READY_SECONDS, reload_then); /* ours is to come */
 	else
 		control_up_then(m, c, SERVERS_MAX, in_time);
@@ -39,7 +39,7 @@ command_reload(struct master *m, struct ctl *c, size_t n, char *words[])
 {
 	(void)n, (void)words;
 	ctl_wait(c, WAIT_GENERATION, 0, READY_SECONDS, reload_then);
-	reload_settings(m);
+	change_settings(m);
 }
 
 static void

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/count.h"
 #include "common/log.h"
 #include "daemon/conns_priv.h"
 #include "daemon/helper.h"
@@ -20,22 +21,19 @@
 #include "daemon/sessions.h"
 
 enum {
-	GRANT_WAIT = 10000, /* milliseconds that a grant may wait for a session to have it */
-	GRANT_TRIES = 2	    /* spares that it is offered to */
+	GRANT_TRIES = 2, /* spares that a grant is offered to */
+	LOOK_MS = 1000	 /* between two looks at the deadlines */
 };
 
 static void
 grant_failed(struct master *m, struct conn *c, enum login_result result, const char *reason)
 {
-	struct msg_login_failed failed = {c->row.id, result, 0};
-
 	if (c->job != NULL) {
 		jobs_fail(m, c, reason);
 		return;
 	}
 	report_login_failed(c, result, reason);
-	conns_leave_queue(m, c);
-	c->state = CONN_LOGIN;
+	conns_set_state(m, c, CONN_LOGIN);
 	conns_close_fd(&c->stream);
 	conns_close_fd(&c->relay);
 	free(c->grant);
@@ -46,8 +44,10 @@ grant_failed(struct master *m, struct conn *c, enum login_result result, const c
 	helper_about(m, MSG_GRANT_VOID, c->row.id);
 	if (c->worker == NULL)
 		conns_free(m, c);
-	else
-		evchannel_put(&c->worker->child.ec, MSG_LOGIN_FAILED, &failed, sizeof(failed));
+	else {
+		c->failed = result;
+		conns_set_due(m, c, CONN_DUE_FAILED);
+	}
 }
 
 static bool
@@ -110,16 +110,11 @@ conns_grant(struct master *m, struct conn *c, struct msg_grant *grant)
 	c->login = login;
 	c->grant = grant;
 	grant_complete(m, c, c->grant);
-	c->since = clock_ms();
-	c->state = CONN_GRANTED;
-	TAILQ_INSERT_TAIL(&m->conns->granted, c, in_queue);
-	m->conns->ngranted++;
+	conns_set_state(m, c, CONN_GRANTED);
 	if (!uid_allowed(m, grant->account.uid)) {
 		log_error(grant->id, "auth helper granted uid %u", grant->account.uid);
 		grant_failed(m, c, LOGIN_PERM, "uid not allowed");
-		return;
 	}
-	conns_offer(m);
 }
 
 void
@@ -171,8 +166,7 @@ offer_one(struct master *m, struct conn *c, struct session *s)
 		return;
 	}
 	stream = has_pair(c) ? c->stream : c->fd;
-	conns_leave_queue(m, c);
-	c->state = CONN_OFFERED;
+	conns_set_state(m, c, CONN_OFFERED);
 	c->tries++;
 	c->session = s;
 	s->conn = c;
@@ -196,7 +190,7 @@ conns_taken(struct master *m, struct conn *c)
 	struct msg_conn_ref ref = {c->row.id};
 	bool tls = c->row.tls != CONN_TLS_NONE;
 
-	c->state = CONN_SESSION;
+	conns_set_state(m, c, CONN_SESSION);
 	m->conns->undecided--;
 	if (c->job != NULL)
 		jobs_taken(m, c);
@@ -258,36 +252,57 @@ conns_not_taken(struct master *m, struct conn *c)
 		grant_failed(m, c, LOGIN_TEMP, "no session");
 		return;
 	}
-	c->state = CONN_GRANTED;
-	TAILQ_INSERT_HEAD(&m->conns->granted, c, in_queue);
-	m->conns->ngranted++;
-	conns_offer(m);
+	conns_set_state(m, c, CONN_GRANTED);
 }
 
-size_t
-conns_settle_grants(struct master *m)
-{
-	struct conn *c, *t;
-	size_t offered = 0;
+/* ---- how long a row may stay in its state ---- */
 
+static void
+granted_too_long(struct master *m, struct conn *c)
+{
+	grant_failed(m, c, LOGIN_TEMP, "no session");
+}
+
+static void
+offered_too_long(struct master *m, struct conn *c)
+{
+	(void)m;
+	sessions_kill(c->session); /* its end calls conns_not_taken */
+}
+
+static const struct {
+	uint32_t ms;
+	void (*over)(struct master *m, struct conn *c);
+} deadlines[] = {
+    [CONN_GRANTED] = {10000, granted_too_long},
+    [CONN_OFFERED] = {10000, offered_too_long},
+};
+
+/* Without the helper that gave it a grant comes to nothing, nor is a job's user found. */
+static void
+expire_with_helper(struct master *m)
+{
+	struct conn *c;
+
+	if (helper_runs(m))
+		return;
 	jobs_helper_lost(m);
-	TAILQ_FOREACH_SAFE (c, &m->conns->granted, in_queue, t)
+	while ((c = TAILQ_FIRST(&m->conns->granted)) != NULL)
 		grant_failed(m, c, LOGIN_TEMP, "auth helper lost");
-	RB_FOREACH (c, conn_tree, &m->conns->tree)
-		offered += c->state == CONN_OFFERED;
-	return offered;
 }
 
 void
-conns_tick(struct master *m)
+conns_expire(struct master *m)
 {
 	struct conn *c, *t;
 	uint64_t now = clock_ms();
 
-	TAILQ_FOREACH_SAFE (c, &m->conns->granted, in_queue, t)
-		if (now - c->since > GRANT_WAIT)
-			grant_failed(m, c, LOGIN_TEMP, "no session");
-	RB_FOREACH (c, conn_tree, &m->conns->tree)
-		if (c->state == CONN_OFFERED && now - c->since > GRANT_WAIT)
-			sessions_kill(c->session); /* its end calls conns_not_taken */
+	expire_with_helper(m);
+	if (now - m->conns->looked < LOOK_MS)
+		return;
+	m->conns->looked = now;
+	RB_FOREACH_SAFE (c, conn_tree, &m->conns->tree, t)
+		if (c->state < COUNT_OF(deadlines) && deadlines[c->state].over != NULL &&
+		    now - c->since > deadlines[c->state].ms)
+			deadlines[c->state].over(m, c);
 }

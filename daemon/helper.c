@@ -9,14 +9,15 @@
 #include "daemon/conns.h"
 #include "daemon/helper.h"
 #include "daemon/jobs.h"
+#include "daemon/change.h"
 #include "daemon/serve.h"
 #include "daemon/servers.h"
+#include "daemon/settle.h"
 #include "daemon/workers.h"
 
 struct helper {
 	struct child child;
 	struct backoff backoff;
-	struct event *restart;
 	bool connect_due; /* workers get their channels when it knows all rows */
 	/* Refused logins by second, a minute of them. */
 	struct {
@@ -106,9 +107,8 @@ helper_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		return;
 	if (msg->type == MSG_READY) {
 		c->ready = true;
-		master_check_ready(m);
 	} else if (msg->type == MSG_REFUSED) {
-		master_refused(m, ROLE_AUTH, msg->u.refused.why);
+		change_refuse(m, ROLE_AUTH, msg->u.refused.why);
 	} else if (msg->type == MSG_GRANT) {
 		conns_granted(m, &msg->u.grant, msg->len);
 	} else if (msg->type == MSG_FOUND) {
@@ -118,15 +118,20 @@ helper_msg(struct evchannel *ec, struct msg *msg, void *arg)
 	} else if (msg->type == MSG_WORKER_BAD) {
 		workers_kill(m, msg->u.worker.worker);
 	}
+	settle_soon(m->settle);
 }
 
 static void
-restart_later(struct master *m)
+helper_gone(struct master *m)
 {
-	uint32_t ms = backoff_next(&m->helper->backoff, clock_ms());
-	struct timeval tv = clock_timeval(ms);
+	struct helper *h = m->helper;
 
-	event_add(m->helper->restart, &tv);
+	child_kill(&h->child);
+	if (!h->child.ready)
+		change_lost(m, ROLE_AUTH);
+	h->child.ready = h->connect_due = false;
+	backoff_lost(&h->backoff, clock_ms());
+	settle_soon(m->settle);
 }
 
 static void
@@ -141,70 +146,62 @@ helper_end(struct evchannel *ec, int error, void *arg)
 	}
 	log_warn(0, "auth helper lost (%s); logins wait for a new one",
 		 error == EPIPE ? "gone" : "broke a rule or stalled");
-	child_kill(&m->helper->child);
-	m->helper->child.ready = false;
-	restart_later(m);
-}
-
-/* All that it was told has left: a worker may ask about any row now. */
-static void
-helper_settled(struct master *m)
-{
-	if (m->helper->connect_due && helper_is_clear(m)) {
-		m->helper->connect_due = false;
-		workers_connect_helper(m);
-	}
-	conns_route(m);
+	helper_gone(m);
 }
 
 static void
 helper_drained(struct evchannel *ec, void *arg)
 {
+	const struct master *m = arg;
+
 	(void)ec;
-	helper_settled(arg);
+	settle_soon(m->settle);
 }
 
 static void
-on_restart(evutil_socket_t fd, short what, void *arg)
+helper_start(struct master *m)
 {
-	struct master *m = arg;
-	struct timeval soon = {0, 20000};
+	struct child *c = &m->helper->child;
 
-	(void)fd, (void)what;
-	if (conns_settle_grants(m) > 0) {
-		event_add(m->helper->restart, &soon);
-		return;
-	}
-	if (child_start(&m->helper->child, m->base, ROLE_AUTH, "pop3d-auth", helper_msg, helper_end,
-			m) == -1) {
+	if (child_start(c, m->base, ROLE_AUTH, "pop3d-auth", helper_msg, helper_end, m) == -1) {
 		log_error(0, "cannot start pop3d-auth: %s", strerror(errno));
-		restart_later(m);
+		helper_gone(m);
 		return;
 	}
-	m->helper->child.ec.drained = helper_drained;
+	c->ec.drained = helper_drained;
 	helper_configure(m);
 	conns_tell_rows(m);
 	m->helper->connect_due = true;
-	helper_settled(m);
-}
-
-struct helper *
-helper_new(struct master *m)
-{
-	struct helper *h = calloc(1, sizeof(*h));
-
-	if (h != NULL) {
-		h->child.ec.ch.fd = -1;
-		h->restart = evtimer_new(m->base, on_restart, m);
-	}
-	return h;
 }
 
 void
-helper_start(struct master *m)
+helper_settle(struct master *m)
 {
-	backoff_next(&m->helper->backoff, clock_ms());
-	on_restart(-1, 0, m);
+	struct helper *h = m->helper;
+
+	if (!helper_runs(m) && conns_with_helper(m) == 0 && backoff_is_over(&h->backoff, m->settle))
+		helper_start(m);
+	/* All that it was told has left: a worker may ask about any row now. */
+	if (h->connect_due && helper_is_clear(m)) {
+		h->connect_due = false;
+		workers_connect_helper(m);
+	}
+}
+
+struct helper *
+helper_new(void)
+{
+	struct helper *h = calloc(1, sizeof(*h));
+
+	if (h != NULL)
+		h->child.ec.ch.fd = -1;
+	return h;
+}
+
+bool
+helper_runs(const struct master *m)
+{
+	return evchannel_is_open(&m->helper->child.ec);
 }
 
 bool
@@ -273,6 +270,5 @@ helper_heartbeat(struct master *m)
 void
 helper_stop(struct master *m)
 {
-	event_del(m->helper->restart);
 	child_let_go(&m->helper->child);
 }

@@ -7,10 +7,12 @@
 #include "daemon/child.h"
 #include "daemon/master.h"
 
-struct helper *helper_new(struct master *m);
-void helper_start(struct master *m);
+struct helper *helper_new(void);
+/* Start it when it is not there, and connect the workers when it knows all rows. */
+void helper_settle(struct master *m);
 /* Send (again) the settings of m->conf. */
 void helper_configure(struct master *m);
+bool helper_runs(const struct master *m); /* it may not be ready yet */
 bool helper_ready(const struct master *m);
 
 /* Send; lost without a word when there is no helper: a new one is told all rows. */

@@ -52,9 +52,9 @@ row_make(struct master *m, struct server *server, const char *user, struct job *
 		return NULL;
 	}
 	(void)snprintf(login->user, sizeof(login->user), "%s", user);
-	c->state = CONN_LOOKUP;
 	c->login = login;
 	c->job = job;
+	conns_set_state(m, c, CONN_LOOKUP);
 	job->order.id = c->row.id;
 	m->conns->njobs++;
 	return c;
@@ -159,11 +159,11 @@ jobs_helper_lost(struct master *m)
 {
 	struct conn *c, *t;
 
-	m->conns->held = true;
+	if (m->conns->nlookups == 0)
+		return;
 	RB_FOREACH_SAFE (c, conn_tree, &m->conns->tree, t)
 		if (c->state == CONN_LOOKUP)
 			jobs_fail(m, c, "the auth helper was lost; try again");
-	m->conns->held = false;
 }
 
 int

@@ -14,6 +14,7 @@
 #include "daemon/listeners.h"
 #include "daemon/notify.h"
 #include "daemon/sessions.h"
+#include "daemon/settle.h"
 #include "daemon/sockets.h"
 
 enum {
@@ -41,6 +42,7 @@ struct listeners {
 	struct limits *limits;
 	uint64_t fd_limit;
 	bool accepting;
+	bool no_room; /* the kernel had none for one more; until the next tick */
 };
 
 /* Descriptors are given out from the lowest: the one just had tells how many there are. */
@@ -85,9 +87,11 @@ on_client(evutil_socket_t fd, short what, void *arg)
 {
 	struct listener *l = arg;
 	struct master *m = l->master;
+	struct listeners *listeners = m->listeners;
 
 	(void)what;
-	for (int i = 0; i < ACCEPT_TURN && m->listeners->accepting; i++) {
+	settle_soon(m->settle);
+	for (int i = 0; i < ACCEPT_TURN && !listeners->no_room; i++) {
 		struct sockaddr_storage ss;
 		socklen_t len = sizeof(ss);
 		int client;
@@ -95,12 +99,11 @@ on_client(evutil_socket_t fd, short what, void *arg)
 		client = accept4(fd, (struct sockaddr *)&ss, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (client != -1) {
 			greet_client(m, l, client, &ss);
-			if (fds_short(m, client))
-				listeners_pause(m); /* the next tick tries again */
+			listeners->no_room = fds_short(m, client);
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 			   errno == ENOMEM) {
 			log_error(0, "accept: %s", strerror(errno));
-			listeners_pause(m); /* until a connection ends, or the next tick */
+			listeners->no_room = true;
 		} else if (errno != ECONNABORTED && errno != EINTR)
 			return;
 	}
@@ -363,7 +366,7 @@ listeners_commit(struct master *m, struct server *s)
 		if (m->listeners->accepting)
 			event_add(l->on_client, NULL);
 	}
-	listeners_resume(m);
+	settle_soon(m->settle);
 }
 
 /* Let go of a server's sockets: all of them, or those that do not serve. */
@@ -414,29 +417,31 @@ listeners_inherited(const struct master *m, const struct server *s)
 	return false;
 }
 
-void
-listeners_resume(struct master *m)
+static void
+accept_all(struct master *m, bool on)
 {
 	struct listener *l;
 
-	if (m->listeners->accepting || m->state != MASTER_SERVING)
+	if (m->listeners->accepting == on)
 		return;
-	m->listeners->accepting = true;
+	m->listeners->accepting = on;
 	TAILQ_FOREACH (l, &m->listeners->list, next)
-		if (l->serving)
+		if (!on)
+			event_del(l->on_client);
+		else if (l->serving)
 			event_add(l->on_client, NULL);
 }
 
 void
-listeners_pause(struct master *m)
+listeners_settle(struct master *m)
 {
-	struct listener *l;
+	accept_all(m, m->state == MASTER_SERVING && !conns_wait(m) && !m->listeners->no_room);
+}
 
-	if (!m->listeners->accepting)
-		return;
-	m->listeners->accepting = false;
-	TAILQ_FOREACH (l, &m->listeners->list, next)
-		event_del(l->on_client);
+void
+listeners_tick(struct master *m)
+{
+	m->listeners->no_room = false;
 }
 
 void
@@ -444,7 +449,7 @@ listeners_close_all(struct master *m)
 {
 	struct listener *l;
 
-	listeners_pause(m);
+	accept_all(m, false);
 	while ((l = TAILQ_FIRST(&m->listeners->list)) != NULL)
 		listener_free(m, l);
 }
@@ -453,6 +458,5 @@ void
 listeners_release(struct master *m, const struct msg_addr *peer)
 {
 	limits_leave(m->listeners->limits, peer);
-	if (!m->listeners->accepting)
-		conns_route(m); /* resumes when nothing waits */
+	m->listeners->no_room = false;
 }

@@ -43,9 +43,11 @@ uint16_t listeners_port(const struct master *m, const struct server *s);
 /* Has it a socket of the service manager? */
 bool listeners_inherited(const struct master *m, const struct server *s);
 
-/* Accept, or let clients wait in the backlog.  Both idempotent. */
-void listeners_resume(struct master *m);
-void listeners_pause(struct master *m);
+/* Accept, or let clients wait in the backlog. */
+void listeners_settle(struct master *m);
+
+/* Once a second: try again what the kernel had no room for. */
+void listeners_tick(struct master *m);
 
 /* A connection from this address has ended. */
 void listeners_release(struct master *m, const struct msg_addr *peer);

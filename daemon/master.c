@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/count.h"
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/sandbox.h"
 #include "daemon/certificates.h"
+#include "daemon/change.h"
 #include "daemon/conns.h"
 #include "daemon/control.h"
 #include "daemon/helper.h"
@@ -23,10 +25,10 @@
 #include "daemon/master.h"
 #include "daemon/notify.h"
 #include "daemon/receipts.h"
-#include "daemon/reload.h"
 #include "daemon/serve.h"
 #include "daemon/servers.h"
 #include "daemon/sessions.h"
+#include "daemon/settle.h"
 #include "daemon/takeover.h"
 #include "daemon/tickets.h"
 #include "daemon/workers.h"
@@ -40,7 +42,7 @@ enum {
 static struct event_base *sandbox_base;
 static int ready_fd = -1;
 
-/* ---- ready, refused, idle ---- */
+/* ---- settling ---- */
 
 static void
 tell_parent(char result)
@@ -52,13 +54,10 @@ tell_parent(char result)
 	ready_fd = -1;
 }
 
-static void
-start_serving(struct master *m)
+void
+master_serve(struct master *m)
 {
-	workers_switch(m);
-	servers_adopt(m);
 	m->state = MASTER_SERVING;
-	listeners_resume(m);
 	notify_send("READY=1\nSTATUS=serving");
 	tell_parent('y');
 	serve_begun(m);
@@ -67,48 +66,34 @@ start_serving(struct master *m)
 }
 
 void
-master_check_ready(struct master *m)
+master_end(struct master *m, int status)
 {
-	if (m->state == MASTER_STARTING && helper_ready(m) && sessions_ready(m) && workers_ready(m))
-		start_serving(m);
-	else if (m->state == MASTER_SERVING && m->renewing && workers_ready(m))
-		reload_adopt(m);
+	m->exit_status = status;
+	event_base_loopbreak(m->base);
 }
 
-void
-master_refused(struct master *m, enum role role, const char *why)
-{
-	char text[LOG_QUOTED_SIZE];
-
-	log_error(0, "%s refused: %s", role_name(role),
-		  log_quote(text, sizeof(text), why, strlen(why)));
-	if (m->state == MASTER_STARTING) {
-		m->exit_status = 1;
-		event_base_loopbreak(m->base);
-	} else if (m->renewing && role == ROLE_LOGIN) {
-		reload_abandon(m, why);
-	}
-}
-
-void
-master_check_idle(struct master *m)
+/* While stopping: the last connection has gone. */
+static void
+settle_end(struct master *m)
 {
 	if (m->state == MASTER_STOPPING && conns_count(m) == 0)
 		event_base_loopbreak(m->base);
 }
 
-void
-master_log_refusal(struct master *m, const char *fmt, ...)
+/*
+ * What an earlier step makes possible, a later one does: a change starts
+ * workers; what a lost helper decided is void before there is a new one;
+ * workers take clients, their logins take spares, which are ordered.
+ */
+static void
+master_settle(void *arg)
 {
-	char text[MSG_PATH_SIZE];
-	va_list ap;
+	static void (*const steps[])(struct master * m) = {
+	    change_settle,   conns_expire,   helper_settle,    workers_settle, conns_settle,
+	    sessions_settle, servers_settle, listeners_settle, settle_end};
 
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	log_error(0, "%s", text);
-	if (m->refusal[0] == '\0')
-		memcpy(m->refusal, text, sizeof(m->refusal));
+	for (size_t i = 0; i < COUNT_OF(steps); i++)
+		steps[i](arg);
 }
 
 /* ---- stopping ---- */
@@ -120,7 +105,7 @@ kill_everything(struct master *m)
 	sessions_kill_all(m);
 	workers_kill_all(m);
 	event_base_loopexit(m->base, &(struct timeval){KILL_WAIT, 0});
-	master_check_idle(m);
+	settle_soon(m->settle);
 }
 
 static void
@@ -158,7 +143,7 @@ master_stop(struct master *m, bool at_once)
 		kill_everything(m);
 	else if (!again)
 		event_base_once(m->base, -1, EV_TIMEOUT, on_stop_limit, m, &limit);
-	master_check_idle(m);
+	settle_soon(m->settle);
 }
 
 /* Everybody was told; reap, and make sure of it. */
@@ -193,7 +178,7 @@ on_hup(evutil_socket_t sig, short what, void *arg)
 
 	(void)sig, (void)what;
 	if (m->conf_path != NULL)
-		reload_settings(arg);
+		change_settings(arg);
 }
 
 static void
@@ -228,15 +213,12 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	log_flush();
-	conns_tick(m);
 	takeover_tick(m);
 	serve_tick(m);
-	sessions_renew_if_due(m);
 	workers_tick(m);
 	certificates_tick(m);
-	if (m->state == MASTER_SERVING)
-		conns_route(m);
-	reload_tick(m);
+	listeners_tick(m);
+	settle_soon(m->settle);
 	if (++ticks % HEARTBEAT == 0) {
 		helper_heartbeat(m);
 		workers_heartbeat(m);
@@ -331,17 +313,19 @@ watch_clock(struct master *m)
 static int
 make_parts(struct master *m)
 {
+	m->settle = settle_new(m->base, master_settle, m);
+	m->change = change_new();
 	m->conns = conns_new(m);
 	m->control = control_new(m);
 	m->servers = servers_new(m);
-	m->helper = helper_new(m);
+	m->helper = helper_new();
 	m->listeners = listeners_new(m);
 	m->receipts = receipts_new(m);
-	m->sessions = sessions_new(m);
-	m->workers = workers_new(m);
-	return m->conns != NULL && m->control != NULL && m->servers != NULL && m->helper != NULL &&
-		       m->listeners != NULL && m->receipts != NULL && m->sessions != NULL &&
-		       m->workers != NULL
+	m->sessions = sessions_new();
+	m->workers = workers_new();
+	return m->settle != NULL && m->change != NULL && m->conns != NULL && m->control != NULL &&
+		       m->servers != NULL && m->helper != NULL && m->listeners != NULL &&
+		       m->receipts != NULL && m->sessions != NULL && m->workers != NULL
 		   ? 0
 		   : -1;
 }
@@ -357,15 +341,14 @@ start_all(struct master *m)
 	}
 	log_info(0, "starting max_connections=%u descriptors=%llu", m->conf->max_connections,
 		 (unsigned long long)fds);
-	if (reload_find_accounts(m, m->conf) == -1)
+	if (change_find_accounts(m, m->conf) == -1)
 		return -1;
 	listeners_inherit(m);
 	if (servers_prepare(m, m->conf) == -1 || (m->serve == NULL && control_open(m) == -1))
 		return -1;
 	tickets_rotate();
-	helper_start(m);
-	sessions_start(m);
-	workers_start_generation(m, m->conf);
+	workers_begin_generation(m);
+	settle_soon(m->settle);
 	return 0;
 }
 
@@ -385,7 +368,8 @@ master_run(const struct master_options *options, struct conf *conf)
 	/* The ticket keys are in its memory. */
 	if (privs_harden(false) == -1)
 		log_warn(0, "core files: %s", strerror(errno));
-	if ((m.base = sandbox_base = event_base_new()) == NULL) {
+	if ((m.base = sandbox_base = event_base_new()) == NULL ||
+	    event_base_priority_init(m.base, 2) == -1) {
 		log_error(0, "no event loop");
 		return 1;
 	}

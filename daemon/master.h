@@ -8,7 +8,8 @@
  *   conns.h      the connection table and the way of a connection
  *   workers.h    generations of login workers
  *   helper.h     the auth helper
- *   reload.h     new settings while it runs
+ *   change.h     new settings and certificates
+ *   settle.h     when all of these move on
  *   sessions.h   the spawner, spares, sessions
  *   receipts.h   deleted messages in the log, warnings
  *   takeover.h   a login finds its mailbox locked
@@ -22,6 +23,7 @@
 
 #include "common/conf.h"
 
+struct change;
 struct conns;
 struct helper;
 struct control;
@@ -30,6 +32,7 @@ struct receipts;
 struct serve;
 struct servers;
 struct sessions;
+struct settle;
 struct workers;
 
 enum master_state { MASTER_STARTING, MASTER_SERVING, MASTER_STOPPING };
@@ -38,14 +41,11 @@ struct master {
 	struct event_base *base;
 	enum master_state state;
 	const char *conf_path;
-	struct conf *conf;	/* in force */
-	struct conf *next;	/* read, while its workers get ready; else NULL */
-	bool renewing;		/* a generation of workers is being made ready */
-	bool renew_again;	/* and one more is wanted after it */
-	bool rootless;		/* effective uid not 0 */
-	bool reload_again;	/* asked for while one was under way */
+	struct conf *conf; /* in force */
+	bool rootless;	   /* effective uid not 0 */
 	uint32_t login_uid, login_gid, auth_uid, auth_gid;
 	uint32_t control_gid; /* of control_group */
+	struct change *change;
 	struct conns *conns;
 	struct control *control;
 	struct helper *helper;
@@ -54,8 +54,8 @@ struct master {
 	struct serve *serve; /* one-user mode; else NULL */
 	struct servers *servers;
 	struct sessions *sessions;
+	struct settle *settle;
 	struct workers *workers;
-	char refusal[MSG_PATH_SIZE]; /* why the last settings were refused */
 	int exit_status;
 };
 
@@ -68,21 +68,14 @@ struct master_options {
 /* Run until stopped.  `conf` is taken over.  Returns the exit status. */
 int master_run(const struct master_options *options, struct conf *conf);
 
-/* A part became ready: begin or go on to serve when all are. */
-void master_check_ready(struct master *m);
+/* All is ready: serve from now on. */
+void master_serve(struct master *m);
 
-/* A part cannot work with these settings: end while starting, keep the old ones on a reload. */
-void master_refused(struct master *m, enum role role, const char *why);
+/* Leave the loop; the exit status will be `status`. */
+void master_end(struct master *m, int status);
 
 /* Stop: let connections end up to a limit, or end them at once. */
 void master_stop(struct master *m, bool at_once);
-
-/* Log why something that was asked for is refused, and keep it for the answer. */
-void master_log_refusal(struct master *m, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
-/* The last connection has gone: matters while stopping. */
-void master_check_idle(struct master *m);
 
 /* Serve reports on a seccomp listener (sandbox = log); owns fd. */
 void master_watch_sandbox(int fd);

@@ -6,12 +6,13 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "daemon/change.h"
 #include "daemon/conns.h"
 #include "daemon/control.h"
 #include "daemon/helper.h"
 #include "daemon/listeners.h"
-#include "daemon/reload.h"
 #include "daemon/servers.h"
+#include "daemon/settle.h"
 #include "daemon/workers.h"
 
 struct servers {
@@ -143,7 +144,7 @@ server_up(struct master *m, struct server *s, char why[MSG_PATH_SIZE])
 	/* Bound all the same: the port is taken from now on. */
 	s->wanted_up = true;
 	if (s->coming == NULL)
-		reload_workers(m);
+		change_workers(m);
 	return 1;
 }
 
@@ -171,16 +172,17 @@ server_destroy(struct master *m, struct server *s, bool kill)
 	s->state = SERVER_EXITING;
 	if (kill)
 		conns_kill_server(m, s);
-	/* Counted by hand: the last connection may just have freed it. */
-	else if (s->connections == 0)
-		server_free(m, s);
+	settle_soon(m->settle);
 }
 
 void
-server_leave(struct master *m, struct server *s)
+servers_settle(struct master *m)
 {
-	if (--s->connections == 0 && s->state == SERVER_EXITING)
-		server_free(m, s);
+	struct server *s, *t;
+
+	TAILQ_FOREACH_SAFE (s, &m->servers->list, next, t)
+		if (s->state == SERVER_EXITING && s->connections == 0)
+			server_free(m, s);
 }
 
 /* ---- certificates and workers ---- */
@@ -243,7 +245,7 @@ server_announce(struct master *m, const struct conf_server *set)
 
 	if (s == NULL) {
 		if ((s = server_make(m, set->name)) == NULL) {
-			master_log_refusal(m, "server=%s %s", set->name, strerror(errno));
+			change_log_refusal(m, "server=%s %s", set->name, strerror(errno));
 			return -1;
 		}
 		s->fresh = true;
@@ -259,7 +261,7 @@ server_prepare(struct master *m, struct server *s)
 
 	if (s->coming == NULL || !server_will_serve(s) || listeners_open(m, s, s->coming, why) == 0)
 		return 0;
-	master_log_refusal(m, "server=%s %s", s->coming->name, why);
+	change_log_refusal(m, "server=%s %s", s->coming->name, why);
 	return -1;
 }
 
@@ -318,7 +320,7 @@ servers_adopt(struct master *m)
 {
 	struct server *s, *t;
 	char why[MSG_PATH_SIZE];
-	bool reload = m->next != NULL || m->state == MASTER_STARTING;
+	bool reload = change_has_settings(m);
 
 	listeners_hand_over(m);
 	TAILQ_FOREACH_SAFE (s, &m->servers->list, next, t) {

@@ -78,12 +78,12 @@ int server_down(struct master *m, struct server *s, char why[MSG_PATH_SIZE]);
 
 /*
  * Destroy it: at once, its connections cut without a word and without UPDATE,
- * or when the last of them has ended.  It may be freed on return.
+ * or when the last of them has ended.  It is freed when it settles without any.
  */
 void server_destroy(struct master *m, struct server *s, bool kill);
 
-/* One of its connections has ended.  Frees it when it was exiting and this was the last. */
-void server_leave(struct master *m, struct server *s);
+/* Free those that are exiting and whose last connection has ended. */
+void servers_settle(struct master *m);
 
 /* The (first) port as it reads: the real one while it is up, else as asked for. */
 uint32_t server_port(const struct server *s);

@@ -12,11 +12,13 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/process.h"
+#include "daemon/change.h"
 #include "daemon/control.h"
 #include "daemon/jobs.h"
 #include "daemon/receipts.h"
 #include "daemon/serve.h"
 #include "daemon/sessions.h"
+#include "daemon/settle.h"
 
 enum {
 	SESSION_QUEUE = 16,    /* messages that may wait for one session */
@@ -35,7 +37,6 @@ struct sessions {
 	uint64_t renewed; /* clock_ms() of the last fresh spawner after a crash */
 	bool renew_due;	  /* there was a crash since */
 	struct backoff backoff;
-	struct event *restart;
 	struct msg_ready confined; /* what the spawner said of its confinement */
 	uint32_t landlock_abi;	   /* of the last session that opened a mailbox */
 	bool landlock_told;	   /* there was such a session */
@@ -153,10 +154,7 @@ session_hello(struct session *s, pid_t pid)
 	s->hello = true;
 	if (m->sessions->former != NULL && spares_ready(m->sessions) >= m->conf->session_spares)
 		drop_former(m->sessions);
-	if (m->state == MASTER_STARTING)
-		master_check_ready(m);
-	else
-		conns_offer(m);
+	settle_soon(m->settle);
 }
 
 /* What a job may say beside, and nobody else: how it ended.  It may ask who has its mailbox, but
@@ -260,8 +258,7 @@ session_gone(struct session *s)
 		conns_session_gone(m, c, &end);
 	else if (c != NULL)
 		conns_not_taken(m, c);
-	order_spares(m);
-	master_check_idle(m);
+	settle_soon(m->settle);
 }
 
 static void
@@ -328,8 +325,8 @@ was_crash(int status)
 	return false;
 }
 
-void
-sessions_renew_if_due(struct master *m)
+static void
+renew_if_due(struct master *m)
 {
 	struct sessions *ss = m->sessions;
 
@@ -353,7 +350,7 @@ sessions_exited(struct master *m, pid_t pid, int status)
 	log_warn(0, "session pid=%ld %s", (long)pid,
 		 process_status_text(text, sizeof(text), status));
 	ss->renew_due |= was_crash(status);
-	sessions_renew_if_due(m);
+	settle_soon(m->settle);
 }
 
 static void
@@ -373,10 +370,23 @@ spawner_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		ss->spawner->ready = true;
 		ss->confined = msg->u.ready;
 		log_info(0, "spawner ready seccomp=%u", msg->u.ready.seccomp);
-		order_spares(m);
+		settle_soon(m->settle);
 	} else if (msg->type == MSG_REFUSED) {
-		master_refused(m, ROLE_SPAWNER, msg->u.refused.why);
+		change_refuse(m, ROLE_SPAWNER, msg->u.refused.why);
 	}
+}
+
+static void
+spawner_gone(struct master *m)
+{
+	struct sessions *ss = m->sessions;
+
+	child_kill(ss->spawner);
+	if (!ss->spawner->ready)
+		change_lost(m, ROLE_SPAWNER);
+	ss->spawner->ready = false;
+	backoff_lost(&ss->backoff, clock_ms());
+	settle_soon(m->settle);
 }
 
 static void
@@ -393,7 +403,7 @@ spawner_start(struct master *m)
 	if (child_start(ss->spawner, m->base, ROLE_SPAWNER, "pop3d-session", spawner_msg,
 			spawner_end, m) == -1) {
 		log_error(0, "cannot start pop3d-session: %s", strerror(errno));
-		spawner_end(&ss->spawner->ec, errno, m);
+		spawner_gone(m);
 		return;
 	}
 	ss->spawner->may_report = m->conf->sandbox == SANDBOX_LOG;
@@ -405,48 +415,38 @@ spawner_end(struct evchannel *ec, int error, void *arg)
 {
 	struct master *m = arg;
 	struct sessions *ss = m->sessions;
-	struct timeval tv;
-	uint32_t ms;
 
 	(void)error;
 	if (ec != &ss->spawner->ec) {
 		former_free(ss);
 		return;
 	}
-	child_kill(ss->spawner);
-	ss->spawner->ready = false;
-	if (m->state == MASTER_STOPPING)
-		return;
-	log_warn(0, "session spawner lost; sessions go on");
-	ms = backoff_next(&ss->backoff, clock_ms());
-	tv = clock_timeval(ms);
-	event_add(ss->restart, &tv);
+	if (m->state != MASTER_STOPPING)
+		log_warn(0, "session spawner lost; sessions go on");
+	spawner_gone(m);
 }
 
-static void
-on_restart(evutil_socket_t fd, short what, void *arg)
+void
+sessions_settle(struct master *m)
 {
-	(void)fd, (void)what;
-	spawner_start(arg);
+	struct sessions *ss = m->sessions;
+
+	if (!evchannel_is_open(&ss->spawner->ec) && m->state != MASTER_STOPPING &&
+	    backoff_is_over(&ss->backoff, m->settle))
+		spawner_start(m);
+	renew_if_due(m);
+	order_spares(m);
 }
 
 struct sessions *
-sessions_new(struct master *m)
+sessions_new(void)
 {
 	struct sessions *ss = calloc(1, sizeof(*ss));
 
 	if (ss == NULL || (ss->spawner = child_new()) == NULL)
 		return NULL;
 	TAILQ_INIT(&ss->list);
-	ss->restart = evtimer_new(m->base, on_restart, m);
 	return ss;
-}
-
-void
-sessions_start(struct master *m)
-{
-	backoff_next(&m->sessions->backoff, clock_ms());
-	spawner_start(m);
 }
 
 void
@@ -486,7 +486,6 @@ sessions_take_spare(struct master *m)
 		found->spare = false;
 		m->sessions->count++;
 	}
-	order_spares(m);
 	return found;
 }
 
@@ -549,7 +548,6 @@ sessions_stop(struct master *m)
 	struct sessions *ss = m->sessions;
 	struct session *s, *t;
 
-	event_del(ss->restart);
 	TAILQ_FOREACH_SAFE (s, &ss->list, next, t)
 		if (s->spare)
 			session_free(s);

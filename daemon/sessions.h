@@ -34,15 +34,14 @@ struct session {
 	struct conn *conn;
 };
 
-struct sessions *sessions_new(struct master *m);
-void sessions_start(struct master *m);
+struct sessions *sessions_new(void);
+/* A spawner and as many spares as there should be; after a crash a fresh one. */
+void sessions_settle(struct master *m);
 /* A fresh spawner with the settings in force; the old one's sessions live on. */
 void sessions_renew(struct master *m);
-/* After a crash, at most one in ten seconds: a fresh spawner. */
-void sessions_renew_if_due(struct master *m);
 bool sessions_ready(const struct master *m);
 
-/* A spare that may be given a grant; NULL: none now, more were asked for. */
+/* A spare that may be given a grant; NULL: none now. */
 struct session *sessions_take_spare(struct master *m);
 
 /* Give it the grant, the stream and a page to write its state on.  0 or -1. */

@@ -8,11 +8,12 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "daemon/certificates.h"
+#include "daemon/change.h"
 #include "daemon/control.h"
 #include "daemon/helper.h"
-#include "daemon/listeners.h"
 #include "daemon/serve.h"
 #include "daemon/servers.h"
+#include "daemon/settle.h"
 #include "daemon/tickets.h"
 #include "daemon/workers.h"
 
@@ -25,7 +26,6 @@ struct workers {
 	uint32_t serving; /* generation that gets connections; 0: none yet */
 	uint64_t turns;	  /* connections given out */
 	struct backoff backoff;
-	struct event *restart;
 };
 
 /* One-shot workers are made ahead; others are as many as the setting says. */
@@ -170,28 +170,26 @@ workers_in_hand(const struct master *m)
 	return n;
 }
 
+/* One of the newest generation ended that should not have. */
 static void
-fill_later(struct master *m, bool crashed)
+count_lost(struct master *m, bool ready)
 {
-	uint32_t ms = crashed ? backoff_next(&m->workers->backoff, clock_ms()) : 0;
-	struct timeval tv = clock_timeval(ms);
-
-	if (!event_pending(m->workers->restart, EV_TIMEOUT, NULL))
-		event_add(m->workers->restart, &tv);
+	backoff_lost(&m->workers->backoff, clock_ms());
+	if (!ready)
+		change_lost(m, ROLE_LOGIN);
 }
 
-static void
-on_restart(evutil_socket_t fd, short what, void *arg)
+void
+workers_settle(struct master *m)
 {
-	struct master *m = arg;
-	const struct conf *conf = m->next != NULL ? m->next : m->conf;
+	const struct conf *conf = change_conf(m);
 
-	(void)fd, (void)what;
-	while (workers_in_hand(m) < conf->login_workers)
-		if (worker_start(m, conf) == -1) {
-			fill_later(m, true);
-			return;
-		}
+	if (m->state == MASTER_STOPPING)
+		return;
+	while (workers_in_hand(m) < conf->login_workers &&
+	       backoff_is_over(&m->workers->backoff, m->settle))
+		if (worker_start(m, conf) == -1)
+			count_lost(m, false);
 }
 
 /* No worker writes a line about another's connection. */
@@ -231,11 +229,10 @@ worker_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		w->confined = msg->u.ready;
 		log_info(0, "worker=%u ready generation=%u landlock_abi=%u seccomp=%u", w->number,
 			 w->generation, msg->u.ready.landlock_abi, msg->u.ready.seccomp);
-		master_check_ready(m);
-		conns_route(m);
+		settle_soon(m->settle);
 	} else if (msg->type == MSG_REFUSED) {
 		w->draining = w->refused = true;
-		master_refused(m, ROLE_LOGIN, msg->u.refused.why);
+		change_refuse(m, ROLE_LOGIN, msg->u.refused.why);
 	}
 }
 
@@ -245,6 +242,7 @@ worker_end(struct evchannel *ec, int error, void *arg)
 	struct worker *w = arg;
 	struct master *m = w->master;
 	bool expected = w->draining || w->used || m->state == MASTER_STOPPING;
+	bool newest = w->generation == m->workers->newest, ready = w->child.ready;
 	bool refused = w->refused;
 
 	(void)ec;
@@ -252,40 +250,34 @@ worker_end(struct evchannel *ec, int error, void *arg)
 		log_warn(0, "worker=%u lost (%s) connections=%u", w->number,
 			 error == EPIPE ? "gone" : "broke a rule or stalled", w->connections);
 	worker_forget(w);
-	if (m->state != MASTER_STOPPING)
-		fill_later(m, !expected || refused);
-	master_check_idle(m);
+	if (newest && (!expected || refused))
+		count_lost(m, ready);
+	settle_soon(m->settle);
 }
 
 struct workers *
-workers_new(struct master *m)
+workers_new(void)
 {
 	struct workers *ws = calloc(1, sizeof(*ws));
 
-	if (ws != NULL) {
+	if (ws != NULL)
 		TAILQ_INIT(&ws->list);
-		ws->restart = evtimer_new(m->base, on_restart, m);
-	}
 	return ws;
 }
 
 void
-workers_start_generation(struct master *m, const struct conf *conf)
+workers_begin_generation(struct master *m)
 {
 	m->workers->newest++;
+	m->workers->backoff = (struct backoff){0};
 	servers_told(m);
 	certificates_told(m);
-	while (workers_in_hand(m) < conf->login_workers)
-		if (worker_start(m, conf) == -1) {
-			fill_later(m, true);
-			break;
-		}
 }
 
 bool
 workers_ready(const struct master *m)
 {
-	const struct conf *conf = m->next != NULL ? m->next : m->conf;
+	const struct conf *conf = change_conf(m);
 	const struct worker *w;
 	uint32_t ready = 0;
 
@@ -376,20 +368,15 @@ workers_pick(struct master *m)
 	TAILQ_FOREACH (w, &m->workers->list, next)
 		if (worker_has_room(m, w) && (best == NULL || worker_is_before(w, best)))
 			best = w;
-	if (best != NULL)
-		best->turn = ++m->workers->turns;
-	if (best != NULL && m->conf->worker_connections == 1) {
-		best->used = true;
-		fill_later(m, false);
-	}
 	return best;
 }
 
 void
-workers_release(struct master *m, struct worker *w)
+workers_took(struct master *m, struct worker *w)
 {
-	if (w->connections-- == m->conf->worker_connections && !w->used)
-		listeners_resume(m);
+	w->turn = ++m->workers->turns;
+	w->connections++;
+	w->used = m->conf->worker_connections == 1;
 }
 
 void
@@ -481,7 +468,6 @@ workers_kill_all(struct master *m)
 {
 	struct worker *w;
 
-	event_del(m->workers->restart);
 	while ((w = TAILQ_FIRST(&m->workers->list)) != NULL)
 		worker_forget(w);
 }

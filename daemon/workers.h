@@ -27,10 +27,13 @@ struct worker {
 	struct certificate_list certificates; /* what it serves */
 };
 
-struct workers *workers_new(struct master *m);
+struct workers *workers_new(void);
 
-/* Start a generation with these settings (m->next, or m->conf when starting). */
-void workers_start_generation(struct master *m, const struct conf *conf);
+/* A new generation: from here on workers are started with the settings that are coming. */
+void workers_begin_generation(struct master *m);
+
+/* Start as many of the newest generation as the settings say. */
+void workers_settle(struct master *m);
 
 /* Are all workers of the newest generation ready? */
 bool workers_ready(const struct master *m);
@@ -48,15 +51,14 @@ void workers_close_oldest(struct master *m);
 /* The worker with room whose turn it is; NULL: all are full. */
 struct worker *workers_pick(struct master *m);
 
-/* A connection left its worker. */
-void workers_release(struct master *m, struct worker *w);
+/* It is given a connection. */
+void workers_took(struct master *m, struct worker *w);
 
 /* Give every worker a channel to the (new) helper. */
 void workers_connect_helper(struct master *m);
 
 /* Kill the worker of this number (it broke a rule towards the helper). */
 void workers_kill(struct master *m, uint32_t number);
-
 
 /* Add what `pop3ctl status` says of them. */
 struct ctl;

@@ -77,17 +77,38 @@ test_backoff(void)
 {
 	struct backoff b = {0, 0};
 	uint64_t now = 1000;
-	uint32_t delay, last = 0;
+	uint32_t last = 0;
 
-	CU_ASSERT_EQUAL(backoff_next(&b, now), 0); /* the first death is mended at once */
+	backoff_lost(&b, now);
+	CU_ASSERT_EQUAL(b.due, now); /* the first loss is mended at once */
 	for (int i = 0; i < 20; i++) {
-		delay = backoff_next(&b, now);
-		CU_ASSERT(delay > 0 && delay >= last && delay <= 30000);
-		now += delay;
-		last = delay;
+		now = b.due + 1;
+		backoff_lost(&b, now);
+		CU_ASSERT(b.delay > 0 && b.delay >= last && b.delay <= 30000);
+		CU_ASSERT_EQUAL(b.due, now + b.delay);
+		last = b.delay;
 	}
 	CU_ASSERT_EQUAL(last, 30000);
-	CU_ASSERT_EQUAL(backoff_next(&b, now + 120000), 0); /* it ran well: forgotten */
+	now = b.due + 120000;
+	backoff_lost(&b, now); /* it ran well: forgotten */
+	CU_ASSERT_EQUAL(b.due, now);
+}
+
+/* Two that are lost together ask for one delay, not for none. */
+static void
+test_backoff_of_several(void)
+{
+	struct backoff b = {0, 0};
+	uint64_t now = 1000, due;
+
+	backoff_lost(&b, now);
+	backoff_lost(&b, now + 1);
+	due = b.due;
+	CU_ASSERT_EQUAL(due, now + 1 + 100);
+	backoff_lost(&b, now + 2);
+	backoff_lost(&b, now + 99);
+	CU_ASSERT_EQUAL(b.due, due);
+	CU_ASSERT_EQUAL(b.delay, 100);
 }
 
 int
@@ -98,6 +119,7 @@ main(void)
 	    {"CON-11 IPv6 counts by /64", test_ipv6_counts_by_network},
 	    {"USR-03 what is loopback", test_loopback},
 	    {"back-off of a role that keeps dying", test_backoff},
+	    {"back-off of several that die together", test_backoff_of_several},
 	    {NULL, NULL},
 	};
 

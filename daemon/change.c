@@ -1,0 +1,389 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "daemon/change.h"
+#include "daemon/control.h"
+#include "daemon/helper.h"
+#include "daemon/notify.h"
+#include "daemon/serve.h"
+#include "daemon/servers.h"
+#include "daemon/sessions.h"
+#include "daemon/settle.h"
+#include "daemon/users.h"
+#include "daemon/workers.h"
+
+enum {
+	OLD_GENERATIONS = 4, /* that may drain at a time */
+	TURN_MS = 600000,    /* that a change waits for one of them to end */
+	LIMIT_MS = 50000,    /* from its beginning to its adoption */
+	LOST_MAX = 5	     /* processes that end before they are ready */
+};
+
+struct change {
+	bool under_way;		 /* a generation of workers is being made ready */
+	struct conf *next;	 /* the settings that come with it; NULL: those in force stay */
+	uint64_t begun;		 /* clock_ms() */
+	unsigned lost;		 /* processes that ended before they were ready */
+	bool refused;		 /* it is to be abandoned: */
+	char why[MSG_PATH_SIZE]; /* the first reason; empty: none yet */
+	/* asked for, and not begun */
+	bool settings_wanted, workers_wanted;
+	uint64_t wanted_since; /* clock_ms() */
+};
+
+struct change *
+change_new(void)
+{
+	struct change *c = calloc(1, sizeof(*c));
+
+	/* The start is the first one: it began before there was anything to settle. */
+	if (c != NULL) {
+		c->under_way = true;
+		c->begun = clock_ms();
+	}
+	return c;
+}
+
+bool
+change_is_under_way(const struct master *m)
+{
+	return m->change->under_way;
+}
+
+bool
+change_is_pending(const struct master *m)
+{
+	const struct change *c = m->change;
+
+	return c->under_way || c->settings_wanted || c->workers_wanted;
+}
+
+const struct conf *
+change_conf(const struct master *m)
+{
+	return m->change->next != NULL ? m->change->next : m->conf;
+}
+
+bool
+change_has_settings(const struct master *m)
+{
+	return m->change->next != NULL || m->state == MASTER_STARTING;
+}
+
+/* ---- refusals ---- */
+
+void
+change_log_refusal(struct master *m, const char *fmt, ...)
+{
+	char text[MSG_PATH_SIZE];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_error(0, "%s", text);
+	if (m->change->why[0] == '\0')
+		memcpy(m->change->why, text, sizeof(m->change->why));
+}
+
+/* Does this role matter to the change under way?  The others go on with the settings in force. */
+static bool
+is_concerned(const struct master *m, enum role role)
+{
+	return m->change->under_way && (m->state == MASTER_STARTING || role == ROLE_LOGIN);
+}
+
+void
+change_refuse(struct master *m, enum role role, const char *why)
+{
+	char text[LOG_QUOTED_SIZE];
+
+	log_error(0, "%s refused: %s", role_name(role),
+		  log_quote(text, sizeof(text), why, strlen(why)));
+	if (!is_concerned(m, role))
+		return;
+	if (m->change->why[0] == '\0')
+		(void)snprintf(m->change->why, sizeof(m->change->why), "%s", why);
+	m->change->refused = true;
+	settle_soon(m->settle);
+}
+
+void
+change_lost(struct master *m, enum role role)
+{
+	if (!is_concerned(m, role) || ++m->change->lost < LOST_MAX)
+		return;
+	change_log_refusal(m, "%s ended %u times before it was ready", role_name(role),
+			   m->change->lost);
+	m->change->refused = true;
+}
+
+/* ---- reading ---- */
+
+static struct conf *
+conf_read(struct master *m)
+{
+	const char *path = m->conf_path;
+	struct conf *c = calloc(1, sizeof(*c));
+	char *text = NULL, *line, *rest;
+	size_t len = 0;
+	FILE *errors = open_memstream(&text, &len);
+	int r = -1;
+
+	if (c != NULL && errors != NULL)
+		r = conf_load(path, c, errors);
+	if (errors != NULL)
+		fclose(errors);
+	for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
+		if (line[0] != '\0' && r == -1 && strstr(line, ": warning: ") == NULL)
+			change_log_refusal(m, "%s", line);
+		else if (line[0] != '\0')
+			log_warn(0, "%s", line);
+	free(text);
+	if (r == -1) {
+		free(c);
+		return NULL;
+	}
+	return c;
+}
+
+int
+change_find_accounts(struct master *m, const struct conf *c)
+{
+	static const char text[] = "no usable system user \"%s\": %s (systemd-sysusers or useradd "
+				   "--system makes it)";
+
+	if (c->control_group[0] != '\0' &&
+	    users_find_group(c->control_group, &m->control_gid) == -1) {
+		change_log_refusal(m, "control_group \"%s\": %s", c->control_group,
+				   strerror(errno));
+		return -1;
+	}
+	if (m->rootless) {
+		m->login_uid = m->auth_uid = geteuid();
+		m->login_gid = m->auth_gid = getegid();
+		return 0;
+	}
+	if (users_find(c->login_user, &m->login_uid, &m->login_gid) == -1) {
+		change_log_refusal(m, text, c->login_user, strerror(errno));
+		return -1;
+	}
+	if (users_find(c->auth_user, &m->auth_uid, &m->auth_gid) == -1) {
+		change_log_refusal(m, text, c->auth_user, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+/* What holds from start to end keeps its former value. */
+static void
+keep_start_settings(const struct master *m, struct conf *c)
+{
+	static const struct {
+		const char *name;
+		size_t offset, size;
+	} kept[] = {
+	    {"log", offsetof(struct conf, log), sizeof(c->log)},
+	    {"runtime_dir", offsetof(struct conf, runtime_dir), sizeof(c->runtime_dir)},
+	};
+
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		const char *old = (const char *)m->conf + kept[i].offset;
+		char *new = (char *)c + kept[i].offset;
+
+		if (memcmp(old, new, kept[i].size) == 0)
+			continue;
+		log_warn(0, "%s: the change takes effect at the next start", kept[i].name);
+		memcpy(new, old, kept[i].size);
+	}
+}
+
+/* Everything that has to be right before a worker is started for it.  NULL: it is not, and why was
+ * logged. */
+static struct conf *
+settings_take(struct master *m)
+{
+	struct conf *c = conf_read(m);
+
+	if (c == NULL)
+		return NULL;
+	if (change_find_accounts(m, c) == -1 || servers_prepare(m, c) == -1) {
+		free(c);
+		return NULL;
+	}
+	keep_start_settings(m, c);
+	return c;
+}
+
+/* ---- asked for ---- */
+
+static void
+want(struct master *m, bool *what)
+{
+	if (!m->change->settings_wanted && !m->change->workers_wanted)
+		m->change->wanted_since = clock_ms();
+	*what = true;
+	settle_soon(m->settle);
+}
+
+void
+change_settings(struct master *m)
+{
+	want(m, &m->change->settings_wanted);
+}
+
+void
+change_workers(struct master *m)
+{
+	want(m, &m->change->workers_wanted);
+}
+
+/* ---- the end, good or bad ---- */
+
+static void
+tell_refused(struct master *m)
+{
+	notify_send("READY=1\nSTATUS=serving, the last reload was refused");
+	control_generation_refused(m, m->change->why);
+}
+
+static void
+adopt_settings(struct master *m)
+{
+	free(m->conf);
+	m->conf = m->change->next;
+	m->change->next = NULL;
+	log_set_level(m->conf->log_level);
+	sessions_renew(m);
+	control_protect(m);
+	notify_send("READY=1\nSTATUS=serving");
+	log_info(0, "reloaded %s", m->conf_path);
+}
+
+/* The new generation is ready: it serves, and what it was started for is in force from here. */
+static void
+adopt(struct master *m)
+{
+	m->change->under_way = false;
+	workers_switch(m);
+	servers_adopt(m);
+	if (m->state == MASTER_STARTING) {
+		master_serve(m);
+		return;
+	}
+	if (m->change->next != NULL)
+		adopt_settings(m);
+	helper_configure(m);
+	control_generation_ready(m);
+}
+
+/* All stays as it was; at the start that is: nothing. */
+static void
+abandon(struct master *m)
+{
+	struct change *c = m->change;
+
+	c->under_way = false;
+	if (m->state == MASTER_STARTING) {
+		master_end(m, 1);
+		return;
+	}
+	workers_abandon(m);
+	servers_abandon(m);
+	log_error(0, c->next != NULL ? "reload refused, the settings stay as they were"
+				     : "certificate refused, the one in use stays");
+	free(c->next);
+	c->next = NULL;
+	tell_refused(m);
+}
+
+/* ---- settling ---- */
+
+static bool
+all_ready(const struct master *m)
+{
+	return workers_ready(m) &&
+	       (m->state != MASTER_STARTING || (helper_ready(m) && sessions_ready(m)));
+}
+
+static bool
+is_too_late(const struct master *m)
+{
+	uint64_t age = clock_ms() - m->change->begun;
+
+	if (age >= LIMIT_MS)
+		return true;
+	settle_in(m->settle, (uint32_t)(LIMIT_MS - age));
+	return false;
+}
+
+static void
+go_on(struct master *m)
+{
+	if (m->change->refused)
+		abandon(m);
+	else if (all_ready(m))
+		adopt(m);
+	else if (is_too_late(m)) {
+		change_log_refusal(m, "not ready after %d seconds", LIMIT_MS / 1000);
+		abandon(m);
+	}
+}
+
+/* Too many old generations stand: the oldest is closed when the change has waited long enough. */
+static bool
+may_begin(struct master *m)
+{
+	if (workers_old_generations(m) < OLD_GENERATIONS)
+		return true;
+	if (clock_ms() - m->change->wanted_since > TURN_MS) {
+		log_warn(0, "closing the connections of the oldest workers for a reload");
+		workers_close_oldest(m);
+	}
+	return false;
+}
+
+static void
+begin(struct master *m)
+{
+	struct change *c = m->change;
+
+	c->refused = false;
+	c->why[0] = '\0';
+	c->lost = 0;
+	if (c->settings_wanted) {
+		c->settings_wanted = false;
+		notify_send("RELOADING=1");
+		if ((c->next = settings_take(m)) == NULL) {
+			log_error(0, "reload refused, the settings stay as they were");
+			tell_refused(m);
+			return;
+		}
+	}
+	c->workers_wanted = false;
+	c->under_way = true;
+	c->begun = clock_ms();
+	workers_begin_generation(m);
+}
+
+void
+change_settle(struct master *m)
+{
+	const struct change *c = m->change;
+
+	if (m->state == MASTER_STOPPING)
+		return;
+	if (c->under_way)
+		go_on(m);
+	else if ((c->settings_wanted || c->workers_wanted) && may_begin(m))
+		begin(m);
+}

@@ -1,0 +1,48 @@
+/*
+ * Changes of what the daemon serves with: the start, a configuration that is
+ * read anew, a renewed certificate, a server that comes up with another one.
+ * They are of one kind.  What is new is bound, a generation of workers is
+ * started with it, and when that is ready all of it is adopted; if one thing is
+ * wrong, or it takes too long, all stays as it was (at the start: it ends).
+ * One is under way at a time; what is asked for meanwhile is done after it.
+ */
+#ifndef POP3D_CHANGE_H
+#define POP3D_CHANGE_H
+
+#include "daemon/master.h"
+
+struct change *change_new(void);
+
+/* Ask for the configuration file to be taken up; settling begins it when it may. */
+void change_settings(struct master *m);
+
+/* Ask for a generation of workers that knows the certificates of all servers. */
+void change_workers(struct master *m);
+
+/* A role cannot work with what is coming: `why`, which is logged. */
+void change_refuse(struct master *m, enum role role, const char *why);
+
+/* A process of a role ended before it was ready; after a few of them a change is given up. */
+void change_lost(struct master *m, enum role role);
+
+/* Log why something that was asked for is refused, and keep it for the answer. */
+void change_log_refusal(struct master *m, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Begin, adopt or abandon. */
+void change_settle(struct master *m);
+
+/* Is one under way or waiting? */
+bool change_is_pending(const struct master *m);
+
+/* Is one under way?  Then these settings are coming, else those in force are what it returns. */
+bool change_is_under_way(const struct master *m);
+const struct conf *change_conf(const struct master *m);
+
+/* Do new settings come with it, not certificates alone? */
+bool change_has_settings(const struct master *m);
+
+/* Find the ids of the accounts and groups that the settings name.  0, or -1 (logged). */
+int change_find_accounts(struct master *m, const struct conf *c);
+
+#endif
