@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "daemon/change.h"
+#include "daemon/child.h"
 #include "daemon/control.h"
 #include "daemon/helper.h"
 #include "daemon/notify.h"
@@ -22,10 +23,11 @@
 #include "daemon/workers.h"
 
 enum {
-	OLD_GENERATIONS = 4, /* that may drain at a time */
-	TURN_MS = 600000,    /* that a change waits for one of them to end */
-	LIMIT_MS = 50000,    /* from its beginning to its adoption */
-	LOST_MAX = 5	     /* processes that end before they are ready */
+	OLD_GENERATIONS = 4,	/* that may drain at a time */
+	TURN_MS = 600000,	/* that a change waits for one of them to end */
+	START_LIMIT_MS = 60000, /* from its beginning to its adoption: the host may be booting */
+	LIMIT_MS = 15000,	/* and later: somebody waits for the answer */
+	LOST_MAX = 5		/* processes that end before they are ready */
 };
 
 struct change {
@@ -107,7 +109,7 @@ change_refuse(struct master *m, enum role role, const char *why)
 {
 	char text[LOG_QUOTED_SIZE];
 
-	log_error(0, "%s refused: %s", role_name(role),
+	log_error(0, "%s refused: %s", child_program(role),
 		  log_quote(text, sizeof(text), why, strlen(why)));
 	if (!is_concerned(m, role))
 		return;
@@ -122,7 +124,7 @@ change_lost(struct master *m, enum role role)
 {
 	if (!is_concerned(m, role) || ++m->change->lost < LOST_MAX)
 		return;
-	change_log_refusal(m, "%s ended %u times before it was ready", role_name(role),
+	change_log_refusal(m, "%s ended %u times before it was ready", child_program(role),
 			   m->change->lost);
 	m->change->refused = true;
 }
@@ -315,14 +317,20 @@ all_ready(const struct master *m)
 	       (m->state != MASTER_STARTING || (helper_ready(m) && sessions_ready(m)));
 }
 
+static uint32_t
+limit_ms(const struct master *m)
+{
+	return m->state == MASTER_STARTING ? START_LIMIT_MS : LIMIT_MS;
+}
+
 static bool
 is_too_late(const struct master *m)
 {
-	uint64_t age = clock_ms() - m->change->begun;
+	uint64_t age = clock_ms() - m->change->begun, limit = limit_ms(m);
 
-	if (age >= LIMIT_MS)
+	if (age >= limit)
 		return true;
-	settle_in(m->settle, (uint32_t)(LIMIT_MS - age));
+	settle_in(m->settle, (uint32_t)(limit - age));
 	return false;
 }
 
@@ -334,7 +342,7 @@ go_on(struct master *m)
 	else if (all_ready(m))
 		adopt(m);
 	else if (is_too_late(m)) {
-		change_log_refusal(m, "not ready after %d seconds", LIMIT_MS / 1000);
+		change_log_refusal(m, "not ready after %u seconds", limit_ms(m) / 1000);
 		abandon(m);
 	}
 }

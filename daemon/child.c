@@ -46,11 +46,21 @@ child_new(void)
 	return c;
 }
 
-int
-child_start(struct child *c, struct event_base *base, enum role role, const char *program,
-	    evchannel_msg_fn *msg, evchannel_end_fn *end, void *arg)
+const char *
+child_program(enum role role)
 {
-	char path[MSG_PATH_SIZE], *argv[] = {(char *)program, NULL};
+	static const char *const programs[ROLE_COUNT] = {[ROLE_LOGIN] = "pop3d-login",
+							 [ROLE_AUTH] = "pop3d-auth",
+							 [ROLE_SPAWNER] = "pop3d-session"};
+
+	return programs[role];
+}
+
+int
+child_start(struct child *c, struct event_base *base, enum role role, evchannel_msg_fn *msg,
+	    evchannel_end_fn *end, void *arg)
+{
+	char path[MSG_PATH_SIZE], *argv[] = {(char *)child_program(role), NULL};
 	struct process *p;
 	int pair[2];
 
@@ -58,7 +68,7 @@ child_start(struct child *c, struct event_base *base, enum role role, const char
 	c->role = role;
 	c->started = clock_ms();
 	c->ec.ch.fd = -1;
-	snprintf(path, sizeof(path), "%s/%s", PKGLIBEXECDIR, program);
+	snprintf(path, sizeof(path), "%s/%s", PKGLIBEXECDIR, argv[0]);
 	if (channel_pair(pair) == -1)
 		return -1;
 	c->pid = process_start(path, argv, pair[1], NULL);
@@ -141,7 +151,7 @@ void
 child_kill(struct child *c)
 {
 	if (c->pid > 0)
-		kill(c->pid, SIGKILL);
+		kill(-c->pid, SIGKILL); /* it leads a group of its own */
 	child_let_go(c);
 }
 

@@ -34,12 +34,15 @@ struct backoff {
 /* One that was not started yet, to be freed with free(3). NULL: no memory. */
 struct child *child_new(void);
 
+/* The name of a role's program in the private program directory. */
+const char *child_program(enum role role);
+
 /*
- * Start `program` (a name in the private program directory).  Messages and the
- * channel's end go to `msg` and `end` with `arg`.  0, or -1 with errno.
+ * Start a role's program.  Messages and the channel's end go to `msg` and `end`
+ * with `arg`.  0, or -1 with errno.
  */
-int child_start(struct child *c, struct event_base *base, enum role role, const char *program,
-    evchannel_msg_fn *msg, evchannel_end_fn *end, void *arg);
+int child_start(struct child *c, struct event_base *base, enum role role, evchannel_msg_fn *msg,
+		evchannel_end_fn *end, void *arg);
 
 /*
  * A process of ours ended: say how, if that is news, and forget its pid.

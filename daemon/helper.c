@@ -163,7 +163,7 @@ helper_start(struct master *m)
 {
 	struct child *c = &m->helper->child;
 
-	if (child_start(c, m->base, ROLE_AUTH, "pop3d-auth", helper_msg, helper_end, m) == -1) {
+	if (child_start(c, m->base, ROLE_AUTH, helper_msg, helper_end, m) == -1) {
 		log_error(0, "cannot start pop3d-auth: %s", strerror(errno));
 		helper_gone(m);
 		return;

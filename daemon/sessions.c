@@ -400,8 +400,7 @@ spawner_start(struct master *m)
 
 	ss->number++;
 	ss->asked = 0;
-	if (child_start(ss->spawner, m->base, ROLE_SPAWNER, "pop3d-session", spawner_msg,
-			spawner_end, m) == -1) {
+	if (child_start(ss->spawner, m->base, ROLE_SPAWNER, spawner_msg, spawner_end, m) == -1) {
 		log_error(0, "cannot start pop3d-session: %s", strerror(errno));
 		spawner_gone(m);
 		return;

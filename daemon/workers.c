@@ -130,8 +130,7 @@ worker_start(struct master *m, const struct conf *conf)
 	w->master = m;
 	w->number = ++m->workers->next_number;
 	w->generation = m->workers->newest;
-	if (child_start(&w->child, m->base, ROLE_LOGIN, "pop3d-login", worker_msg, worker_end, w) ==
-	    -1) {
+	if (child_start(&w->child, m->base, ROLE_LOGIN, worker_msg, worker_end, w) == -1) {
 		log_error(0, "cannot start pop3d-login: %s", strerror(errno));
 		free(w);
 		return -1;
@@ -316,7 +315,7 @@ workers_abandon(struct master *m)
 
 	TAILQ_FOREACH_SAFE (w, &m->workers->list, next, t)
 		if (w->generation == m->workers->newest)
-			w->draining = true, child_let_go(&w->child), worker_forget(w);
+			worker_forget(w);
 	m->workers->newest = m->workers->serving;
 }
 
