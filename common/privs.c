@@ -8,6 +8,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -16,6 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/count.h"
 #include "common/privs.h"
 
 /* Known empty: privs_keep_setid_caps emptied it, and what was forked since inherits that.  Saves
@@ -35,6 +37,36 @@ static bool
 privs_has_cap(const struct __user_cap_data_struct data[2], unsigned cap)
 {
 	return (data[cap / 32].effective >> (cap % 32) & 1) != 0;
+}
+
+/* What pop3d as root cannot do without.  Others have uses that some hosts have not. */
+static const struct {
+	unsigned cap;
+	const char *name, *use;
+} needed_caps[] = {
+    {CAP_SETUID, "CAP_SETUID", "roles become other users"},
+    {CAP_SETGID, "CAP_SETGID", "roles become other groups"},
+    {CAP_SETPCAP, "CAP_SETPCAP", "roles give up capabilities for good"},
+    {CAP_SYS_CHROOT, "CAP_SYS_CHROOT", "login workers have an empty root directory"},
+    {CAP_KILL, "CAP_KILL", "sessions of users are ended"},
+};
+
+int
+privs_check_caps(char *missing, size_t cap)
+{
+	struct __user_cap_data_struct data[2];
+	size_t n = 0;
+
+	missing[0] = '\0';
+	if (privs_get_caps(data) < 0) {
+		snprintf(missing, cap, "capget: %s", strerror(errno));
+		return -1;
+	}
+	for (size_t i = 0; i < COUNT_OF(needed_caps); i++)
+		if (!privs_has_cap(data, needed_caps[i].cap) && n < cap)
+			n += (size_t)snprintf(missing + n, cap - n, "%s%s (%s)", n > 0 ? ", " : "",
+					      needed_caps[i].name, needed_caps[i].use);
+	return n == 0 ? 0 : -1;
 }
 
 /* Empty the bounding set, for which CAP_SETPCAP is needed: without it, it stays. */

@@ -33,6 +33,13 @@ int privs_become(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t ngro
  * permitted, inheritable; looks whether they are gone.  0 or -1, errno. */
 int privs_drop_caps(void);
 
+/*
+ * Does this process, which runs as root, have every capability that pop3d cannot
+ * do without?  0; -1 and the names of those that are missing, each with its use,
+ * in `missing` (of cap octets); they are those under CONTAINERS in pop3d(8).
+ */
+int privs_check_caps(char *missing, size_t cap);
+
 /* Keep SETUID, SETGID and SETPCAP only, and nothing in the bounding set (the
  * spawner, which never execs).  0 or -1, errno. */
 int privs_keep_setid_caps(void);

@@ -44,9 +44,12 @@ environment_fill(char *env[], size_t cap)
 	env[n] = NULL;
 }
 
+/* Where an open program waits to be run, since no other descriptor is left. */
+enum { PROGRAM_FD = CHANNEL_FD + 1 };
+
 /* Between fork and exec: only async-signal-safe calls. */
 static _Noreturn void
-process_exec(const char *path, char *const argv[], int channel, char *env[])
+process_exec(int program, const char *path, char *const argv[], int channel, char *env[])
 {
 	/* Roles log over their channel; only a sanitizer's report needs standard error. */
 #ifdef SANITIZE
@@ -72,13 +75,20 @@ process_exec(const char *path, char *const argv[], int channel, char *env[])
 		_exit(127);
 	if (dup2(null, 0) == -1 || dup2(null, 1) == -1 || (quiet && dup2(null, 2) == -1))
 		_exit(127);
-	closefrom(CHANNEL_FD + 1);
-	execve(path, argv, env);
+	if (program == AT_FDCWD) {
+		closefrom(CHANNEL_FD + 1);
+	} else {
+		if (program != PROGRAM_FD && dup3(program, PROGRAM_FD, O_CLOEXEC) == -1)
+			_exit(127);
+		program = PROGRAM_FD;
+		closefrom(PROGRAM_FD + 1);
+	}
+	execveat(program, path, argv, env, AT_EMPTY_PATH);
 	_exit(127);
 }
 
 pid_t
-process_start(const char *path, char *const argv[], int channel, void (*before)(void))
+process_start(int program, const char *path, char *const argv[], int channel, void (*before)(void))
 {
 	char *env[8];
 	pid_t pid;
@@ -87,7 +97,7 @@ process_start(const char *path, char *const argv[], int channel, void (*before)(
 	if ((pid = fork()) == 0) {
 		if (before != NULL)
 			before();
-		process_exec(path, argv, channel, env);
+		process_exec(program, path, argv, channel, env);
 	}
 	if (pid > 0)
 		setpgid(pid, pid); /* both do, so that it holds for both from here on */

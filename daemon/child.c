@@ -2,6 +2,7 @@
 
 #include <bsd/sys/queue.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +72,7 @@ child_start(struct child *c, struct event_base *base, enum role role, evchannel_
 	snprintf(path, sizeof(path), "%s/%s", PKGLIBEXECDIR, argv[0]);
 	if (channel_pair(pair) == -1)
 		return -1;
-	c->pid = process_start(path, argv, pair[1], NULL);
+	c->pid = process_start(AT_FDCWD, path, argv, pair[1], NULL);
 	close(pair[1]);
 	if (c->pid == -1) {
 		close(pair[0]);
@@ -108,7 +109,8 @@ child_reaped(pid_t pid, int status)
 	return true;
 }
 
-/* As a subreaper we also inherit what others left behind: a shell that a PAM module started. */
+/* As a subreaper we also inherit what others left behind: a shell that a PAM module started.  Only
+ * /proc names these; without it they stay. */
 static void
 kill_adopted(void)
 {

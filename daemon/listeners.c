@@ -315,8 +315,9 @@ open_one(struct master *m, struct server *s, const struct conf_server *set,
 	if (optional && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
 		return 0;
 	socket_addr(&a, ss);
-	snprintf(why, MSG_PATH_SIZE, "cannot listen on %s: %s", log_addr(text, &a),
-		 strerror(errno));
+	snprintf(why, MSG_PATH_SIZE, "cannot listen on %s: %s%s", log_addr(text, &a),
+		 strerror(errno),
+		 errno == EACCES ? " (ports below 1024 need CAP_NET_BIND_SERVICE)" : "");
 	return -1;
 }
 

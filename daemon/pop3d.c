@@ -21,6 +21,7 @@
 
 #include "common/conf.h"
 #include "common/log.h"
+#include "common/privs.h"
 #include "common/title.h"
 #include "daemon/master.h"
 #include "daemon/notify.h"
@@ -114,6 +115,19 @@ daemonize(void)
 	return pipefd[1];
 }
 
+/* What every login will need of the host is looked at before anybody is told that we serve. */
+static int
+check_host(void)
+{
+	char missing[MSG_TEXT_MAX / 4];
+
+	if (geteuid() != 0 || privs_check_caps(missing, sizeof(missing)) == 0)
+		return 0;
+	log_error(0, "cannot run as root without the capabilities %s: see CONTAINERS in pop3d(8)",
+		  missing);
+	return -1;
+}
+
 int
 main(int argc, char *argv[], char *envp[])
 {
@@ -148,7 +162,7 @@ main(int argc, char *argv[], char *envp[])
 	}
 	if (!o.foreground)
 		master.ready_fd = daemonize();
-	if (runtime_take(conf, geteuid() != 0) == -1)
+	if (check_host() == -1 || runtime_take(conf, geteuid() != 0) == -1)
 		return 1;
 	title_detail(conf->ps_titles);
 	title_set("master", "%s", o.conf_path);

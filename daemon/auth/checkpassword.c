@@ -25,6 +25,7 @@
 #include "daemon/auth/account.h"
 #include "daemon/auth/backend.h"
 #include "daemon/auth/checked.h"
+#include "daemon/auth/spawn.h"
 
 enum {
 	CREDENTIALS_FD = 3,
@@ -34,9 +35,9 @@ enum {
 static struct {
 	struct msg_child_conf conf;
 	char program[MSG_SPEC_SIZE];
-	char helper[MSG_PATH_SIZE]; /* this executable */
 	char address[sizeof("TCPREMOTEIP=") + MSG_WORD_SIZE];
-	bool told; /* our program ran, and `account` is who it was */
+	bool told;   /* our program ran, and `account` is who it was */
+	bool hidden; /* it ran, and /proc does not show it */
 	struct msg_account account;
 } state;
 
@@ -88,9 +89,10 @@ credentials_pipe(const struct msg_child_ask *ask)
 static _Noreturn void
 program_exec(int in, int out)
 {
-	static char word[] = CHECKED_WORD, lang[] = "LANG=C", proto[] = "PROTO=TCP";
+	static char helper[] = SPAWN_PROGRAM, word[] = CHECKED_WORD, lang[] = "LANG=C",
+		    proto[] = "PROTO=TCP";
 	static char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
-	char *const argv[] = {state.program, state.helper, word, NULL};
+	char *const argv[] = {state.program, helper, word, NULL};
 	char *const envp[] = {path, lang, proto, state.address, NULL};
 	static const int signals[] = {SIGPIPE, SIGINT, SIGTERM};
 
@@ -170,7 +172,7 @@ groups_parse(const char *text, struct msg_account *a)
 }
 
 /* The groups of a process whose ids are all these: what can be changed back has not been given
- * up. */
+ * up.  Only /proc tells the saved ids. */
 static bool
 process_look(pid_t pid, struct msg_account *a)
 {
@@ -181,6 +183,7 @@ process_look(pid_t pid, struct msg_account *a)
 
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
 	f = fopen(path, "re");
+	state.hidden = f == NULL;
 	if (f == NULL)
 		return false;
 	while (getline(&line, &cap, f) > 0) {
@@ -247,7 +250,7 @@ program_wait(struct run *r)
 {
 	struct pollfd p[] = {{.fd = r->pidfd, .events = POLLIN}, {.fd = r->out, .events = POLLIN}};
 
-	state.told = false;
+	state.told = state.hidden = false;
 	while ((p[0].revents & POLLIN) == 0) {
 		if (poll(p, 2, -1) < 0)
 			continue;
@@ -279,6 +282,10 @@ answer_judge(struct msg_child_answer *a, const struct msg_child_ask *ask, int st
 		answer_set(a, LOGIN_BAD, "password");
 	} else if (WIFEXITED(status) && WEXITSTATUS(status) == 111) {
 		answer_set(a, LOGIN_TEMP, "checkpassword program: trouble");
+	} else if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && state.hidden) {
+		answer_set(a, LOGIN_PERM,
+			   "checkpassword program: /proc does not show its process (hidepid= "
+			   "without CAP_SYS_PTRACE)");
 	} else if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
 		answer_set(a, LOGIN_PERM, "checkpassword program: did not run what it was given");
 	} else {
@@ -313,16 +320,6 @@ checkpassword_login(const struct msg_child_ask *ask, struct msg_child_answer *a)
 static int
 checkpassword_open(const struct msg_child_conf *conf, const char *arg)
 {
-	static const char gone[] = " (deleted)"; /* another build has its place */
-	ssize_t n = readlink("/proc/self/exe", state.helper, sizeof(state.helper) - 1);
-	char *end;
-
-	if (n < 0)
-		return -1;
-	state.helper[n] = '\0';
-	end = state.helper + n - (sizeof(gone) - 1);
-	if (end > state.helper && strcmp(end, gone) == 0)
-		*end = '\0';
 	state.conf = *conf;
 	snprintf(state.program, sizeof(state.program), "%s", arg);
 	return 0;
@@ -333,6 +330,10 @@ checkpassword_check(const char *arg, char *why, size_t cap)
 {
 	if (arg[0] != '/') {
 		snprintf(why, cap, "expected an absolute path");
+		return -1;
+	}
+	if (access("/proc/self/status", R_OK) < 0) {
+		snprintf(why, cap, "needs /proc, which is not mounted here");
 		return -1;
 	}
 	if (access(arg, X_OK) < 0)

@@ -120,7 +120,7 @@ child_configure(void)
 int
 child_main(void)
 {
-	prctl(PR_SET_NAME, "pop3d-auth"); /* it was exec'd as /proc/self/exe */
+	prctl(PR_SET_NAME, "pop3d-auth"); /* it was exec'd by descriptor */
 	channel_init(&child.ch, CHANNEL_FD, ROLE_AUTH_CHILD, ROLE_AUTH, 64);
 	log_to_channel(&child.ch);
 	log_set_level(LOG_DEBUG); /* master leaves out what it does not want */

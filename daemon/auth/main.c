@@ -50,5 +50,7 @@ main(int argc, char *argv[], char *envp[])
 	}
 	if (argc == 2 && strcmp(argv[1], SPAWN_CHILD_WORD) == 0)
 		return child_main();
+	if (spawn_init() == -1)
+		return EXIT_FAILURE;
 	return dispatch_main();
 }

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -10,6 +11,8 @@
 #include "daemon/auth/spawn.h"
 
 enum { CHILD_FILES = 1024 };
+
+static int program = -1; /* open for good */
 
 /* In the forked process: only calls that are safe there. */
 static void
@@ -26,11 +29,18 @@ child_begins(void)
 		_exit(EXIT_FAILURE);
 }
 
+int
+spawn_init(void)
+{
+	program = open(SPAWN_PROGRAM, O_PATH | O_CLOEXEC);
+	return program == -1 ? -1 : 0;
+}
+
 pid_t
 spawn_child(int fd)
 {
 	static char name[] = "pop3d-auth", word[] = SPAWN_CHILD_WORD;
 	static char *const argv[] = {name, word, NULL};
 
-	return process_start("/proc/self/exe", argv, fd, child_begins);
+	return process_start(program, "", argv, fd, child_begins);
 }

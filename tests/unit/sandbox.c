@@ -1,12 +1,14 @@
 /* common/sandbox.c; each test in a child of its own, since nothing of it can be undone. */
 #include "config.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -262,6 +264,7 @@ run_reported(int (*fn)(void))
 	CU_ASSERT_EQUAL(channel_wait(&log_master, &m, CHILD_SECONDS * 1000), 1);
 	CU_ASSERT_EQUAL(m.type, MSG_SANDBOX_LOG);
 	listener = msg_take_fd(&m, 0);
+	CU_ASSERT_TRUE(sandbox_is_listener(listener));
 	CU_ASSERT_EQUAL(sandbox_report(listener) < 0, 0);
 	pfd = (struct pollfd){.fd = listener, .events = POLLIN};
 	do {
@@ -273,6 +276,24 @@ run_reported(int (*fn)(void))
 	if (waitpid(pid, &status, 0) != pid)
 		abort();
 	return status;
+}
+
+/* What a worker could send in place of a listener. */
+static void
+test_no_listener(void)
+{
+	int fds[] = {eventfd(0, EFD_CLOEXEC),
+		     epoll_create1(EPOLL_CLOEXEC),
+		     socket(AF_UNIX, SOCK_STREAM, 0),
+		     memfd_create("x", MFD_CLOEXEC),
+		     open("/dev/null", O_RDONLY | O_CLOEXEC),
+		     -1};
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		CU_ASSERT_FALSE(sandbox_is_listener(fds[i]));
+		if (fds[i] != -1)
+			(void)close(fds[i]);
+	}
 }
 
 static void
@@ -302,6 +323,7 @@ static const struct unit_test tests[] = {
     {"SYS-04 what spawner and sessions need", test_spawner_works},
     {"SYS-04 off, wrong roles", test_modes},
     {"SYS-04 log names the call", test_log},
+    {"SYS-04 what is no listener", test_no_listener},
     {NULL, NULL},
 };
 
