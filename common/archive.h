@@ -27,6 +27,9 @@ struct archive_head {
 	uint64_t octets; /* of all messages on the wire */
 	uint32_t kind;	 /* enum archive_kind */
 	uint32_t options;
+	uint64_t left_out; /* messages that cannot be read */
+	uint64_t alike;	   /* of an mbox: lines that look as if a message began there */
+	uint64_t expunged; /* of an mbox: messages that Mozilla has marked as removed */
 };
 
 struct archive_entry {

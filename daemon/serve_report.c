@@ -157,6 +157,26 @@ serve_tick(const struct master *m)
 		bar_show(m->serve);
 }
 
+/* What the scan found that may not be as it should. */
+static void
+say_doubts(const struct serve *s)
+{
+	const struct archive_head *h = s->archive.head;
+
+	if (h->left_out > 0)
+		say(s, "note: %" PRIu64 " messages cannot be read and are left out", h->left_out);
+	if (h->alike > 0)
+		say(s,
+		    "note: %" PRIu64 " lines begin with \"From \" as if a message began there, and "
+		    "are taken for text; --mbox-split lax takes each for the start of a message",
+		    h->alike);
+	if (h->expunged > 0)
+		say(s,
+		    "note: %" PRIu64 " messages are marked as deleted by Thunderbird and are "
+		    "served too; compact the folder there to be rid of them",
+		    h->expunged);
+}
+
 void
 serve_begun(struct master *m)
 {
@@ -168,6 +188,7 @@ serve_begun(struct master *m)
 	say(s, "%u", listeners_port(m, TAILQ_FIRST(servers_all(m))));
 	say(s, "serving %" PRIu64 " messages, %" PRIu64 " octets, of %s %s", s->archive.head->count,
 	    s->archive.head->octets, archive_kind_name(s->archive.head->kind), s->path);
+	say_doubts(s);
 }
 
 void

@@ -30,7 +30,7 @@ check_places(const struct mbox_table *t)
 			abort();
 		at = mbox_table_next(t, i);
 	}
-	if (at != t->size)
+	if (t->count > 0 && at != t->size) /* a file of blank lines has no messages */
 		abort();
 }
 

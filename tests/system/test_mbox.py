@@ -18,6 +18,43 @@ from harness import PLAIN, TLS
 
 FROM = mboxes.FROM % 0
 
+# From_ lines that programs have been seen to write, each without its end.
+DATES = [b"From " + line for line in (
+    b"a@example.org Mon Jan  2 10:00:00 2023",
+    b"- Mon Jan 02 10:00:00 2023",
+    b"a@example.org Mon Jan  2 10:00:00 CET 2023",
+    b"a@example.org Mon Jan  2 10:00:00 2023 +0100",
+    b"a@example.org Mon, 2 Jan 2023 10:00:00 +0100",
+    b"a!b Mon Jan  2 10:00 2023 remote from c",
+    b"- Sat Apr 12 2025 15:59:28",
+    b"- Sat Apr 12 2025 15:59:28 GMT+0200 (CEST)",
+    b"a@example.org 2 Jan 2023 10:00:00 +0100",
+    b"a@example.org 2023-01-02 10:00:00",
+    b"a@example.org 2023-01-02T10:00:00Z",
+    b"a@example.org 02-Jan-2023 10:00:00 +0100",
+    b"a@example.org Mon Jan  2 10:00:00 97",
+    b"a@example.org Mo Jan  2 10:00:00 2023",
+    b"a at example.org  1/2/2023, 10:00:00 AM",
+    b"???@???",
+    b"- ",
+    b"")]
+
+# What programs write into the messages of an mbox, before and after the user did something.
+NOTES = {
+    "none": (b"",),
+    "alpine": (b"Status: O\nX-Status: \nX-Keywords: \nX-UID: 1\n", b"Status: RO\nX-Status: A\nX-Keywords: a\n b\nX-UID: 1\n"),
+    "mutt": (b"Status: O\nContent-Length: 9\nLines: 1\n", b"X-Label: later\n"),
+    "Thunderbird": (b"X-Account-Key: account1\nX-UIDL: 17\nX-Mozilla-Status: 0000\nX-Mozilla-Status2: 00000000\nX-Mozilla-Keys:     \n",
+                    b"X-Mozilla-Status: 0001\nX-Mozilla-Status2: 10000000\nX-Mozilla-Keys: $label1\n"),
+    "Evolution": (b"X-Evolution-Source: pop://a@b\nX-Evolution: 0000001a-0010\n", b"X-Evolution: 0000001a-0011\n"),
+    "KMail": (b"X-KMail-EncryptionState: N\nX-KMail-SignatureState: N\nX-KMail-MDN-Sent: \nX-Length: 77\nX-UID: 5\n",
+              b"X-KMail-MDN-Sent: I\nX-KMail-Tag: t\n"),
+    "Claws Mail, Sylpheed": (b"X-Claws-Account-Id: 1\nX-Sylpheed-Account-Id: 1\n", b"X-LibEtPan-UID: 3\n"),
+    "Emacs": (b"X-VM-v5-Data: ([nil t]\n\t[\"9\"])\nX-VM-Labels: nil\n", b"X-RMAIL-ATTRIBUTES: -------U\nX-RMAIL-KEYWORDS: a\n",
+              b"X-Gnus-Newsgroup: mail:17   Mon Jan  2\nX-Gnus-Article-Number: 17\n"),
+    "Opera": (b"X-Opera-Status: 00\nX-Opera-Location: a\n",),
+}
+
 
 class Spool(TestCase):
     """A file in a spool that the user may not make files in."""
@@ -80,6 +117,93 @@ class Spool(TestCase):
             client.quit()
         self.assertEqual(len(seen), 1, "UID-06")
 
+    def test_MBX_05_dates_that_programs_write(self):
+        user = self.user()
+        box = self.box(user)
+        for line in DATES:
+            for first in (FROM[:-1], line):
+                for end in (b"\n", b"\r\n"):
+                    with self.subTest(line=line, first=first, end=end):
+                        stored = end.join((first, b"A: b", b"", b"x", b"", line, b"X-Mozilla-Status: 0001", b"C: d", b"", b"y", b"", b""))
+                        box.write(stored)
+                        self.assertEqual(self.texts(user), [b"A: b\r\n\r\nx\r\n", b"C: d\r\n\r\ny\r\n"])
+
+    def test_MBX_04_MBX_05_deleted_behind_such_a_date(self):
+        user = self.user()
+        parts = [line + b"\nN: %d\n\nx\n\n" % n for n, line in enumerate(DATES)]
+        box = mboxes.spool_box(user).write(b"".join(parts))
+        client = self.session(user)
+        for n in range(1, len(parts), 2):
+            client.ok(b"DELE %d" % (n + 1))
+        client.quit()
+        self.assertEqual(box.stored(), b"".join(parts[::2]))
+
+    def test_MBX_05_text_that_looks_like_a_beginning(self):
+        user = self.user()
+        for text, alike in (
+                (b"\nFrom here on\n", 1),
+                (b"\nFrom 10:30 on, in 2023\nit was so\n", 1),  # no header behind it
+                (b"\nFrom a@example.org\n\nSubject: x\n", 1),
+                (FROM, 1),  # no blank line before it
+                (b"From - Sat Apr 12 2025 15:59:28\nA: b\n", 0),
+                (b"\nFrom Alice\nTo: Bob\n\nFrom\nFromage\n>From x\n", 1)):
+            with self.subTest(text):
+                mboxes.spool_box(user).write(FROM + b"A: b\n\nx\n" + text + b"\n")
+                start = len(self.daemon.log())
+                shown = text.replace(b"\n>From", b"\nFrom").replace(b"\n", b"\r\n")
+                self.assertEqual(self.texts(user), [b"A: b\r\n\r\nx\r\n" + shown])
+                self.daemon.log_wait("session-end .*user=%s " % user.name, since=start)
+                told = "%d lines begin with" % alike in self.daemon.log()[start:]
+                self.assertEqual(told, alike > 0)
+
+    def test_MBX_05_blank_lines_at_the_start(self):
+        user = self.user()
+        for blank in (b"\n", b"\r\n\r\n", b"\n" * 70000):
+            box = mboxes.spool_box(user).write(blank + mboxes.block(b"A: b\n\nx\n") + mboxes.block(b"C: d\n\ny\n"))
+            client = self.session(user)
+            self.assertEqual(client.multi(b"RETR 1"), b"A: b\r\n\r\nx\r\n")
+            client.ok(b"DELE 1")
+            client.quit()
+            self.assertEqual(box.stored(), mboxes.block(b"C: d\n\ny\n"))
+            box.write(blank)
+            self.assertEqual(self.texts(user), [])
+
+    def test_MBX_08_UID_06_what_mail_readers_write(self):
+        user = self.user()
+        box = self.box(user)
+        shown = b"A: b\r\nC: d\r\n\r\nX-UIDL: x\r\n"
+        seen = set()
+        for program, notes in NOTES.items():
+            for text in notes:
+                with self.subTest(program, text=text):
+                    box.write(FROM + text + b"A: b\n" + text + b"C: d\n\nX-UIDL: x\n\n")
+                    client = self.session(user)
+                    self.assertEqual(client.multi(b"RETR 1"), shown)
+                    self.assertEqual(client.ok(b"LIST 1"), b"+OK 1 %d" % len(shown))
+                    seen.add(client.ok(b"UIDL 1"))
+                    client.quit()
+        self.assertEqual(len(seen), 1)
+
+    def test_MBX_08_marked_in_a_session(self):
+        """A mail reader writes over its fields of fixed width while the client is connected."""
+        user = self.user()
+        stored = b"".join(b"From - Mon Jan  2 10:00:%02d 2023\r\nX-Mozilla-Status: 0000\r\nX-Mozilla-Status2: 00000000\r\n"
+                          b"X-Mozilla-Keys:      \r\nN: %d\r\n\r\nx\r\n\r\n" % (n, n) for n in range(3))
+        box = mboxes.spool_box(user).write(stored)
+        client = self.session(user)
+        with open(box.path, "r+b") as f:
+            f.write(stored.replace(b"Status: 0000", b"Status: 0001"))
+        self.assertEqual(client.multi(b"RETR 2"), b"N: 1\r\n\r\nx\r\n")
+        client.ok(b"DELE 1")
+        client.quit()
+        self.assertEqual(box.stored().count(b"X-Mozilla-Status: 0001"), 2)
+
+    def test_MBX_08_marked_as_deleted_by_a_mail_reader(self):
+        """The server does not judge: the folder has not been compacted, and the message is there."""
+        user = self.user()
+        mboxes.spool_box(user).write(FROM + b"X-Mozilla-Status: 0009\nA: b\n\nx\n\n")
+        self.assertEqual(self.texts(user), [b"A: b\r\n\r\nx\r\n"])
+
     def test_MBX_08_folder_internal_data(self):
         data = b"From MAILER-DAEMON Mon Jan  2 10:00:00 2023\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n" \
                b"X-IMAP: 1672653600 0000000002\nStatus: RO\n\nThis text is part of the internal format of your mail folder.\n\n"
@@ -95,7 +219,7 @@ class Spool(TestCase):
     def test_MBX_09_what_is_no_mbox_is_left_alone(self):
         user = self.user()
         box = mboxes.spool_box(user)
-        for stored in (b"\n" + FROM, b"text\n", b"From here on\n\n", b"\0" * 1000):
+        for stored in (b"\n text\n\n" + FROM, b"text\n", b"From here on\n\n", b"\0" * 1000):
             box.write(stored)
             self.assertRegex(self.connect().try_login(user), rb"\A-ERR \[SYS/PERM\] ")
             self.assertEqual(box.stored(), stored)

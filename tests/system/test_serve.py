@@ -394,13 +394,25 @@ class Mbox(ServeCase):
             self.assertEqual(texts, [mailbox.plain(m) for m in want])
 
     def test_MBX_09_what_is_no_mbox(self):
-        for stored in (b"Subject: no From_ line\n\n", b"\n" + FROM, b"\0" * 5000, b"From here on\n"):
+        for stored in (b"Subject: no From_ line\n\n", b"\n \n" + FROM, b"\0" * 5000, b"From here on\n"):
             path = self.mbox(stored)
             for arguments in ((), ("--apply-deletes",)):
                 status, said = self.refused(path, *arguments)
                 self.assertEqual(status, 1)
                 self.assertIn("begin with a From_ line", said)
             self.assertEqual(self.stored(path), stored)
+
+    def test_MBX_05_doubts_are_told_at_the_start(self):
+        text = FROM + b"X-Mozilla-Status: 0009\nA: b\n\nx\n\nFrom here on\n" + FROM + b"y\n\n"
+        for stored, arguments, want in ((text, (), [1, 2, 1]), (text, ("--mbox-split", "lax"), [3, 0, 1]),
+                                        (FROM + b"A: b\n\nx\n\n", (), [1, 0, 0])):
+            run = self.serve(self.mbox(stored), *arguments)
+            self.assertTrue(harness.wait_for(lambda: len(run.lines()) >= 2 + sum(n > 0 for n in want[1:])))
+            said = run.text()
+            run.stop()
+            found = [re.search(pattern, said, re.M) for pattern in
+                     (r"^serving (\d+) messages", r'^note: (\d+) lines begin with "From "', r"^note: (\d+) messages are marked as deleted")]
+            self.assertEqual([int(m[1]) if m else 0 for m in found], want)
 
     def test_MBX_06_MBX_08_shown_as_the_mbox_store_shows_it(self):
         notes = b"From x Mon Jan  2 10:00:00 2023\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\nX-IMAP: 1 2\n\nx\n\n"

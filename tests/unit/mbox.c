@@ -210,8 +210,8 @@ test_internal(void)
 static void
 test_refused(void)
 {
-	static const char *const texts[] = {"\n" FROM "\n", "text\n", "From here on\n", "\n",
-					    "Fro"};
+	static const char *const texts[] = {"text\n", "From here on\n", "\n\ntext\n" FROM "\n",
+					    " \n" FROM "\n", "Fro"};
 	static char path[sizeof(box) + 8];
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -236,6 +236,32 @@ test_refused(void)
 	store_end();
 	(void)snprintf(path, sizeof(path), "%s/no/ne", box);
 	CU_ASSERT_EQUAL(box_open(&store, "mbox", path), STORE_PERM);
+	store_end();
+	box_remove();
+}
+
+/* Blank lines at the start belong to the first message, and go with it. */
+static void
+test_leading_blanks(void)
+{
+	static char path[sizeof(box) + 8];
+	uint64_t removed;
+
+	box_make();
+	(void)snprintf(path, sizeof(path), "%s/mbox", box);
+	box_put("mbox", "\n\r\n" MAIL("1") MAIL("2"));
+	CU_ASSERT_EQUAL_FATAL(box_open(&store, "mbox", path), STORE_OK);
+	CU_ASSERT_EQUAL_FATAL(store.count, 2);
+	CU_ASSERT_EQUAL(remove_marked(2, &removed), STORE_OK);
+	store_end();
+	CU_ASSERT_STRING_EQUAL(box_text("mbox"), "\n\r\n" MAIL("1"));
+	CU_ASSERT_EQUAL_FATAL(box_open(&store, "mbox", path), STORE_OK);
+	CU_ASSERT_EQUAL(remove_marked(1, &removed), STORE_OK);
+	store_end();
+	CU_ASSERT_STRING_EQUAL(box_text("mbox"), "");
+	box_put("mbox", "\n\n");
+	CU_ASSERT_EQUAL(box_open(&store, "mbox", path), STORE_OK);
+	CU_ASSERT_EQUAL(store.count, 0);
 	store_end();
 	box_remove();
 }
@@ -472,6 +498,7 @@ static const struct unit_test tests[] = {
     {"MBX-04 MBX-06 removal in another style", test_remove_in_style},
     {"MBX-08 folder internal data", test_internal},
     {"MBX-09 not an mbox, missing", test_refused},
+    {"MBX-05 blank lines at the start", test_leading_blanks},
     {"MBX-07 SIZ-01 sizes", test_sizes},
     {"MLT-06 edges of blocks", test_edges},
     {"UID-02 UID-06 unique-ids", test_uids},

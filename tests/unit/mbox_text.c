@@ -56,6 +56,83 @@ test_from(void)
 	CU_ASSERT_FALSE(mbox_is_from(&rd, line, MBOX_LOOK - 1));
 }
 
+/* Forms of dates that programs have been seen to write; a header field has to follow. */
+static void
+test_may_be_from(void)
+{
+	static const char *const yes[] = {
+	    "From - Sat Apr 12 2025 15:59:28\n",
+	    "From - Sat Apr 12 2025 15:59:28 GMT+0200 (CEST)\r\n",
+	    "From a@example.org 2023-01-02 10:00:00\n",
+	    "From a@example.org 2023-01-02T10:00:00Z\n",
+	    "From a@example.org 2023-01-02T10:00:00.123+01:00\n",
+	    "From a@example.org 2 Jan 2023 10:00:00 +0100\n",
+	    "From a@example.org 02-Jan-2023 10:00:00 +0100\n",
+	    "From a@example.org Mon Jan  2 10:00:00 97\n",
+	    "From a@example.org Mo Jan  2 10:00:00 2023\n",
+	    "From a@example.org lun. janv. 2 10:00:00 2023\n",
+	    "From a@example.org 1/2/2023, 10:00:00 AM\n",
+	    "From a@example.org 02.01.2023 10:00\n",
+	    "From a at example.org  Monday, January 2, 2023 10:00 PM\n",
+	    "From a@example.org Mon Jan  2 10:00:00 2023\n",
+	    "From a@example.org\n",
+	    "From ???@???\r\n",
+	    "From - \n",
+	    "From \n",
+	};
+	static const char *const no[] = {
+	    "",
+	    "From",
+	    "From: a@example.org 2023-01-02 10:00:00\n",
+	    ">From a@example.org 2023-01-02 10:00:00\n",
+	    "From here on it looks like mbox\n",
+	    "From Alice\n",
+	    "From 10:30 on we sing\n",
+	    "From 2019 to 2023 it was so\n",
+	    "From a@example.org to b@example.org\n",
+	    "From a 2023-01-02T\n",
+	    "From a 2023-01-02Tx\n",
+	    "From a 2023- 10:00\n",
+	    "From a --- 10:00\n",
+	    "From a 2023--02 10:00\n",
+	    "From a 25:00 2023\n",
+	    "From a 1:2 2023\n",
+	};
+
+	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
+		CU_ASSERT_TRUE(mbox_may_be_from(yes[i], strlen(yes[i])));
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+		CU_ASSERT_FALSE(mbox_may_be_from(no[i], strlen(no[i])));
+}
+
+static void
+test_field(void)
+{
+	CU_ASSERT_TRUE(mbox_is_field("A: b\n", 5));
+	CU_ASSERT_TRUE(mbox_is_field("X-Mozilla-Status:", 17));
+	CU_ASSERT_FALSE(mbox_is_field("", 0));
+	CU_ASSERT_FALSE(mbox_is_field("\n", 1));
+	CU_ASSERT_FALSE(mbox_is_field(": b\n", 4));
+	CU_ASSERT_FALSE(mbox_is_field("a b: c\n", 7));
+	CU_ASSERT_FALSE(mbox_is_field("\xc3\xa4: c\n", 6));
+	CU_ASSERT_FALSE(mbox_is_field("word", 4));
+}
+
+static void
+test_expunged(void)
+{
+	static const char *const yes[] = {"X-Mozilla-Status: 0008\n", "x-mozilla-status: 1009\r\n",
+					  "X-Mozilla-Status:000f\n"};
+	static const char *const no[] = {"X-Mozilla-Status: 0001\n",	  "X-Mozilla-Status: 8\n",
+					 "X-Mozilla-Status:\n",		  "X-Mozilla-Status: \n",
+					 "X-Mozilla-Status2: 00000008\n", "X-Status: 0008\n"};
+
+	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
+		CU_ASSERT_TRUE(mbox_is_expunged(yes[i], strlen(yes[i])));
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+		CU_ASSERT_FALSE(mbox_is_expunged(no[i], strlen(no[i])));
+}
+
 static void
 test_blank(void)
 {
@@ -118,6 +195,11 @@ test_metadata(void)
 	    shown("X-Keywords: a\n b\n\tc\nC: d\r\n e\r\nCONTENT-LENGTH: 3\r\nX-UID: 1\r\n\r\nx"),
 	    "C: d\r\n e\r\n\r\nx");
 	CU_ASSERT_STRING_EQUAL(shown("X-IMAPbase: 1 2\nX-IMAP: 1 2\nX-Status: F\n\n"), "\n");
+	/* names that a family of programs begins with */
+	CU_ASSERT_STRING_EQUAL(shown("X-KMail-MDN-Sent: \nX-VM-v5-Data: (a\n\t\"b\")\nA: b\n\n"),
+			       "A: b\n\n");
+	CU_ASSERT_STRING_EQUAL(shown("X-KMail: 1\nX-VM 2\nX-Mozilla-Draft-Info: 3\n\n"),
+			       "X-KMail: 1\nX-VM 2\nX-Mozilla-Draft-Info: 3\n\n");
 	/* other fields, and the same words in the body */
 	CU_ASSERT_STRING_EQUAL(shown("Statuses: x\nX-Statu: y\n\nStatus: z\n"),
 			       "Statuses: x\nX-Statu: y\n\nStatus: z\n");
@@ -210,6 +292,9 @@ test_digests(void)
 
 static const struct unit_test tests[] = {
     {"MBX-05 From_ lines", test_from},
+    {"MBX-05 From_ lines before a header", test_may_be_from},
+    {"MBX-05 header fields", test_field},
+    {"MBX-08 marked as deleted by Mozilla", test_expunged},
     {"MBX-05 blank lines", test_blank},
     {"MBX-08 metadata fields", test_metadata},
     {"MBX-06 quoted From lines", test_quoting},

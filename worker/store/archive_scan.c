@@ -120,6 +120,7 @@ scan_file(struct scan *s, const char *name)
 		goto unread;
 	goto out;
 unread:
+	s->head.left_out++;
 	fprintf(stderr, "pop3d: %s: %s; it is left out\n", name, store_reader_why(&r));
 out:
 	store_reader_end(&r);
@@ -215,6 +216,8 @@ scan_mbox(struct scan *s)
 	if (fstat(s->in, &st) == -1)
 		return -1;
 	result = mbox_table_scan(&t, s->style, s->in, (uint64_t)st.st_size, NULL, NULL);
+	s->head.alike = t.alike;
+	s->head.expunged = t.expunged;
 	for (size_t i = t.internal ? 1 : 0; result == 0 && i < t.count; i++)
 		result = scan_mbox_message(s, &t, i);
 	mbox_table_free(&t);

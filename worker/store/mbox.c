@@ -211,6 +211,17 @@ mbox_scan(struct store *s, struct mbox_table *t)
 	return STORE_OK;
 }
 
+/* Perhaps several messages are served as one. */
+static void
+mbox_tell_alike(const struct store *s, const struct mbox *m)
+{
+	if (m->table.alike > 0)
+		log_info(s->id,
+			 "mbox %s: %" PRIu64 " lines begin with \"From \" as if a message began "
+			 "there, and are taken for text (mbox_split)",
+			 s->path, m->table.alike);
+}
+
 static enum store_result
 mbox_list(struct store *s)
 {
@@ -232,6 +243,7 @@ mbox_list(struct store *s)
 	mbox_guard_drop(&m->guard);
 	if (result != STORE_OK)
 		return result;
+	mbox_tell_alike(s, m);
 	first = m->table.internal ? 1 : 0;
 	m->numbers = calloc(m->table.count + 1, sizeof(m->numbers[0]));
 	if (m->numbers == NULL ||

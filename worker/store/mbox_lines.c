@@ -70,6 +70,23 @@ mbox_lines_next(struct mbox_lines *l, const char **piece, bool *starts)
 	return (ssize_t)n;
 }
 
+/* Does a header field begin at the offset? */
+static bool
+field_begins_at(int fd, uint64_t at)
+{
+	char line[MBOX_LOOK];
+	ssize_t n = pread(fd, line, sizeof(line), (off_t)at);
+
+	return n > 0 && mbox_is_field(line, (size_t)n);
+}
+
+bool
+mbox_begins_with(const struct mbox_style *style, int fd, uint64_t end, const char *line, size_t len)
+{
+	return mbox_is_from(style, line, len) ||
+	       (mbox_may_be_from(line, len) && field_begins_at(fd, end));
+}
+
 bool
 mbox_begins_at(const struct mbox_style *style, int fd, uint64_t at)
 {
@@ -82,5 +99,6 @@ mbox_begins_at(const struct mbox_style *style, int fd, uint64_t at)
 		p += p[0] == '\r' ? 2 : 1;
 	}
 	lf = n > 0 ? memchr(p, '\n', (size_t)n) : NULL;
-	return lf != NULL && mbox_is_from(style, p, (size_t)(lf + 1 - p));
+	return lf != NULL &&
+	       mbox_begins_with(style, fd, at + (uint64_t)(lf + 1 - line), p, (size_t)(lf + 1 - p));
 }

@@ -34,6 +34,11 @@ void mbox_lines_begin(struct mbox_lines *l, int fd, uint64_t from, uint64_t end)
  */
 ssize_t mbox_lines_next(struct mbox_lines *l, const char **piece, bool *starts);
 
+/* Does this line, behind whose end is the offset `end`, begin a message where one may begin?  Its
+ * date is good, or it may have one and a header field follows. */
+bool mbox_begins_with(const struct mbox_style *style, int fd, uint64_t end, const char *line,
+		      size_t len);
+
 /* Does a message begin at the offset `at`, perhaps behind a blank line? */
 bool mbox_begins_at(const struct mbox_style *style, int fd, uint64_t at);
 

@@ -21,6 +21,7 @@ struct scan {
 	struct wire wire;
 	SHA2_CTX sha;
 	unsigned signs;	      /* of a mail reader's notes */
+	bool expunged;	      /* by Mozilla */
 	const char *blank;    /* a blank line that may be the message's end, or NULL */
 	uint64_t blank_start; /* where it stands */
 	bool has_length;
@@ -65,6 +66,7 @@ scan_begin(struct scan *s, uint64_t start)
 	wire_begin(&s->wire);
 	SHA256Init(&s->sha);
 	s->signs = 0;
+	s->expunged = false;
 	s->blank = NULL;
 	return 0;
 }
@@ -81,6 +83,7 @@ scan_finish(struct scan *s, uint64_t end)
 	e->end = s->blank != NULL ? s->blank_start : end;
 	e->octets = wire_count_total(&s->wire);
 	SHA256Final(t->digests[t->count - 1], &s->sha);
+	t->expunged += s->expunged;
 	if (t->count == 1)
 		t->internal = s->signs == MBOX_INTERNAL;
 }
@@ -94,6 +97,8 @@ scan_text(struct scan *s, const char *p, size_t len, bool starts)
 		s->signs |= mbox_internal_signs(p, len);
 	if (starts && t->style.content_length && !s->filter.body && !s->has_length)
 		s->has_length = mbox_is_length(p, len, &s->length);
+	if (starts && !s->filter.body)
+		s->expunged = s->expunged || mbox_is_expunged(p, len);
 	len = mbox_filter(&s->filter, &p, len, starts);
 	wire_count(&s->wire, p, len);
 	SHA256Update(&s->sha, (const uint8_t *)p, len);
@@ -142,13 +147,19 @@ scan_body(struct scan *s)
 		s->lines.stop = s->body_end;
 }
 
+/* Does a message begin with this line?  Those that only look so are counted. */
 static bool
-scan_is_from(const struct scan *s, uint64_t start, const char *p, size_t len)
+scan_is_from(struct scan *s, uint64_t start, const char *p, size_t len)
 {
-	const struct mbox_style *style = &s->table->style;
+	struct mbox_table *t = s->table;
+	bool may = t->count == 0 || s->blank != NULL || start == s->body_end || t->style.lax;
 
-	return (start == 0 || s->blank != NULL || start == s->body_end || style->lax) &&
-	       mbox_is_from(style, p, len);
+	if (!mbox_is_alike(p, len))
+		return false;
+	if (may && mbox_begins_with(&t->style, s->lines.fd, s->lines.pos, p, len))
+		return true;
+	t->alike += may || mbox_is_from(&t->style, p, len);
+	return false;
 }
 
 /* The next line, or a piece of it.  0 or -1 with errno. */
@@ -163,9 +174,11 @@ scan_line(struct scan *s, const char *p, size_t len, bool starts)
 	}
 	if (starts && scan_is_from(s, start, p, len)) {
 		scan_finish(s, start);
-		return scan_begin(s, start);
+		return scan_begin(s, s->table->count == 0 ? 0 : start);
 	}
 	if (s->table->count == 0) {
+		if (starts && mbox_is_blank(p, len))
+			return 0;
 		errno = EILSEQ;
 		return -1;
 	}

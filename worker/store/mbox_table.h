@@ -13,7 +13,7 @@
 
 /* Offsets in the file.  The From_ line and the blank line that ends a message are no part of it. */
 struct mbox_entry {
-	uint64_t start;	 /* of the From_ line */
+	uint64_t start; /* of the From_ line; of the first one 0, whatever blank lines are before */
 	uint64_t text;	 /* of the message itself */
 	uint64_t end;	 /* behind it, before the blank line */
 	uint64_t octets; /* of what is shown of it, on the wire */
@@ -23,6 +23,8 @@ struct mbox_table {
 	struct mbox_style style;
 	uint64_t size; /* of the file */
 	bool internal; /* the first one is a mail reader's notes, and no message */
+	uint64_t alike;	   /* lines that begin with "From " and look as if a message began there */
+	uint64_t expunged; /* messages that Mozilla has marked as removed; they are there */
 	size_t count, room;
 	struct mbox_entry *entries;
 	uint8_t (*digests)[STORE_DIGEST]; /* of what is shown of each */
@@ -31,8 +33,8 @@ struct mbox_table {
 /*
  * Find the messages in the first `size` octets of a file.  tick(arg), unless NULL, is
  * called now and then, at least once for every few megabytes.  0, or -1 with errno:
- * EILSEQ for a file that does not begin with a From_ line.  *t is to be freed
- * in any case.
+ * EILSEQ for a file that does not begin with a From_ line, perhaps behind blank lines.  *t is to be
+ * freed in any case.
  */
 int mbox_table_scan(struct mbox_table *t, const struct mbox_style *style, int fd, uint64_t size,
     void (*tick)(void *), void *arg);

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -14,9 +15,47 @@ struct word {
 
 enum { FROM_LEN = 5 /* "From " */, WORDS_MAX = 24, NAME_LEN = 3 /* of day and month names */ };
 
-/* Fields that programs put into the messages of an mbox: mbox(5), and what the mail readers use. */
+/*
+ * Fields in which programs keep their notes on a message in an mbox; "*" stands
+ * for the rest of a name.  What a program writes once and never changes, as the
+ * labels in an export, is no such note.
+ */
 static const char *const metadata[] = {
-    "Status", "X-Status", "X-UID", "X-IMAP", "X-IMAPbase", "X-Keywords", "Content-Length",
+    /* mbox(5), c-client, alpine, Dovecot, qpopper */
+    "Status",
+    "X-Status",
+    "X-UID",
+    "X-IMAP",
+    "X-IMAPbase",
+    "X-Keywords",
+    "X-UIDL",
+    "Content-Length",
+    /* mutt, with the length at each change of a flag; labels */
+    "Lines",
+    "X-Label",
+    /* Thunderbird, SeaMonkey */
+    "X-Mozilla-Status",
+    "X-Mozilla-Status2",
+    "X-Mozilla-Keys",
+    "X-Account-Key",
+    /* Evolution */
+    "X-Evolution",
+    "X-Evolution-Source",
+    /* KMail */
+    "X-KMail-*",
+    "X-Length",
+    /* Sylpheed, Claws Mail; libetpan's mbox, which they and others use */
+    "X-Sylpheed-*",
+    "X-Claws-*",
+    "X-LibEtPan-UID",
+    /* Emacs: VM, Rmail, Gnus */
+    "X-VM-*",
+    "X-RMAIL-*",
+    "X-Gnus-Newsgroup",
+    "X-Gnus-Article-Number",
+    /* Opera */
+    "X-Opera-Status",
+    "X-Opera-Location",
 };
 
 static const struct mbox_style styles[MBOX_FORMATS] = {
@@ -167,13 +206,93 @@ words_are_rfc5322(const struct word *w, size_t n)
 	       word_is_year(w[3]) && word_is_time(w[4]);
 }
 
+/* hh:mm, whatever follows: seconds, a fraction, a zone */
+static bool
+word_begins_time(struct word w)
+{
+	const char *colon = memchr(w.at, ':', w.len);
+	struct word hour = {w.at, colon != NULL ? (size_t)(colon - w.at) : 0};
+	struct word minute = {w.at + hour.len + 1, 2};
+
+	return colon != NULL && w.len >= hour.len + 3 && word_is_number(hour, 1, 2, 23) &&
+	       word_is_number(minute, 2, 2, 59);
+}
+
+/* 2023-01-02, 1/2/23, 02.01.2023, 2-Jan-2023 */
+static bool
+word_is_date(struct word w)
+{
+	static const char separators[] = "-/.";
+
+	for (const char *s = separators; *s != '\0'; s++) {
+		const char *a = memchr(w.at, *s, w.len), *end = w.at + w.len, *b;
+
+		if (a == NULL || (b = memchr(a + 1, *s, (size_t)(end - a - 1))) == NULL)
+			continue;
+		return b > a + 1 &&
+		       word_is_number((struct word){w.at, (size_t)(a - w.at)}, 1, 4, 9999) &&
+		       word_is_number((struct word){b + 1, (size_t)(end - b - 1)}, 1, 4, 9999);
+	}
+	return false;
+}
+
+/* 2023-01-02T10:00:00Z */
+static bool
+word_is_iso8601(struct word w)
+{
+	const char *t = memchr(w.at, 'T', w.len);
+	size_t len = t != NULL ? (size_t)(t - w.at) : 0;
+
+	return t != NULL && word_is_date((struct word){w.at, len}) &&
+	       word_begins_time((struct word){t + 1, w.len - len - 1});
+}
+
+/* What a word says of a point in time, a set. */
+enum { SAYS_TIME = 1, SAYS_DATE = 2 };
+
+static unsigned
+word_says(struct word w)
+{
+	if (w.len > 1 && w.at[w.len - 1] == ',')
+		w.len--;
+	if (word_begins_time(w))
+		return SAYS_TIME;
+	if (word_is_year(w) || word_is_date(w) || word_is_month(w))
+		return SAYS_DATE;
+	return word_is_iso8601(w) ? SAYS_TIME | SAYS_DATE : 0;
+}
+
+bool
+mbox_may_be_from(const char *line, size_t len)
+{
+	struct word words[WORDS_MAX];
+	unsigned says = 0;
+	size_t n;
+
+	if (!mbox_is_alike(line, len) || len >= MBOX_LOOK)
+		return false;
+	n = split_words(line + FROM_LEN, line_text_len(line, len) - FROM_LEN, words);
+	if (n == 0 || (n == 1 && (memchr(words[0].at, '@', words[0].len) != NULL ||
+				  (words[0].len == 1 && words[0].at[0] == '-'))))
+		return true;
+	for (size_t i = 0; i < n; i++)
+		says |= word_says(words[i]);
+	return says == (SAYS_TIME | SAYS_DATE);
+}
+
+bool
+mbox_is_alike(const char *line, size_t len)
+{
+	return len >= FROM_LEN && memcmp(line, "From ", FROM_LEN) == 0;
+}
+
 bool
 mbox_is_from(const struct mbox_style *style, const char *line, size_t len)
 {
 	struct word words[WORDS_MAX];
 	size_t n;
 
-	if (len < FROM_LEN || memcmp(line, "From ", FROM_LEN) != 0)
+	if (!mbox_is_alike(line, len))
 		return false;
 	if (style->lax || len >= MBOX_LOOK) /* one that may not be whole has no date */
 		return style->lax;
@@ -185,12 +304,33 @@ mbox_is_from(const struct mbox_style *style, const char *line, size_t len)
 	return false;
 }
 
+/* Octets of the name that begins a header line; 0: it is none. */
+static size_t
+field_name_len(const char *line, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && line[n] > ' ' && line[n] <= '~' && line[n] != ':')
+		n++;
+	return n < len && line[n] == ':' ? n : 0;
+}
+
+bool
+mbox_is_field(const char *line, size_t len)
+{
+	return field_name_len(line, len) > 0;
+}
+
+/* A "*" that ends the name stands for any octets, and for none. */
 static bool
 line_is_field(const char *line, size_t len, const char *name)
 {
-	size_t name_len = strlen(name);
+	size_t name_len = strlen(name), has = field_name_len(line, len);
+	bool open = name[name_len - 1] == '*';
 
-	return len > name_len && line[name_len] == ':' && strncasecmp(line, name, name_len) == 0;
+	name_len -= open ? 1 : 0;
+	return (open ? has >= name_len : has == name_len) && has > 0 &&
+	       strncasecmp(line, name, name_len) == 0;
 }
 
 bool
@@ -204,6 +344,25 @@ mbox_is_length(const char *line, size_t len, uint64_t *octets)
 	while (p < end && (*p == ' ' || *p == '\t'))
 		p++;
 	return pop3_number(p, p < end ? (size_t)(end - p) : 0, octets) == 0;
+}
+
+bool
+mbox_is_expunged(const char *line, size_t len)
+{
+	static const char name[] = "X-Mozilla-Status";
+	enum { EXPUNGED = 0x0008, DIGITS = 4 };
+	char digits[DIGITS + 1] = "", *end;
+	unsigned long flags;
+
+	if (!line_is_field(line, len, name))
+		return false;
+	line += sizeof(name);
+	len -= sizeof(name);
+	for (; len > 0 && *line == ' '; len--)
+		line++;
+	memcpy(digits, line, len < DIGITS ? len : DIGITS);
+	flags = strtoul(digits, &end, 16);
+	return end == digits + DIGITS && (flags & EXPUNGED) != 0;
 }
 
 static bool

@@ -21,8 +21,8 @@ enum { MBOX_LOOK = 1024 };
 struct mbox_style {
 	size_t quotes; /* one ">" is taken off a line of so many, and fewer, before "From " */
 	bool content_length; /* the field is believed where a message, or the file, ends there */
-	bool lax; /* "From " at the start of any line begins a message; else only a whole From_ line
-		   * at the start of the file or behind a blank line */
+	bool lax; /* "From " at the start of any line begins a message; else only a From_ line at
+		   * the start of the file or behind a blank line */
 };
 
 struct mbox_style mbox_style_of(enum mbox_format format, enum mbox_split split);
@@ -30,6 +30,23 @@ struct mbox_style mbox_style_of(enum mbox_format format, enum mbox_split split);
 /* Does this line, given without or with its end, begin a message?  The date is that of asctime(3),
  * perhaps with a time zone, or that of RFC 5322. */
 bool mbox_is_from(const struct mbox_style *style, const char *line, size_t len);
+
+/*
+ * Could this line begin a message, if a header field follows it?  It has a time
+ * of day and a year, month or date in some form, as in "From - Sat Apr 12 2025
+ * 15:59:28", or no date and at most a sender.
+ */
+bool mbox_may_be_from(const char *line, size_t len);
+
+/* Does it begin with "From "? */
+bool mbox_is_alike(const char *line, size_t len);
+
+/* Does it begin with the name of a header field? */
+bool mbox_is_field(const char *line, size_t len);
+
+/* Is it a field of Mozilla that marks the message as removed, which happens when its folder is
+ * compacted? */
+bool mbox_is_expunged(const char *line, size_t len);
 
 /* Is it a Content-Length field, and of how many octets? */
 bool mbox_is_length(const char *line, size_t len, uint64_t *octets);
