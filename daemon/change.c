@@ -20,6 +20,7 @@
 #include "daemon/sessions.h"
 #include "daemon/settle.h"
 #include "daemon/users.h"
+#include "daemon/waiters.h"
 #include "daemon/workers.h"
 
 enum {
@@ -255,7 +256,7 @@ static void
 tell_refused(struct master *m)
 {
 	notify_send("READY=1\nSTATUS=serving, the last reload was refused");
-	control_generation_refused(m, m->change->why);
+	waiters_wake(m->waiters, WAIT_GENERATION, 0, m->change->why);
 }
 
 static void
@@ -285,7 +286,7 @@ adopt(struct master *m)
 	if (m->change->next != NULL)
 		adopt_settings(m);
 	helper_configure(m);
-	control_generation_ready(m);
+	waiters_wake(m->waiters, WAIT_GENERATION, 0, NULL);
 }
 
 /* All stays as it was; at the start that is: nothing. */

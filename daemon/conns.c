@@ -10,7 +10,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "daemon/conns_priv.h"
-#include "daemon/control.h"
 #include "daemon/helper.h"
 #include "daemon/jobs.h"
 #include "daemon/limits.h"
@@ -20,6 +19,7 @@
 #include "daemon/servers.h"
 #include "daemon/sessions.h"
 #include "daemon/settle.h"
+#include "daemon/waiters.h"
 
 int
 conns_compare(const struct conn *a, const struct conn *b)
@@ -150,7 +150,7 @@ conns_free(struct master *m, struct conn *c)
 	conns_close_fd(&c->relay);
 	free(c->grant);
 	free(c->login);
-	control_conn_gone(m, c->row.id);
+	waiters_wake(m->waiters, WAIT_CONN, c->row.id, NULL);
 	serve_disconnected(m, c);
 	c->server->connections--;
 	free(c);

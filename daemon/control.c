@@ -25,6 +25,7 @@ enum {
 };
 
 struct ctl {
+	struct waiter waiter; /* first */
 	TAILQ_ENTRY(ctl) next;
 	struct master *master;
 	struct bufferevent *bev;
@@ -32,12 +33,9 @@ struct ctl {
 	bool may_change; /* root, or the one user of a rootless daemon */
 	bool running;	 /* its command has begun */
 	bool ending;	 /* the answer is on its way */
-	enum control_wait wait;
 	uint64_t what;
 	ctl_then_fn *then;
 	struct event *limit;
-	const struct msg_conn_state *login;
-	const char *refusal;
 };
 
 TAILQ_HEAD(ctl_list, ctl);
@@ -70,8 +68,9 @@ ctl_free(struct ctl *c)
 
 	TAILQ_REMOVE(&cs->list, c, next);
 	cs->count--;
-	if (c->wait == WAIT_JOB)
-		jobs_abandon(c->master, c->what);
+	if (c->waiter.kind == WAIT_JOB)
+		jobs_abandon(c->master, c->waiter.id);
+	waiters_cancel(c->master->waiters, &c->waiter);
 	if (c->limit != NULL)
 		event_free(c->limit);
 	bufferevent_free(c->bev);
@@ -101,7 +100,6 @@ ctl_finish(struct ctl *c)
 {
 	const struct timeval patience = {REQUEST_SECONDS, 0};
 
-	c->wait = WAIT_NOTHING;
 	c->ending = true;
 	if (c->limit != NULL)
 		event_del(c->limit);
@@ -159,101 +157,44 @@ ctl_fail(struct ctl *c, enum control_status status, const char *fmt, ...)
 /* ---- waiting ---- */
 
 static void
-ctl_go_on(struct ctl *c, bool in_time)
+ctl_go_on(struct ctl *c, bool in_time, const void *result)
 {
-	ctl_then_fn *then = c->then;
-
-	c->wait = WAIT_NOTHING;
 	if (c->limit != NULL)
 		event_del(c->limit);
-	then(c->master, c, c->what, in_time);
+	c->then(c->master, c, c->what, in_time, result);
+}
+
+static void
+on_woken(struct waiter *w, const void *result)
+{
+	ctl_go_on((struct ctl *)w, true, result);
 }
 
 static void
 on_limit(evutil_socket_t fd, short what, void *arg)
 {
+	struct ctl *c = arg;
+
 	(void)fd, (void)what;
-	ctl_go_on(arg, false);
+	waiters_cancel(c->master->waiters, &c->waiter);
+	ctl_go_on(c, false, NULL);
 }
 
 void
-ctl_wait(struct ctl *c, enum control_wait wait, uint64_t what, unsigned seconds, ctl_then_fn *then)
+ctl_wait(struct ctl *c, enum wait_kind kind, uint64_t id, uint64_t what, unsigned seconds,
+	 ctl_then_fn *then)
 {
 	const struct timeval limit = {seconds, 0};
 
-	c->wait = wait;
 	c->what = what;
 	c->then = then;
+	waiters_add(c->master->waiters, &c->waiter, kind, id, on_woken);
 	if (seconds == 0)
 		return;
 	if (c->limit == NULL)
 		c->limit = evtimer_new(c->master->base, on_limit, c);
 	if (c->limit != NULL)
 		event_add(c->limit, &limit);
-}
-
-static void
-wake(struct master *m, enum control_wait wait, uint64_t what, const struct msg_conn_state *login,
-     const char *refusal)
-{
-	struct ctl *c, *t;
-
-	TAILQ_FOREACH_SAFE (c, &m->control->list, next, t)
-		if (c->wait == wait && (c->what == what || wait == WAIT_GENERATION)) {
-			c->login = login;
-			c->refusal = refusal;
-			ctl_go_on(c, true);
-			c->login = NULL;
-			c->refusal = NULL;
-		}
-}
-
-void
-control_server_gone(struct master *m, const struct server *s)
-{
-	wake(m, WAIT_SERVER, s->slot, NULL, NULL);
-}
-
-void
-control_conn_gone(struct master *m, conn_id id)
-{
-	wake(m, WAIT_CONN, id, NULL, NULL);
-}
-
-void
-control_state_told(struct master *m, conn_id id, const struct msg_conn_state *login)
-{
-	wake(m, WAIT_STATE, id, login, NULL);
-}
-
-void
-control_job_answer(struct master *m, conn_id id, const char *refusal)
-{
-	wake(m, WAIT_JOB, id, NULL, refusal);
-}
-
-void
-control_generation_ready(struct master *m)
-{
-	wake(m, WAIT_GENERATION, 0, NULL, NULL);
-}
-
-void
-control_generation_refused(struct master *m, const char *why)
-{
-	wake(m, WAIT_GENERATION, 0, NULL, why);
-}
-
-const struct msg_conn_state *
-ctl_login_state(const struct ctl *c)
-{
-	return c->login;
-}
-
-const char *
-ctl_refusal(const struct ctl *c)
-{
-	return c->refusal;
 }
 
 /* ---- requests ---- */

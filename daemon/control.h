@@ -9,8 +9,7 @@
 
 #include "common/msg.h"
 #include "daemon/master.h"
-
-struct server;
+#include "daemon/waiters.h"
 
 struct control *control_new(struct master *m);
 
@@ -22,25 +21,12 @@ void control_protect(struct master *m);
 
 void control_close(struct master *m);
 
-/* What clients may be waiting for. */
-void control_server_gone(struct master *m, const struct server *s);
-void control_conn_gone(struct master *m, conn_id id);
-/* `login` with a connection before login, else the session's page is up to date. */
-void control_state_told(struct master *m, conn_id id, const struct msg_conn_state *login);
-/* A job has begun: who asked for it is given his end of its stream.  Or why it has not. */
-void control_job_answer(struct master *m, conn_id id, const char *refusal);
-void control_generation_ready(struct master *m);
-void control_generation_refused(struct master *m, const char *why);
-
 /* ---- for the commands ---- */
 
 enum { CONTROL_WORDS_MAX = 64 };
 
 /* Exit status of pop3ctl. */
 enum control_status { CONTROL_DONE = 0, CONTROL_FAILED = 1, CONTROL_USAGE = 2 };
-
-/* What a request waits for after its command has begun. */
-enum control_wait { WAIT_NOTHING, WAIT_SERVER, WAIT_CONN, WAIT_STATE, WAIT_GENERATION, WAIT_JOB };
 
 struct ctl;
 
@@ -58,17 +44,13 @@ void ctl_fail(struct ctl *c, enum control_status status, const char *fmt, ...)
 void ctl_end_with(struct ctl *c, int fd);
 
 /*
- * Wait: for the end of a server (`what` its slot), of a connection, for a
- * state, for the generation of workers under way, or for a job to begin.  When it comes, or after
- * `seconds` (0: no limit), `then` goes on; `in_time` says which it was.
+ * Wait for something (waiters.h).  When it comes, or after `seconds` (0: no limit), `then` goes on
+ * with `what`, which is its own; `in_time` says which it was, and `result` what came.
  */
-typedef void ctl_then_fn(struct master *m, struct ctl *c, uint64_t what, bool in_time);
-void ctl_wait(struct ctl *c, enum control_wait wait, uint64_t what, unsigned seconds,
-    ctl_then_fn *then);
-
-/* What a waiting request is told beside: the login's state, or why settings were refused. */
-const struct msg_conn_state *ctl_login_state(const struct ctl *c);
-const char *ctl_refusal(const struct ctl *c);
+typedef void ctl_then_fn(struct master *m, struct ctl *c, uint64_t what, bool in_time,
+			 const void *result);
+void ctl_wait(struct ctl *c, enum wait_kind kind, uint64_t id, uint64_t what, unsigned seconds,
+	      ctl_then_fn *then);
 
 /* Run the words.  The command answers, now or later (control_commands.c). */
 void control_run(struct master *m, struct ctl *c, bool may_change, size_t n, char *words[]);

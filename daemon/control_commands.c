@@ -25,20 +25,21 @@ control_server(struct master *m, struct ctl *c, const char *name)
 }
 
 static void
-reload_then(struct master *m, struct ctl *c, uint64_t what, bool in_time)
+reload_then(struct master *m, struct ctl *c, uint64_t what, bool in_time, const void *refusal)
 {
 	(void)what;
-	if (in_time && ctl_refusal(c) == NULL && change_is_pending(m))
-		ctl_wait(c, WAIT_GENERATION, 0, READY_SECONDS, reload_then); /* ours is to come */
+	if (in_time && refusal == NULL && change_is_pending(m))
+		ctl_wait(c, WAIT_GENERATION, 0, 0, READY_SECONDS,
+			 reload_then); /* ours is to come */
 	else
-		control_up_then(m, c, SERVERS_MAX, in_time);
+		control_up_then(m, c, SERVERS_MAX, in_time, refusal);
 }
 
 static void
 command_reload(struct master *m, struct ctl *c, size_t n, char *words[])
 {
 	(void)n, (void)words;
-	ctl_wait(c, WAIT_GENERATION, 0, READY_SECONDS, reload_then);
+	ctl_wait(c, WAIT_GENERATION, 0, 0, READY_SECONDS, reload_then);
 	change_settings(m);
 }
 

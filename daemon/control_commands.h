@@ -39,6 +39,7 @@ void control_say_conns(struct master *m, struct ctl *c, const struct server *s);
 
 /* A ctl_then_fn: a generation of workers has come or was refused; `what` is the slot of the server
  * that waits for it, or SERVERS_MAX. */
-void control_up_then(struct master *m, struct ctl *c, uint64_t what, bool in_time);
+void control_up_then(struct master *m, struct ctl *c, uint64_t what, bool in_time,
+		     const void *refusal);
 
 #endif

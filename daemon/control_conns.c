@@ -104,10 +104,10 @@ state_word(const struct conn *k)
 }
 
 static void
-state_then(struct master *m, struct ctl *c, uint64_t id, bool in_time)
+state_then(struct master *m, struct ctl *c, uint64_t id, bool in_time, const void *result)
 {
 	static const char *const logons[LOGON_COUNT] = {"", "user", "apop"};
-	const struct msg_conn_state *login = ctl_login_state(c);
+	const struct msg_conn_state *login = result;
 	const struct conn *k = conns_find(m, id);
 	char text[LOG_ADDR_SIZE];
 
@@ -136,16 +136,16 @@ command_conn_state(struct master *m, struct ctl *c, size_t n, char *words[])
 	(void)n;
 	if (k == NULL)
 		return;
-	ctl_wait(c, WAIT_STATE, k->row.id, STATE_SECONDS, state_then);
+	ctl_wait(c, WAIT_STATE, k->row.id, k->row.id, STATE_SECONDS, state_then);
 	conns_ask_state(k);
 }
 
 static void
-kill_then(struct master *m, struct ctl *c, uint64_t id, bool in_time)
+kill_then(struct master *m, struct ctl *c, uint64_t id, bool in_time, const void *result)
 {
 	char text[LOG_ID_SIZE];
 
-	(void)m;
+	(void)m, (void)result;
 	if (in_time)
 		ctl_end(c, CONTROL_DONE);
 	else
@@ -160,7 +160,7 @@ command_conn_kill(struct master *m, struct ctl *c, size_t n, char *words[])
 	(void)n;
 	if (k == NULL)
 		return;
-	ctl_wait(c, WAIT_CONN, k->row.id, KILL_SECONDS, kill_then);
+	ctl_wait(c, WAIT_CONN, k->row.id, k->row.id, KILL_SECONDS, kill_then);
 	conns_kill(m, k);
 }
 

@@ -31,13 +31,13 @@ job_server(struct master *m, struct ctl *c, const char *name)
 }
 
 static void
-job_then(struct master *m, struct ctl *c, uint64_t id, bool in_time)
+job_then(struct master *m, struct ctl *c, uint64_t id, bool in_time, const void *refusal)
 {
 	const struct conn *k = conns_find(m, id);
 
 	(void)in_time;
-	if (ctl_refusal(c) != NULL || k == NULL)
-		ctl_fail(c, CONTROL_FAILED, "%s", ctl_refusal(c) != NULL ? ctl_refusal(c) : "gone");
+	if (refusal != NULL || k == NULL)
+		ctl_fail(c, CONTROL_FAILED, "%s", refusal != NULL ? (const char *)refusal : "gone");
 	else
 		ctl_end_with(c, k->relay);
 }
@@ -56,5 +56,5 @@ command_job(struct master *m, struct ctl *c, size_t n, char *words[])
 	if (id == 0)
 		ctl_fail(c, CONTROL_FAILED, "%s", why);
 	else
-		ctl_wait(c, WAIT_JOB, id, 0, job_then);
+		ctl_wait(c, WAIT_JOB, id, id, 0, job_then);
 }

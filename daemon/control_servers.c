@@ -39,20 +39,19 @@ command_new(struct master *m, struct ctl *c, size_t n, char *words[])
 }
 
 void
-control_up_then(struct master *m, struct ctl *c, uint64_t what, bool in_time)
+control_up_then(struct master *m, struct ctl *c, uint64_t what, bool in_time, const void *refusal)
 {
 	const struct server *s = servers_at(m, (uint32_t)what);
-	const char *refusal = ctl_refusal(c);
 
 	/* It may have been another's generation. */
 	if (in_time && refusal == NULL && s != NULL && s->wanted_up) {
-		ctl_wait(c, WAIT_GENERATION, what, READY_SECONDS, control_up_then);
+		ctl_wait(c, WAIT_GENERATION, 0, what, READY_SECONDS, control_up_then);
 		return;
 	}
 	if (!in_time)
 		ctl_fail(c, CONTROL_FAILED, "the workers are not ready yet; see the log");
 	else if (refusal != NULL)
-		ctl_fail(c, CONTROL_FAILED, "%s", refusal);
+		ctl_fail(c, CONTROL_FAILED, "%s", (const char *)refusal);
 	else
 		ctl_end(c, CONTROL_DONE);
 }
@@ -70,7 +69,7 @@ command_up(struct master *m, struct ctl *c, size_t n, char *words[])
 	if ((r = server_up(m, s, why)) == -1)
 		ctl_fail(c, CONTROL_FAILED, "%s", why);
 	else if (r == 1)
-		ctl_wait(c, WAIT_GENERATION, s->slot, READY_SECONDS, control_up_then);
+		ctl_wait(c, WAIT_GENERATION, 0, s->slot, READY_SECONDS, control_up_then);
 	else
 		ctl_end(c, CONTROL_DONE);
 }
@@ -91,8 +90,9 @@ command_down(struct master *m, struct ctl *c, size_t n, char *words[])
 }
 
 static void
-destroy_then(struct master *m, struct ctl *c, uint64_t slot, bool in_time)
+destroy_then(struct master *m, struct ctl *c, uint64_t slot, bool in_time, const void *result)
 {
+	(void)result;
 	if (!in_time) {
 		ctl_say(c, "these connections are still there:\n");
 		control_say_conns(m, c, servers_at(m, (uint32_t)slot));
@@ -121,7 +121,7 @@ command_destroy(struct master *m, struct ctl *c, size_t n, char *words[])
 		return;
 	}
 	if (kill || wait)
-		ctl_wait(c, WAIT_SERVER, s->slot, kill ? KILL_SECONDS : 0, destroy_then);
+		ctl_wait(c, WAIT_SERVER, s->slot, s->slot, kill ? KILL_SECONDS : 0, destroy_then);
 	server_destroy(m, s, kill);
 	if (!kill && !wait)
 		ctl_end(c, CONTROL_DONE);

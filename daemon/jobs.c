@@ -9,11 +9,11 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "daemon/conns_priv.h"
-#include "daemon/control.h"
 #include "daemon/helper.h"
 #include "daemon/jobs.h"
 #include "daemon/servers.h"
 #include "daemon/sessions.h"
+#include "daemon/waiters.h"
 
 enum { STATUS_FAILED = 1 };
 
@@ -177,7 +177,7 @@ jobs_send(const struct conn *c, struct session *s)
 void
 jobs_taken(struct master *m, struct conn *c)
 {
-	control_job_answer(m, c->row.id, NULL);
+	waiters_wake(m->waiters, WAIT_JOB, c->row.id, NULL);
 }
 
 void
@@ -219,7 +219,7 @@ jobs_forget(struct master *m, struct conn *c)
 			       c->state == CONN_SESSION ? "killed" : "no session began it");
 	job_report(c);
 	if (c->state != CONN_SESSION)
-		control_job_answer(m, c->row.id, j->why);
+		waiters_wake(m->waiters, WAIT_JOB, c->row.id, j->why);
 	m->conns->njobs--;
 	c->job = NULL;
 	free(j);

@@ -31,6 +31,7 @@
 #include "daemon/settle.h"
 #include "daemon/takeover.h"
 #include "daemon/tickets.h"
+#include "daemon/waiters.h"
 #include "daemon/workers.h"
 
 enum {
@@ -314,6 +315,7 @@ static int
 make_parts(struct master *m)
 {
 	m->settle = settle_new(m->base, master_settle, m);
+	m->waiters = waiters_new();
 	m->change = change_new();
 	m->conns = conns_new(m);
 	m->control = control_new(m);
@@ -323,9 +325,10 @@ make_parts(struct master *m)
 	m->receipts = receipts_new(m);
 	m->sessions = sessions_new();
 	m->workers = workers_new();
-	return m->settle != NULL && m->change != NULL && m->conns != NULL && m->control != NULL &&
-		       m->servers != NULL && m->helper != NULL && m->listeners != NULL &&
-		       m->receipts != NULL && m->sessions != NULL && m->workers != NULL
+	return m->settle != NULL && m->waiters != NULL && m->change != NULL && m->conns != NULL &&
+		       m->control != NULL && m->servers != NULL && m->helper != NULL &&
+		       m->listeners != NULL && m->receipts != NULL && m->sessions != NULL &&
+		       m->workers != NULL
 		   ? 0
 		   : -1;
 }

@@ -33,6 +33,7 @@ struct serve;
 struct servers;
 struct sessions;
 struct settle;
+struct waiters;
 struct workers;
 
 enum master_state { MASTER_STARTING, MASTER_SERVING, MASTER_STOPPING };
@@ -55,6 +56,7 @@ struct master {
 	struct servers *servers;
 	struct sessions *sessions;
 	struct settle *settle;
+	struct waiters *waiters;
 	struct workers *workers;
 	int exit_status;
 };

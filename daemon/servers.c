@@ -8,11 +8,11 @@
 #include "common/log.h"
 #include "daemon/change.h"
 #include "daemon/conns.h"
-#include "daemon/control.h"
 #include "daemon/helper.h"
 #include "daemon/listeners.h"
 #include "daemon/servers.h"
 #include "daemon/settle.h"
+#include "daemon/waiters.h"
 #include "daemon/workers.h"
 
 struct servers {
@@ -96,7 +96,7 @@ server_free(struct master *m, struct server *s)
 	listeners_close(m, s);
 	m->servers->slots[s->slot] = NULL;
 	TAILQ_REMOVE(&m->servers->list, s, next);
-	control_server_gone(m, s);
+	waiters_wake(m->waiters, WAIT_SERVER, s->slot, NULL);
 	free(s);
 	helper_configure(m);
 }

@@ -19,6 +19,7 @@
 #include "daemon/serve.h"
 #include "daemon/sessions.h"
 #include "daemon/settle.h"
+#include "daemon/waiters.h"
 
 enum {
 	SESSION_QUEUE = 16,    /* messages that may wait for one session */
@@ -167,7 +168,7 @@ job_msg(struct session *s, const struct msg *msg)
 	if (msg->type == MSG_JOB_END && c->job != NULL && c->state == CONN_SESSION)
 		jobs_ended(c, &msg->u.job_end);
 	else if (msg->type == MSG_STATE)
-		control_state_told(s->master, c->row.id, NULL);
+		waiters_wake(s->master->waiters, WAIT_STATE, c->row.id, NULL);
 	else if (msg->type != MSG_LOCK_ASK || c->state != CONN_SESSION ||
 		 msg->u.lock_ask.purpose != LOCK_LOOK || !takeover_asked(s->master, c, &msg->u.lock_ask))
 		session_end(&s->ec, EBADMSG, s);
@@ -231,7 +232,7 @@ session_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		s->reported = true;
 		s->takeover.place = (struct msg_lock_place){0}; /* given up before */
 	} else if (msg->type == MSG_STATE)
-		control_state_told(s->master, c->row.id, NULL);
+		waiters_wake(s->master->waiters, WAIT_STATE, c->row.id, NULL);
 }
 
 /* The process is gone, and with it its descriptors and locks. */

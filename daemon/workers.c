@@ -15,6 +15,7 @@
 #include "daemon/servers.h"
 #include "daemon/settle.h"
 #include "daemon/tickets.h"
+#include "daemon/waiters.h"
 #include "daemon/workers.h"
 
 TAILQ_HEAD(worker_list, worker);
@@ -216,7 +217,8 @@ worker_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		conns_stls_asked(m, w, msg->u.ref.id);
 	} else if (msg->type == MSG_CONN_STATE) {
 		if (conns_is_of_worker(m, w, msg->u.conn_state.id))
-			control_state_told(m, msg->u.conn_state.id, &msg->u.conn_state);
+			waiters_wake(m->waiters, WAIT_STATE, msg->u.conn_state.id,
+				     &msg->u.conn_state);
 	} else if (msg->type == MSG_CONN_END) {
 		conns_worker_done(m, w, &msg->u.conn_end);
 	} else if (w->child.ready || w->refused) {
