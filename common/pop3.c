@@ -20,14 +20,14 @@ pop3_upper(char c)
 	return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
 }
 
-/* Blanks and printable ASCII only. */
+/* Blanks and printable ASCII only; octets above 0x7F where `high`. */
 static bool
-pop3_is_plain(const char *line, size_t len)
+pop3_is_plain(const char *octets, size_t len, bool high)
 {
 	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)line[i];
+		unsigned char c = (unsigned char)octets[i];
 
-		if (c < 0x20 || c > 0x7e)
+		if (c < 0x20 || c == 0x7f || (c > 0x7f && !high))
 			return false;
 	}
 	return true;
@@ -77,11 +77,11 @@ pop3_parse(const char *line, size_t len, struct pop3_command *cmd)
 	size_t n;
 
 	memset(cmd, 0, sizeof(*cmd));
-	if (!pop3_is_plain(line, len))
-		return -1;
 	n = pop3_take_keyword(line, len, cmd->keyword);
-	if (n == 0)
+	if (n == 0 || !pop3_is_plain(line, len, strcmp(cmd->keyword, "PASS") == 0)) {
+		memset(cmd, 0, sizeof(*cmd));
 		return -1;
+	}
 	if (n < len) {
 		cmd->rest = line + n + 1;
 		cmd->rest_len = len - n - 1;

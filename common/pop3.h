@@ -29,7 +29,9 @@ struct pop3_command {
 /*
  * Parse one line without its line end.  0, or -1: malformed (empty line,
  * leading blank, control octet, 8-bit octet, keyword not of 3 or 4 letters);
- * *cmd then has an empty keyword.  RFC 1939 section 3, RFC 2449 section 3.
+ * *cmd then has an empty keyword.  Behind PASS octets above 0x7F are lawful: a
+ * password is the user's, in the character set of his choice, as AUTH PLAIN
+ * takes it.  RFC 1939 sections 3 and 7, RFC 2449 section 3.
  */
 int pop3_parse(const char *line, size_t len, struct pop3_command *cmd);
 

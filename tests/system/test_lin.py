@@ -203,7 +203,18 @@ class Lines(TestCase):
 
     def test_LIN_11_8_bit_octets(self):
         self.transcript([(b"NOOP \xe9", Err()), (b"RETR \xd9\xa3", Err()), (b"\xc3\xa9", Err()), ("STAT", STAT)], MESSAGES)
-        self.transcript([(b"USER us\xe9r", Err()), (b"USER us\xc3\xa9r", Err()), (b"USER user", Ok()), (b"PASS p\xe9ss", Err(rb"[^\[].*"))], login=False)
+        self.transcript([(b"USER us\xe9r", Err()), (b"USER us\xc3\xa9r", Err()), (b"APOP us\xe9r 0", Err())], login=False)
+
+    def test_LIN_11_8_bit_octets_in_passwords(self):
+        for password in ("pa\u00dfw\u00f6rt \u20ac".encode(), "pa\u00dfw\u00f6rt".encode("latin-1"), bytes(range(0x80, 0x100))):
+            user = harness.User(password)
+            user.maildir.fill(MESSAGES)
+            name = b"USER " + user.name_octets
+            with self.subTest(password=password):
+                self.transcript([(name, Ok()), (b"PASS " + password, Ok()), ("STAT", STAT)], login=False)
+                self.transcript([(b"AUTH PLAIN " + plain_response(user), Ok()), ("STAT", STAT)], login=False)
+                self.transcript([(name, Ok()), (b"PASS " + password[:-1], AUTH_ERR), (name, Ok()), (b"PASS " + password + b"\x80", AUTH_ERR),
+                                 (name, Ok()), (b"PASS " + password + b"\x7f", Err(rb"[^\[].*"))], login=False, kinds=(PLAIN, TLS))
 
     def test_LIN_12_numbers(self):
         bad = ["+1", "-1", "0", "0x1", "1.0", "1a", "a", "4", "1,2", "1e0", "4294967297", "4294967296", "18446744073709551616", "18446744073709551617",

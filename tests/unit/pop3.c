@@ -117,6 +117,27 @@ test_control_octets(void)
 }
 
 static void
+test_octets_of_passwords(void)
+{
+	struct pop3_command c;
+	char line[] = "paSS a?b";
+
+	for (int octet = 0; octet < 256; octet++) {
+		bool taken = octet >= 0x20 && octet != 0x7f;
+
+		line[6] = (char)octet;
+		CU_ASSERT_EQUAL(pop3_parse(line, 8, &c), taken ? 0 : -1);
+		CU_ASSERT_STRING_EQUAL(c.keyword, taken ? "PASS" : "");
+		if (taken) {
+			CU_ASSERT_EQUAL_FATAL(c.rest_len, 3);
+			CU_ASSERT_EQUAL(memcmp(c.rest, line + 5, 3), 0);
+		}
+	}
+	CU_ASSERT_EQUAL(parse("PASS\xc3\xa9", &c), -1);
+	CU_ASSERT_EQUAL(parse("P\xc3\x84SS x", &c), -1);
+}
+
+static void
 test_arguments(void)
 {
 	struct pop3_command c;
@@ -250,6 +271,7 @@ static const struct unit_test tests[] = {
     {"LIN-06 LIN-08 malformed lines", test_malformed},
     {"LIN-10 NUL, lengths", test_nul},
     {"LIN-10 LIN-11 control and 8-bit octets", test_control_octets},
+    {"LIN-11 octets above 0x7F in passwords", test_octets_of_passwords},
     {"LIN-07 LIN-08 arguments and blanks", test_arguments},
     {"LIN-02 USR-02 password as sent", test_password},
     {"LIN-12 numbers", test_number},
