@@ -37,6 +37,7 @@ enum log_kind { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_CHANNEL };
 static struct {
 	enum log_kind kind;
 	bool journal; /* stderr is the journal: it adds time and name itself */
+	bool bare;    /* a person reads stderr now, and knows time and name */
 	struct channel *channel;
 	int level;
 	unsigned long lost; /* lines that the full channel did not take */
@@ -88,6 +89,13 @@ log_to_stderr(void)
 {
 	out.kind = LOG_TO_STDERR;
 	out.journal = log_stderr_is_journal();
+}
+
+void
+log_to_terminal(void)
+{
+	out.kind = LOG_TO_STDERR;
+	out.bare = true;
 }
 
 void
@@ -187,6 +195,9 @@ log_head(char *head, size_t cap, int prio)
 	struct tm tm;
 	size_t n;
 
+	head[0] = '\0';
+	if (out.bare)
+		return;
 	if (out.journal) {
 		(void)snprintf(head, cap, "<%d>", prio & LOG_PRIMASK);
 		return;

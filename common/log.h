@@ -15,12 +15,14 @@
 /*
  * Where lines go from now on.  Before any of these: standard error.
  * stderr: "2025-01-31T23:59:59+0100 pop3d[PID]: TEXT", or "<PRIO>TEXT" if it is the
- * journal's stream (JOURNAL_STREAM, systemd.exec(5)), which adds the rest.  syslog: facility mail, without
+ * journal's stream (JOURNAL_STREAM, systemd.exec(5)), which adds the rest.  terminal: standard error,
+ * the text alone.  syslog: facility mail, without
  * waiting: while the log daemon is behind some lines wait for it.  channel: MSG_LOG.  A line that finds no
  * room there or in a full channel is dropped, and a later line tells how many were.
  * The channel is borrowed.
  */
 void log_to_stderr(void);
+void log_to_terminal(void);
 void log_to_syslog(const char *ident);
 void log_to_channel(struct channel *c);
 

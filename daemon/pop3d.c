@@ -23,6 +23,7 @@
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/title.h"
+#include "daemon/inspect.h"
 #include "daemon/master.h"
 #include "daemon/notify.h"
 #include "daemon/runtime.h"
@@ -86,6 +87,15 @@ options_read(int argc, char *argv[], struct options *o)
 	}
 }
 
+static int
+check(const struct options *o, const struct conf *conf)
+{
+	if (inspect_auth(conf) == -1)
+		return 1;
+	printf("%s: good\n", o->conf_path);
+	return 0;
+}
+
 /* Go to the background.  The parent returns to the shell when the child serves, or failed. */
 static int
 daemonize(void)
@@ -142,10 +152,8 @@ main(int argc, char *argv[], char *envp[])
 	options_read(argc, argv, &o);
 	if ((conf = calloc(1, sizeof(*conf))) == NULL || conf_load(o.conf_path, conf, stderr) == -1)
 		return 1;
-	if (o.check) {
-		printf("%s: good\n", o.conf_path);
-		return 0;
-	}
+	if (o.check)
+		return check(&o, conf);
 	if (o.print) {
 		conf_print(conf, stdout);
 		return 0;

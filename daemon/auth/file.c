@@ -39,7 +39,7 @@ hash_matches(const char *password, const char *hash)
 	size_t len = strlen(hash);
 	bool same;
 
-	/* "*0" and the like are how crypt says no; they must not match a locked "*" */
+	/* "*0" and the like are how crypt says no */
 	same = result != NULL && result[0] != '*' && strlen(result) == len &&
 	       secret_equal(result, hash, len);
 	explicit_bzero(&state.crypt, sizeof(state.crypt));
@@ -64,15 +64,15 @@ plain_matches(const char *password, const char *secret)
 static bool
 password_matches(const struct userfile_entry *e, const char *password)
 {
-	const char *plain = e != NULL ? userfile_plain(e) : NULL;
+	bool has_hash = e != NULL && e->scheme == USERFILE_HASH;
 
-	if (e != NULL && plain == NULL && e->password[0] == '$')
-		return hash_matches(password, e->password);
+	if (has_hash && e->secret[0] == '$')
+		return hash_matches(password, e->secret);
 	if (state.dummy[0] != '\0')
 		hash_matches(password, state.dummy);
-	if (plain != NULL)
-		return plain_matches(password, plain);
-	return e != NULL && hash_matches(password, e->password);
+	if (has_hash)
+		return hash_matches(password, e->secret);
+	return e != NULL && e->scheme == USERFILE_PLAIN && plain_matches(password, e->secret);
 }
 
 /* There is no hash to wait for, so nobody waits for one. */
@@ -116,7 +116,10 @@ file_login(const struct msg_child_ask *ask, struct msg_child_answer *a)
 	right =
 	    ask->mech == MECH_APOP ? digest_matches(e, ask) : password_matches(e, ask->password);
 	if (!right)
-		answer_set(a, LOGIN_BAD, e == NULL ? "no such user" : "password");
+		answer_set(a, LOGIN_BAD,
+			   e == NULL			  ? "no such user"
+			   : e->scheme == USERFILE_LOCKED ? "locked in the user file"
+							  : "password");
 	else if (!account_uid_allowed(e->uid, state.conf.minimum_uid, state.conf.rootless != 0))
 		answer_set(a, LOGIN_BAD, "uid not allowed");
 	if (e == NULL)

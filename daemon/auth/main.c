@@ -20,6 +20,7 @@
 #include "common/channel.h"
 #include "common/privs.h"
 #include "common/title.h"
+#include "daemon/auth/check.h"
 #include "daemon/auth/checked.h"
 #include "daemon/auth/child.h"
 #include "daemon/auth/dispatch.h"
@@ -42,6 +43,8 @@ main(int argc, char *argv[], char *envp[])
 	/* run by a checkpassword program, as another user and without a channel */
 	if (argc == 2 && strcmp(argv[1], CHECKED_WORD) == 0)
 		_exit(checked_main());
+	if (argc > 1 && strcmp(argv[1], CHECK_WORD) == 0)
+		return check_main(argv + 2);
 	title_init(argc, argv, envp);
 	privs_role_start(CHANNEL_FD + 1);
 	if (!channel_is_there()) {

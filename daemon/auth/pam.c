@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "common/count.h"
 #include "common/log.h"
 #include "daemon/auth/account.h"
 #include "daemon/auth/backend.h"
@@ -141,6 +142,27 @@ talk_converse(int n, const struct pam_message **messages, struct pam_response **
 	return PAM_SUCCESS;
 }
 
+/* Where services have their files.  The last one holds what pop3d comes with. */
+static const char own_folder[] = PKGDATADIR "/pam.d";
+static const char *const folders[] = {"/etc/pam.d", "/usr/lib/pam.d", own_folder};
+
+/* The folder with the service's file, NULL: none has.  To the library itself a service without a
+ * file is the service "other", which is rarely meant. */
+static const char *
+service_folder(const char *service)
+{
+	char path[MSG_PATH_SIZE];
+
+	for (size_t i = 0; i < COUNT_OF(folders); i++) {
+		snprintf(path, sizeof(path), "%s/%s", folders[i], service);
+		if (access(path, F_OK) == 0)
+			return folders[i];
+	}
+	/* pam.conf(5): all services in one file, where there is no folder */
+	return access(folders[0], F_OK) < 0 && access("/etc/pam.conf", F_OK) == 0 ? folders[0]
+										  : NULL;
+}
+
 /* PAM-06: without this the library sleeps.  The dispatcher keeps the delay. */
 static void
 talk_no_delay(int result, unsigned usec, void *arg)
@@ -158,8 +180,13 @@ transaction_start(const char *user, const char *rhost, pam_handle_t **h)
 		void (*delay)(int, unsigned, void *);
 		const void *item;
 	} none = {talk_no_delay};
-	int code = pam_start(state.service, user, &conv, h);
+	const char *folder = service_folder(state.service);
+	int code;
 
+	if (folder == NULL)
+		return PAM_OPEN_ERR;
+	code = folder == own_folder ? pam_start_confdir(state.service, user, &conv, folder, h)
+				    : pam_start(state.service, user, &conv, h);
 	if (code == PAM_SUCCESS && rhost != NULL)
 		code = pam_set_item(*h, PAM_RHOST, rhost);
 	if (code == PAM_SUCCESS)
@@ -248,6 +275,8 @@ pam_login(const struct msg_child_ask *ask, struct msg_child_answer *a)
 	code = transaction_start(ask->user, ask->rhost, &h);
 	if (code == PAM_SUCCESS)
 		code = transaction_run(h, a);
+	else if (code == PAM_OPEN_ERR)
+		answer_set(a, LOGIN_PERM, "the PAM service has no file in /etc/pam.d");
 	else
 		answer_set_pam(a, h, code, "start");
 	if (h != NULL && state.kept == NULL)
@@ -297,21 +326,6 @@ pam_open(const struct msg_child_conf *conf, const char *arg)
 	return 0;
 }
 
-/* Without a file of its own a service is decided by "other", which is rarely meant. */
-static void
-service_look(const char *service)
-{
-	static const char *const folders[] = {"/etc/pam.d", "/usr/lib/pam.d"};
-	char path[MSG_PATH_SIZE];
-
-	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", folders[i], service);
-		if (access(path, F_OK) == 0)
-			return;
-	}
-	log_warn(0, "pam service %s has no file in %s: \"other\" decides", service, folders[0]);
-}
-
 static int
 pam_check(const char *arg, char *why, size_t cap)
 {
@@ -325,19 +339,26 @@ pam_check(const char *arg, char *why, size_t cap)
 		snprintf(why, cap, "expected the name of a PAM service");
 		return -1;
 	}
-	service_look(arg);
-	return 0;
+	if (service_folder(arg) != NULL)
+		return 0;
+	snprintf(why, cap,
+		 "the PAM service has no file; make %s/%s, for instance a copy of %s/pop3d",
+		 folders[0], arg, own_folder);
+	return -1;
 }
 
 /* The service's file, and the folder: files that it includes are replaced there. */
 static uint64_t
 pam_stamp(const char *arg)
 {
-	static const char folder[] = "/etc/pam.d";
-	char path[sizeof(folder) + MSG_SPEC_SIZE];
+	char path[MSG_PATH_SIZE];
+	uint64_t stamp = 0;
 
-	snprintf(path, sizeof(path), "%s/%s", folder, arg);
-	return backend_stamp_file(backend_stamp_file(0, path), folder);
+	for (size_t i = 0; i < COUNT_OF(folders); i++) {
+		snprintf(path, sizeof(path), "%s/%s", folders[i], arg);
+		stamp = backend_stamp_file(backend_stamp_file(stamp, path), folders[i]);
+	}
+	return stamp;
 }
 
 const struct auth_backend backend_pam = {

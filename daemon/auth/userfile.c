@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <crypt.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -9,13 +10,23 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/count.h"
 #include "common/msg.h"
 #include "common/pop3.h"
 #include "daemon/auth/userfile.h"
 
 enum { USERFILE_MAX = 64 << 20, FIELDS_MIN = 5, FIELDS_MAX = 6 };
 
-static const char plain_mark[] = "{plain}", apop_mark[] = "{apop}";
+/* What a password may begin with, and what then stands behind it. */
+static const struct mark {
+	const char *text;
+	enum userfile_scheme scheme;
+} marks[] = {
+    {"{plain}", USERFILE_PLAIN},       {"{apop}", USERFILE_APOP},
+    {"{crypt}", USERFILE_HASH},	       {"{sha512-crypt}", USERFILE_HASH},
+    {"{sha256-crypt}", USERFILE_HASH}, {"{blf-crypt}", USERFILE_HASH},
+    {"{md5-crypt}", USERFILE_HASH},    {"{des-crypt}", USERFILE_HASH},
+};
 
 /* What is wrong with the file's owner, mode or kind; NULL: nothing. */
 static const char *
@@ -58,6 +69,20 @@ userfile_slurp(int fd, size_t size, size_t *len)
 	return text;
 }
 
+/* A byte order mark, which some editors put before the first line, is none of it. */
+static void
+text_skip_mark(char *text, size_t *len)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+	size_t n = sizeof(mark) - 1;
+
+	if (*len < n || memcmp(text, mark, n) != 0)
+		return;
+	*len -= n;
+	memmove(text, text + n, *len + 1);
+	explicit_bzero(text + *len + 1, n);
+}
+
 int
 userfile_read(const char *path, char **text, size_t *len, char *why, size_t cap)
 {
@@ -75,8 +100,10 @@ userfile_read(const char *path, char **text, size_t *len, char *why, size_t cap)
 		error = errno;
 	if (fd >= 0)
 		close(fd);
-	if (error == 0)
+	if (error == 0) {
+		text_skip_mark(*text, len);
 		return 0;
+	}
 	snprintf(why, cap, "%s: %s", path, objection != NULL ? objection : strerror(error));
 	errno = error;
 	return -1;
@@ -130,6 +157,44 @@ static bool
 path_is_good(const char *path)
 {
 	return path[0] == '/' && strlen(path) < MSG_PATH_SIZE;
+}
+
+/* Does crypt(3) know a hash of this form?  Only the traditional ones have no "$" or "_" before
+ * them: 2 characters of salt, 11 for each 8 of the password. */
+static bool
+hash_is_known(const char *hash)
+{
+	size_t len = strlen(hash);
+	int verdict = crypt_checksalt(hash);
+
+	if (verdict != CRYPT_SALT_OK && verdict != CRYPT_SALT_METHOD_LEGACY &&
+	    verdict != CRYPT_SALT_TOO_CHEAP)
+		return false;
+	return hash[0] == '$' || hash[0] == '_' || (len >= 13 && (len - 2) % 11 == 0);
+}
+
+/* Find out what the password is.  NULL, or why nobody can log in with it. */
+static const char *
+password_parse(struct userfile_entry *e)
+{
+	e->secret = e->password;
+	e->scheme =
+	    e->password[0] == '*' || e->password[0] == '!' ? USERFILE_LOCKED : USERFILE_HASH;
+	for (size_t i = 0; i < COUNT_OF(marks); i++) {
+		size_t len = strlen(marks[i].text);
+
+		if (strncasecmp(e->password, marks[i].text, len) != 0)
+			continue;
+		e->secret = e->password + len;
+		e->scheme = marks[i].scheme;
+	}
+	if (e->scheme != USERFILE_HASH || hash_is_known(e->secret))
+		return NULL;
+	e->scheme = USERFILE_LOCKED;
+	return e->secret[0] == '{' ? "nobody can log in: the password is of a scheme that is not "
+				     "known here"
+				   : "nobody can log in: the password is no hash of crypt(3); a "
+				     "plain one has {plain} before it";
 }
 
 /* Make an entry of one line, cut in place.  NULL, or what is wrong with it. */
@@ -212,6 +277,7 @@ userfile_parse(struct userfile *u, char *text, size_t len, bool own, userfile_fa
 		return -1;
 	}
 	for (char *line = text, *next; line < text + len; line = next) {
+		struct userfile_entry *e = &u->entries[u->n];
 		const char *what;
 		char *end = memchr(line, '\n', len - (size_t)(line - text));
 
@@ -227,10 +293,12 @@ userfile_parse(struct userfile *u, char *text, size_t len, bool own, userfile_fa
 		if (strlen(line) + 1 < (size_t)(end - line))
 			what = "a NUL octet stands in it";
 		else
-			what = line_parse(line, own, &u->entries[u->n]);
-		if (what == NULL)
+			what = line_parse(line, own, e);
+		if (what == NULL) {
+			what = password_parse(e);
 			u->n++;
-		else if (fault != NULL)
+		}
+		if (what != NULL && fault != NULL)
 			fault(number, what, arg);
 	}
 	userfile_sort(u, fault, arg);
@@ -279,7 +347,7 @@ userfile_forget_passwords(struct userfile *u)
 		e->name = text_move(&at, e->name);
 		e->home = text_move(&at, e->home);
 		e->mailbox = e->mailbox[0] == '\0' ? text : text_move(&at, e->mailbox);
-		e->password = text;
+		e->password = e->secret = text;
 	}
 	explicit_bzero(u->text, u->len);
 	free(u->text);
@@ -298,34 +366,23 @@ userfile_free(struct userfile *u)
 	*u = (struct userfile){0};
 }
 
-/* What stands behind the mark, or NULL. */
-static const char *
-secret_behind(const struct userfile_entry *e, const char *mark)
-{
-	size_t len = strlen(mark);
-
-	return strncmp(e->password, mark, len) == 0 ? e->password + len : NULL;
-}
-
 const char *
 userfile_plain(const struct userfile_entry *e)
 {
-	return secret_behind(e, plain_mark);
+	return e->scheme == USERFILE_PLAIN ? e->secret : NULL;
 }
 
 const char *
 userfile_apop(const struct userfile_entry *e)
 {
-	const char *secret = secret_behind(e, apop_mark);
-
-	return secret != NULL ? secret : userfile_plain(e);
+	return e->scheme == USERFILE_APOP ? e->secret : userfile_plain(e);
 }
 
 const char *
 userfile_any_hash(const struct userfile *u)
 {
 	for (size_t i = 0; i < u->n; i++)
-		if (u->entries[i].password[0] == '$')
-			return u->entries[i].password;
+		if (u->entries[i].scheme == USERFILE_HASH && u->entries[i].secret[0] == '$')
+			return u->entries[i].secret;
 	return NULL;
 }

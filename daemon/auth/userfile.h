@@ -4,9 +4,12 @@
  *   name:password:uid:gid:home[:mailbox]
  *
  * name      1 to 255 octets, no control characters, no colon; case counts.
- * password  a crypt(3) hash; {plain} and the secret itself, which serves APOP,
- *           too; or {apop} and the secret, which serves APOP only.  No colon.
- *           What is no hash that crypt(3) knows ("*", "!") lets nobody in.
+ * password  a crypt(3) hash, also behind one of the marks that other servers
+ *           put there ({CRYPT}, {SHA512-CRYPT}, {SHA256-CRYPT}, {MD5-CRYPT},
+ *           {BLF-CRYPT}, {DES-CRYPT}); {plain} and the secret itself, which
+ *           serves APOP, too; or {apop} and the secret, which serves APOP only.
+ *           Case of marks does not count.  No colon.  What begins with "*" or
+ *           "!" is locked and lets nobody in; so does anything else, as a fault.
  * uid, gid  numbers above 0; accounts may share them.  A uid below minimum_uid
  *           is refused at login.  In rootless mode both may be empty: one's own.
  * home      absolute path, %h of a storage template.
@@ -14,8 +17,9 @@
  *           says; may hold colons.  Empty or left out: by the template.
  *
  * Empty lines and lines that begin with # are passed over.  Lines end with LF
- * or CRLF.  Of two lines for a name the first counts.  A faulty line is told
- * in the log, without its content, and harms no other.
+ * or CRLF; a byte order mark (UTF-8) before the first is passed over.  Of two
+ * lines for a name the first counts.  A faulty line is told in the log, without
+ * its content, and harms no other.
  *
  * Its identity, size and times are looked at before each login: a change is
  * taken up at once, also one in place.  A file that cannot be used refuses all
@@ -28,9 +32,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum userfile_scheme {
+	USERFILE_LOCKED, /* on purpose, or nothing that can be used */
+	USERFILE_HASH,	 /* of crypt(3) */
+	USERFILE_PLAIN,
+	USERFILE_APOP
+};
+
 struct userfile_entry {
 	const char *name, *password, *home;
 	const char *mailbox; /* empty: by the server's template */
+	const char *secret;  /* the password without its mark */
+	enum userfile_scheme scheme;
 	uint32_t uid, gid;
 };
 
@@ -41,13 +54,14 @@ struct userfile {
 	size_t n;
 };
 
-/* Told of each line that is no account. */
+/* Told of each line that is no account, or one that nobody can log in to by mistake. */
 typedef void userfile_fault_fn(size_t line, const char *what, void *arg);
 
 /*
  * Read a user file.  It must be a regular file of root's or the caller's, not
  * writable by group or others and not readable by others (fstat(2)).
- * 0 and *text (malloc'ed, terminated, the caller's), or -1 with errno: EPERM
+ * 0 and *text (malloc'ed, terminated, the caller's, without a byte order mark),
+ * or -1 with errno: EPERM
  * for owner, mode or kind; why (of cap octets) says it in words.
  */
 int userfile_read(const char *path, char **text, size_t *len, char *why, size_t cap);
@@ -55,7 +69,7 @@ int userfile_read(const char *path, char **text, size_t *len, char *why, size_t 
 /*
  * Parse text of len octets with a NUL behind them; takes ownership of it, also
  * when it fails.  Faulty lines and second lines for a name are told to `fault`
- * (NULL: nobody) and passed over.  own: empty uid and gid mean the caller's.
+ * (NULL: nobody) and passed over, but for those with only a faulty password.  own: empty uid and gid mean the caller's.
  * 0, or -1 with errno ENOMEM.
  */
 int userfile_parse(

@@ -264,7 +264,7 @@ line_renamed(const struct edit *e, const char *from, const char *to)
 		fail_user(to, "is known");
 	else if (asprintf(&new, "%s%s", to, line + strlen(from)) < 0)
 		new = NULL;
-	else if (text_parse(new, strlen(new), "this account", &u) != 0 || u.n != 1 ||
+	else if (text_parse(new, strlen(new), "this account", &u) < 0 || u.n != 1 ||
 		 strcmp(u.entries[0].name, to) != 0) {
 		fail_user(to, "cannot be a name");
 		explicit_bzero(new, strlen(new));
@@ -309,7 +309,7 @@ secret_kind(const struct userfile_entry *e)
 		return "plain";
 	if (userfile_apop(e) != NULL)
 		return "apop";
-	return e->password[0] == '$' ? "hash" : "other";
+	return e->scheme == USERFILE_HASH ? "hash" : "other";
 }
 
 static int

@@ -299,7 +299,7 @@ class Files(unittest.TestCase):
         with open(os.path.join(self.etc, "pam.d/pop3d")) as f:
             text = f.read()
         for kind in ("auth", "account"):
-            self.assertRegex(text, r"(?m)^(@include common-%s|%s\s)" % (kind, kind))
+            self.assertRegex(text, r"(?m)^(@include /etc/pam.d/common-%s|%s\s)" % (kind, kind))
 
     def test_pam_file_serves_real_accounts(self):
         with open(os.path.join(self.etc, "pam.d/pop3d")) as f:

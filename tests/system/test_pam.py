@@ -1,7 +1,11 @@
 """CONFORMANCE group PAM: real accounts and what modules may do."""
 
 import os
+import re
+import secrets
+import subprocess
 import time
+import unittest
 
 import harness
 import mailbox
@@ -108,6 +112,37 @@ class Services(TestCase):
         client = self.connect(TLS, daemon)
         self.assertRegex(client.try_login(b"root", b"x"), BAD)
         client.quit()
+
+    def test_a_service_without_a_file_is_refused(self):
+        """And is not decided by "other"."""
+        name = "pop3d-none-" + secrets.token_hex(4)
+        what = "auth pam:%s: the PAM service has no file; make /etc/pam.d/%s, for instance a copy of " % (name, name)
+        daemon = self.own_daemon(start=False, auth="pam:" + name)
+        daemon.may_leave = True
+        daemon.start(wait=False)
+        self.assertEqual(daemon.process.wait(20), 1)
+        self.assertIn("server clear: " + what, daemon.log())
+        checked = subprocess.run([harness.program(), "-t", "-c", daemon.conf_path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.assertEqual(checked.returncode, 1)
+        self.assertIn(what, checked.stdout)
+        example = re.search(r"a copy of (\S+)", checked.stdout).group(1)
+        self.assertTrue(os.path.exists(example), example)
+
+    def test_a_service_whose_file_goes_is_refused(self):
+        name = harness.pam_service("auth required pam_unix.so\naccount required pam_unix.so\n")
+        daemon = self.own_daemon(auth="pam:" + name)
+        user = self.user()
+        self.session(user, PLAIN, daemon).quit()
+        os.unlink("/etc/pam.d/" + name)
+        self.assertTrue(self.connect(PLAIN, daemon).try_login(user).startswith(b"-ERR [SYS/PERM] "))
+        daemon.log_fields("login-failed", reason='"the PAM service has no file in /etc/pam.d"')
+
+    @unittest.skipIf(os.path.exists("/etc/pam.d/pop3d"), "this host has a service of that name")
+    def test_the_service_that_comes_with_it(self):
+        user = self.user()
+        daemon = self.own_daemon(auth="pam:pop3d")
+        self.session(user, PLAIN, daemon).quit()
+        self.assertTrue(self.connect(PLAIN, daemon).try_login(user, b"wrong").startswith(b"-ERR [AUTH]"))
 
     def test_PAM_08_missing_module(self):
         daemon = self.service_daemon("auth required pam_p3t_missing.so\naccount required pam_permit.so\n")

@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import subprocess
 import time
 import unittest
 
@@ -220,6 +221,43 @@ class UserFile(TestCase):
 
 
 @unittest.skipUnless(shutil.which("setpriv"), "needs setpriv")
+class Forms(TestCase):
+    settings = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.owner = harness.User()
+
+    def test_forms_of_the_password_and_of_the_file(self):
+        """What other servers and editors write: marks before hashes, a byte order mark, CRLF line ends."""
+        secret = "a secret " + secrets.token_hex(6)
+        sha512, sha256 = harness.crypt_password(secret), harness.crypt_password(secret, "-5")
+        good = ["{SHA512-CRYPT}" + sha512, "{SHA256-CRYPT}" + sha256, "{CRYPT}" + sha512, sha512,
+                "{PLAIN}" + secret, "{plain}" + secret]
+        bad = ["{SSHA}n3xSzRyVEwjWPLHKzCvSPZ3UjTvZ", secret, "{SHA512-CRYPT}" + secret, "$9$x$y"]
+        home = Virtual(self.owner).home
+        text = "".join("u%d:%s:%d:%d:%s\r\n" % (i, p, self.owner.uid, self.owner.gid, home) for i, p in enumerate(good + bad))
+        daemon, path = UserFile.serve(self, "\ufeff" + text)
+        for i in range(len(good)):
+            self.assertTrue(self.connect(PLAIN, daemon).try_login(b"u%d" % i, secret.encode()).startswith((b"+OK ", b"-ERR [IN-USE] ")), good[i])
+        checked = subprocess.run([harness.program(), "-t", "-c", daemon.conf_path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(checked.returncode, 0, checked.stderr)
+        for i in range(len(good), len(good + bad)):
+            UserFile.refused(self, daemon, b"u%d" % i, secret.encode())
+            fault = "%s:%d: nobody can log in: " % (path, i + 1)
+            daemon.log_wait(fault)
+            self.assertIn("\n" + fault, "\n" + checked.stderr)
+        self.assertEqual(checked.stderr.count(path), len(bad))
+        self.assertNotIn(secret, checked.stderr)
+        daemon.log_fields("login-failed", reason='"locked in the user file"')
+
+    def test_check_names_a_file_that_cannot_be_used(self):
+        daemon = harness.Daemon(start=False, auth="file:/nonexistent/users")
+        checked = subprocess.run([harness.program(), "-t", "-c", daemon.conf_path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.assertEqual(checked.returncode, 0)  # it may come, and then serves
+        self.assertIn("user file: /nonexistent/users: No such file or directory\n", checked.stderr)
+
+
 class Rootless(UserFile):
     """The whole daemon as an ordinary user: its users are all that one."""
 

@@ -110,7 +110,8 @@ test_faults(void)
 
 	for (size_t i = 0; i < sizeof(faulty) / sizeof(faulty[0]); i++) {
 		char text[256];
-		int len = snprintf(text, sizeof(text), "a:p:1:1:/h\n\n%s\nb:p:1:1:/h\n", faulty[i]);
+		int len =
+		    snprintf(text, sizeof(text), "a:*:1:1:/h\n\n%s\nb:!p:1:1:/h\n", faulty[i]);
 
 		parse(&u, text, (size_t)len, false, &f);
 		CU_ASSERT_EQUAL(u.n, 2);
@@ -125,7 +126,7 @@ test_faults(void)
 static void
 test_nul(void)
 {
-	static const char text[] = "x:p\0q:1:1:/h\na:p:1:1:/h\n\0";
+	static const char text[] = "x:p\0q:1:1:/h\na:*:1:1:/h\n\0";
 	struct userfile u;
 	struct faults f;
 
@@ -145,8 +146,8 @@ test_nul(void)
 static void
 test_twice(void)
 {
-	static const char text[] = "b:p:1:1:/h\na:p:1:1:/first\nb:p:2:1:/h\na:p:3:1:/second\n"
-				   "a:p:4:1:/third\n";
+	static const char text[] = "b:*:1:1:/h\na:*:1:1:/first\nb:*:2:1:/h\na:*:3:1:/second\n"
+				   "a:*:4:1:/third\n";
 	const struct userfile_entry *e;
 	struct userfile u;
 	struct faults f;
@@ -163,7 +164,7 @@ test_twice(void)
 static void
 test_own_ids(void)
 {
-	static const char text[] = "me:p:::/h\nother:p:1234:5678:/h\n";
+	static const char text[] = "me:*:::/h\nother:*:1234:5678:/h\n";
 	const struct userfile_entry *e;
 	struct userfile u;
 	struct faults f;
@@ -178,6 +179,60 @@ test_own_ids(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(e);
 	CU_ASSERT_EQUAL(e->uid, 1234);
 	userfile_free(&u);
+}
+
+static const struct {
+	const char *password;
+	enum userfile_scheme scheme;
+	const char *secret; /* NULL: a fault, and nobody can log in */
+} passwords[] = {
+    {"$6$salt$hash", USERFILE_HASH, "$6$salt$hash"},
+    {"{SHA512-CRYPT}$6$salt$hash", USERFILE_HASH, "$6$salt$hash"},
+    {"{SHA256-CRYPT}$5$salt$hash", USERFILE_HASH, "$5$salt$hash"},
+    {"{crypt}$y$j9T$salt$hash", USERFILE_HASH, "$y$j9T$salt$hash"},
+    {"{MD5-CRYPT}$1$salt$hash", USERFILE_HASH, "$1$salt$hash"},
+    {"{BLF-CRYPT}$2y$05$abcdefghijklmnopqrstuuhash", USERFILE_HASH,
+     "$2y$05$abcdefghijklmnopqrstuuhash"},
+    {"{CRYPT}abJnggxhB/yWI", USERFILE_HASH, "abJnggxhB/yWI"},
+    {"abJnggxhB/yWI", USERFILE_HASH, "abJnggxhB/yWI"},
+    {"{PLAIN}sec ret", USERFILE_PLAIN, "sec ret"},
+    {"{plain}$6$salt$hash", USERFILE_PLAIN, "$6$salt$hash"},
+    {"{Apop}x", USERFILE_APOP, "x"},
+    {"*", USERFILE_LOCKED, "*"},
+    {"!", USERFILE_LOCKED, "!"},
+    {"!$6$salt$hash", USERFILE_LOCKED, "!$6$salt$hash"},
+    {"secret", USERFILE_LOCKED, NULL},
+    {"x", USERFILE_LOCKED, NULL},
+    {"a longer secret", USERFILE_LOCKED, NULL},
+    {"$9$salt$hash", USERFILE_LOCKED, NULL},
+    {"{SSHA}n3xSzRyVEwjWPLHKzCvSPZ3UjTvZ", USERFILE_LOCKED, NULL},
+    {"{SHA512-CRYPT}", USERFILE_LOCKED, NULL},
+    {"{SHA512-CRYPT}secret", USERFILE_LOCKED, NULL},
+    {"{SHA512-CRYPT.b64}JDYkc2FsdCRoYXNo", USERFILE_LOCKED, NULL},
+    {"{plain", USERFILE_LOCKED, NULL},
+};
+
+/* A password that is of no use is told, and its line is an account all the same. */
+static void
+test_passwords(void)
+{
+	for (size_t i = 0; i < sizeof(passwords) / sizeof(passwords[0]); i++) {
+		const char *secret = passwords[i].secret;
+		const struct userfile_entry *e;
+		struct userfile u;
+		struct faults f;
+		char text[256];
+		int len = snprintf(text, sizeof(text), "\nx:%s:1:1:/h\r\n", passwords[i].password);
+
+		parse(&u, text, (size_t)len, false, &f);
+		CU_ASSERT_EQUAL(f.n, secret == NULL ? 1 : 0);
+		CU_ASSERT_TRUE(secret != NULL || f.line[0] == 2);
+		e = userfile_find(&u, "x");
+		CU_ASSERT_PTR_NOT_NULL_FATAL(e);
+		CU_ASSERT_EQUAL(e->scheme, passwords[i].scheme);
+		CU_ASSERT_TRUE(secret == NULL || strcmp(e->secret, secret) == 0);
+		userfile_free(&u);
+	}
 }
 
 /* Does the string stand anywhere in the octets? */
@@ -264,6 +319,37 @@ test_read(void)
 	unlink(path);
 }
 
+static const struct {
+	const char *octets, *text;
+} written[] = {
+    {"\xef\xbb\xbfx", "x"},
+    {"\xef\xbb\xbf", ""},
+    {"\xef\xbb", "\xef\xbb"},
+    {"x\xef\xbb\xbf", "x\xef\xbb\xbf"},
+};
+
+static void
+test_byte_order_mark(void)
+{
+	char path[] = "/tmp/pop3d-userfile-XXXXXX", why[256], *text;
+	int fd = mkstemp(path);
+	size_t len;
+
+	CU_ASSERT_TRUE_FATAL(fd >= 0);
+	for (size_t i = 0; i < sizeof(written) / sizeof(written[0]); i++) {
+		size_t n = strlen(written[i].octets);
+
+		CU_ASSERT_EQUAL(ftruncate(fd, 0), 0);
+		CU_ASSERT_EQUAL(pwrite(fd, written[i].octets, n, 0), (ssize_t)n);
+		CU_ASSERT_EQUAL_FATAL(userfile_read(path, &text, &len, why, sizeof(why)), 0);
+		CU_ASSERT_EQUAL(len, strlen(written[i].text));
+		CU_ASSERT_STRING_EQUAL(text, written[i].text);
+		free(text);
+	}
+	close(fd);
+	unlink(path);
+}
+
 static const struct unit_test tests[] = {
     {"lines that are accounts", test_accounts},
     {"SYS-03 lines that are none, root's ids among them", test_faults},
@@ -272,6 +358,8 @@ static const struct unit_test tests[] = {
     {"rootless: ids left out are one's own", test_own_ids},
     {"USR-08 passwords are forgotten", test_forget},
     {"owner, mode and kind of the file", test_read},
+    {"passwords, with and without marks", test_passwords},
+    {"a byte order mark", test_byte_order_mark},
     {NULL, NULL},
 };
 
