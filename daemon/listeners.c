@@ -2,6 +2,7 @@
 
 #include <bsd/sys/queue.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -9,6 +10,8 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/pop3.h"
+#include "common/replies.h"
 #include "daemon/conns.h"
 #include "daemon/limits.h"
 #include "daemon/listeners.h"
@@ -57,11 +60,11 @@ fds_short(const struct master *m, int fd)
 static void
 refuse(const struct listener *l, int fd, const struct msg_addr *peer, const char *why)
 {
-	static const char line[] = "-ERR [SYS/TEMP] too many connections, try again later\r\n";
-	char text[LOG_ADDR_SIZE];
+	char line[POP3_RESPONSE_MAX], text[LOG_ADDR_SIZE];
+	int len = snprintf(line, sizeof(line), "%s\r\n", reply_text(REPLY_FULL));
 
 	if (l->server->active.socket != SOCKET_TLS)
-		send(fd, line, sizeof(line) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+		send(fd, line, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
 	log_info(0, "refused server=%s peer=%s reason=%s", l->server->set.name,
 		 log_addr(text, peer), why);

@@ -14,7 +14,7 @@ from harness import PLAIN, TLS
 
 MOUNTS = os.environ["P3T_SHARED_MOUNTS"].split(":")
 MESSAGES = mailbox.simple(3)
-ELSEWHERE = b"-ERR [IN-USE] another session, program or host has this maildrop open"
+ELSEWHERE = b"-ERR [IN-USE] this maildrop is locked by another session, program or host"
 ROUNDS = 20  # of races
 
 

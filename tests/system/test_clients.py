@@ -4,6 +4,7 @@ Where a client itself changes what it gets, the test says so and allows exactly
 that.  Nothing is allowed to the server.
 """
 
+import contextlib
 import os
 import poplib
 import pty
@@ -11,6 +12,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import unittest
@@ -28,23 +30,8 @@ def lf(stored):
     return mailbox.plain(stored).replace(b"\r\n", b"\n")
 
 
-class Clients(TestCase):
-    limit = 240
-    settings = {"idle_timeout": 120}
-
-    def box(self, *leave_out):
-        """A user with the difficult mailbox, without the messages a client cannot transport."""
-        self.names, messages = [], []
-        for name, octets in mailbox.difficult(LARGE):
-            if name not in leave_out:
-                self.names.append(name)
-                messages.append(octets)
-        self.messages = messages
-        return self.user(messages)
-
-    def same(self, name, got, want):
-        if got != want:
-            self.fail("%s: %s" % (name, difference(got, want)))
+class ClientCase(TestCase):
+    """Clients run as a user."""
 
     def run_client(self, arguments, user=None, environment=None, allowed=(0,), **options):
         account = {"user": user.uid, "group": user.gid, "extra_groups": []} if user else {}
@@ -75,6 +62,25 @@ class Clients(TestCase):
         os.chown(path, user.uid, user.gid)
         os.chmod(path, 0o600)
         return path
+
+
+class Clients(ClientCase):
+    limit = 240
+    settings = {"idle_timeout": 120}
+
+    def box(self, *leave_out):
+        """A user with the difficult mailbox, without the messages a client cannot transport."""
+        self.names, messages = [], []
+        for name, octets in mailbox.difficult(LARGE):
+            if name not in leave_out:
+                self.names.append(name)
+                messages.append(octets)
+        self.messages = messages
+        return self.user(messages)
+
+    def same(self, name, got, want):
+        if got != want:
+            self.fail("%s: %s" % (name, difference(got, want)))
 
     @staticmethod
     def read_all(path):
@@ -312,3 +318,93 @@ $p->quit or die "quit";
 
 if __name__ == "__main__":
     unittest.main()
+
+
+def blame(reply):
+    """What Claws and Sylpheed take a refused login for; a wrong password is asked for anew and forgotten."""
+    if any(word in reply for word in (b"lock", b"Lock", b"LOCK", b"wait")):
+        return "mailbox"
+    return "server" if b"timeout" in reply.lower() else "password"
+
+
+class Refusals(ClientCase):
+    """Clients decide by the words of a reply who is to blame; what they show is the reply."""
+
+    settings = None
+    limit = 120
+    FETCHMAIL = {"password": 3, "mailbox": 9, "server": 14}
+
+    def servers(self, **auth):
+        return {name: {"addresses": ["127.0.0.1"], "port": harness.free_port(), "socket": "plain", "cleartext_login": "always", **keys} for name, keys in auth.items()}
+
+    def refusal(self, port, user, password):
+        """The server's own words to such a client."""
+        lines = []
+        with contextlib.closing(socket.create_connection(("127.0.0.1", port), 20)) as s, s.makefile("rb") as reader:
+            for line in (None, b"USER " + user.name_octets, b"PASS " + password):
+                if line is not None:
+                    s.sendall(line + b"\r\n")
+                lines.append(reader.readline().rstrip(b"\r\n"))
+                if lines[-1].startswith(b"-ERR"):
+                    return lines[-1]
+        self.fail("not refused: %r" % lines)
+
+    def fetchmail(self, port, user, password):
+        conf = self.private(user, "fetchmailrc", "set invisible\npoll localhost protocol POP3 port %d\n user '%s' password '%s' is '%s' here\n sslproto ''\n"
+                            " mda '/bin/false'\n" % (port, user.name, password.decode(), user.name))
+        return self.run_client(["fetchmail", "-v", "-v", "-f", conf, "--nosyslog", "--pidfile", user.home + "/fetchmail.pid", "--nodetach"], user=user, allowed=range(64))
+
+    def mpop(self, port, user, password):
+        conf = self.private(user, "mpoprc", "\n".join(["account x", "host 127.0.0.1", "port %d" % port, "user " + user.name, 'password "%s"' % password.decode(), "auth user",
+                                                       "tls off", "uidls_file %s/uidls" % user.home, "delivery maildir " + self.maildir_folder(user, "mpop")]) + "\n")
+        return self.run_client(["mpop", "-C", conf, "x"], user=user, allowed=(76, 77))
+
+    def getmail(self, port, user, password):
+        folder = self.folder(user, "getmailrc.d")
+        self.private(user, "getmailrc.d/rc", "\n".join([
+            "[retriever]", "type = SimplePOP3Retriever", "server = 127.0.0.1", "port = %d" % port, "username = " + user.name, "password = " + password.decode(),
+            "[destination]", "type = Maildir", "path = %s/" % self.maildir_folder(user, "getmail")]) + "\n")
+        return self.run_client(["getmail", "--getmaildir", folder, "--rcfile", "rc"], user=user, allowed=(127,))
+
+    def check(self, whose, code, port, user, password=None):
+        password = password or user.password_octets
+        reply = self.refusal(port, user, password)
+        self.assertTrue(reply.startswith(b"-ERR " + code), reply)
+        self.assertEqual(blame(reply), whose, reply)
+        for client in (self.fetchmail, self.mpop, self.getmail):
+            with self.subTest(client=client.__name__, reply=reply):
+                done = client(port, user, password)
+                if client == self.fetchmail:
+                    self.assertEqual(done.returncode, self.FETCHMAIL[whose], (done.stdout + done.stderr)[-1500:])
+                # since when and from where may differ between two connections
+                self.assertIn(re.sub(rb" since .*", b"", reply), done.stdout + done.stderr)
+
+    @unittest.skipUnless(harness.have("fetchmail", "getmail", "mpop"), "no fetchmail, getmail or mpop")
+    def test_RSP_who_is_to_blame_for_a_refused_login(self):
+        user = self.user(mailbox.simple(1))
+        module = harness.pam_service("auth required pam_p3t_missing.so\naccount required pam_permit.so\n")
+        servers = self.servers(clear={}, down={"auth": "file:/nonexistent/users"}, module={"auth": "pam:" + module}, never={"cleartext_login": "never"},
+                               nobox={"storage": "mbox:%h"})
+        daemon = self.own_daemon(servers=servers)
+        port = {name: keys["port"] for name, keys in servers.items()}
+        self.check("password", b"[AUTH] wrong user name or password", port["clear"], user, b"not-this-one")
+        self.check("password", b"login without TLS", port["never"], user)
+        self.check("server", b"[SYS/TEMP] ", port["down"], user)
+        self.check("server", b"[SYS/PERM] ", port["module"], user)
+        self.check("server", b"[SYS/PERM] ", port["nobox"], user)
+        holder = self.session(user, daemon=daemon)
+        self.check("mailbox", b"[IN-USE] ", port["clear"], user)
+        holder.quit()
+
+    @unittest.skipUnless(harness.have("fetchmail", "getmail", "mpop"), "no fetchmail, getmail or mpop")
+    def test_RSP_who_is_to_blame_for_a_refused_connection(self):
+        user = self.user()
+        servers = self.servers(clear={})
+        daemon = self.own_daemon(servers=servers, max_connections_per_address=1)
+        self.assertTrue(harness.wait_for(lambda: self.connected(daemon)), "no place for the first connection")
+        self.check("server", b"[SYS/TEMP] ", servers["clear"]["port"], user)
+
+    def connected(self, daemon):
+        with contextlib.suppress(AssertionError, OSError):  # the probes of the start may still be leaving
+            return self.connect(daemon=daemon)
+        return None

@@ -1,7 +1,9 @@
 """CONFORMANCE group STM: states."""
 
+import ssl
+
 import mailbox
-from client import AUTH_ERR, EOF, Challenge, Err, Ok, TestCase, plain_response
+from client import AUTH_ERR, EOF, OCTET, WHOLE, Challenge, Err, Ok, TestCase, plain_response
 from harness import ALL_KINDS, PLAIN, STLS, TLS
 
 MESSAGES = mailbox.simple(2)
@@ -15,7 +17,7 @@ def anything(_body):
 
 class States(TestCase):
     def test_STM_01_transaction_commands_before_login(self):
-        self.transcript([(line, NO_CODE) for line in TRANSACTION] + [("CAPA", Ok(body=anything))], login=False)
+        self.transcript([(line, Err(rb"client not authenticated\b.*")) for line in TRANSACTION] + [("CAPA", Ok(body=anything))], login=False)
 
     def test_STM_01_authorization_commands_after_login(self):
         user = self.user(MESSAGES)
@@ -85,14 +87,50 @@ class States(TestCase):
                 client.err(line)
                 client.quit()
 
+    def refused_at_once(self, kind, octets, mode, text):
+        """One -ERR line and the close, though the client keeps its end open."""
+        client = self.connect(kind, mode=mode)
+        client.send(octets)
+        self.assertRegex(client.response(), rb"\A-ERR " + text)
+        client.eof()
+        client.close()
+
     def test_STM_05_http_is_refused(self):
+        requests = [b"%s / HTTP/1.1\r\nHost: localhost\r\n\r\n" % verb for verb in (b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS")]
+        for kind in self.each_kind():
+            for request in requests + [requests[0] + b"x" * 20000, b"GET /" + b"x" * 600]:
+                self.refused_at_once(kind, request, WHOLE, rb"this is a POP3 server\b")
+            self.refused_at_once(kind, b"GET / ", OCTET, rb"this is a POP3 server\b")
+
+    def test_STM_05_tls_hello_on_a_plain_port_is_refused(self):
+        out = ssl.MemoryBIO()
+        tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname="localhost")
+        self.assertRaises(ssl.SSLWantReadError, tls.do_handshake)
+        hello = out.read()
+        for octets in (hello, hello[:300], hello[:11]):
+            self.refused_at_once(PLAIN, octets, WHOLE, rb"no TLS handshake\b")
+        self.refused_at_once(PLAIN, hello[:2], OCTET, rb"no TLS handshake\b")
+
+    def test_STM_05_closed_after_100_refused_commands(self):
+        user = self.user(MESSAGES)
+        bad = [b"XYZZ", b"", b"LIST x y z", b"A" * 300, b"PASS secret", b"AUTH NONSUCH", b"NOOP", b"\xff\xfe"]
+        lines = [bad[i % len(bad)] for i in range(100)]
         for kind in self.each_kind():
             client = self.connect(kind)
-            client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            client.shutdown_write()
-            rest = client.rest()
-            self.assertNotIn(b"+OK", rest)
-            self.assertTrue(rest == b"" or rest.startswith(b"-ERR "))
+            client.send(b"\r\n".join(lines[:99]) + b"\r\nCAPA\r\n")
+            for _ in range(99):
+                self.assertRegex(client.response(), rb"\A-ERR ")
+            self.assertRegex(client.response(), rb"\A\+OK ")
+            client.body()
+            client.login(user)  # 99 do not keep anybody out
+            client.quit()
+            client = self.connect(kind)
+            client.send(b"\r\n".join(lines) + b"\r\n" + b"NOOP\r\n" * 50)
+            for _ in range(99):
+                self.assertRegex(client.response(), rb"\A-ERR ")
+            self.assertRegex(client.response(), rb"\A-ERR too many refused commands")
+            client.eof()
+            client.close()
 
     def test_STM_01_stls_before_user_only(self):
         self.transcript([("QUIT", Ok(), EOF)], login=False, kinds=(STLS,))

@@ -20,7 +20,7 @@ from harness import ALL_KINDS, PLAIN, TLS
 MESSAGES = mailbox.simple(3)
 STORES = ("mbox:%h/box", "dir:%h/letters")
 BIG = [b"Subject: big\n\n" + b"x" * 70 + b"\n" + (b"y" * 70 + b"\n") * 400000]  # fills every buffer on the way
-OPEN = rb"-ERR \[IN-USE\] this maildrop is open since (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) from (\S+), idle for (\d+) s"
+OPEN = rb"-ERR \[IN-USE\] this maildrop is locked since (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) from (\S+), idle for (\d+) s"
 
 
 def alias_of(user):
@@ -106,12 +106,12 @@ class InUse(Base):
         user = self.user(MESSAGES)
         alias = alias_of(user)
         holder = self.session(user)
-        self.assertEqual(self.refused(alias), b"-ERR [IN-USE] another session has this maildrop open")
+        self.assertEqual(self.refused(alias), b"-ERR [IN-USE] this maildrop is locked by another session")
         holder.quit()
 
     def test_LCK_01_another_program_has_the_lock(self):
         user = self.user(MESSAGES)
-        text = b"-ERR [IN-USE] another session, program or host has this maildrop open"
+        text = b"-ERR [IN-USE] this maildrop is locked by another session, program or host"
         fd = os.open(user.maildir.path, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(fd, fcntl.LOCK_EX)
         self.assertEqual(self.refused(user), text)
@@ -241,7 +241,7 @@ class Takeover(Base):
         old = self.session(user)
         time.sleep(1.5)
         for _ in range(3):
-            self.assertEqual(self.refused(alias), b"-ERR [IN-USE] another session has this maildrop open")
+            self.assertEqual(self.refused(alias), b"-ERR [IN-USE] this maildrop is locked by another session")
         old.ok(b"NOOP")
         old.quit()
 

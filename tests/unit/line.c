@@ -194,14 +194,14 @@ test_memory(void)
 static void
 test_foreign(void)
 {
-	CU_ASSERT(line_is_foreign("GET / HTTP/1.1", 14));
-	CU_ASSERT(line_is_foreign("POST /", 6));
-	CU_ASSERT(line_is_foreign("HEAD ", 5));
-	CU_ASSERT(line_is_foreign("\x16\x03\x01", 3));
-	CU_ASSERT_FALSE(line_is_foreign("GET", 3));
-	CU_ASSERT_FALSE(line_is_foreign("get /", 5));
-	CU_ASSERT_FALSE(line_is_foreign("CAPA", 4));
-	CU_ASSERT_FALSE(line_is_foreign("", 0));
+	CU_ASSERT_EQUAL(line_protocol("GET / HTTP/1.1", 14), LINE_HTTP);
+	CU_ASSERT_EQUAL(line_protocol("POST /", 6), LINE_HTTP);
+	CU_ASSERT_EQUAL(line_protocol("HEAD ", 5), LINE_HTTP);
+	CU_ASSERT_EQUAL(line_protocol("\x16\x03\x01", 3), LINE_TLS);
+	CU_ASSERT_EQUAL(line_protocol("GET", 3), LINE_POP3);
+	CU_ASSERT_EQUAL(line_protocol("get /", 5), LINE_POP3);
+	CU_ASSERT_EQUAL(line_protocol("CAPA", 4), LINE_POP3);
+	CU_ASSERT_EQUAL(line_protocol(NULL, 0), LINE_POP3);
 }
 
 static const struct unit_test tests[] = {

@@ -6,39 +6,21 @@
 #include <string.h>
 
 #include "common/pop3.h"
+#include "common/replies.h"
 #include "worker/login/links.h"
 #include "worker/login/login.h"
 #include "worker/login/sasl.h"
 #include "worker/login/trace.h"
 
-/* No text but a response code has a '[' (RFC 2449 section 3), and none shows what the client sent.
- */
-static const char *const replies[EVENT_COUNT] = {
-    [EVENT_UNKNOWN] = "-ERR unknown command\r\n",
-    [EVENT_MALFORMED] = "-ERR malformed command\r\n",
-    [EVENT_TOO_LONG] = "-ERR line too long\r\n",
-    [EVENT_NOT_YET] = "-ERR log in first\r\n",
-    [EVENT_NEEDS_TLS] = "-ERR use STLS first\r\n",
-    [EVENT_NO_CLEARTEXT] = "-ERR logins without TLS are refused\r\n",
-    [EVENT_NAME_TAKEN] = "+OK send PASS\r\n",
-    [EVENT_NEEDS_USER] = "-ERR send USER first\r\n",
-    [EVENT_USER_CHOSEN] = "-ERR login mechanism USER/PASS was chosen\r\n",
-    [EVENT_NO_MECHANISM] = "-ERR unknown mechanism\r\n",
-    [EVENT_SASL_MALFORMED] = "-ERR malformed response\r\n",
-    [EVENT_SASL_CANCELLED] = "-ERR authentication cancelled\r\n",
-    [EVENT_TLS_ON] = "-ERR TLS is on already\r\n",
-    [EVENT_NO_TLS] = "-ERR [SYS/PERM] TLS is not available\r\n",
-    [EVENT_NO_MEMORY] = "-ERR [SYS/TEMP] out of memory, try again later\r\n",
-    [EVENT_QUIT] = "+OK goodbye\r\n",
-};
+enum { REFUSED_MAX = 100 /* commands of a connection, then it is closed */ };
 
-static enum command_event
+static enum reply
 command_refuse_clear(const struct conn *c)
 {
-	return conn_offers_stls(c) ? EVENT_NEEDS_TLS : EVENT_NO_CLEARTEXT;
+	return conn_offers_stls(c) ? REPLY_NEEDS_TLS : REPLY_NO_CLEARTEXT;
 }
 
-static enum command_event
+static enum reply
 command_capa(struct conn *c, const struct pop3_command *cmd)
 {
 	const struct pop3_capa facts = {
@@ -47,11 +29,11 @@ command_capa(struct conn *c, const struct pop3_command *cmd)
 
 	(void)cmd;
 	conn_reply(c, text, pop3_capa(&facts, text));
-	return EVENT_DONE;
+	return REPLY_NONE;
 }
 
 /* Refused without TLS before a password is sent, whoever it is (RFC 8314 section 4.1). */
-static enum command_event
+static enum reply
 command_user(struct conn *c, const struct pop3_command *cmd)
 {
 	if (!conn_is_secure(c))
@@ -60,25 +42,25 @@ command_user(struct conn *c, const struct pop3_command *cmd)
 	c->name = strndup(cmd->argv[0], cmd->arg_len[0]);
 	c->user = strndup(cmd->argv[0], cmd->arg_len[0]);
 	c->user_chosen = true;
-	return c->user != NULL ? EVENT_NAME_TAKEN : EVENT_NO_MEMORY;
+	return c->user != NULL ? REPLY_NAME_TAKEN : REPLY_TEMP;
 }
 
 /* All behind the first SP is the password, blanks included (RFC 1939 section 7). */
-static enum command_event
+static enum reply
 command_pass(struct conn *c, const struct pop3_command *cmd)
 {
 	char *user = c->user;
-	enum command_event event = EVENT_DONE;
+	enum reply reply = REPLY_NONE;
 	struct msg_login_ask *ask;
 
 	c->user = NULL;
 	c->user_chosen = false; /* it fails, or nothing more comes */
 	if (cmd->rest_len == 0 || cmd->rest_len >= sizeof(ask->password))
-		event = EVENT_MALFORMED;
+		reply = REPLY_MALFORMED;
 	else if (user == NULL)
-		event = EVENT_NEEDS_USER;
+		reply = REPLY_NEEDS_USER;
 	else if ((ask = login_begin(c)) == NULL)
-		event = EVENT_NO_MEMORY;
+		reply = REPLY_TEMP;
 	else {
 		ask->mech = MECH_USER;
 		memcpy(ask->user, user, strlen(user));
@@ -88,45 +70,45 @@ command_pass(struct conn *c, const struct pop3_command *cmd)
 	if (user != NULL)
 		explicit_bzero(user, strlen(user));
 	free(user);
-	return event;
+	return reply;
 }
 
 /* The digest hides the password, yet what follows is as open as with USER: the same rule for TLS.
  */
-static enum command_event
+static enum reply
 command_apop(struct conn *c, const struct pop3_command *cmd)
 {
 	struct msg_login_ask *ask;
 
 	if (c->timestamp == NULL)
-		return EVENT_UNKNOWN;
+		return REPLY_UNKNOWN;
 	if (!conn_is_secure(c))
 		return command_refuse_clear(c);
 	if (c->user_chosen)
-		return EVENT_USER_CHOSEN;
+		return REPLY_USER_CHOSEN;
 	if (cmd->argc != 2 || cmd->arg_len[0] >= sizeof(ask->user) ||
 	    cmd->arg_len[1] >= sizeof(ask->password))
-		return EVENT_MALFORMED;
+		return REPLY_MALFORMED;
 	free(c->name);
 	c->name = strndup(cmd->argv[0], cmd->arg_len[0]);
 	if ((ask = login_begin(c)) == NULL)
-		return EVENT_NO_MEMORY;
+		return REPLY_TEMP;
 	ask->mech = MECH_APOP;
 	memcpy(ask->user, cmd->argv[0], cmd->arg_len[0]);
 	memcpy(ask->password, cmd->argv[1], cmd->arg_len[1]);
 	memcpy(ask->challenge, c->timestamp, strlen(c->timestamp));
 	c->in_apop = true;
 	conn_enter(c, CONN_ASK);
-	return EVENT_DONE;
+	return REPLY_NONE;
 }
 
 /* Go on after a step of an exchange. */
-static enum command_event
+static enum reply
 command_sasl_step(struct conn *c, enum sasl_result result)
 {
 	if (result == SASL_LOGIN) {
 		conn_enter(c, CONN_ASK);
-		return EVENT_DONE;
+		return REPLY_NONE;
 	}
 	if (result == SASL_CHALLENGE) {
 		conn_enter(c, CONN_SASL);
@@ -136,55 +118,56 @@ command_sasl_step(struct conn *c, enum sasl_result result)
 		memcpy(line + 2, c->sasl.challenge, len);
 		memcpy(line + 2 + len, "\r\n", 2);
 		conn_reply(c, line, len + 4);
-		return EVENT_DONE;
+		return REPLY_NONE;
 	}
 	conn_enter(c, CONN_COMMAND);
 	conn_forget_login(c);
-	return result == SASL_CANCELLED ? EVENT_SASL_CANCELLED : EVENT_SASL_MALFORMED;
+	return result == SASL_CANCELLED ? REPLY_SASL_CANCELLED : REPLY_SASL_MALFORMED;
 }
 
-static enum command_event
+static enum reply
 command_auth(struct conn *c, const struct pop3_command *cmd)
 {
 	const struct sasl_mechanism *mechanism = sasl_find(cmd->argv[0], cmd->arg_len[0]);
 	/* the line is ours to write to */
 	char *initial = cmd->argc > 1 ? (char *)cmd->argv[1] : NULL;
 
-	if (mechanism == NULL)
-		return EVENT_NO_MECHANISM;
-	if (sasl_needs_tls(mechanism) && !conn_is_secure(c))
+	/* First, so that nobody is told to send PLAIN without TLS. */
+	if ((mechanism == NULL || sasl_needs_tls(mechanism)) && !conn_is_secure(c))
 		return command_refuse_clear(c);
+	if (mechanism == NULL)
+		return REPLY_NO_MECHANISM;
 	if (login_begin(c) == NULL)
-		return EVENT_NO_MEMORY;
+		return REPLY_TEMP;
 	return command_sasl_step(c,
 				 sasl_begin(&c->sasl, mechanism, initial, cmd->arg_len[1], c->ask));
 }
 
-static enum command_event
+static enum reply
 command_stls(struct conn *c, const struct pop3_command *cmd)
 {
 	(void)cmd;
 	if (c->row.tls != CONN_TLS_NONE)
-		return EVENT_TLS_ON;
+		return REPLY_TLS_ON;
 	if (!conn_offers_stls(c))
-		return EVENT_NO_TLS;
+		return REPLY_NO_TLS;
 	conn_enter(c, CONN_STLS_WAIT);
 	links_ask_stls(c->w, c->row.id);
-	return EVENT_DONE;
+	return REPLY_NONE;
 }
 
-static enum command_event
+static enum reply
 command_quit(struct conn *c, const struct pop3_command *cmd)
 {
 	(void)c, (void)cmd;
-	return EVENT_QUIT;
+	return REPLY_QUIT;
 }
 
-static enum command_event
+static enum reply
 command_not_yet(struct conn *c, const struct pop3_command *cmd)
 {
 	(void)c, (void)cmd;
-	return EVENT_NOT_YET;
+	return REPLY_NOT_YET;
 }
 
 enum { ARGS_ANY = 3 /* pop3_parse counts no further */ };
@@ -192,7 +175,7 @@ enum { ARGS_ANY = 3 /* pop3_parse counts no further */ };
 static const struct command {
 	const char *keyword;
 	unsigned args_min, args_max;
-	enum command_event (*handle)(struct conn *c, const struct pop3_command *cmd);
+	enum reply (*handle)(struct conn *c, const struct pop3_command *cmd);
 } commands[] = {
     {"CAPA", 0, 0, command_capa},	    {"USER", 1, 1, command_user},
     {"PASS", 0, ARGS_ANY, command_pass},    {"AUTH", 1, 2, command_auth},
@@ -213,7 +196,7 @@ command_find(const char *keyword)
 	return NULL;
 }
 
-static enum command_event
+static enum reply
 command_line(struct conn *c, struct line_text line)
 {
 	struct pop3_command cmd;
@@ -224,11 +207,11 @@ command_line(struct conn *c, struct line_text line)
 	if (command == NULL || command->handle != command_pass)
 		conn_forget_login(c);
 	if (!whole)
-		return EVENT_MALFORMED;
+		return REPLY_MALFORMED;
 	if (command == NULL)
-		return EVENT_UNKNOWN;
+		return REPLY_UNKNOWN;
 	if (cmd.argc < command->args_min || cmd.argc > command->args_max)
-		return EVENT_MALFORMED;
+		return REPLY_MALFORMED;
 	return command->handle(c, &cmd);
 }
 
@@ -249,14 +232,20 @@ command_run(struct conn *c, struct line_text line)
 }
 
 void
-command_reply(struct conn *c, enum command_event event)
+command_reply(struct conn *c, enum reply reply)
 {
-	if (event == EVENT_TOO_LONG) {
+	if (reply == REPLY_NONE)
+		return;
+	if (reply == REPLY_TOO_LONG) {
 		conn_forget_login(c);
 		conn_enter(c, CONN_COMMAND);
 	}
-	if (replies[event] != NULL)
-		conn_say(c, replies[event]);
-	if (event == EVENT_QUIT)
+	if (reply_text(reply)[0] == '-' && ++c->refused_commands >= REFUSED_MAX) {
+		conn_say(c, REPLY_TOO_MANY);
+		conn_finish(c, CONN_END_ABUSE);
+		return;
+	}
+	conn_say(c, reply);
+	if (reply == REPLY_QUIT)
 		conn_finish(c, CONN_END_QUIT);
 }

@@ -3,6 +3,7 @@
 #include "worker/login/conn.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -332,9 +333,12 @@ conn_reply(struct conn *c, const char *text, size_t len)
 }
 
 void
-conn_say(struct conn *c, const char *text)
+conn_say(struct conn *c, enum reply reply)
 {
-	conn_reply(c, text, strlen(text));
+	char line[POP3_RESPONSE_MAX];
+	int len = snprintf(line, sizeof(line), "%s\r\n", reply_text(reply));
+
+	conn_reply(c, line, (size_t)len);
 }
 
 bool

@@ -17,6 +17,7 @@
 #include <event2/event_struct.h>
 
 #include "common/msg.h"
+#include "common/replies.h"
 #include "worker/login/line.h"
 #include "worker/login/sasl.h"
 #include "worker/login/stream.h"
@@ -62,6 +63,7 @@ struct conn {
 	bool undecided;	       /* given up while a session may have the socket: no shutdown */
 	enum login_result refused;
 	uint32_t failures; /* failed logins */
+	uint32_t refused_commands;
 	uint64_t since;	   /* clock_ms() of its beginning */
 	size_t lingered;   /* octets thrown away in CONN_LINGER */
 	struct line line;
@@ -96,8 +98,8 @@ void conn_set_delay(struct conn *c, uint32_t ms);
 
 /* Add a response to the output; conn_settle writes all of it at once. */
 void conn_reply(struct conn *c, const char *text, size_t len);
-/* The same for a terminated text. */
-void conn_say(struct conn *c, const char *text);
+/* The same for a reply of the table. */
+void conn_say(struct conn *c, enum reply reply);
 /* Write octets now and keep what does not fit.  0, or -1: the connection has ended. */
 int conn_send(struct conn *c, const char *octets, size_t len);
 /* Does output wait? */

@@ -78,5 +78,5 @@ void
 handshake_go(struct conn *c)
 {
 	conn_enter(c, CONN_STLS_GO);
-	conn_say(c, "+OK begin TLS\r\n");
+	conn_say(c, REPLY_BEGIN_TLS);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/replies.h"
 #include "worker/login/commands.h"
 #include "worker/login/links.h"
 
@@ -39,15 +40,32 @@ static void
 input_too_long(struct conn *c, struct line_text text)
 {
 	(void)text;
-	command_reply(c, EVENT_TOO_LONG);
+	command_reply(c, REPLY_TOO_LONG);
 }
 
 static void
 input_endless(struct conn *c, struct line_text text)
 {
 	(void)text;
-	command_reply(c, EVENT_TOO_LONG);
+	command_reply(c, REPLY_TOO_LONG);
 	conn_finish(c, CONN_END_ABUSE);
+}
+
+/* True if the connection's first octets are of another protocol: it ends with a reply, since a
+ * command gets one (RFC 1939 section 3).  A client of TLS cannot show it: the greeting was the
+ * first thing that it did not understand. */
+static bool
+input_foreign(struct conn *c, struct line_text begin)
+{
+	static const enum reply replies[] = {
+	    [LINE_POP3] = REPLY_NONE, [LINE_HTTP] = REPLY_NO_HTTP, [LINE_TLS] = REPLY_NO_HELLO};
+	enum line_protocol protocol = line_protocol(begin.octets, begin.len);
+
+	if (protocol == LINE_POP3)
+		return false;
+	conn_say(c, replies[protocol]);
+	conn_finish(c, CONN_END_ABUSE);
+	return true;
 }
 
 /* Octets of the line under way; at its end it is handled. */
@@ -60,15 +78,15 @@ input_take(struct conn *c, char *octets, size_t len)
 	    [LINE_ENDLESS] = input_endless,
 	};
 	struct line_text text = {octets, len};
-	bool foreign = !c->greeted && c->line.total == 0 && line_is_foreign(octets, len);
-	enum line_result result = line_feed(&c->line, c->state == CONN_SASL, octets, len, &text);
 
+	/* before a part that is too long is thrown away */
+	if (!c->greeted && c->line.total == 0 && input_foreign(c, text))
+		return;
+	enum line_result result = line_feed(&c->line, c->state == CONN_SASL, octets, len, &text);
 	if (result == LINE_MORE)
 		text = line_partial(&c->line);
-	if (foreign || (!c->greeted && line_is_foreign(text.octets, text.len))) {
-		conn_end(c, CONN_END_ABUSE);
+	if (!c->greeted && input_foreign(c, text))
 		return;
-	}
 	if (result == LINE_MORE)
 		return;
 	c->greeted = true;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/count.h"
 #include "common/pop3.h"
 
 enum {
@@ -140,15 +141,24 @@ line_partial(const struct line *l)
 	return (struct line_text){l->octets, l->len};
 }
 
-bool
-line_is_foreign(const char *octets, size_t len)
+enum line_protocol
+line_protocol(const char *octets, size_t len)
 {
-	static const char *const words[] = {"\x16\x03", "GET ",	    "POST ",	"HEAD ",
-					    "PUT ",	"OPTIONS ", "CONNECT ", "PRI * HTTP"};
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		size_t n = strlen(words[i]);
-		if (len >= n && memcmp(octets, words[i], n) == 0)
-			return true;
+	static const struct {
+		const char *begin;
+		enum line_protocol protocol;
+	} foreign[] = {
+	    {"GET ", LINE_HTTP},     {"POST ", LINE_HTTP},	{"HEAD ", LINE_HTTP},
+	    {"PUT ", LINE_HTTP},     {"DELETE ", LINE_HTTP},	{"PATCH ", LINE_HTTP},
+	    {"OPTIONS ", LINE_HTTP}, {"CONNECT ", LINE_HTTP}, {"TRACE ", LINE_HTTP},
+	    {"PRI * HTTP", LINE_HTTP}, {"\x16\x03", LINE_TLS},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(foreign); i++) {
+		size_t n = strlen(foreign[i].begin);
+
+		if (len >= n && memcmp(octets, foreign[i].begin, n) == 0)
+			return foreign[i].protocol;
 	}
-	return false;
+	return LINE_POP3;
 }

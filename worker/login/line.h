@@ -49,7 +49,9 @@ struct line_text line_partial(const struct line *l);
 /* Wipe and forget; ready for the next line. */
 void line_reset(struct line *l);
 
-/* Do these first octets of a connection belong to HTTP or to a TLS handshake? */
-bool line_is_foreign(const char *octets, size_t len);
+enum line_protocol { LINE_POP3, LINE_HTTP, LINE_TLS };
+
+/* The protocol that the first octets of a connection belong to; LINE_POP3: as far as they tell. */
+enum line_protocol line_protocol(const char *octets, size_t len);
 
 #endif

@@ -5,18 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/replies.h"
 #include "worker/login/links.h"
 #include "worker/login/relay.h"
 
-#define REPLY_TEMP "-ERR [SYS/TEMP] no login is possible now, try again later\r\n"
-
-/* RFC 3206 sections 4 and 5.  What the helper cannot say counts as trouble. */
-static const char *const replies[] = {
-    [LOGIN_OK] = REPLY_TEMP,
-    [LOGIN_BAD] = "-ERR [AUTH] authentication failed\r\n",
-    [LOGIN_TEMP] = REPLY_TEMP,
-    [LOGIN_PERM] = "-ERR [SYS/PERM] no login is possible, ask the administrator\r\n",
-    [LOGIN_IN_USE] = REPLY_TEMP,
+/* What the helper cannot say counts as trouble. */
+static const enum reply replies[] = {
+    [LOGIN_OK] = REPLY_TEMP,   [LOGIN_BAD] = REPLY_BAD,	     [LOGIN_TEMP] = REPLY_TEMP,
+    [LOGIN_PERM] = REPLY_PERM, [LOGIN_IN_USE] = REPLY_TEMP,
 };
 
 struct msg_login_ask *

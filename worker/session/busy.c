@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/replies.h"
 
 enum {
 	ANSWER_MS = 10000, /* master gives up before */
@@ -90,13 +91,10 @@ busy_reply(struct session *ss)
 	char host[LOG_ADDR_SIZE], since[CLOCK_UTC_SIZE];
 
 	if (h->holder == LOCK_HOLDER_OWN)
-		stream_reply(&ss->stream,
-			     "-ERR [IN-USE] this maildrop is open since %s from %s, idle for "
-			     "%" PRIu32 " s",
-			     clock_utc(since, h->since), log_host(host, &h->peer), h->idle);
+		stream_reply(&ss->stream, "%s since %s from %s, idle for %" PRIu32 " s",
+			     reply_text(REPLY_IN_USE), clock_utc(since, h->since), log_host(host, &h->peer), h->idle);
 	else if (h->holder == LOCK_HOLDER_OTHER)
-		stream_reply(&ss->stream, "-ERR [IN-USE] another session has this maildrop open");
+		stream_reply(&ss->stream, "%s", reply_text(REPLY_IN_USE_OTHER));
 	else
-		stream_reply(&ss->stream, "-ERR [IN-USE] another session, program or host has "
-					  "this maildrop open");
+		stream_reply(&ss->stream, "%s", reply_text(REPLY_IN_USE_ELSEWHERE));
 }

@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 #include "common/privs.h"
+#include "common/replies.h"
 #include "common/sandbox.h"
 #include "common/title.h"
 #include "worker/session/board.h"
@@ -23,13 +24,13 @@ enum { MASTER_QUEUE = 32 };
 /* What a store's trouble is to a login, and what the client hears of it. */
 static const struct opening {
 	enum login_result result;
-	const char *reply;
+	enum reply reply;
 } openings[STORE_RESULT_COUNT] = {
-    [STORE_OK] = {LOGIN_OK, NULL},
-    [STORE_IN_USE] = {LOGIN_IN_USE, NULL}, /* busy_reply() knows more */
-    [STORE_TEMP] = {LOGIN_TEMP, "-ERR [SYS/TEMP] the maildrop cannot be opened now"},
-    [STORE_PERM] = {LOGIN_PERM, "-ERR [SYS/PERM] the maildrop cannot be opened"},
-    [STORE_MISSING] = {LOGIN_PERM, "-ERR [SYS/PERM] the maildrop cannot be opened"},
+    [STORE_OK] = {LOGIN_OK, REPLY_NONE},
+    [STORE_IN_USE] = {LOGIN_IN_USE, REPLY_NONE}, /* busy_reply() knows more */
+    [STORE_TEMP] = {LOGIN_TEMP, REPLY_STORE_TEMP},
+    [STORE_PERM] = {LOGIN_PERM, REPLY_STORE_PERM},
+    [STORE_MISSING] = {LOGIN_PERM, REPLY_STORE_PERM},
 };
 
 static const char *const farewells[STORE_RESULT_COUNT] = {
@@ -268,7 +269,7 @@ session_answer(struct session *ss, enum store_result opened, uint32_t abi)
 		if (opened == STORE_IN_USE)
 			busy_reply(ss);
 		else
-			stream_reply(&ss->stream, "%s", openings[opened].reply);
+			stream_reply(&ss->stream, "%s", reply_text(openings[opened].reply));
 		return;
 	}
 	session_title(ss, "trans");
