@@ -13,6 +13,8 @@ archive_kind_name(enum archive_kind kind)
 	static const char *const names[ARCHIVE_KINDS] = {
 	    [ARCHIVE_MAILDIR] = "maildir",
 	    [ARCHIVE_DIRECTORY] = "dir",
+	    [ARCHIVE_MH] = "mh",
+	    [ARCHIVE_CYRUS] = "cyrus",
 	    [ARCHIVE_MBOX] = "mbox",
 	};
 

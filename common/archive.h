@@ -11,7 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum archive_kind { ARCHIVE_MAILDIR, ARCHIVE_DIRECTORY, ARCHIVE_MBOX, ARCHIVE_KINDS };
+enum archive_kind {
+	ARCHIVE_MAILDIR,
+	ARCHIVE_DIRECTORY, /* a file a message */
+	ARCHIVE_MH,	   /* the same, of files whose names are numbers */
+	ARCHIVE_CYRUS,	   /* the same, of numbers with a dot behind them */
+	ARCHIVE_MBOX,
+	ARCHIVE_KINDS
+};
 
 /* Options of the run, a set. */
 enum { ARCHIVE_NO_LOCK = 1, ARCHIVE_APPLY_DELETES = 2 };
@@ -27,7 +34,7 @@ struct archive_head {
 	uint64_t octets; /* of all messages on the wire */
 	uint32_t kind;	 /* enum archive_kind */
 	uint32_t options;
-	uint64_t left_out; /* messages that cannot be read */
+	uint64_t left_out; /* files that cannot be read, or are no message */
 	uint64_t alike;	   /* of an mbox: lines that look as if a message began there */
 	uint64_t expunged; /* of an mbox: messages that Mozilla has marked as removed */
 };

@@ -31,7 +31,8 @@ static const char usage_text[] =
     "usage: pop3d --serve path [--user name] [--password-file file | --password password]\n"
     "             [--listen address[:port]] [--port port]\n"
     "             [--certificate file --key file [--tls]]\n"
-    "             [--format maildir|mbox|dir] [--mbox-format format] [--mbox-split strict|lax]\n"
+    "             [--format maildir|mbox|dir|mh|cyrus]\n"
+    "             [--mbox-format format] [--mbox-split strict|lax]\n"
     "             [--accept-any] [--no-lock] [--apply-deletes] [--exit-when-done]\n"
     "             [--log file] [--log-bodies] [--log-secrets] [--as user]\n";
 
@@ -251,21 +252,46 @@ become_owner(const char *path, const char *as)
 		fail(STATUS_FAILED, "cannot become the owner of the archive", strerror(errno));
 }
 
+/* Open the archive, and find out what it is unless that was said. */
 static enum archive_kind
-find_kind(int in, const char *format)
+find_kind(struct serve *s, int *in, const char *format)
 {
-	struct stat st;
+	struct serve_found found;
+	char *inside;
 
+	if ((*in = archive_open_file(AT_FDCWD, s->path)) == -1)
+		fail(STATUS_FAILED, s->path, strerror(errno));
 	for (enum archive_kind k = 0; format != NULL && k < ARCHIVE_KINDS; k++)
 		if (strcmp(archive_kind_name(k), format) == 0)
 			return k;
 	if (format != NULL)
-		fail(STATUS_USAGE, "--format: expected maildir, mbox or dir", "");
-	if (fstat(in, &st) == 0 && !S_ISDIR(st.st_mode))
-		return ARCHIVE_MBOX;
-	return faccessat(in, "cur", F_OK, 0) == 0 && faccessat(in, "new", F_OK, 0) == 0
-		   ? ARCHIVE_MAILDIR
-		   : ARCHIVE_DIRECTORY;
+		fail(STATUS_USAGE, "--format: expected maildir, mbox, dir, mh or cyrus", "");
+	found = serve_find(*in, s->path);
+	if (found.why != NULL)
+		fail(STATUS_FAILED, s->path, found.why);
+	if (found.inside == NULL)
+		return found.kind;
+	close(*in);
+	if (asprintf(&inside, "%s/%s", s->path, found.inside) == -1)
+		fail(STATUS_FAILED, s->path, strerror(errno));
+	s->path = inside;
+	if ((*in = archive_open_file(AT_FDCWD, s->path)) == -1)
+		fail(STATUS_FAILED, s->path, strerror(errno));
+	return found.kind;
+}
+
+/* No message where there are other things: another path was meant.  An empty archive is served. */
+static void
+find_nothing(const struct serve *s)
+{
+	const struct archive_head *h = s->archive.head;
+	char why[SERVE_BELOW_SIZE + 64];
+
+	if (h->count > 0 || (h->left_out == 0 && s->below[0] == '\0'))
+		return;
+	snprintf(why, sizeof(why), "it holds no message that can be served%s%s",
+		 s->below[0] != '\0' ? "; below it: " : "", s->below);
+	fail(STATUS_FAILED, s->path, why);
 }
 
 /* What the mbox store needs to finish an update that an earlier run was killed over. */
@@ -299,8 +325,12 @@ scan_here(const struct serve *s, const struct conf_server *server, int in, enum 
 		_exit(STATUS_FAILED);
 	if (sandbox_landlock(kind == ARCHIVE_MBOX ? -1 : in, 0, SANDBOX_ON, 0) == -1 ||
 	    archive_scan(in, kind, &style, options, s->table) == -1) {
-		fprintf(stderr, "pop3d: the archive cannot be read: %s\n",
-			errno == EILSEQ ? "it does not begin with a From_ line" : strerror(errno));
+		const char *why = errno == EILSEQ ? "it does not begin with a From_ line"
+						  : strerror(errno),
+			   *form = errno == EILSEQ ? archive_form(in) : NULL;
+
+		fprintf(stderr, "pop3d: the archive cannot be read: %s%s%s\n", why,
+			form != NULL ? "; " : "", form != NULL ? form : "");
 		_exit(STATUS_FAILED);
 	}
 	_exit(EXIT_SUCCESS);
@@ -335,16 +365,12 @@ make_memfd(const char *name)
 static void
 read_archive(struct serve *s, const struct options *o, const struct conf_server *server)
 {
-	int in = archive_open_file(AT_FDCWD, s->path),
-	    fixed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-	enum archive_kind kind;
+	int in, fixed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+	enum archive_kind kind = find_kind(s, &in, o->format);
 	uint32_t options =
 	    (o->no_lock ? ARCHIVE_NO_LOCK : 0u) | (o->apply_deletes ? ARCHIVE_APPLY_DELETES : 0u);
 	struct archive_head head;
 
-	if (in == -1)
-		fail(STATUS_FAILED, s->path, strerror(errno));
-	kind = find_kind(in, o->format);
 	s->table = make_memfd("pop3d-archive");
 	s->flags = make_memfd("pop3d-flags");
 	if (s->table == -1 || s->flags == -1 || scan_apart(s, server, in, kind, options) == -1 ||
@@ -355,6 +381,8 @@ read_archive(struct serve *s, const struct options *o, const struct conf_server 
 	    archive_map(&s->archive, s->table, s->flags) == -1)
 		fail(STATUS_FAILED, s->path, strerror(errno));
 	close(in);
+	serve_find_below(s->path, s->below);
+	find_nothing(s);
 }
 
 /* ---- settings ---- */

@@ -4,6 +4,7 @@
  * rootless mode; what is different is here.
  *
  *   serve.c          the command line, the settings made of it, the start
+ *   serve_find.c     what the archive is
  *   serve_report.c   what is told on standard output, and the log of lines
  *
  * Functions that take master do nothing in any other mode, but for serve_trace().
@@ -17,6 +18,7 @@
 #include "common/archive.h"
 #include "daemon/conns.h"
 #include "daemon/master.h"
+#include "daemon/serve_find.h"
 
 struct serve {
 	/* from the command line */
@@ -27,6 +29,7 @@ struct serve {
 	/* the archive */
 	int table, flags; /* memfds */
 	struct archive archive;
+	char below[SERVE_BELOW_SIZE]; /* folders with mail that is not served; "": none */
 	/* what is told */
 	FILE *log;	/* lines; standard output or a file */
 	bool terminal;	/* standard output is one: a bar is shown */

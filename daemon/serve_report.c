@@ -163,8 +163,10 @@ say_doubts(const struct serve *s)
 {
 	const struct archive_head *h = s->archive.head;
 
+	if (s->below[0] != '\0')
+		say(s, "note: not served with it: %s", s->below);
 	if (h->left_out > 0)
-		say(s, "note: %" PRIu64 " messages cannot be read and are left out", h->left_out);
+		say(s, "note: %" PRIu64 " files are left out: see above", h->left_out);
 	if (h->alike > 0)
 		say(s,
 		    "note: %" PRIu64 " lines begin with \"From \" as if a message began there, and "

@@ -527,6 +527,123 @@ class Mbox(ServeCase):
         self.assertEqual(self.stored(path), before)
 
 
+class Others(ServeCase):
+    """Folders of other programs: served right, or refused with what is there; an index is never a message."""
+
+    LETTERS = [b"Subject: %d\n\nx\n" % n for n in range(1, 4)]
+    BOX = b"".join(FROM + m + b"\n" for m in LETTERS)
+    BINARY = bytes(range(64)) * 4
+
+    def tree(self, files, suffix=""):
+        """These files, by their paths, in a directory of the owner's; its path.  None: a directory."""
+        path = self.archive([]) + suffix
+        for name, octets in files.items():
+            full = os.path.join(path, name)
+            os.makedirs(full if octets is None else os.path.dirname(full), exist_ok=True)
+            if octets is not None:
+                with open(full, "wb") as f:
+                    f.write(octets)
+        subprocess.run(["chown", "-R", "%d:%d" % (self.owner.uid, self.owner.gid), path], check=True)
+        return path
+
+    def check_served(self, path, messages, *said, arguments=()):
+        port = harness.free_port()
+        run = self.serve(path, "--port", str(port), *arguments, start=False)
+        run.port = port
+        self.assertTrue(harness.wait_for(lambda: "serving %d messages" % len(messages) in run.text(), 30), run.text())
+        client = run.login()
+        texts = [b"".join(line + b"\r\n" for line in client.retr(n + 1)[1]) for n in range(len(client.list()[1]))]
+        client.quit()
+        run.stop()
+        self.assertEqual(texts, [mailbox.plain(m) for m in messages])
+        for words in said:
+            self.assertIn(words, run.text())
+        return run.text()
+
+    def check_refused(self, path, *said, arguments=()):
+        status, text = self.refused(path, *arguments)
+        self.assertEqual(status, 1, text)
+        for words in (path, *said):
+            self.assertIn(words, text)
+
+    def numbered(self, pattern="%d"):
+        return {pattern % n: m for n, m in enumerate(self.LETTERS, 1)}
+
+    def maildir(self, name="", count=3):
+        files = {os.path.join(name, "cur", "100000000%d.M1P1.h:2,S" % n): m for n, m in enumerate(self.LETTERS[:count])}
+        return {**files, **{os.path.join(name, where): None for where in ("cur", "new", "tmp")}}
+
+    def test_apple_mail_export(self):
+        for files, suffix in (({"table_of_contents": self.BINARY}, ".mbox"), ({}, ".mbox"), ({"table_of_contents": self.BINARY}, "")):
+            path = self.tree({"mbox": self.BOX, **files}, suffix)
+            self.check_served(path, self.LETTERS, "of mbox %s/mbox" % path)
+            self.check_served(path, self.LETTERS, arguments=("--apply-deletes",))
+
+    def test_apple_mail_folder(self):
+        emlx = b"10\nSubject: x\n<plist/>\n"
+        self.check_refused(self.tree({"1.emlx": emlx, "2.partial.emlx": emlx}), ".emlx files are not read")
+        self.check_refused(self.tree({"Info.plist": b"<plist/>", "Messages/1.emlx": emlx}, ".mbox"), "Messages (directory, 1 file)")
+
+    def test_mh(self):
+        for files in ({",3": b"Subject: removed\n\n"}, {".mh_sequences": b"cur: 1\n"}, {".sylpheed_cache": self.BINARY, "#4": b"x\n"},
+                      {".overview": b"1\tx\n", "17.draft": b"x\n"}):
+            path = self.tree({**self.numbered(), **files})
+            said = self.check_served(path, self.LETTERS, "of mh %s" % path)
+            for name in files:
+                if not name.startswith("."):
+                    self.assertIn("pop3d: %s: is no message; it is left out" % name, said)
+
+    def test_cyrus(self):
+        path = self.tree({**self.numbered("%d."), "cyrus.header": self.BINARY, "cyrus.index": self.BINARY, "cyrus.cache": self.BINARY})
+        self.check_served(path, self.LETTERS, "of cyrus %s" % path)
+
+    def test_what_lies_beside_messages(self):
+        others = {name: self.BINARY for name in ("dovecot.index", "dovecot-uidlist", "courierimapuiddb", "maildirsize", "subscriptions",
+                                                 "table_of_contents", "Info.plist", "Thumbs.db", "inbox.index")}
+        said = self.check_served(self.tree({**self.numbered("%d.eml"), **others}), self.LETTERS, "note: %d files are left out" % len(others))
+        for name in others:
+            self.assertIn("pop3d: %s: is no message; it is left out" % name, said)
+
+    def test_mailboxes_in_a_directory(self):
+        self.check_refused(self.tree({"inbox": self.BOX, "sent": self.BOX}), "inbox: is an mbox, to be served by its own path")
+        self.check_served(self.tree({**self.numbered(), "9": FROM + self.LETTERS[0]}), [*self.LETTERS, FROM + self.LETTERS[0]])
+        self.check_served(self.tree({**self.numbered(), "old": self.BOX}), self.LETTERS, "old: is an mbox")
+
+    def test_thunderbird(self):
+        self.check_refused(self.tree({"Inbox": self.BOX, "Inbox.msf": b"// <!-- <mdb:mork"}), "Thunderbird", ".msf")
+        self.check_refused(self.tree({"Inbox/cur/1.eml": self.LETTERS[0], "Inbox/tmp": None}), "Inbox/cur (directory, 1 file)")
+
+    def test_dovecot_dbox(self):
+        self.check_refused(self.tree({"dbox-Mails/u.1": self.BINARY}), "dbox of Dovecot")
+        self.check_refused(self.tree({"dovecot.index": self.BINARY, "u.1": self.BINARY}), "dbox of Dovecot")
+        self.check_refused(self.tree({"storage/m.1": self.BINARY, "storage/dovecot.map.index": self.BINARY, "mailboxes/INBOX": None}),
+                           "mdbox of Dovecot")
+
+    def test_folders_below(self):
+        folders = {**self.maildir(".Sent"), **self.maildir("Old/Deep", 1), **self.maildir("Empty", 0)}
+        told = ".Sent (Maildir, 3 messages), Old/Deep (Maildir, 1 message)"
+        self.check_refused(self.tree({**self.maildir(count=0), **folders}), "no message that can be served; below it: " + told)
+        self.check_refused(self.tree(folders), told)
+        self.check_served(self.tree({**self.maildir(), **folders}), self.LETTERS, "note: not served with it: " + told)
+        self.check_served(self.tree(self.maildir()), self.LETTERS)
+
+    def test_many_folders_below(self):
+        files = {}
+        for n in range(8):
+            files.update(self.maildir(".%d-%s" % (n, "long" * 50), 1))
+        self.check_refused(self.tree(files), ".0-long", ".4-long", ", and 3 more")
+
+    def test_files_that_are_no_mbox(self):
+        for octets, said in ((b"\x1f\x8b\x08x", "compressed with gzip"), (b"PK\3\4x", "a ZIP archive"),
+                             (b"// <!-- <mdb:mork:z v=\"1.4\"/> -->\n", "serve the mbox beside it"), (b"*mbx*\r\n0\r\n", "mbx"),
+                             (b"\1\1\1\1\n", "MMDF"), (self.LETTERS[0], "a single message")):
+            path = os.path.join(self.tree({"file": octets}), "file")
+            status, text = self.refused(path)
+            self.assertEqual(status, 1)
+            self.assertIn("it does not begin with a From_ line; it ", text)
+            self.assertIn(said, text)
+
+
 class Tls(ServeCase):
     def certificate(self):
         """Certificate and key for this host that the owner may read."""

@@ -195,6 +195,8 @@ sync_directories(const struct store *s)
 	static const char *const names[ARCHIVE_KINDS][2] = {
 	    [ARCHIVE_MAILDIR] = {"new", "cur"},
 	    [ARCHIVE_DIRECTORY] = {".", NULL},
+	    [ARCHIVE_MH] = {".", NULL},
+	    [ARCHIVE_CYRUS] = {".", NULL},
 	};
 	const struct shown *v = s->data;
 	enum store_result result = STORE_OK;

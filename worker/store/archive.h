@@ -5,6 +5,7 @@
  *   archive.c       the store: a Maildir or a directory, or an mbox that is only read
  *   archive_mbox.c  the store: an mbox that deletions are applied to
  *   archive_scan.c  the table, made at the start of a run
+ *   archive_form.c  what else a file may be
  */
 #ifndef POP3D_STORE_ARCHIVE_H
 #define POP3D_STORE_ARCHIVE_H
@@ -22,6 +23,9 @@
  */
 int archive_scan(int in, enum archive_kind kind, const struct mbox_style *style, uint32_t options,
     int out);
+
+/* How to get at the mail in a file that is no mbox, in words; NULL: nothing is known of it. */
+const char *archive_form(int fd);
 
 /* Open the archive, or a message's file below the directory `in`, without a trace of that in its access time where
  * that can be had.  A descriptor, or -1 with errno. */

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <sha1.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/count.h"
 #include "worker/session/wire.h"
 #include "worker/store/archive.h"
 #include "worker/store/maildir_build.h"
@@ -97,6 +99,29 @@ entry_keep(struct scan *s, const struct archive_entry *e)
 	s->head.octets += e->octets;
 }
 
+static void
+leave_out(struct scan *s, const char *name, const char *why)
+{
+	s->head.left_out++;
+	fprintf(stderr, "pop3d: %s: %s; it is left out\n", name, why);
+}
+
+/* Messages in a file that is an mbox; 0: it is none. */
+static size_t
+count_mbox(const struct scan *s, int fd, uint64_t size)
+{
+	struct mbox_table t = {0};
+	char start[sizeof("From ")];
+	size_t count = 0;
+
+	if (pread(fd, start, sizeof(start), 0) == sizeof(start) &&
+	    mbox_is_alike(start, sizeof(start)) &&
+	    mbox_table_scan(&t, s->style, fd, size, NULL, NULL) == 0)
+		count = t.count;
+	mbox_table_free(&t);
+	return count;
+}
+
 /* One file that is one message.  -1 with errno only if there is no memory. */
 static int
 scan_file(struct scan *s, const char *name)
@@ -111,6 +136,10 @@ scan_file(struct scan *s, const char *name)
 	if (!S_ISREG(st.st_mode))
 		goto out;
 	r.end = (uint64_t)st.st_size;
+	if (s->head.kind == ARCHIVE_DIRECTORY && count_mbox(s, r.fd, r.end) > 1) {
+		r.why = "is an mbox, to be served by its own path";
+		goto unread;
+	}
 	unpack_watch(&r);
 	if ((e = entry_add(s, name, 0, r.end)) == NULL)
 		result = -1;
@@ -120,8 +149,7 @@ scan_file(struct scan *s, const char *name)
 		goto unread;
 	goto out;
 unread:
-	s->head.left_out++;
-	fprintf(stderr, "pop3d: %s: %s; it is left out\n", name, store_reader_why(&r));
+	leave_out(s, name, store_reader_why(&r));
 out:
 	store_reader_end(&r);
 	return result;
@@ -156,6 +184,36 @@ scan_maildir(struct scan *s)
 	return result;
 }
 
+/* What programs keep beside messages, as fnmatch(3) has it. */
+static const char *const others[] = {
+    "dovecot*",	      "courier*", "maildirsize", "maildirfolder", "subscriptions",
+    "pop3d-*",	      "cyrus.*",  "*.msf",	 "*.index",	  "*.index.ids",
+    "*.index.sorted", "*.plist",  "Thumbs.db",	 "desktop.ini",	  "table_of_contents",
+};
+
+static bool
+name_is_any(const char *name)
+{
+	for (size_t i = 0; i < COUNT_OF(others); i++)
+		if (fnmatch(others[i], name, 0) == 0)
+			return false;
+	return true;
+}
+
+static bool
+name_is_mh(const char *name)
+{
+	return name[strspn(name, "0123456789")] == '\0';
+}
+
+static bool
+name_is_cyrus(const char *name)
+{
+	size_t digits = strspn(name, "0123456789");
+
+	return digits > 0 && strcmp(name + digits, ".") == 0;
+}
+
 /* Hidden files are no messages. */
 static int
 name_counts(const struct dirent *d)
@@ -175,13 +233,20 @@ name_compare(const struct dirent **a, const struct dirent **b)
 static int
 scan_directory(struct scan *s)
 {
+	static bool (*const is_message[ARCHIVE_KINDS])(const char *) = {
+	    [ARCHIVE_DIRECTORY] = name_is_any,
+	    [ARCHIVE_MH] = name_is_mh,
+	    [ARCHIVE_CYRUS] = name_is_cyrus,
+	};
 	struct dirent **list;
 	int count = scandirat(s->in, ".", &list, name_counts, name_compare), result = 0;
 
 	if (count == -1)
 		return -1;
 	for (int i = 0; i < count; i++) {
-		if (result == 0)
+		if (!is_message[s->head.kind](list[i]->d_name))
+			leave_out(s, list[i]->d_name, "is no message");
+		else if (result == 0)
 			result = scan_file(s, list[i]->d_name);
 		free(list[i]);
 	}
@@ -284,8 +349,8 @@ archive_scan(int in, enum archive_kind kind, const struct mbox_style *style, uin
 	     int out)
 {
 	static int (*const scans[ARCHIVE_KINDS])(struct scan *) = {
-	    [ARCHIVE_MAILDIR] = scan_maildir,
-	    [ARCHIVE_DIRECTORY] = scan_directory,
+	    [ARCHIVE_MAILDIR] = scan_maildir, [ARCHIVE_DIRECTORY] = scan_directory,
+	    [ARCHIVE_MH] = scan_directory,    [ARCHIVE_CYRUS] = scan_directory,
 	    [ARCHIVE_MBOX] = scan_mbox,
 	};
 	struct scan s = {.in = in, .style = style, .head = {.kind = kind, .options = options}};
