@@ -37,6 +37,7 @@ enum log_kind { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_CHANNEL };
 static struct {
 	enum log_kind kind;
 	bool journal; /* stderr is the journal: it adds time and name itself */
+	bool echo;    /* errors go to stderr, too */
 	bool bare;    /* a person reads stderr now, and knows time and name */
 	struct channel *channel;
 	int level;
@@ -103,6 +104,20 @@ log_to_syslog(const char *ident)
 {
 	syslog_socket_open(ident);
 	out.kind = LOG_TO_SYSLOG;
+}
+
+void
+log_echo_errors(void)
+{
+	out.echo = true;
+}
+
+void
+log_leave_stderr(const char *ident)
+{
+	out.echo = false;
+	if (out.kind == LOG_TO_STDERR)
+		log_to_syslog(ident);
 }
 
 void
@@ -231,7 +246,7 @@ log_write(int prio, const char *text)
 {
 	if (out.kind == LOG_TO_SYSLOG)
 		syslog_socket_send(prio, text);
-	else
+	if (out.kind == LOG_TO_STDERR || (out.echo && prio <= LOG_ERR))
 		log_write_stderr(prio, text);
 }
 

@@ -26,6 +26,11 @@ void log_to_terminal(void);
 void log_to_syslog(const char *ident);
 void log_to_channel(struct channel *c);
 
+/* Errors go to standard error, too, until log_leave_stderr(): from then on nothing does, and what would
+ * goes to syslog. */
+void log_echo_errors(void);
+void log_leave_stderr(const char *ident);
+
 /* Lines less important than `prio` (syslog(3)) are not written.  Default LOG_INFO. */
 void log_set_level(int prio);
 

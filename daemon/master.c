@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/sandbox.h"
+#include "daemon/background.h"
 #include "daemon/certificates.h"
 #include "daemon/change.h"
 #include "daemon/conns.h"
@@ -41,29 +42,18 @@ enum {
 };
 
 static struct event_base *sandbox_base;
-static int ready_fd = -1;
 
 /* ---- settling ---- */
-
-static void
-tell_parent(char result)
-{
-	if (ready_fd == -1)
-		return;
-	(void)!write(ready_fd, &result, 1);
-	close(ready_fd);
-	ready_fd = -1;
-}
 
 void
 master_serve(struct master *m)
 {
 	m->state = MASTER_SERVING;
 	notify_send("READY=1\nSTATUS=serving");
-	tell_parent('y');
 	serve_begun(m);
 	log_info(0, "serving servers=%zu login_workers=%u version=%s%s", m->conf->nservers,
 		 m->conf->login_workers, PACKAGE_VERSION, m->rootless ? " rootless" : "");
+	background_serves();
 }
 
 void
@@ -366,7 +356,6 @@ master_run(const struct master_options *options, struct conf *conf)
 			    .rootless = geteuid() != 0,
 			    .state = MASTER_STARTING};
 
-	ready_fd = options->ready_fd;
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	/* The ticket keys are in its memory. */
 	if (privs_harden(false) == -1)
@@ -380,7 +369,6 @@ master_run(const struct master_options *options, struct conf *conf)
 		event_base_dispatch(m.base);
 	else
 		m.exit_status = 1;
-	tell_parent('n');
 	if (m.workers != NULL) {
 		m.state = MASTER_STOPPING;
 		workers_kill_all(&m);

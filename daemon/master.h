@@ -64,7 +64,6 @@ struct master {
 struct master_options {
 	const char *conf_path;	/* NULL: there is no file, and no reload */
 	struct serve *serve;	/* one-user mode; else NULL */
-	int ready_fd; /* where a waiting parent reads one octet when we serve; -1: none */
 };
 
 /* Run until stopped.  `conf` is taken over.  Returns the exit status. */

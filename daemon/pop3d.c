@@ -12,7 +12,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +22,7 @@
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/title.h"
+#include "daemon/background.h"
 #include "daemon/inspect.h"
 #include "daemon/master.h"
 #include "daemon/notify.h"
@@ -96,35 +96,6 @@ check(const struct options *o, const struct conf *conf)
 	return 0;
 }
 
-/* Go to the background.  The parent returns to the shell when the child serves, or failed. */
-static int
-daemonize(void)
-{
-	int pipefd[2], null;
-	char result = 'n';
-	pid_t pid;
-
-	if (pipe2(pipefd, O_CLOEXEC) == -1 || (pid = fork()) == -1) {
-		perror("pop3d");
-		exit(1);
-	}
-	if (pid > 0) {
-		close(pipefd[1]);
-		if (read(pipefd[0], &result, 1) != 1)
-			result = 'n';
-		_exit(result == 'y' ? 0 : 1);
-	}
-	close(pipefd[0]);
-	setsid();
-	if ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) != -1) {
-		dup2(null, 0);
-		dup2(null, 1);
-		dup2(null, 2);
-		close(null);
-	}
-	return pipefd[1];
-}
-
 /* What every login will need of the host is looked at before anybody is told that we serve. */
 static int
 check_host(void)
@@ -141,9 +112,10 @@ check_host(void)
 int
 main(int argc, char *argv[], char *envp[])
 {
-	struct master_options master = {.ready_fd = -1};
+	struct master_options master = {0};
 	struct conf *conf;
 	struct options o;
+	int status;
 
 	if (serve_is_asked(argc, argv))
 		return serve_main(argc, argv, envp);
@@ -169,11 +141,13 @@ main(int argc, char *argv[], char *envp[])
 		return 1;
 	}
 	if (!o.foreground)
-		master.ready_fd = daemonize();
+		background_start();
 	if (check_host() == -1 || runtime_take(conf, geteuid() != 0) == -1)
 		return 1;
 	title_detail(conf->ps_titles);
 	title_set("master", "%s", o.conf_path);
 	master.conf_path = o.conf_path;
-	return master_run(&master, conf);
+	status = master_run(&master, conf);
+	runtime_release();
+	return status;
 }

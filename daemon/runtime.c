@@ -10,6 +10,8 @@
 #include "common/log.h"
 #include "daemon/runtime.h"
 
+static char pid_path[MSG_PATH_SIZE + 16]; /* empty: not taken */
+
 /* It must be ours, and nobody else may change what is in it. */
 static int
 make_directory(const char *path)
@@ -44,10 +46,34 @@ make_directories(const char *runtime_dir)
 	return r;
 }
 
+/* The locked file, else -1 with errno (EWOULDBLOCK: another master has it).  One that its former
+ * owner has removed meanwhile locks nobody out: there is another at its place, or none. */
+static int
+pid_file_lock(void)
+{
+	struct stat ours, there;
+	int fd, error;
+
+	for (;;) {
+		fd = open(pid_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+		if (fd == -1)
+			return -1;
+		if (flock(fd, LOCK_EX | LOCK_NB) == -1)
+			break;
+		if (fstat(fd, &ours) == 0 && lstat(pid_path, &there) == 0 &&
+		    ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)
+			return fd;
+		close(fd);
+	}
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
 int
 runtime_take(const struct conf *conf, bool rootless)
 {
-	char path[MSG_PATH_SIZE + 16];
 	int fd;
 
 	if (rootless) {
@@ -56,21 +82,21 @@ runtime_take(const struct conf *conf, bool rootless)
 	}
 	if (make_directories(conf->runtime_dir) == -1)
 		return -1;
-	snprintf(path, sizeof(path), "%s/pop3d.pid", conf->runtime_dir);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd == -1 || flock(fd, LOCK_EX | LOCK_NB) == -1) {
-		log_error(0, "%s: %s", path,
-			  fd != -1 && errno == EWOULDBLOCK
-			      ? "another pop3d runs with this runtime_dir"
-			      : strerror(errno));
-		if (fd != -1)
-			close(fd);
-		return -1;
-	}
+	snprintf(pid_path, sizeof(pid_path), "%s/pop3d.pid", conf->runtime_dir);
+	fd = pid_file_lock();
 	/* The descriptor stays open: it is the lock. */
-	if (ftruncate(fd, 0) == -1 || dprintf(fd, "%ld\n", (long)getpid()) < 0) {
-		log_error(0, "%s: %s", path, strerror(errno));
-		return -1;
-	}
-	return 0;
+	if (fd != -1 && ftruncate(fd, 0) == 0 && dprintf(fd, "%ld\n", (long)getpid()) > 0)
+		return 0;
+	log_error(0, "%s: %s", pid_path,
+		  errno == EWOULDBLOCK ? "another pop3d runs with this runtime_dir"
+				       : strerror(errno));
+	pid_path[0] = '\0';
+	return -1;
+}
+
+void
+runtime_release(void)
+{
+	if (pid_path[0] != '\0')
+		(void)unlink(pid_path);
 }

@@ -14,4 +14,7 @@
  */
 int runtime_take(const struct conf *conf, bool rootless);
 
+/* Remove the pid file, if it was taken. */
+void runtime_release(void);
+
 #endif

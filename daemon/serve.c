@@ -474,7 +474,7 @@ serve_main(int argc, char *argv[], char *envp[])
 {
 	static struct serve s;
 	struct options o = {.password = take_password(argc, argv), .address = "127.0.0.1"};
-	struct master_options master = {.serve = &s, .ready_fd = -1};
+	struct master_options master = {.serve = &s};
 	struct conf *conf;
 	int status;
 

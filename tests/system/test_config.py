@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 import unittest
@@ -337,23 +338,96 @@ class Starts(TestCase):
                 self.assertGreater(done.returncode, 0)
                 self.assertRegex(done.stdout, rb"(?i)certificate|key|nonsense|nonexistent")
 
-    def test_background(self):
-        daemon = harness.Daemon(start=False)
-        done = subprocess.run([harness.program(), "-c", daemon.conf_path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        # this program is a subreaper, so the daemon is its child now
-        masters = [pid for pid in harness.descendants(os.getpid()) if harness.executable(pid) == "pop3d" and daemon.conf_path in harness.command_line(pid)]
-        self.assertEqual(len(masters), 1)
-        master = masters[0]
+    def background(self, daemon, *arguments):
+        return subprocess.run([harness.program(), *arguments, "-c", daemon.conf_path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=30, text=True)
+
+    def masters(self, daemon):
+        # this program is a subreaper, so a daemon whose parent has ended is its child
+        return [pid for pid in harness.descendants(os.getpid()) if harness.executable(pid) == "pop3d" and daemon.conf_path in harness.command_line(pid)]
+
+    def stop(self, daemon):
+        """Every process of the daemon in the background ends after TERM."""
+        (master,) = self.masters(daemon)
         known = [(pid, harness.start_time(pid)) for pid in [master] + harness.descendants(master)]
         try:
-            self.connect(TLS, daemon).quit()  # it served when the parent ended
-            self.assertEqual(os.getsid(master) != os.getsid(0), True)
             os.kill(master, signal.SIGTERM)
             self.assertTrue(harness.wait_for(lambda: not harness.Daemon.alive(known), 10))
         finally:
             for pid, _ in harness.Daemon.alive(known):
                 os.kill(pid, signal.SIGKILL)
+
+    def test_background(self):
+        for arguments in ((), ("-e",)):
+            daemon = harness.Daemon(start=False)
+            done = self.background(daemon, *arguments)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            (master,) = self.masters(daemon)
+            pid_file = os.path.join(daemon.settings["runtime_dir"], "pop3d.pid")
+            with open(pid_file) as f:
+                self.assertEqual(int(f.read()), master)
+            self.connect(TLS, daemon).quit()  # it served when the parent ended
+            self.assertNotEqual(os.getsid(master), os.getsid(0))
+            self.assertEqual({os.readlink("/proc/%d/fd/%d" % (master, fd)) for fd in range(3)}, {"/dev/null"})
+            self.stop(daemon)
+            self.assertFalse(os.path.exists(pid_file))
+
+    def test_background_tells_why_it_failed(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen(1)
+            port = taken.getsockname()[1]
+            faults = (
+                ({"port": port}, {}, "cannot listen on 127.0.0.1:%d: Address already in use" % port),
+                ({}, {"certificate": "/nonexistent"}, "/nonexistent"),
+                ({}, {"auth": "pam:pop3d-none"}, "the PAM service has no file"),
+                ({}, {"login_user": "nobody-here"}, 'no usable system user "nobody-here"'),
+                ({}, {"runtime_dir": "/nonexistent/run"}, "runtime_dir /nonexistent/run: No such file or directory"),
+            )
+            for server, settings, why in faults:
+                for arguments in ((), ("-e",)):
+                    daemon = harness.Daemon(start=False, **settings)
+                    daemon.servers["clear"].update(server)
+                    daemon.write_conf()
+                    done = self.background(daemon, *arguments)
+                    self.assertEqual(done.returncode, 1)
+                    self.assertIn(why, done.stderr)
+
+    def test_background_can_be_tried_again_at_once(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen(1)
+            daemon = harness.Daemon(start=False)
+            daemon.servers["clear"]["port"] = taken.getsockname()[1]
+            daemon.write_conf()
+            for _ in range(5):
+                done = self.background(daemon)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("Address already in use", done.stderr)
+                self.assertNotIn("another pop3d runs", done.stderr)
+        self.assertEqual(self.background(daemon).returncode, 0)
+        self.assertIn("another pop3d runs", self.background(daemon).stderr)
+        self.stop(daemon)
+
+    def test_background_that_is_killed(self):
+        daemon = harness.Daemon(start=False)
+        os.mkdir(daemon.settings["runtime_dir"], 0o755)
+        fifo = os.path.join(daemon.dir, "key")  # a worker waits for what stands in it
+        os.mkfifo(fifo)
+        daemon.write_conf(certificate_key=fifo)
+        parent = subprocess.Popen([harness.program(), "-c", daemon.conf_path], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE, text=True)
+        found = harness.wait_for(lambda: [pid for pid in self.masters(daemon) if pid != parent.pid])
+        os.kill(found[0], signal.SIGKILL)
+        self.assertIn("pop3d: killed by signal 9", parent.communicate(timeout=20)[1])
+        self.assertEqual(parent.returncode, 1)
+
+    def test_a_second_master_leaves_the_pid_file(self):
+        first = self.own_daemon()
+        second = harness.Daemon(start=False, runtime_dir=first.settings["runtime_dir"])
+        refused = self.background(second)
+        self.assertIn("another pop3d runs", refused.stderr)
+        self.assertTrue(os.path.exists(os.path.join(first.settings["runtime_dir"], "pop3d.pid")))  # not its to remove
 
 
 class Manual(unittest.TestCase):
