@@ -198,6 +198,24 @@ class Secrets(TestCase):
                 time.sleep(0.3)
                 self.check(daemon.log(), user)
 
+    def test_a_response_that_comes_after_login_is_masked(self):
+        # a client may go on with an exchange that the server has ended
+        daemon = self.own_daemon(trace=True)
+        for kind in self.each_kind():
+            user, mark = self.user(MESSAGES), len(daemon.log())
+            client = self.connect(kind, daemon)
+            client.login(user)
+            for line in (plain_response(user), base64.b64encode(user.password.encode()), user.password.encode(),
+                         b"AUTH " + plain_response(user), b"NOOP " + user.password.encode()):
+                client.err(line)
+            client.quit()
+            daemon.log_fields("session-end", since=mark, user=user.name)
+            log = daemon.log()[mark:]
+            for secret in (plain_response(user), base64.b64encode(user.password.encode()), user.password.encode()):
+                self.assertNotIn(secret.decode(), log)
+            for shown in (r"< \"?\(%d octets\)" % len(plain_response(user)), r"< \"?AUTH \*\*\*\*", r"< \"?NOOP \*\*\*\*"):
+                self.assertRegex(log, shown)
+
     def test_trace_shows_both_directions(self):
         daemon = self.own_daemon(trace=True, log_level="debug")
         user = self.user(MESSAGES)
@@ -211,7 +229,7 @@ class Secrets(TestCase):
             client.quit()
             time.sleep(0.2)
             log = daemon.log()[mark:]
-            for pattern in (r"<.*\bCAPA\b", r"<.*USER %s" % user.name, r"<.*PASS", r"<.*STAT", r">.*\+OK 4 \d+", r"<.*XYZZ", r">.*-ERR", r"<.*QUIT"):
+            for pattern in (r"<.*\bCAPA\b", r"<.*USER %s" % user.name, r"<.*PASS", r"<.*STAT", r">.*\+OK 4 \d+", r"<.*\(4 octets\)", r">.*-ERR", r"<.*QUIT"):
                 self.assertRegex(log, pattern)
             self.assertNotIn(user.password, log)
 

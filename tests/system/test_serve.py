@@ -766,7 +766,7 @@ class Told(ServeCase):
         text = run.text()
         stamped = [line for line in run.lines() if STAMP.match(line)]
         for want in ("1 * connected from 127.0.0.1:", "1 < USER importer", "1 < PASS ****", "1 < RETR 1", "1 > 2 14",
-                     "octets)", "1 < BAD \\x01\\\\", "1 > +OK bye", "1 * closed"):
+                     "octets)", "1 < (6 octets)", "1 > +OK bye", "1 * closed"):
             self.assertTrue(any(want in line for line in stamped), want)
         self.assertNotIn(PASSWORD, text)
         self.assertNotIn("secret body", text)
@@ -777,13 +777,15 @@ class Told(ServeCase):
         run = self.serve(path, "--log-bodies", "--log-secrets", "--log", log)
         client = run.login()
         client.retr(1)
+        with self.assertRaises(poplib.error_proto):
+            client._shortcmd("BAD \x01\\")
         client.quit()
         run.progress(1)
         run.stop()
         with open(log) as f:
             text = f.read()
         self.assertEqual(os.stat(log).st_mode & 0o777, 0o600)
-        for want in ("< PASS " + PASSWORD, "> Subject: secret body", "> ..dot", "> .\n"):
+        for want in ("< PASS " + PASSWORD, "< BAD \\x01\\\\", "> Subject: secret body", "> ..dot", "> .\n"):
             self.assertIn(want, text)
         self.assertFalse(any(STAMP.match(line) for line in run.lines()))
 

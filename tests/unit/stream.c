@@ -410,7 +410,7 @@ test_finish(void)
 static void
 test_trace(void)
 {
-	static const char *const expected[] = {"STAT", "+OK 0 0", "PASS ***", "pass ***"};
+	static const char *const expected[] = {"STAT", "+OK 0 0", "PASS ****", "pass ****"};
 	struct msg m;
 
 	setup(10);

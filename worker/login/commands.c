@@ -10,7 +10,7 @@
 #include "worker/login/links.h"
 #include "worker/login/login.h"
 #include "worker/login/sasl.h"
-#include "worker/login/trace.h"
+#include "common/trace.h"
 
 enum { REFUSED_MAX = 100 /* commands of a connection, then it is closed */ };
 

@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -16,6 +15,7 @@
 #include "common/clock.h"
 #include "common/peer.h"
 #include "common/pop3.h"
+#include "common/trace.h"
 #include "worker/session/stream.h"
 
 enum { LINGER_MS = 2000, LINGER_OCTETS = 65536 };
@@ -160,28 +160,31 @@ stream_report_all(struct stream *s)
 		;
 }
 
-/* Trace one line.  What follows PASS and its like stays out, also where it has no meaning. */
+/* Trace one line. */
 static void
 stream_trace(struct stream *s, bool from_client, const char *text, size_t len)
 {
-	static const char *const secret[] = {"PASS ", "APOP ", "AUTH "};
 	struct msg_trace m = {.id = s->id, .from_client = from_client};
-	const char *mask = "";
 
-	for (size_t i = 0; from_client && (s->trace & TRACE_SECRETS) == 0 &&
-			   i < sizeof(secret) / sizeof(secret[0]);
-	     i++)
-		if (len > strlen(secret[i]) && strncasecmp(text, secret[i], 5) == 0) {
-			len = strlen(secret[i]);
-			mask = "***";
-		}
-	if (len > sizeof(m.text) - sizeof("***"))
-		len = sizeof(m.text) - sizeof("***");
+	if (len >= sizeof(m.text))
+		len = sizeof(m.text) - 1;
 	for (size_t i = 0; i < len; i++)
 		m.text[i] = text[i] != '\0' ? text[i] : '?';
-	memcpy(m.text + len, mask, strlen(mask) + 1);
-	len += strlen(mask) + 1;
-	stream_report(s, MSG_TRACE, &m, offsetof(struct msg_trace, text) + len);
+	m.text[len] = '\0';
+	stream_report(s, MSG_TRACE, &m, offsetof(struct msg_trace, text) + len + 1);
+}
+
+/* Trace a command, or what may be shown of it. */
+static void
+stream_trace_line(struct stream *s, const char *line, size_t len)
+{
+	char text[TRACE_TEXT_SIZE];
+
+	if ((s->trace & TRACE_SECRETS) == 0) {
+		len = trace_mask(text, line, len, false);
+		line = text;
+	}
+	stream_trace(s, true, line, len);
 }
 
 /* Trace what a response holds behind its first line: by lines, or, of a message, its length only.
@@ -338,7 +341,7 @@ stream_line(struct stream *s, const char **line, size_t *len)
 	while (!stream_is_over(s)) {
 		if ((event = line_take(s, line, len)) != LINE_NONE) {
 			if (s->trace != 0 && event == STREAM_LINE)
-				stream_trace(s, true, *line, *len);
+				stream_trace_line(s, *line, *len);
 			return (enum stream_event)event;
 		}
 		stream_flush(s);

@@ -1,8 +1,9 @@
 /*
- * What of a client's line may be shown in a trace: no password, no SASL data.  Pure.
+ * The form of a client's line that a trace may show: words known to be harmless
+ * as they came, all else as "****" or as a length.  Pure.
  */
-#ifndef POP3D_LOGIN_TRACE_H
-#define POP3D_LOGIN_TRACE_H
+#ifndef POP3D_TRACE_H
+#define POP3D_TRACE_H
 
 #include <stdbool.h>
 #include <stddef.h>
