@@ -51,6 +51,14 @@ struct conf_server {
 	struct conf_paths certificate, certificate_key;
 };
 
+/* One-user mode: an archive instead of mailboxes (pop3d --serve). */
+struct conf_one_user {
+	bool on;
+	uint32_t trace;					   /* TRACE_… */
+	char user[MSG_NAME_SIZE], password[MSG_NAME_SIZE]; /* empty: any */
+	int archive[2]; /* memfds: the table and the flags (archive.h) */
+};
+
 struct conf {
 	/* processes */
 	uint32_t login_workers, worker_connections;
@@ -87,7 +95,15 @@ struct conf {
 	struct conf_server servers[CONF_SERVERS_MAX];
 	/* What a server made at run time begins with: the servers' settings at top level. */
 	struct conf_server shared;
+	struct conf_one_user one_user; /* set by the command line, never by a file */
 };
+
+/* What is traced, a set of TRACE_…. */
+static inline uint32_t
+conf_trace(const struct conf *c)
+{
+	return c->one_user.on ? c->one_user.trace : c->trace ? TRACE_LINES : 0;
+}
 
 /*
  * Read and check a file.  Every fault is written to `errors` (a stdio stream)

@@ -4,13 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "daemon/certificates.h"
 #include "daemon/change.h"
-#include "daemon/control.h"
 #include "daemon/servers.h"
 
 enum {
@@ -122,36 +120,14 @@ certificates_free(struct certificate_list *list)
 	}
 }
 
-/* A time as the log and `status` show it: UTC; into dst of 32. Returns dst. */
-static const char *
-time_text(char dst[32], int64_t seconds)
-{
-	time_t when = (time_t)seconds;
-	struct tm tm;
-
-	if (gmtime_r(&when, &tm) == NULL || strftime(dst, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		memcpy(dst, "?", 2);
-	return dst;
-}
-
 void
 certificates_log(const struct certificate_list *list)
 {
 	const struct certificate *c;
-	char path[LOG_QUOTED_SIZE], text[32];
+	char path[LOG_QUOTED_SIZE], text[CLOCK_UTC_SIZE];
 
 	STAILQ_FOREACH(c, list, next)
 	log_info(0, "certificate path=%s expires=%s",
 		 log_quote(path, sizeof(path), c->is.path, strlen(c->is.path)),
-		 time_text(text, c->is.expires));
-}
-
-void
-certificates_say(const struct certificate_list *list, struct ctl *ctl)
-{
-	const struct certificate *c;
-	char text[32];
-
-	STAILQ_FOREACH(c, list, next)
-	ctl_say(ctl, "certificate %s\texpires=%s\n", c->is.path, time_text(text, c->is.expires));
+		 clock_utc(text, c->is.expires));
 }

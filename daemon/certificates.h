@@ -28,9 +28,7 @@ void certificates_tick(struct master *m);
 void certificates_add(struct certificate_list *list, const struct msg_certificate *one);
 void certificates_free(struct certificate_list *list);
 
-/* Log when they expire; add it to the answer of `pop3ctl status`. */
-struct ctl;
+/* Log when they expire. */
 void certificates_log(const struct certificate_list *list);
-void certificates_say(const struct certificate_list *list, struct ctl *c);
 
 #endif

@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/count.h"
 #include "common/log.h"
+#include "daemon/certificates.h"
 #include "daemon/change.h"
 #include "daemon/child.h"
 #include "daemon/control.h"
@@ -35,9 +37,7 @@ struct change {
 	bool under_way;		 /* a generation of workers is being made ready */
 	struct conf *next;	 /* the settings that come with it; NULL: those in force stay */
 	uint64_t begun;		 /* clock_ms() */
-	unsigned lost;		 /* processes that ended before they were ready */
-	bool refused;		 /* it is to be abandoned: */
-	char why[MSG_PATH_SIZE]; /* the first reason; empty: none yet */
+	char why[MSG_PATH_SIZE]; /* it is refused, the first reason; empty: none yet */
 	/* asked for, and not begun */
 	bool settings_wanted, workers_wanted;
 	uint64_t wanted_since; /* clock_ms() */
@@ -56,6 +56,24 @@ change_new(void)
 	return c;
 }
 
+/* A server that went up has a certificate that no worker knows. */
+static bool
+servers_wait(const struct master *m)
+{
+	const struct server *s;
+
+	TAILQ_FOREACH (s, servers_all((struct master *)m), next)
+		if (s->wanted_up && s->coming == NULL)
+			return true;
+	return false;
+}
+
+static bool
+is_wanted(const struct master *m)
+{
+	return m->change->settings_wanted || m->change->workers_wanted || servers_wait(m);
+}
+
 bool
 change_is_under_way(const struct master *m)
 {
@@ -67,7 +85,7 @@ change_is_pending(const struct master *m)
 {
 	const struct change *c = m->change;
 
-	return c->under_way || c->settings_wanted || c->workers_wanted;
+	return c->under_way || is_wanted(m);
 }
 
 const struct conf *
@@ -76,8 +94,8 @@ change_conf(const struct master *m)
 	return m->change->next != NULL ? m->change->next : m->conf;
 }
 
-bool
-change_has_settings(const struct master *m)
+static bool
+has_settings(const struct master *m)
 {
 	return m->change->next != NULL || m->state == MASTER_STARTING;
 }
@@ -98,36 +116,34 @@ change_log_refusal(struct master *m, const char *fmt, ...)
 		memcpy(m->change->why, text, sizeof(m->change->why));
 }
 
-/* Does this role matter to the change under way?  The others go on with the settings in force. */
+/* The roles that a change waits for.  Later than the start the helper and the spawner go on with
+ * the settings in force. */
+static const enum role at_start[] = {ROLE_LOGIN, ROLE_AUTH, ROLE_SPAWNER};
+
+static size_t
+roles_concerned(const struct master *m)
+{
+	return m->state == MASTER_STARTING ? COUNT_OF(at_start) : 1;
+}
+
+/* Can a role not work with what is coming?  Why is kept for the answer. */
 static bool
-is_concerned(const struct master *m, enum role role)
+is_refused(struct master *m)
 {
-	return m->change->under_way && (m->state == MASTER_STARTING || role == ROLE_LOGIN);
-}
+	for (size_t i = 0; i < roles_concerned(m); i++) {
+		const struct role_trouble *t = &m->trouble[at_start[i]];
 
-void
-change_refuse(struct master *m, enum role role, const char *why)
-{
-	char text[LOG_QUOTED_SIZE];
-
-	log_error(0, "%s refused: %s", child_program(role),
-		  log_quote(text, sizeof(text), why, strlen(why)));
-	if (!is_concerned(m, role))
-		return;
-	if (m->change->why[0] == '\0')
-		(void)snprintf(m->change->why, sizeof(m->change->why), "%s", why);
-	m->change->refused = true;
-	settle_soon(m->settle);
-}
-
-void
-change_lost(struct master *m, enum role role)
-{
-	if (!is_concerned(m, role) || ++m->change->lost < LOST_MAX)
-		return;
-	change_log_refusal(m, "%s ended %u times before it was ready", child_program(role),
-			   m->change->lost);
-	m->change->refused = true;
+		if (t->refused) {
+			memcpy(m->change->why, t->why, sizeof(m->change->why));
+			return true;
+		}
+		if (t->lost >= LOST_MAX) {
+			change_log_refusal(m, "%s ended %u times before it was ready",
+					   child_program(at_start[i]), t->lost);
+			return true;
+		}
+	}
+	return false;
 }
 
 /* ---- reading ---- */
@@ -210,6 +226,17 @@ keep_start_settings(const struct master *m, struct conf *c)
 	}
 }
 
+int
+change_prepare(struct master *m, const struct conf *c)
+{
+	char why[MSG_PATH_SIZE];
+
+	if (servers_prepare(m, c, why) == 0)
+		return 0;
+	change_log_refusal(m, "%s", why);
+	return -1;
+}
+
 /* Everything that has to be right before a worker is started for it.  NULL: it is not, and why was
  * logged. */
 static struct conf *
@@ -219,7 +246,7 @@ settings_take(struct master *m)
 
 	if (c == NULL)
 		return NULL;
-	if (change_find_accounts(m, c) == -1 || servers_prepare(m, c) == -1) {
+	if (change_find_accounts(m, c) == -1 || change_prepare(m, c) == -1) {
 		free(c);
 		return NULL;
 	}
@@ -278,7 +305,8 @@ adopt(struct master *m)
 {
 	m->change->under_way = false;
 	workers_switch(m);
-	servers_adopt(m);
+	servers_adopt(m, has_settings(m));
+	change_serve(m);
 	if (m->state == MASTER_STARTING) {
 		master_serve(m);
 		return;
@@ -307,6 +335,24 @@ abandon(struct master *m)
 	free(c->next);
 	c->next = NULL;
 	tell_refused(m);
+}
+
+void
+change_serve(struct master *m)
+{
+	struct server *s;
+
+	TAILQ_FOREACH (s, servers_all(m), next)
+		if (s->wanted_up && s->coming == NULL && workers_know(m, s))
+			server_serve(m, s);
+}
+
+void
+change_start(struct master *m)
+{
+	workers_begin_generation(m, m->conf);
+	certificates_told(m);
+	settle_soon(m->settle);
 }
 
 /* ---- settling ---- */
@@ -338,7 +384,7 @@ is_too_late(const struct master *m)
 static void
 go_on(struct master *m)
 {
-	if (m->change->refused)
+	if (is_refused(m))
 		abandon(m);
 	else if (all_ready(m))
 		adopt(m);
@@ -366,9 +412,7 @@ begin(struct master *m)
 {
 	struct change *c = m->change;
 
-	c->refused = false;
 	c->why[0] = '\0';
-	c->lost = 0;
 	if (c->settings_wanted) {
 		c->settings_wanted = false;
 		notify_send("RELOADING=1");
@@ -381,7 +425,8 @@ begin(struct master *m)
 	c->workers_wanted = false;
 	c->under_way = true;
 	c->begun = clock_ms();
-	workers_begin_generation(m);
+	workers_begin_generation(m, change_conf(m));
+	certificates_told(m);
 }
 
 void
@@ -391,8 +436,9 @@ change_settle(struct master *m)
 
 	if (m->state == MASTER_STOPPING)
 		return;
+	change_serve(m);
 	if (c->under_way)
 		go_on(m);
-	else if ((c->settings_wanted || c->workers_wanted) && may_begin(m))
+	else if (is_wanted(m) && may_begin(m))
 		begin(m);
 }

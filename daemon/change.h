@@ -19,15 +19,18 @@ void change_settings(struct master *m);
 /* Ask for a generation of workers that knows the certificates of all servers. */
 void change_workers(struct master *m);
 
-/* A role cannot work with what is coming: `why`, which is logged. */
-void change_refuse(struct master *m, enum role role, const char *why);
-
-/* A process of a role ended before it was ready; after a few of them a change is given up. */
-void change_lost(struct master *m, enum role role);
-
 /* Log why something that was asked for is refused, and keep it for the answer. */
 void change_log_refusal(struct master *m, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Make the servers of these settings, bind their ports.  0, or -1 (logged). */
+int change_prepare(struct master *m, const struct conf *c);
+
+/* Let those serve that went up and whose certificates the workers have. */
+void change_serve(struct master *m);
+
+/* The first one: start with m->conf, whose servers are prepared. */
+void change_start(struct master *m);
 
 /* Begin, adopt or abandon. */
 void change_settle(struct master *m);
@@ -38,9 +41,6 @@ bool change_is_pending(const struct master *m);
 /* Is one under way?  Then these settings are coming, else those in force are what it returns. */
 bool change_is_under_way(const struct master *m);
 const struct conf *change_conf(const struct master *m);
-
-/* Do new settings come with it, not certificates alone? */
-bool change_has_settings(const struct master *m);
 
 /* Find the ids of the accounts and groups that the settings name.  0, or -1 (logged). */
 int change_find_accounts(struct master *m, const struct conf *c);

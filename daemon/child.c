@@ -16,7 +16,7 @@
 #include "common/process.h"
 #include "common/sandbox.h"
 #include "daemon/child.h"
-#include "daemon/master.h"
+#include "daemon/sandbox_watch.h"
 
 enum {
 	QUEUE_MAX = 16384, /* messages that may wait for one role */
@@ -157,29 +157,19 @@ child_kill(struct child *c)
 	child_let_go(c);
 }
 
-bool
-child_common_msg(struct child *c, struct msg *m)
+void
+child_log(struct child *c, const struct msg_log *line)
 {
-	switch (m->type) {
-	case MSG_LOG:
-		if (log_admit(&c->bucket, c->role, c->pid, clock_ms()))
-			log_foreign(c->role, c->pid, &m->u.log);
-		return true;
-	case MSG_TRACE:
-		if (c->may_trace)
-			log_trace(&m->u.trace);
-		return true;
-	case MSG_PONG:
-		c->unanswered = 0;
-		return true;
-	case MSG_SANDBOX_LOG:
-		if (c->may_report && !c->ready)
-			master_watch_sandbox(msg_take_fd(m, 0));
-		c->may_report = false;
-		return true;
-	default:
-		return false;
-	}
+	if (log_admit(&c->bucket, c->role, c->pid, clock_ms()))
+		log_foreign(c->role, c->pid, line);
+}
+
+void
+child_sandbox_log(struct child *c, struct msg *m)
+{
+	if (c->may_report)
+		sandbox_watch(event_get_base(c->ec.on_read), msg_take_fd(m, 0));
+	c->may_report = false;
 }
 
 bool
@@ -194,6 +184,18 @@ child_heartbeat(struct child *c)
 	c->unanswered++;
 	evchannel_put(&c->ec, MSG_PING, &ping, sizeof(ping));
 	return true;
+}
+
+void
+role_refused(struct role_trouble *t, enum role role, const char *why)
+{
+	char text[LOG_QUOTED_SIZE];
+
+	log_error(0, "%s refused: %s", child_program(role),
+		  log_quote(text, sizeof(text), why, strlen(why)));
+	if (!t->refused)
+		(void)snprintf(t->why, sizeof(t->why), "%s", why);
+	t->refused = true;
 }
 
 void

@@ -13,6 +13,8 @@
 #include "common/log.h"
 #include "daemon/settle.h"
 
+struct master;
+
 struct child {
 	enum role role;
 	pid_t pid; /* 0: not running, or reaped */
@@ -30,6 +32,30 @@ struct backoff {
 	uint64_t due;	/* clock_ms(): no start before; 0: none was lost yet */
 	uint32_t delay; /* milliseconds that the last loss asked for */
 };
+
+struct session;
+struct worker;
+
+/* What the processes say and what becomes of them; told to whom master serves with. */
+struct role_calls {
+	/* A message.  0; -1: it broke a rule, and the process is given up. */
+	int (*worker)(struct worker *w, struct msg *m);
+	int (*helper)(struct master *m, struct msg *msg);
+	int (*session)(struct session *s, struct msg *m);
+	/* It is gone, and freed on return. */
+	void (*worker_lost)(struct worker *w);
+	void (*session_gone)(struct session *s);
+};
+
+/* What a role's processes could not do; a change looks at it. */
+struct role_trouble {
+	unsigned lost; /* ended before they were ready */
+	bool refused;  /* said that they cannot work with their settings: */
+	char why[MSG_PATH_SIZE];
+};
+
+/* A process of this role refused its settings: logged, and written down. */
+void role_refused(struct role_trouble *t, enum role role, const char *why);
 
 /* One that was not started yet, to be freed with free(3). NULL: no memory. */
 struct child *child_new(void);
@@ -59,8 +85,11 @@ void child_let_go(struct child *c);
 /* Kill it at once, too. */
 void child_kill(struct child *c);
 
-/* Messages that every role may send.  True: handled. */
-bool child_common_msg(struct child *c, struct msg *m);
+/* A line of its log, if it may still write one. */
+void child_log(struct child *c, const struct msg_log *line);
+
+/* MSG_SANDBOX_LOG (sandbox = log): what it calls outside its filter is logged from now on. */
+void child_sandbox_log(struct child *c, struct msg *m);
 
 /* Send the next heartbeat.  False: it has missed so many, or is so long in getting ready, that it
  * has to go. */

@@ -15,7 +15,6 @@
 #include "daemon/limits.h"
 #include "daemon/listeners.h"
 #include "daemon/report.h"
-#include "daemon/serve.h"
 #include "daemon/servers.h"
 #include "daemon/sessions.h"
 #include "daemon/settle.h"
@@ -151,7 +150,7 @@ conns_free(struct master *m, struct conn *c)
 	free(c->grant);
 	free(c->login);
 	waiters_wake(m->waiters, WAIT_CONN, c->row.id, NULL);
-	serve_disconnected(m, c);
+	report_gone(c);
 	c->server->connections--;
 	free(c);
 	settle_soon(m->settle);
@@ -201,8 +200,8 @@ conns_add(struct master *m, struct server *server)
 	return c;
 }
 
-void
-conns_accepted(struct master *m, struct server *server, int fd, const struct msg_addr *peer)
+static void
+conn_accepted(struct master *m, struct server *server, int fd, const struct msg_addr *peer)
 {
 	const struct conf_server *s = &server->set;
 	struct conn *c = conns_add(m, server);
@@ -220,8 +219,9 @@ conns_accepted(struct master *m, struct server *server, int fd, const struct msg
 	c->fd = fd;
 	conns_set_state(m, c, CONN_WAITING);
 	report_connect(c);
-	serve_connected(m, c);
 }
+
+const struct ports_calls conns_ports_calls = {.accepted = conn_accepted};
 
 static int
 hand_to_worker(struct master *m, struct conn *c, struct worker *w)
@@ -233,8 +233,8 @@ hand_to_worker(struct master *m, struct conn *c, struct worker *w)
 	return evchannel_send(&w->child.ec, MSG_CONN_NEW, &c->row, sizeof(c->row), &c->fd, 1);
 }
 
-void
-conns_tell_rows(struct master *m)
+static void
+tell_rows(struct master *m)
 {
 	struct conn *c;
 
@@ -291,18 +291,30 @@ conns_settle(struct master *m)
 	conns_offer(m);
 }
 
-bool
-conns_wait(const struct master *m)
+void
+conns_accept(struct master *m)
 {
-	return !TAILQ_EMPTY(&m->conns->waiting);
+	enum { FDS_A_GRANT = 3 }; /* two ends of a pair, a page */
+
+	listeners_accept(m, m->state == MASTER_SERVING && TAILQ_EMPTY(&m->conns->waiting),
+			 FDS_A_GRANT * m->conns->ngranted);
 }
 
-size_t
-conns_with_helper(const struct master *m)
+void
+conns_start_helper(struct master *m)
 {
 	const struct conns *cs = m->conns;
 
-	return cs->nlookups + cs->ngranted + cs->noffered;
+	if (cs->nlookups + cs->ngranted + cs->noffered > 0 || !helper_may_start(m))
+		return;
+	helper_start(m);
+	tell_rows(m);
+}
+
+void
+conns_order_spares(struct master *m)
+{
+	sessions_settle(m, (uint32_t)m->conns->ngranted);
 }
 
 static struct conn *
@@ -438,12 +450,6 @@ size_t
 conns_count(const struct master *m)
 {
 	return m->conns->count;
-}
-
-size_t
-conns_waiting_grants(const struct master *m)
-{
-	return m->conns->ngranted;
 }
 
 size_t

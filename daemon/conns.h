@@ -12,6 +12,7 @@
 #include "daemon/master.h"
 
 struct job;
+struct ports_calls;
 struct server;
 struct session;
 struct worker;
@@ -62,8 +63,8 @@ struct conn {
 
 struct conns *conns_new(struct master *m);
 
-/* A client was accepted: takes over fd. */
-void conns_accepted(struct master *m, struct server *server, int fd, const struct msg_addr *peer);
+/* For the listeners: a client was accepted. */
+extern const struct ports_calls conns_ports_calls;
 
 /* End what has stood in its state for too long, and what a lost helper will not answer. */
 void conns_expire(struct master *m);
@@ -72,16 +73,18 @@ void conns_expire(struct master *m);
  * spares. */
 void conns_settle(struct master *m);
 
-/* Rows that wait for a worker. */
-bool conns_wait(const struct master *m);
+/* Accept clients, unless some wait for a worker already. */
+void conns_accept(struct master *m);
 
-/* Rows of which a helper is deciding or has decided, and no session has them yet.  While there are
- * any of a lost helper, no worker may be told of a new one: that would answer for a connection
- * which a session is about to have. */
-size_t conns_with_helper(const struct master *m);
+/*
+ * Start the helper when it is not there, and tell it every undecided row.  Not while there are rows
+ * of which the one before has decided and that no session has yet: the new one would answer for a
+ * connection which a session is about to have.
+ */
+void conns_start_helper(struct master *m);
 
-/* A new helper is there: tell it every undecided row. */
-void conns_tell_rows(struct master *m);
+/* A spare for each grant that waits. */
+void conns_order_spares(struct master *m);
 
 /* From a worker.  Does the connection belong to it? */
 bool conns_is_of_worker(struct master *m, const struct worker *w, conn_id id);
@@ -113,7 +116,6 @@ struct conn *conns_next(struct master *m, struct conn *c);
 void conns_drop_undecided(struct master *m);
 
 size_t conns_count(const struct master *m);
-size_t conns_waiting_grants(const struct master *m);
 /* Logins whose descriptors have not been given away yet. */
 size_t conns_undecided(const struct master *m);
 

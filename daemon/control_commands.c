@@ -3,9 +3,12 @@
  */
 #include "config.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "daemon/change.h"
 #include "daemon/conns.h"
 #include "daemon/control_commands.h"
@@ -44,19 +47,51 @@ command_reload(struct master *m, struct ctl *c, size_t n, char *words[])
 }
 
 static void
+say_processes(struct master *m, struct ctl *c)
+{
+	const struct worker *w = workers_serving(m);
+	const struct certificate *k;
+	char text[CLOCK_UTC_SIZE];
+
+	if (w != NULL)
+		STAILQ_FOREACH(k, &w->certificates, next)
+	ctl_say(c, "certificate %s\texpires=%s\n", k->is.path, clock_utc(text, k->is.expires));
+	for (w = workers_next(m, NULL); w != NULL; w = workers_next(m, w))
+		ctl_say(
+		    c, "worker %u\tpid=%ld generation=%u%s connections=%u seccomp=%u landlock=%u\n",
+		    w->number, (long)w->child.pid, w->generation, w->draining ? " draining" : "",
+		    w->connections, w->confined.seccomp, w->confined.landlock_abi);
+}
+
+static void
+say_sessions(struct ctl *c, const struct sessions_status *s)
+{
+	char landlock[16] = "unknown";
+
+	if (s->landlock_told)
+		(void)snprintf(landlock, sizeof(landlock), "%u", s->landlock_abi);
+	ctl_say(c, "spawner\tpid=%ld spares=%u seccomp=%u session_landlock=%s\n", (long)s->pid,
+		s->spares, s->seccomp, landlock);
+}
+
+static void
 command_status(struct master *m, struct ctl *c, size_t n, char *words[])
 {
 	static const char *const states[] = {"starting", "serving", "stopping"};
+	const struct receipts_status *r = receipts_status(m);
+	struct sessions_status s;
 
 	(void)n, (void)words;
 	ctl_say(c, "version\t%s\npid\t%ld\nstate\t%s\n", PACKAGE_VERSION, (long)getpid(),
 		states[m->state]);
 	ctl_say(c, "configuration\t%s\n", m->conf_path);
+	sessions_status(m, &s);
 	ctl_say(c, "connections\t%zu\nundecided\t%zu\nsessions\t%zu\n", conns_count(m),
-		conns_undecided(m), sessions_count(m));
-	receipts_say_status(m, c);
-	workers_say_status(m, c);
-	sessions_say_status(m, c);
+		conns_undecided(m), s.sessions);
+	ctl_say(c, "deleted\t%" PRIu64 "\nuids_vanished\t%" PRIu64 "\nfetched_again\t%" PRIu64 "\n",
+		r->deleted, r->vanished, r->again);
+	say_processes(m, c);
+	say_sessions(c, &s);
 	ctl_end(c, CONTROL_DONE);
 }
 
@@ -64,11 +99,14 @@ command_status(struct master *m, struct ctl *c, size_t n, char *words[])
 static void
 command_summary(struct master *m, struct ctl *c, size_t n, char *words[])
 {
+	struct sessions_status s;
+
 	(void)n, (void)words;
+	sessions_status(m, &s);
 	ctl_say(c,
 		"pop3d %s  connections %zu  before login %zu  sessions %zu  "
 		"failed logins in the last minute %u\n",
-		PACKAGE_VERSION, conns_count(m), conns_undecided(m), sessions_count(m),
+		PACKAGE_VERSION, conns_count(m), conns_undecided(m), s.sessions,
 		helper_failed_logins(m));
 	ctl_end(c, CONTROL_DONE);
 }

@@ -8,7 +8,6 @@
 
 #include "common/pop3.h"
 #include "daemon/control_commands.h"
-#include "daemon/helper.h"
 #include "daemon/listeners.h"
 
 static int
@@ -169,7 +168,7 @@ configure_set(struct master *m, struct ctl *c, struct server *s, size_t n, char 
 		return;
 	}
 	s->set = set;
-	helper_configure(m); /* rows know their server by its slot: theirs is renewed, too */
+	servers_changed(m); /* rows know their server by its slot: theirs is renewed, too */
 	ctl_end(c, CONTROL_DONE);
 }
 

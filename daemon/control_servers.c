@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/change.h"
+#include "daemon/conns.h"
 #include "daemon/control_commands.h"
-#include "daemon/helper.h"
 
 void
 command_new(struct master *m, struct ctl *c, size_t n, char *words[])
@@ -33,7 +34,7 @@ command_new(struct master *m, struct ctl *c, size_t n, char *words[])
 		ctl_fail(c, CONTROL_FAILED, "cannot make a server: %s", strerror(errno));
 		return;
 	}
-	helper_configure(m);
+	servers_changed(m);
 	ctl_say(c, "%s\n", name);
 	ctl_end(c, CONTROL_DONE);
 }
@@ -61,14 +62,16 @@ command_up(struct master *m, struct ctl *c, size_t n, char *words[])
 {
 	struct server *s = control_server(m, c, words[1]);
 	char why[MSG_PATH_SIZE];
-	int r;
 
 	(void)n;
 	if (s == NULL)
 		return;
-	if ((r = server_up(m, s, why)) == -1)
+	if (server_up(m, s, why) == -1) {
 		ctl_fail(c, CONTROL_FAILED, "%s", why);
-	else if (r == 1)
+		return;
+	}
+	change_serve(m);
+	if (s->wanted_up)
 		ctl_wait(c, WAIT_GENERATION, 0, s->slot, READY_SECONDS, control_up_then);
 	else
 		ctl_end(c, CONTROL_DONE);
@@ -122,7 +125,9 @@ command_destroy(struct master *m, struct ctl *c, size_t n, char *words[])
 	}
 	if (kill || wait)
 		ctl_wait(c, WAIT_SERVER, s->slot, s->slot, kill ? KILL_SECONDS : 0, destroy_then);
-	server_destroy(m, s, kill);
+	server_destroy(m, s);
+	if (kill)
+		conns_kill_server(m, s);
 	if (!kill && !wait)
 		ctl_end(c, CONTROL_DONE);
 }

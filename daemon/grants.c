@@ -16,7 +16,6 @@
 #include "daemon/helper.h"
 #include "daemon/jobs.h"
 #include "daemon/report.h"
-#include "daemon/serve.h"
 #include "daemon/servers.h"
 #include "daemon/sessions.h"
 
@@ -74,7 +73,7 @@ grant_complete(const struct master *m, const struct conn *c, struct msg_grant *g
 	g->missing_maildir = m->conf->missing_maildir;
 	g->mbox_format = (uint16_t)c->server->set.mbox_format;
 	g->mbox_split = (uint16_t)c->server->set.mbox_split;
-	g->trace = serve_trace(m, m->conf);
+	g->trace = conf_trace(m->conf);
 	g->ps_titles = m->conf->ps_titles;
 	g->rootless = m->rootless;
 }
@@ -237,7 +236,7 @@ conns_session_gone(struct master *m, struct conn *c, const struct msg_session_en
 	c->session = NULL;
 	conns_free_if_done(m, c);
 	if (end->why != SESSION_END_REFUSED)
-		serve_session_ended(m);
+		report_session_over(m);
 }
 
 void

@@ -6,11 +6,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "daemon/conns.h"
 #include "daemon/helper.h"
-#include "daemon/jobs.h"
-#include "daemon/change.h"
-#include "daemon/serve.h"
 #include "daemon/servers.h"
 #include "daemon/settle.h"
 #include "daemon/workers.h"
@@ -19,6 +15,7 @@ struct helper {
 	struct child child;
 	struct backoff backoff;
 	bool connect_due; /* workers get their channels when it knows all rows */
+	uint64_t servers; /* servers_version() that it was told */
 	/* Refused logins by second, a minute of them. */
 	struct {
 		uint64_t second;
@@ -44,7 +41,8 @@ settings_fill(const struct master *m, struct msg_auth_conf *out)
 	out->auth_uid = m->auth_uid;
 	out->auth_gid = m->auth_gid;
 	out->ps_titles = c->ps_titles;
-	serve_secrets(m, out);
+	memcpy(out->user, c->one_user.user, sizeof(out->user));
+	memcpy(out->password, c->one_user.password, sizeof(out->password));
 }
 
 void
@@ -70,11 +68,13 @@ helper_configure(struct master *m)
 		evchannel_put(ec, MSG_AUTH_SERVER, &server, sizeof(server));
 	}
 	evchannel_put(ec, MSG_AUTH_START, NULL, 0);
+	m->helper->servers = servers_version(m);
 }
 
-static void
-count_refused(struct helper *h)
+void
+helper_count_refused(struct master *m)
 {
+	struct helper *h = m->helper;
 	uint64_t second = clock_ms() / 1000;
 	size_t i = second % 60;
 
@@ -96,29 +96,15 @@ helper_failed_logins(struct master *m)
 	return n;
 }
 
+static void helper_end(struct evchannel *ec, int error, void *arg);
+
 static void
 helper_msg(struct evchannel *ec, struct msg *msg, void *arg)
 {
 	struct master *m = arg;
-	struct child *c = &m->helper->child;
 
-	(void)ec;
-	if (child_common_msg(c, msg))
-		return;
-	if (msg->type == MSG_READY) {
-		c->ready = true;
-	} else if (msg->type == MSG_REFUSED) {
-		change_refuse(m, ROLE_AUTH, msg->u.refused.why);
-	} else if (msg->type == MSG_GRANT) {
-		conns_granted(m, &msg->u.grant, msg->len);
-	} else if (msg->type == MSG_FOUND) {
-		jobs_found(m, &msg->u.found);
-	} else if (msg->type == MSG_REFUSED_ONE) {
-		count_refused(m->helper);
-	} else if (msg->type == MSG_WORKER_BAD) {
-		workers_kill(m, msg->u.worker.worker);
-	}
-	settle_soon(m->settle);
+	if (m->calls->helper(m, msg) == -1)
+		helper_end(ec, EBADMSG, m);
 }
 
 static void
@@ -127,8 +113,7 @@ helper_gone(struct master *m)
 	struct helper *h = m->helper;
 
 	child_kill(&h->child);
-	if (!h->child.ready)
-		change_lost(m, ROLE_AUTH);
+	m->trouble[ROLE_AUTH].lost += !h->child.ready;
 	h->child.ready = h->connect_due = false;
 	backoff_lost(&h->backoff, clock_ms());
 	settle_soon(m->settle);
@@ -140,10 +125,6 @@ helper_end(struct evchannel *ec, int error, void *arg)
 	struct master *m = arg;
 
 	(void)ec;
-	if (m->state == MASTER_STOPPING && conns_count(m) == 0) {
-		child_kill(&m->helper->child);
-		return;
-	}
 	log_warn(0, "auth helper lost (%s); logins wait for a new one",
 		 error == EPIPE ? "gone" : "broke a rule or stalled");
 	helper_gone(m);
@@ -158,7 +139,13 @@ helper_drained(struct evchannel *ec, void *arg)
 	settle_soon(m->settle);
 }
 
-static void
+bool
+helper_may_start(const struct master *m)
+{
+	return !helper_runs(m) && backoff_is_over(&m->helper->backoff, m->settle);
+}
+
+void
 helper_start(struct master *m)
 {
 	struct child *c = &m->helper->child;
@@ -170,7 +157,6 @@ helper_start(struct master *m)
 	}
 	c->ec.drained = helper_drained;
 	helper_configure(m);
-	conns_tell_rows(m);
 	m->helper->connect_due = true;
 }
 
@@ -179,8 +165,8 @@ helper_settle(struct master *m)
 {
 	struct helper *h = m->helper;
 
-	if (!helper_runs(m) && conns_with_helper(m) == 0 && backoff_is_over(&h->backoff, m->settle))
-		helper_start(m);
+	if (h->servers != servers_version(m))
+		helper_configure(m);
 	/* All that it was told has left: a worker may ask about any row now. */
 	if (h->connect_due && helper_is_clear(m)) {
 		h->connect_due = false;
@@ -196,6 +182,12 @@ helper_new(void)
 	if (h != NULL)
 		h->child.ec.ch.fd = -1;
 	return h;
+}
+
+struct child *
+helper_child(const struct master *m)
+{
+	return &m->helper->child;
 }
 
 bool

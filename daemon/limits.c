@@ -18,6 +18,7 @@ RB_HEAD(counter_tree, counter);
 
 struct limits {
 	struct counter_tree tree;
+	size_t count;
 };
 
 static int
@@ -79,6 +80,7 @@ limits_enter(struct limits *l, const struct msg_addr *a, uint32_t most)
 		return -1;
 	}
 	s->count++;
+	l->count++;
 	return 0;
 }
 
@@ -88,8 +90,17 @@ limits_leave(struct limits *l, const struct msg_addr *a)
 	struct counter key = {.count = 0}, *s;
 
 	source_set(&key.source, a);
-	if ((s = RB_FIND(counter_tree, &l->tree, &key)) == NULL || --s->count > 0)
+	if ((s = RB_FIND(counter_tree, &l->tree, &key)) == NULL)
+		return;
+	l->count--;
+	if (--s->count > 0)
 		return;
 	RB_REMOVE(counter_tree, &l->tree, s);
 	free(s);
+}
+
+size_t
+limits_count(const struct limits *l)
+{
+	return l->count;
 }

@@ -15,6 +15,9 @@ void limits_free(struct limits *l);
 int limits_enter(struct limits *l, const struct msg_addr *a, uint32_t most);
 void limits_leave(struct limits *l, const struct msg_addr *a);
 
+/* How many were entered and have not left. */
+size_t limits_count(const struct limits *l);
+
 /* Is it 127.0.0.0/8, ::1, or an IPv4 loopback address mapped into IPv6? */
 int limits_is_loopback(const struct msg_addr *a);
 

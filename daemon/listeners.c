@@ -12,18 +12,15 @@
 #include "common/log.h"
 #include "common/pop3.h"
 #include "common/replies.h"
-#include "daemon/conns.h"
 #include "daemon/limits.h"
 #include "daemon/listeners.h"
 #include "daemon/notify.h"
-#include "daemon/sessions.h"
 #include "daemon/settle.h"
 #include "daemon/sockets.h"
 
 enum {
 	ACCEPT_TURN = 32, /* clients taken before other events of the loop get their turn */
-	SPARE_FDS = 64,	  /* descriptors kept free */
-	FDS_A_LOGIN = 3	  /* for one that is granted and waits: two ends of a pair, a page */
+	SPARE_FDS = 64	  /* descriptors kept free in any case */
 };
 
 struct listener {
@@ -43,7 +40,8 @@ TAILQ_HEAD(listener_list, listener);
 struct listeners {
 	struct listener_list list;
 	struct limits *limits;
-	uint64_t fd_limit;
+	const struct ports_calls *calls;
+	uint64_t fd_limit, fds_kept;
 	bool accepting;
 	bool no_room; /* the kernel had none for one more; until the next tick */
 };
@@ -52,9 +50,9 @@ struct listeners {
 static bool
 fds_short(const struct master *m, int fd)
 {
-	uint64_t reserve = SPARE_FDS + FDS_A_LOGIN * conns_waiting_grants(m);
+	const struct listeners *ls = m->listeners;
 
-	return (uint64_t)fd + reserve > m->listeners->fd_limit;
+	return (uint64_t)fd + SPARE_FDS + ls->fds_kept > ls->fd_limit;
 }
 
 static void
@@ -76,13 +74,13 @@ greet_client(struct master *m, const struct listener *l, int fd, const struct so
 	struct msg_addr peer;
 
 	socket_addr(&peer, ss);
-	if (conns_count(m) >= m->conf->max_connections)
+	if (limits_count(m->listeners->limits) >= m->conf->max_connections)
 		refuse(l, fd, &peer, "max_connections");
 	else if (limits_enter(m->listeners->limits, &peer, m->conf->max_connections_per_address) ==
 		 -1)
 		refuse(l, fd, &peer, "max_connections_per_address");
 	else
-		conns_accepted(m, l->server, fd, &peer);
+		m->listeners->calls->accepted(m, l->server, fd, &peer);
 }
 
 static void
@@ -113,17 +111,17 @@ on_client(evutil_socket_t fd, short what, void *arg)
 }
 
 struct listeners *
-listeners_new(struct master *m)
+listeners_new(const struct ports_calls *calls)
 {
 	struct listeners *ls = calloc(1, sizeof(*ls));
 	struct rlimit limit;
 
-	(void)m;
 	if (ls == NULL || (ls->limits = limits_new()) == NULL) {
 		free(ls);
 		return NULL;
 	}
 	TAILQ_INIT(&ls->list);
+	ls->calls = calls;
 	ls->fd_limit = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
 	return ls;
 }
@@ -437,9 +435,10 @@ accept_all(struct master *m, bool on)
 }
 
 void
-listeners_settle(struct master *m)
+listeners_accept(struct master *m, bool on, size_t fds)
 {
-	accept_all(m, m->state == MASTER_SERVING && !conns_wait(m) && !m->listeners->no_room);
+	m->listeners->fds_kept = fds;
+	accept_all(m, on && !m->listeners->no_room);
 }
 
 void

@@ -7,7 +7,14 @@
 #include "daemon/master.h"
 #include "daemon/servers.h"
 
-struct listeners *listeners_new(struct master *m);
+/* What is told of clients. */
+struct ports_calls {
+	/* One was accepted: takes over fd; listeners_release() when its connection has ended. */
+	void (*accepted)(struct master *m, struct server *server, int fd,
+			 const struct msg_addr *peer);
+};
+
+struct listeners *listeners_new(const struct ports_calls *calls);
 
 /* Take over the sockets that a service manager handed us (sd_listen_fds(3)). */
 void listeners_inherit(struct master *m);
@@ -43,8 +50,9 @@ uint16_t listeners_port(const struct master *m, const struct server *s);
 /* Has it a socket of the service manager? */
 bool listeners_inherited(const struct master *m, const struct server *s);
 
-/* Accept, or let clients wait in the backlog. */
-void listeners_settle(struct master *m);
+/* Accept, as long as there is room for it, or let clients wait in the backlog.  `fds` descriptors
+ * are kept free for connections that there are. */
+void listeners_accept(struct master *m, bool on, size_t fds);
 
 /* Once a second: try again what the kernel had no room for. */
 void listeners_tick(struct master *m);

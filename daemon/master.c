@@ -15,18 +15,18 @@
 #include "common/count.h"
 #include "common/log.h"
 #include "common/privs.h"
-#include "common/sandbox.h"
 #include "daemon/background.h"
 #include "daemon/certificates.h"
 #include "daemon/change.h"
 #include "daemon/conns.h"
 #include "daemon/control.h"
 #include "daemon/helper.h"
+#include "daemon/inbox.h"
 #include "daemon/listeners.h"
 #include "daemon/master.h"
 #include "daemon/notify.h"
 #include "daemon/receipts.h"
-#include "daemon/serve.h"
+#include "daemon/report.h"
 #include "daemon/servers.h"
 #include "daemon/sessions.h"
 #include "daemon/settle.h"
@@ -41,8 +41,6 @@ enum {
 	REAP_PATIENCE = 2000 /* milliseconds for children to end by themselves */
 };
 
-static struct event_base *sandbox_base;
-
 /* ---- settling ---- */
 
 void
@@ -50,7 +48,7 @@ master_serve(struct master *m)
 {
 	m->state = MASTER_SERVING;
 	notify_send("READY=1\nSTATUS=serving");
-	serve_begun(m);
+	report_serving(m);
 	log_info(0, "serving servers=%zu login_workers=%u version=%s%s", m->conf->nservers,
 		 m->conf->login_workers, PACKAGE_VERSION, m->rootless ? " rootless" : "");
 	background_serves();
@@ -80,8 +78,8 @@ static void
 master_settle(void *arg)
 {
 	static void (*const steps[])(struct master * m) = {
-	    change_settle,   conns_expire,   helper_settle,    workers_settle, conns_settle,
-	    sessions_settle, servers_settle, listeners_settle, settle_end};
+	    change_settle, conns_expire,       conns_start_helper, helper_settle, workers_settle,
+	    conns_settle,  conns_order_spares, servers_settle,	   conns_accept,  settle_end};
 
 	for (size_t i = 0; i < COUNT_OF(steps); i++)
 		steps[i](arg);
@@ -179,7 +177,7 @@ on_stop(evutil_socket_t sig, short what, void *arg)
 
 	(void)what;
 	/* Nothing is deleted on the way out of one-user mode. */
-	master_stop(arg, sig == SIGINT || m->serve != NULL);
+	master_stop(arg, sig == SIGINT || m->conf->one_user.on);
 }
 
 static void
@@ -205,7 +203,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	log_flush();
 	takeover_tick(m);
-	serve_tick(m);
+	report_tick(m);
 	workers_tick(m);
 	certificates_tick(m);
 	listeners_tick(m);
@@ -229,39 +227,6 @@ on_watchdog(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what, (void)arg;
 	notify_send("WATCHDOG=1");
-}
-
-static void
-on_sandbox_report(evutil_socket_t fd, short what, void *arg)
-{
-	struct event **self = arg;
-
-	(void)what;
-	if (sandbox_report((int)fd) == 0)
-		return;
-	event_free(*self);
-	free(self);
-	close((int)fd);
-}
-
-void
-master_watch_sandbox(int fd)
-{
-	struct event **ev;
-
-	if (fd == -1)
-		return;
-	if (!sandbox_is_listener(fd) || (ev = calloc(1, sizeof(*ev))) == NULL) {
-		close(fd);
-		return;
-	}
-	*ev = event_new(sandbox_base, fd, EV_READ | EV_PERSIST, on_sandbox_report, ev);
-	if (*ev != NULL && event_add(*ev, NULL) == 0)
-		return;
-	if (*ev != NULL)
-		event_free(*ev);
-	free(ev);
-	close(fd);
 }
 
 /* ---- start ---- */
@@ -304,21 +269,23 @@ watch_clock(struct master *m)
 static int
 make_parts(struct master *m)
 {
+	m->calls = &inbox_calls;
 	m->settle = settle_new(m->base, master_settle, m);
+	m->trouble = calloc(ROLE_COUNT, sizeof(m->trouble[0]));
 	m->waiters = waiters_new();
 	m->change = change_new();
 	m->conns = conns_new(m);
 	m->control = control_new(m);
 	m->servers = servers_new(m);
 	m->helper = helper_new();
-	m->listeners = listeners_new(m);
+	m->listeners = listeners_new(&conns_ports_calls);
 	m->receipts = receipts_new(m);
 	m->sessions = sessions_new();
 	m->workers = workers_new();
-	return m->settle != NULL && m->waiters != NULL && m->change != NULL && m->conns != NULL &&
-		       m->control != NULL && m->servers != NULL && m->helper != NULL &&
-		       m->listeners != NULL && m->receipts != NULL && m->sessions != NULL &&
-		       m->workers != NULL
+	return m->settle != NULL && m->waiters != NULL && m->trouble != NULL && m->change != NULL &&
+		       m->conns != NULL && m->control != NULL && m->servers != NULL &&
+		       m->helper != NULL && m->listeners != NULL && m->receipts != NULL &&
+		       m->sessions != NULL && m->workers != NULL
 		   ? 0
 		   : -1;
 }
@@ -337,10 +304,10 @@ start_all(struct master *m)
 	if (change_find_accounts(m, m->conf) == -1)
 		return -1;
 	listeners_inherit(m);
-	if (servers_prepare(m, m->conf) == -1 || (m->serve == NULL && control_open(m) == -1))
+	if (change_prepare(m, m->conf) == -1 || (!m->conf->one_user.on && control_open(m) == -1))
 		return -1;
 	tickets_rotate();
-	workers_begin_generation(m);
+	change_start(m);
 	settle_soon(m->settle);
 	return 0;
 }
@@ -352,7 +319,6 @@ master_run(const struct master_options *options, struct conf *conf)
 
 	m = (struct master){.conf_path = options->conf_path,
 			    .conf = conf,
-			    .serve = options->serve,
 			    .rootless = geteuid() != 0,
 			    .state = MASTER_STARTING};
 
@@ -360,8 +326,7 @@ master_run(const struct master_options *options, struct conf *conf)
 	/* The ticket keys are in its memory. */
 	if (privs_harden(false) == -1)
 		log_warn(0, "core files: %s", strerror(errno));
-	if ((m.base = sandbox_base = event_base_new()) == NULL ||
-	    event_base_priority_init(m.base, 2) == -1) {
+	if ((m.base = event_base_new()) == NULL || event_base_priority_init(m.base, 2) == -1) {
 		log_error(0, "no event loop");
 		return 1;
 	}

@@ -29,7 +29,8 @@ struct helper;
 struct control;
 struct listeners;
 struct receipts;
-struct serve;
+struct role_calls;
+struct role_trouble;
 struct servers;
 struct sessions;
 struct settle;
@@ -44,6 +45,8 @@ struct master {
 	const char *conf_path;
 	struct conf *conf; /* in force */
 	bool rootless;	   /* effective uid not 0 */
+	const struct role_calls *calls;
+	struct role_trouble *trouble; /* ROLE_COUNT of them */
 	uint32_t login_uid, login_gid, auth_uid, auth_gid;
 	uint32_t control_gid; /* of control_group */
 	struct change *change;
@@ -52,7 +55,6 @@ struct master {
 	struct helper *helper;
 	struct listeners *listeners;
 	struct receipts *receipts;
-	struct serve *serve; /* one-user mode; else NULL */
 	struct servers *servers;
 	struct sessions *sessions;
 	struct settle *settle;
@@ -62,8 +64,7 @@ struct master {
 };
 
 struct master_options {
-	const char *conf_path;	/* NULL: there is no file, and no reload */
-	struct serve *serve;	/* one-user mode; else NULL */
+	const char *conf_path; /* NULL: there is no file, and no reload */
 };
 
 /* Run until stopped.  `conf` is taken over.  Returns the exit status. */
@@ -77,8 +78,5 @@ void master_end(struct master *m, int status);
 
 /* Stop: let connections end up to a limit, or end them at once. */
 void master_stop(struct master *m, bool at_once);
-
-/* Serve reports on a seccomp listener (sandbox = log); owns fd. */
-void master_watch_sandbox(int fd);
 
 #endif

@@ -1,12 +1,10 @@
 #include "config.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/log.h"
-#include "daemon/control.h"
 #include "daemon/receipts.h"
 #include "daemon/report.h"
 
@@ -22,7 +20,7 @@ struct receipts {
 	int fd;				   /* writable when it may */
 	struct event *ready;		   /* NULL: nothing waits */
 	bool stuck;			   /* it took none for long: lines are lost as others are */
-	uint64_t deleted, vanished, again; /* messages; sessions warned of */
+	struct receipts_status status;
 };
 
 struct receipts *
@@ -110,7 +108,7 @@ receipts_got(struct session *s, const struct msg_receipt *receipt)
 	struct receipts *r = s->master->receipts;
 	char line[REPORT_SIZE];
 
-	r->deleted++;
+	r->status.deleted++;
 	report_deleted(line, s->conn, receipt);
 	if (is_written(r, s, line))
 		return;
@@ -143,7 +141,7 @@ receipts_opened(struct master *m, const struct conn *c, const struct msg_session
 {
 	if (!is_unusual(open->vanished, open->known))
 		return;
-	m->receipts->vanished++;
+	m->receipts->status.vanished++;
 	report_vanished(c, open->vanished, open->known);
 }
 
@@ -153,15 +151,12 @@ receipts_ended(struct master *m, const struct conn *c, const struct msg_session_
 {
 	if (!is_unusual(end->again, messages))
 		return;
-	m->receipts->again++;
+	m->receipts->status.again++;
 	report_fetched_again(c, end->again, messages);
 }
 
-void
-receipts_say_status(const struct master *m, struct ctl *c)
+const struct receipts_status *
+receipts_status(const struct master *m)
 {
-	const struct receipts *r = m->receipts;
-
-	ctl_say(c, "deleted\t%" PRIu64 "\nuids_vanished\t%" PRIu64 "\nfetched_again\t%" PRIu64 "\n",
-		r->deleted, r->vanished, r->again);
+	return &m->receipts->status;
 }

@@ -10,8 +10,6 @@
 
 #include "daemon/sessions.h"
 
-struct ctl;
-
 struct receipts *receipts_new(struct master *m);
 
 /* A session reports one deleted message. */
@@ -25,7 +23,11 @@ void receipts_opened(struct master *m, const struct conn *c, const struct msg_se
 void receipts_ended(struct master *m, const struct conn *c, const struct msg_session_end *end,
     uint64_t messages);
 
-/* Add what `pop3ctl status` counts of all this. */
-void receipts_say_status(const struct master *m, struct ctl *c);
+/* Since the start. */
+struct receipts_status {
+	uint64_t deleted;	  /* messages */
+	uint64_t vanished, again; /* sessions warned of */
+};
+const struct receipts_status *receipts_status(const struct master *m);
 
 #endif

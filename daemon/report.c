@@ -66,10 +66,49 @@ seconds_since(uint64_t ms)
 	return (double)(clock_ms() - ms) / 1000;
 }
 
+static const struct report_sink *sink;
+
+void
+report_to(const struct report_sink *to)
+{
+	sink = to;
+}
+
+void
+report_serving(struct master *m)
+{
+	if (sink != NULL)
+		sink->serving(m);
+}
+
+void
+report_tick(const struct master *m)
+{
+	if (sink != NULL)
+		sink->tick(m);
+}
+
+void
+report_gone(const struct conn *c)
+{
+	if (sink != NULL)
+		sink->gone(c);
+}
+
+void
+report_session_over(struct master *m)
+{
+	if (sink != NULL)
+		sink->session_over(m);
+}
+
 void
 report_connect(const struct conn *c)
 {
 	struct common p;
+
+	if (sink != NULL)
+		sink->connected(c);
 
 	log_debug(c->row.id, "connect %s", common_part(&p, c)->text);
 }

@@ -21,6 +21,7 @@
 #include "common/secret.h"
 #include "common/title.h"
 #include "daemon/limits.h"
+#include "daemon/report.h"
 #include "daemon/serve.h"
 #include "daemon/users.h"
 #include "worker/store/archive.h"
@@ -206,7 +207,7 @@ is_loopback(const char *address)
 }
 
 static void
-take_credentials(struct serve *s, const struct options *o)
+take_credentials(struct conf_one_user *s, const struct options *o)
 {
 	if (o->user != NULL &&
 	    (o->user[0] == '\0' || strlcpy(s->user, o->user, sizeof(s->user)) >= sizeof(s->user)))
@@ -474,23 +475,28 @@ serve_main(int argc, char *argv[], char *envp[])
 {
 	static struct serve s;
 	struct options o = {.password = take_password(argc, argv), .address = "127.0.0.1"};
-	struct master_options master = {.serve = &s};
+	struct master_options master = {0};
+	struct conf_one_user one = {.on = true};
 	struct conf *conf;
 	int status;
 
 	title_init(argc, argv, envp);
 	read_options(argc, argv, &o);
-	take_credentials(&s, &o);
+	take_credentials(&one, &o);
 	s.path = whole_path(o.path);
 	conf = make_conf(&o);
 	become_owner(s.path, o.as);
 	s.exit_when_done = o.exit_when_done != 0;
-	s.trace = TRACE_LINES | TRACE_ALL | (o.log_bodies ? TRACE_BODIES : 0u) |
-		  (o.log_secrets ? TRACE_SECRETS : 0u);
+	one.trace = TRACE_LINES | TRACE_ALL | (o.log_bodies ? TRACE_BODIES : 0u) |
+		    (o.log_secrets ? TRACE_SECRETS : 0u);
 	if (serve_report_open(&s, o.log) == -1)
 		fail(STATUS_FAILED, o.log, strerror(errno));
 	read_archive(&s, &o, &conf->servers[0]);
 	make_storage(&s, conf->servers[0].storage);
+	one.archive[0] = s.table;
+	one.archive[1] = s.flags;
+	conf->one_user = one;
+	report_to(&serve_sink);
 	title_set("master", "--serve %s", s.path);
 	log_to_stderr();
 	log_set_level(conf->log_level);

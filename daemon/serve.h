@@ -6,8 +6,6 @@
  *   serve.c          the command line, the settings made of it, the start
  *   serve_find.c     what the archive is
  *   serve_report.c   what is told on standard output, and the log of lines
- *
- * Functions that take master do nothing in any other mode, but for serve_trace().
  */
 #ifndef POP3D_SERVE_H
 #define POP3D_SERVE_H
@@ -16,15 +14,12 @@
 #include <stdio.h>
 
 #include "common/archive.h"
-#include "daemon/conns.h"
 #include "daemon/master.h"
 #include "daemon/serve_find.h"
 
 struct serve {
 	/* from the command line */
 	const char *path; /* absolute */
-	char user[MSG_NAME_SIZE], password[MSG_NAME_SIZE]; /* empty: any */
-	uint32_t trace;		     /* TRACE_… */
 	bool exit_when_done;
 	/* the archive */
 	int table, flags; /* memfds */
@@ -49,24 +44,7 @@ int serve_report_open(struct serve *s, const char *log_path);
 /* The run is over: tell what was left, if it ever served. */
 void serve_report_end(struct serve *s);
 
-/* The port is open: say which. */
-void serve_begun(struct master *m);
-
-/* Every second: the bar. */
-void serve_tick(const struct master *m);
-
-/* A connection began, a session has ended, a connection has ended. */
-void serve_connected(const struct master *m, const struct conn *c);
-void serve_session_ended(struct master *m);
-void serve_disconnected(const struct master *m, const struct conn *c);
-
-/* What is traced, a set of TRACE_…: in other modes as the settings say. */
-uint32_t serve_trace(const struct master *m, const struct conf *conf);
-
-/* Fill in who may log in. */
-void serve_secrets(const struct master *m, struct msg_auth_conf *conf);
-
-/* The descriptors that go with every grant, borrowed: how many (0 or 2). */
-size_t serve_descriptors(const struct master *m, int fds[2]);
+/* What tells it: report.h. */
+extern const struct report_sink serve_sink;
 
 #endif

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "daemon/listeners.h"
+#include "daemon/report.h"
 #include "daemon/serve.h"
 #include "daemon/servers.h"
 
@@ -21,7 +22,7 @@ struct progress {
 	uint64_t fetched, octets, deleted;
 };
 
-static struct serve *running; /* the trace has no argument of ours */
+static struct serve *running; /* sinks have no argument of ours */
 
 /* ---- lines ---- */
 
@@ -150,11 +151,11 @@ bar_show(const struct serve *s)
 	fflush(stdout);
 }
 
-void
-serve_tick(const struct master *m)
+static void
+tick(const struct master *m)
 {
-	if (m->serve != NULL && m->serve->terminal && m->state == MASTER_SERVING)
-		bar_show(m->serve);
+	if (running->terminal && m->state == MASTER_SERVING)
+		bar_show(running);
 }
 
 /* What the scan found that may not be as it should. */
@@ -179,13 +180,11 @@ say_doubts(const struct serve *s)
 		    h->expunged);
 }
 
-void
-serve_begun(struct master *m)
+static void
+serving(struct master *m)
 {
-	struct serve *s = m->serve;
+	struct serve *s = running;
 
-	if (s == NULL)
-		return;
 	s->begun = clock_ms();
 	say(s, "%u", listeners_port(m, TAILQ_FIRST(servers_all(m))));
 	say(s, "serving %" PRIu64 " messages, %" PRIu64 " octets, of %s %s", s->archive.head->count,
@@ -193,14 +192,14 @@ serve_begun(struct master *m)
 	say_doubts(s);
 }
 
-void
-serve_session_ended(struct master *m)
+static void
+session_over(struct master *m)
 {
-	struct serve *s = m->serve;
+	struct serve *s = running;
 	struct progress p;
 	uint64_t count;
 
-	if (s == NULL || s->begun == 0)
+	if (s->begun == 0)
 		return;
 	count_progress(s, &p);
 	count = s->archive.head->count;
@@ -245,53 +244,26 @@ serve_report_end(struct serve *s)
 
 /* ---- connections ---- */
 
-void
-serve_connected(const struct master *m, const struct conn *c)
+static void
+connected(const struct conn *c)
 {
 	char peer[LOG_ADDR_SIZE];
 
-	if (m->serve == NULL)
-		return;
-	log_begin(m->serve, c->row.id);
-	fprintf(m->serve->log, "* connected from %s\n", log_addr(peer, &c->row.peer));
-	fflush(m->serve->log);
+	log_begin(running, c->row.id);
+	fprintf(running->log, "* connected from %s\n", log_addr(peer, &c->row.peer));
+	fflush(running->log);
 }
 
-void
-serve_disconnected(const struct master *m, const struct conn *c)
+static void
+gone(const struct conn *c)
 {
-	if (m->serve == NULL)
-		return;
-	log_begin(m->serve, c->row.id);
-	fputs("* closed\n", m->serve->log);
-	fflush(m->serve->log);
+	log_begin(running, c->row.id);
+	fputs("* closed\n", running->log);
+	fflush(running->log);
 }
 
-/* ---- what other parts ask for ---- */
-
-uint32_t
-serve_trace(const struct master *m, const struct conf *conf)
-{
-	if (m->serve != NULL)
-		return m->serve->trace;
-	return conf->trace ? TRACE_LINES : 0;
-}
-
-void
-serve_secrets(const struct master *m, struct msg_auth_conf *conf)
-{
-	if (m->serve == NULL)
-		return;
-	memcpy(conf->user, m->serve->user, sizeof(conf->user));
-	memcpy(conf->password, m->serve->password, sizeof(conf->password));
-}
-
-size_t
-serve_descriptors(const struct master *m, int fds[2])
-{
-	if (m->serve == NULL)
-		return 0;
-	fds[0] = m->serve->table;
-	fds[1] = m->serve->flags;
-	return 2;
-}
+const struct report_sink serve_sink = {.serving = serving,
+				       .tick = tick,
+				       .connected = connected,
+				       .gone = gone,
+				       .session_over = session_over};

@@ -6,19 +6,16 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "daemon/change.h"
-#include "daemon/conns.h"
-#include "daemon/helper.h"
 #include "daemon/listeners.h"
 #include "daemon/servers.h"
 #include "daemon/settle.h"
 #include "daemon/waiters.h"
-#include "daemon/workers.h"
 
 struct servers {
 	struct server_list list;
 	struct server *slots[SERVERS_MAX];
 	uint64_t automatic; /* names given out */
+	uint64_t version;
 };
 
 struct servers *
@@ -98,7 +95,20 @@ server_free(struct master *m, struct server *s)
 	TAILQ_REMOVE(&m->servers->list, s, next);
 	waiters_wake(m->waiters, WAIT_SERVER, s->slot, NULL);
 	free(s);
-	helper_configure(m);
+	servers_changed(m);
+}
+
+uint64_t
+servers_version(const struct master *m)
+{
+	return m->servers->version;
+}
+
+void
+servers_changed(struct master *m)
+{
+	m->servers->version++;
+	settle_soon(m->settle);
 }
 
 uint32_t
@@ -115,8 +125,7 @@ server_state_name(enum server_state state)
 	return names[state];
 }
 
-/* From here on clients are accepted. */
-static void
+void
 server_serve(struct master *m, struct server *s)
 {
 	s->wanted_up = false;
@@ -137,15 +146,9 @@ server_up(struct master *m, struct server *s, char why[MSG_PATH_SIZE])
 		return 0;
 	if (listeners_open(m, s, server_coming(s), why) == -1)
 		return -1;
-	if (s->coming == NULL && server_is_known(m, s)) {
-		server_serve(m, s);
-		return 0;
-	}
-	/* Bound all the same: the port is taken from now on. */
 	s->wanted_up = true;
-	if (s->coming == NULL)
-		change_workers(m);
-	return 1;
+	settle_soon(m->settle);
+	return 0;
 }
 
 int
@@ -165,13 +168,11 @@ server_down(struct master *m, struct server *s, char why[MSG_PATH_SIZE])
 }
 
 void
-server_destroy(struct master *m, struct server *s, bool kill)
+server_destroy(struct master *m, struct server *s)
 {
 	listeners_close(m, s);
 	s->wanted_up = false;
 	s->state = SERVER_EXITING;
-	if (kill)
-		conns_kill_server(m, s);
 	settle_soon(m->settle);
 }
 
@@ -204,30 +205,6 @@ server_with_certificate(const struct server *s)
 	return set != NULL && set->socket != SOCKET_PLAIN ? set : NULL;
 }
 
-void
-servers_told(struct master *m)
-{
-	static const struct conf_paths none;
-	struct server *s;
-
-	TAILQ_FOREACH (s, &m->servers->list, next) {
-		const struct conf_server *set = server_with_certificate(s);
-
-		s->told_certificate = set != NULL ? set->certificate : none;
-		s->told_key = set != NULL ? set->certificate_key : none;
-	}
-}
-
-bool
-server_is_known(struct master *m, const struct server *s)
-{
-	return s->set.socket == SOCKET_PLAIN ||
-	       (workers_ready(m) &&
-		memcmp(&s->told_certificate, &s->set.certificate, sizeof(s->told_certificate)) ==
-		    0 &&
-		memcmp(&s->told_key, &s->set.certificate_key, sizeof(s->told_key)) == 0);
-}
-
 /* ---- the configuration ---- */
 
 /* Does it serve when this configuration is adopted?  One that was taken down stays down. */
@@ -239,13 +216,14 @@ server_will_serve(const struct server *s)
 }
 
 static int
-server_announce(struct master *m, const struct conf_server *set)
+server_announce(struct master *m, const struct conf_server *set, char why[MSG_PATH_SIZE])
 {
 	struct server *s = servers_find(m, set->name);
 
 	if (s == NULL) {
 		if ((s = server_make(m, set->name)) == NULL) {
-			change_log_refusal(m, "server=%s %s", set->name, strerror(errno));
+			(void)snprintf(why, MSG_PATH_SIZE, "server=%s %s", set->name,
+				       strerror(errno));
 			return -1;
 		}
 		s->fresh = true;
@@ -255,27 +233,28 @@ server_announce(struct master *m, const struct conf_server *set)
 }
 
 static int
-server_prepare(struct master *m, struct server *s)
+server_prepare(struct master *m, struct server *s, char why[MSG_PATH_SIZE])
 {
-	char why[MSG_PATH_SIZE];
+	char text[MSG_PATH_SIZE];
 
-	if (s->coming == NULL || !server_will_serve(s) || listeners_open(m, s, s->coming, why) == 0)
+	if (s->coming == NULL || !server_will_serve(s) ||
+	    listeners_open(m, s, s->coming, text) == 0)
 		return 0;
-	change_log_refusal(m, "server=%s %s", s->coming->name, why);
+	(void)snprintf(why, MSG_PATH_SIZE, "server=%s %.900s", s->coming->name, text);
 	return -1;
 }
 
 int
-servers_prepare(struct master *m, const struct conf *conf)
+servers_prepare(struct master *m, const struct conf *conf, char why[MSG_PATH_SIZE])
 {
 	struct server *s;
 
 	/* First who wants what, then the sockets: one that lets go of its port may come later. */
 	for (size_t i = 0; i < conf->nservers; i++)
-		if (server_announce(m, &conf->servers[i]) == -1)
+		if (server_announce(m, &conf->servers[i], why) == -1)
 			goto fail;
 	TAILQ_FOREACH (s, &m->servers->list, next)
-		if (server_prepare(m, s) == -1)
+		if (server_prepare(m, s, why) == -1)
 			goto fail;
 	return 0;
 fail:
@@ -316,19 +295,15 @@ server_adopt(struct master *m, struct server *s)
 }
 
 void
-servers_adopt(struct master *m)
+servers_adopt(struct master *m, bool settings)
 {
 	struct server *s, *t;
-	char why[MSG_PATH_SIZE];
-	bool reload = change_has_settings(m);
 
 	listeners_hand_over(m);
 	TAILQ_FOREACH_SAFE (s, &m->servers->list, next, t) {
 		if (s->coming != NULL)
 			server_adopt(m, s);
-		else if (s->configured && reload)
-			server_destroy(m, s, false);
-		else if (s->wanted_up && server_up(m, s, why) == -1)
-			log_error(0, "server=%s %s", s->set.name, why);
+		else if (s->configured && settings)
+			server_destroy(m, s);
 	}
 }

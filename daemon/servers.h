@@ -24,7 +24,7 @@ struct server {
 	const struct conf_server *coming; /* of a configuration that is being taken up; else NULL */
 	bool configured;	/* stands in the configuration */
 	bool fresh;		/* made for the configuration that is being taken up */
-	bool wanted_up;		/* goes up when the workers have its certificate */
+	bool wanted_up;		/* bound; goes up when the workers have its certificate */
 	uint16_t port;		/* while up: the first one that it listens on */
 	struct conf_server active; /* while up: what it was brought up with */
 	size_t connections;	/* in whatever state */
@@ -43,12 +43,13 @@ struct server *servers_at(struct master *m, uint32_t slot);
 
 /*
  * Take up the servers of a configuration.  First prepare: make those that are
- * new, bind what is not bound yet; 0, or -1 (logged, undone).  Then, when the
+ * new, bind what is not bound yet; 0, or -1 (`why`, undone).  Then, when the
  * workers that know their certificates are ready, adopt; or abandon.  Servers
  * made at run time stay.
  */
-int servers_prepare(struct master *m, const struct conf *conf);
-void servers_adopt(struct master *m);
+int servers_prepare(struct master *m, const struct conf *conf, char why[MSG_PATH_SIZE]);
+/* `settings`: it comes with a configuration, and servers that this does not have are to go. */
+void servers_adopt(struct master *m, bool settings);
 void servers_abandon(struct master *m);
 
 /* The settings by which its logins are judged, those of a configuration under way included. */
@@ -57,9 +58,9 @@ const struct conf_server *server_coming(const struct server *s);
 /* The settings whose certificate the newest workers are to have; NULL: it needs none now. */
 const struct conf_server *server_with_certificate(const struct server *s);
 
-/* The newest generation was told of every server; do the serving workers have its certificate? */
-void servers_told(struct master *m);
-bool server_is_known(struct master *m, const struct server *s);
+/* A number that changes with what the auth helper is told of servers. */
+uint64_t servers_version(const struct master *m);
+void servers_changed(struct master *m);
 
 /* Make one, down, with both back ends empty.  NULL with errno EUSERS (too many) or ENOMEM. */
 struct server *server_make(struct master *m, const char *name);
@@ -68,19 +69,19 @@ struct server *server_make(struct master *m, const char *name);
 void servers_auto_name(struct master *m, char name[MSG_SERVER_SIZE]);
 
 /*
- * Bring it up; idempotent.  1: it will be up when the workers have its certificate; 0: it is;
- * -1: `why` says why not, and nothing changed.
+ * Bind what it is to listen on; idempotent.  0: it is up, or goes up when the workers have its
+ * certificate; -1: `why` says why not, and nothing changed.
  */
 int server_up(struct master *m, struct server *s, char why[MSG_PATH_SIZE]);
+
+/* The workers have its certificate: from here on clients are accepted. */
+void server_serve(struct master *m, struct server *s);
 
 /* Stop listening; idempotent, its sessions go on.  0, or -1 with `why`. */
 int server_down(struct master *m, struct server *s, char why[MSG_PATH_SIZE]);
 
-/*
- * Destroy it: at once, its connections cut without a word and without UPDATE,
- * or when the last of them has ended.  It is freed when it settles without any.
- */
-void server_destroy(struct master *m, struct server *s, bool kill);
+/* Destroy it when the last of its connections has ended. */
+void server_destroy(struct master *m, struct server *s);
 
 /* Free those that are exiting and whose last connection has ended. */
 void servers_settle(struct master *m);

@@ -10,16 +10,11 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/count.h"
 #include "common/log.h"
 #include "common/process.h"
-#include "daemon/change.h"
-#include "daemon/control.h"
-#include "daemon/jobs.h"
-#include "daemon/receipts.h"
-#include "daemon/serve.h"
 #include "daemon/sessions.h"
 #include "daemon/settle.h"
-#include "daemon/waiters.h"
 
 enum {
 	SESSION_QUEUE = 16,    /* messages that may wait for one session */
@@ -34,6 +29,7 @@ struct sessions {
 	struct child *former; /* replaced, until the new one's spares are here; else NULL */
 	struct session_list list;
 	uint32_t asked;	  /* spares on order */
+	uint32_t wanted;  /* by grants that wait for one */
 	size_t count;	  /* with a grant */
 	uint64_t renewed; /* clock_ms() of the last fresh spawner after a crash */
 	bool renew_due;	  /* there was a crash since */
@@ -43,14 +39,13 @@ struct sessions {
 	bool landlock_told;	   /* there was such a session */
 };
 
-/* Of a session that did not live to tell. */
-static const struct msg_session_end end_unreported = {.why = SESSION_END_KILLED,
-						      .retrieved = UINT64_MAX,
-						      .retrieved_octets = UINT64_MAX,
-						      .topped = UINT64_MAX,
-						      .deleted = UINT64_MAX,
-						      .left = UINT64_MAX,
-						      .again = UINT64_MAX};
+const struct msg_session_end session_end_unreported = {.why = SESSION_END_KILLED,
+						       .retrieved = UINT64_MAX,
+						       .retrieved_octets = UINT64_MAX,
+						       .topped = UINT64_MAX,
+						       .deleted = UINT64_MAX,
+						       .left = UINT64_MAX,
+						       .again = UINT64_MAX};
 
 static void session_end(struct evchannel *ec, int error, void *arg);
 static void spawner_end(struct evchannel *ec, int error, void *arg);
@@ -86,7 +81,7 @@ order_spares(struct master *m)
 {
 	struct sessions *ss = m->sessions;
 	uint32_t ahead = m->state == MASTER_STOPPING ? 0 : m->conf->session_spares;
-	uint32_t want = ahead + (uint32_t)conns_waiting_grants(m);
+	uint32_t want = ahead + ss->wanted;
 	uint32_t have = spares_in_hand(ss);
 	struct msg_spawn order = {want > have ? want - have : 0};
 
@@ -100,7 +95,6 @@ static void
 session_free(struct session *s)
 {
 	TAILQ_REMOVE(&s->master->sessions->list, s, next);
-	receipts_forget(s);
 	if (!s->spare)
 		s->master->sessions->count--;
 	evchannel_close(&s->ec);
@@ -143,96 +137,43 @@ drop_former(struct sessions *ss)
 	former_free(ss);
 }
 
-static void
-session_hello(struct session *s, pid_t pid)
+int
+sessions_hello(struct session *s, pid_t pid)
 {
 	struct master *m = s->master;
 
 	if (s->hello || pid <= 0)
-		return;
+		return -1;
 	s->pid = pid;
 	s->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	s->hello = true;
 	if (m->sessions->former != NULL && spares_ready(m->sessions) >= m->conf->session_spares)
 		drop_former(m->sessions);
 	settle_soon(m->settle);
+	return 0;
 }
 
-/* What a job may say beside, and nobody else: how it ended.  It may ask who has its mailbox, but
- * ends nobody. */
-static void
-job_msg(struct session *s, const struct msg *msg)
+void
+sessions_log(struct session *s, const struct msg_log *line)
 {
-	struct conn *c = s->conn;
+	if (log_admit(&s->bucket, ROLE_SESSION, s->pid, clock_ms()))
+		log_foreign(ROLE_SESSION, s->pid, line);
+}
 
-	if (msg->type == MSG_JOB_END && c->job != NULL && c->state == CONN_SESSION)
-		jobs_ended(c, &msg->u.job_end);
-	else if (msg->type == MSG_STATE)
-		waiters_wake(s->master->waiters, WAIT_STATE, c->row.id, NULL);
-	else if (msg->type != MSG_LOCK_ASK || c->state != CONN_SESSION ||
-		 msg->u.lock_ask.purpose != LOCK_LOOK || !takeover_asked(s->master, c, &msg->u.lock_ask))
-		session_end(&s->ec, EBADMSG, s);
+void
+sessions_confined(struct master *m, uint32_t landlock_abi)
+{
+	m->sessions->landlock_abi = landlock_abi;
+	m->sessions->landlock_told = true;
 }
 
 static void
 session_msg(struct evchannel *ec, struct msg *msg, void *arg)
 {
 	struct session *s = arg;
-	struct conn *c = s->conn;
 
-	if (msg->type == MSG_HELLO)
-		session_hello(s, (pid_t)msg->pid);
-	else if (msg->type == MSG_LOG) {
-		/* Whatever it says, its line is about its own connection. */
-		msg->u.log.id = c != NULL ? c->row.id : 0;
-		if (log_admit(&s->bucket, ROLE_SESSION, s->pid, clock_ms()))
-			log_foreign(ROLE_SESSION, s->pid, &msg->u.log);
-	} else if (msg->type == MSG_TRACE && c != NULL &&
-		   serve_trace(s->master, s->master->conf) != 0) {
-		msg->u.trace.id = c->row.id;
-		log_trace(&msg->u.trace);
-	} else if (c == NULL || msg->u.ref.id != c->row.id) {
-		return; /* about a connection that is not its own */
-	} else if (msg->type == MSG_HAVE_IT && c->state == CONN_OFFERED) {
-		conns_taken(s->master, c);
-	} else if (msg->type == MSG_JOB_END || c->job != NULL) {
-		job_msg(s, msg);
-	} else if (msg->type == MSG_LOCK_ASK && c->state == CONN_SESSION && !s->opened) {
-		if (!takeover_asked(s->master, c, &msg->u.lock_ask))
-			session_end(ec, EBADMSG, s);
-	} else if (msg->type == MSG_SESSION_OPEN && c->state == CONN_SESSION) {
-		/* Said once, and a password is not its affair. */
-		if (s->opened || msg->u.session_open.result == LOGIN_BAD) {
-			session_end(ec, EBADMSG, s);
-			return;
-		}
-		s->opened = true;
-		s->refused = msg->u.session_open.result != LOGIN_OK;
-		s->takeover.place =
-		    s->refused ? (struct msg_lock_place){0} : msg->u.session_open.lock;
-		s->master->sessions->landlock_abi = msg->u.session_open.landlock_abi;
-		s->master->sessions->landlock_told = true;
-		s->messages = msg->u.session_open.messages;
-		conns_opened(s->master, c, &msg->u.session_open);
-		if (!s->refused)
-			receipts_opened(s->master, c, &msg->u.session_open);
-	} else if (msg->type == MSG_RECEIPT && s->opened && !s->reported) {
-		/* No more than there were. */
-		if (s->receipts++ < s->messages)
-			receipts_got(s, &msg->u.receipt);
-		else
-			session_end(ec, EBADMSG, s);
-	} else if (msg->type == MSG_SESSION_END && c->state == CONN_SESSION) {
-		s->end = msg->u.session_end;
-		/* Whoever opened a mailbox has an end to report; only we say who is taken over. */
-		if ((s->end.why == SESSION_END_REFUSED) != s->refused ||
-		    (s->end.why == SESSION_END_TAKEOVER && s->takeover.told == 0) ||
-		    s->end.why == SESSION_END_KILLED)
-			s->end = end_unreported;
-		s->reported = true;
-		s->takeover.place = (struct msg_lock_place){0}; /* given up before */
-	} else if (msg->type == MSG_STATE)
-		waiters_wake(s->master->waiters, WAIT_STATE, c->row.id, NULL);
+	if (s->master->calls->session(s, msg) == -1)
+		session_end(ec, EBADMSG, s);
 }
 
 /* The process is gone, and with it its descriptors and locks. */
@@ -240,25 +181,9 @@ static void
 session_gone(struct session *s)
 {
 	struct master *m = s->master;
-	struct conn *c = s->conn;
-	bool taken = c != NULL && c->state == CONN_SESSION;
-	struct msg_session_end end = end_unreported;
 
-	if (s->reported)
-		end = s->end;
-	else if (s->takeover.killed)
-		end.why = SESSION_END_TAKEOVER;
-	if (taken)
-		takeover_session_gone(m, c);
-	if (taken && end.again != UINT64_MAX)
-		receipts_ended(m, c, &end, s->messages);
-	if (c != NULL)
-		c->session = NULL;
+	m->calls->session_gone(s);
 	session_free(s);
-	if (taken)
-		conns_session_gone(m, c, &end);
-	else if (c != NULL)
-		conns_not_taken(m, c);
 	settle_soon(m->settle);
 }
 
@@ -360,10 +285,15 @@ spawner_msg(struct evchannel *ec, struct msg *msg, void *arg)
 	struct master *m = arg;
 	struct sessions *ss = m->sessions;
 	bool current = ec == &ss->spawner->ec;
+	struct child *c = current ? ss->spawner : ss->former;
 
-	if (child_common_msg(current ? ss->spawner : ss->former, msg))
-		return;
-	if (msg->type == MSG_EXITED) {
+	if (msg->type == MSG_LOG) {
+		child_log(c, &msg->u.log);
+	} else if (msg->type == MSG_PONG) {
+		c->unanswered = 0;
+	} else if (msg->type == MSG_SANDBOX_LOG && !c->ready) {
+		child_sandbox_log(c, msg);
+	} else if (msg->type == MSG_EXITED) {
 		sessions_exited(m, msg->u.exited.pid, msg->u.exited.status);
 	} else if (msg->type == MSG_SPARE && current) {
 		spare_arrived(m, msg);
@@ -373,7 +303,8 @@ spawner_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		log_info(0, "spawner ready seccomp=%u", msg->u.ready.seccomp);
 		settle_soon(m->settle);
 	} else if (msg->type == MSG_REFUSED) {
-		change_refuse(m, ROLE_SPAWNER, msg->u.refused.why);
+		role_refused(&m->trouble[ROLE_SPAWNER], ROLE_SPAWNER, msg->u.refused.why);
+		settle_soon(m->settle);
 	}
 }
 
@@ -383,8 +314,7 @@ spawner_gone(struct master *m)
 	struct sessions *ss = m->sessions;
 
 	child_kill(ss->spawner);
-	if (!ss->spawner->ready)
-		change_lost(m, ROLE_SPAWNER);
+	m->trouble[ROLE_SPAWNER].lost += !ss->spawner->ready;
 	ss->spawner->ready = false;
 	backoff_lost(&ss->backoff, clock_ms());
 	settle_soon(m->settle);
@@ -427,10 +357,11 @@ spawner_end(struct evchannel *ec, int error, void *arg)
 }
 
 void
-sessions_settle(struct master *m)
+sessions_settle(struct master *m, uint32_t waiting)
 {
 	struct sessions *ss = m->sessions;
 
+	ss->wanted = waiting;
 	if (!evchannel_is_open(&ss->spawner->ec) && m->state != MASTER_STOPPING &&
 	    backoff_is_over(&ss->backoff, m->settle))
 		spawner_start(m);
@@ -492,6 +423,7 @@ sessions_take_spare(struct master *m)
 int
 sessions_serve(struct session *s, const struct msg_grant *g, size_t len, int stream)
 {
+	const struct conf_one_user *one = &s->master->conf->one_user;
 	int fds[4] = {stream, -1, -1, -1};
 	size_t nfds = 1;
 
@@ -501,8 +433,8 @@ sessions_serve(struct session *s, const struct msg_grant *g, size_t len, int str
 		fds[nfds++] = s->page;
 	/* A session knows what each is by its place, so without a page the archive is not served.
 	 */
-	if (nfds == 2)
-		nfds += serve_descriptors(s->master, fds + nfds);
+	for (size_t i = 0; one->on && nfds >= 2 && i < COUNT_OF(one->archive); i++)
+		fds[nfds++] = one->archive[i];
 	return evchannel_send(&s->ec, MSG_SERVE, g, len, fds, nfds);
 }
 
@@ -519,16 +451,16 @@ sessions_read_page(const struct session *s, struct session_page *out, uint32_t *
 }
 
 void
-sessions_say_status(struct master *m, struct ctl *c)
+sessions_status(const struct master *m, struct sessions_status *out)
 {
 	const struct sessions *ss = m->sessions;
 
-	char landlock[16] = "unknown";
-
-	if (ss->landlock_told)
-		(void)snprintf(landlock, sizeof(landlock), "%u", ss->landlock_abi);
-	ctl_say(c, "spawner\tpid=%ld spares=%u seccomp=%u session_landlock=%s\n",
-		(long)ss->spawner->pid, spares_ready(ss), ss->confined.seccomp, landlock);
+	*out = (struct sessions_status){.pid = ss->spawner->pid,
+					.spares = spares_ready(ss),
+					.sessions = ss->count,
+					.seccomp = ss->confined.seccomp,
+					.landlock_told = ss->landlock_told,
+					.landlock_abi = ss->landlock_abi};
 }
 
 void
@@ -562,10 +494,4 @@ sessions_kill_all(struct master *m)
 
 	TAILQ_FOREACH (s, &m->sessions->list, next)
 		sessions_kill(s);
-}
-
-size_t
-sessions_count(const struct master *m)
-{
-	return m->sessions->count;
 }

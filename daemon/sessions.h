@@ -4,10 +4,14 @@
 #ifndef POP3D_SESSIONS_H
 #define POP3D_SESSIONS_H
 
+#include <bsd/sys/queue.h>
+
 #include "common/page.h"
 #include "daemon/child.h"
-#include "daemon/conns.h"
+#include "daemon/master.h"
 #include "daemon/takeover.h"
+
+struct conn;
 
 struct session {
 	TAILQ_ENTRY(session) next;
@@ -35,11 +39,24 @@ struct session {
 };
 
 struct sessions *sessions_new(void);
-/* A spawner and as many spares as there should be; after a crash a fresh one. */
-void sessions_settle(struct master *m);
+/* A spawner, after a crash a fresh one, and as many spares as there should be: those of the
+ * settings and one for each of the `waiting` grants. */
+void sessions_settle(struct master *m, uint32_t waiting);
 /* A fresh spawner with the settings in force; the old one's sessions live on. */
 void sessions_renew(struct master *m);
 bool sessions_ready(const struct master *m);
+
+/* A spare has spoken, and the kernel vouches for its pid.  0, or -1: it did before, or has none. */
+int sessions_hello(struct session *s, pid_t pid);
+
+/* A line of its log, if it may still write one. */
+void sessions_log(struct session *s, const struct msg_log *line);
+
+/* A session said how it is confined, for the status. */
+void sessions_confined(struct master *m, uint32_t landlock_abi);
+
+/* What a session that was killed has to report. */
+extern const struct msg_session_end session_end_unreported;
 
 /* A spare that may be given a grant; NULL: none now. */
 struct session *sessions_take_spare(struct master *m);
@@ -60,13 +77,19 @@ void sessions_kill(struct session *s);
 /* A session was reaped, by its spawner or, after that one's end, by us. */
 void sessions_exited(struct master *m, pid_t pid, int status);
 
-/* Add what `pop3ctl status` says of the spawner and its sessions. */
-struct ctl;
-void sessions_say_status(struct master *m, struct ctl *c);
+/* The spawner and its sessions now. */
+struct sessions_status {
+	pid_t pid; /* of the spawner */
+	uint32_t spares;
+	size_t sessions;
+	uint32_t seccomp;   /* of the spawner; 1: filter attached */
+	bool landlock_told; /* a session has opened a mailbox, with this ABI in force: */
+	uint32_t landlock_abi;
+};
+void sessions_status(const struct master *m, struct sessions_status *out);
 
 void sessions_heartbeat(struct master *m);
 void sessions_stop(struct master *m);
 void sessions_kill_all(struct master *m);
-size_t sessions_count(const struct master *m);
 
 #endif

@@ -8,14 +8,10 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "daemon/certificates.h"
-#include "daemon/change.h"
-#include "daemon/control.h"
 #include "daemon/helper.h"
-#include "daemon/serve.h"
 #include "daemon/servers.h"
 #include "daemon/settle.h"
 #include "daemon/tickets.h"
-#include "daemon/waiters.h"
 #include "daemon/workers.h"
 
 TAILQ_HEAD(worker_list, worker);
@@ -26,6 +22,7 @@ struct workers {
 	uint32_t newest;  /* generation being started or serving */
 	uint32_t serving; /* generation that gets connections; 0: none yet */
 	uint64_t turns;	  /* connections given out */
+	const struct conf *conf; /* of the newest generation; borrowed */
 	struct backoff backoff;
 };
 
@@ -89,7 +86,7 @@ worker_send_settings(struct worker *w, const struct conf *conf)
 	msg.max_auth_failures = conf->max_auth_failures;
 	msg.sandbox = conf->sandbox;
 	msg.landlock_abi_max = conf->landlock_abi_max;
-	msg.trace = serve_trace(m, conf);
+	msg.trace = conf_trace(conf);
 	msg.ps_titles = conf->ps_titles;
 	msg.one_shot = conf->worker_connections == 1;
 	msg.generation = w->generation;
@@ -115,7 +112,6 @@ worker_connect_helper(struct worker *w)
 	close(pair[1]);
 }
 
-static const struct worker *worker_that_serves(const struct master *m);
 static void worker_msg(struct evchannel *ec, struct msg *msg, void *arg);
 static void worker_end(struct evchannel *ec, int error, void *arg);
 
@@ -137,7 +133,7 @@ worker_start(struct master *m, const struct conf *conf)
 		return -1;
 	}
 	w->child.may_report = conf->sandbox == SANDBOX_LOG;
-	w->child.may_trace = serve_trace(w->master, conf) != 0;
+	w->child.may_trace = conf_trace(conf) != 0;
 	TAILQ_INSERT_TAIL(&m->workers->list, w, next);
 	worker_connect_helper(w);
 	worker_send_settings(w, conf);
@@ -151,7 +147,7 @@ worker_forget(struct worker *w)
 	struct master *m = w->master;
 
 	TAILQ_REMOVE(&m->workers->list, w, next);
-	conns_worker_lost(m, w);
+	m->calls->worker_lost(w);
 	helper_worker_gone(m, w->number);
 	child_kill(&w->child);
 	certificates_free(&w->certificates);
@@ -175,14 +171,13 @@ static void
 count_lost(struct master *m, bool ready)
 {
 	backoff_lost(&m->workers->backoff, clock_ms());
-	if (!ready)
-		change_lost(m, ROLE_LOGIN);
+	m->trouble[ROLE_LOGIN].lost += !ready;
 }
 
 void
 workers_settle(struct master *m)
 {
-	const struct conf *conf = change_conf(m);
+	const struct conf *conf = m->workers->conf;
 
 	if (m->state == MASTER_STOPPING)
 		return;
@@ -192,49 +187,31 @@ workers_settle(struct master *m)
 			count_lost(m, false);
 }
 
-/* No worker writes a line about another's connection. */
-static void
-log_own(struct worker *w, struct msg *msg)
+void
+worker_is_ready(struct worker *w, const struct msg_ready *ready)
 {
-	conn_id *id = msg->type == MSG_LOG     ? &msg->u.log.id
-		      : msg->type == MSG_TRACE ? &msg->u.trace.id
-					       : NULL;
+	w->child.ready = true;
+	w->confined = *ready;
+	log_info(0, "worker=%u ready generation=%u landlock_abi=%u seccomp=%u", w->number,
+		 w->generation, ready->landlock_abi, ready->seccomp);
+	settle_soon(w->master->settle);
+}
 
-	if (id != NULL && *id != 0 && !conns_is_of_worker(w->master, w, *id))
-		*id = 0;
+void
+worker_is_refused(struct worker *w, const char *why)
+{
+	w->draining = w->refused = true;
+	role_refused(&w->master->trouble[ROLE_LOGIN], ROLE_LOGIN, why);
+	settle_soon(w->master->settle);
 }
 
 static void
 worker_msg(struct evchannel *ec, struct msg *msg, void *arg)
 {
 	struct worker *w = arg;
-	struct master *m = w->master;
 
-	log_own(w, msg);
-	if (child_common_msg(&w->child, msg))
-		return;
-	if (msg->type == MSG_STLS_ASK) {
-		conns_stls_asked(m, w, msg->u.ref.id);
-	} else if (msg->type == MSG_CONN_STATE) {
-		if (conns_is_of_worker(m, w, msg->u.conn_state.id))
-			waiters_wake(m->waiters, WAIT_STATE, msg->u.conn_state.id,
-				     &msg->u.conn_state);
-	} else if (msg->type == MSG_CONN_END) {
-		conns_worker_done(m, w, &msg->u.conn_end);
-	} else if (w->child.ready || w->refused) {
-		worker_end(ec, EBADMSG, w); /* what is left is said once */
-	} else if (msg->type == MSG_CERTIFICATE) {
-		certificates_add(&w->certificates, &msg->u.certificate);
-	} else if (msg->type == MSG_READY) {
-		w->child.ready = true;
-		w->confined = msg->u.ready;
-		log_info(0, "worker=%u ready generation=%u landlock_abi=%u seccomp=%u", w->number,
-			 w->generation, msg->u.ready.landlock_abi, msg->u.ready.seccomp);
-		settle_soon(m->settle);
-	} else if (msg->type == MSG_REFUSED) {
-		w->draining = w->refused = true;
-		change_refuse(m, ROLE_LOGIN, msg->u.refused.why);
-	}
+	if (w->master->calls->worker(w, msg) == -1)
+		worker_end(ec, EBADMSG, w);
 }
 
 static void
@@ -266,19 +243,45 @@ workers_new(void)
 	return ws;
 }
 
+static void
+servers_told(struct master *m)
+{
+	static const struct conf_paths none;
+	struct server *s;
+
+	TAILQ_FOREACH (s, servers_all(m), next) {
+		const struct conf_server *set = server_with_certificate(s);
+
+		s->told_certificate = set != NULL ? set->certificate : none;
+		s->told_key = set != NULL ? set->certificate_key : none;
+	}
+}
+
+bool
+workers_know(const struct master *m, const struct server *s)
+{
+	const struct conf_server *set = &s->set;
+
+	return set->socket == SOCKET_PLAIN ||
+	       (workers_ready(m) &&
+		memcmp(&s->told_certificate, &set->certificate, sizeof(set->certificate)) == 0 &&
+		memcmp(&s->told_key, &set->certificate_key, sizeof(set->certificate_key)) == 0);
+}
+
 void
-workers_begin_generation(struct master *m)
+workers_begin_generation(struct master *m, const struct conf *conf)
 {
 	m->workers->newest++;
+	m->workers->conf = conf;
 	m->workers->backoff = (struct backoff){0};
+	m->trouble[ROLE_LOGIN] = (struct role_trouble){0};
 	servers_told(m);
-	certificates_told(m);
 }
 
 bool
 workers_ready(const struct master *m)
 {
-	const struct conf *conf = change_conf(m);
+	const struct conf *conf = m->workers->conf;
 	const struct worker *w;
 	uint32_t ready = 0;
 
@@ -303,7 +306,7 @@ workers_switch(struct master *m)
 	struct worker *w;
 
 	m->workers->serving = m->workers->newest;
-	if ((new = worker_that_serves(m)) != NULL)
+	if ((new = workers_serving(m)) != NULL)
 		certificates_log(&new->certificates);
 	TAILQ_FOREACH (w, &m->workers->list, next)
 		if (w->generation != m->workers->serving)
@@ -319,6 +322,7 @@ workers_abandon(struct master *m)
 		if (w->generation == m->workers->newest)
 			worker_forget(w);
 	m->workers->newest = m->workers->serving;
+	m->workers->conf = m->conf;
 }
 
 unsigned
@@ -401,9 +405,8 @@ workers_kill(struct master *m, uint32_t number)
 		}
 }
 
-/* One of those that serve; NULL: there is none now. */
-static const struct worker *
-worker_that_serves(const struct master *m)
+const struct worker *
+workers_serving(const struct master *m)
 {
 	const struct worker *w;
 
@@ -413,18 +416,10 @@ worker_that_serves(const struct master *m)
 	return NULL;
 }
 
-void
-workers_say_status(struct master *m, struct ctl *c)
+const struct worker *
+workers_next(const struct master *m, const struct worker *w)
 {
-	const struct worker *w = worker_that_serves(m);
-
-	if (w != NULL)
-		certificates_say(&w->certificates, c);
-	TAILQ_FOREACH (w, &m->workers->list, next)
-		ctl_say(
-		    c, "worker %u\tpid=%ld generation=%u%s connections=%u seccomp=%u landlock=%u\n",
-		    w->number, (long)w->child.pid, w->generation, w->draining ? " draining" : "",
-		    w->connections, w->confined.seccomp, w->confined.landlock_abi);
+	return w == NULL ? TAILQ_FIRST(&m->workers->list) : TAILQ_NEXT(w, next);
 }
 
 void

@@ -7,7 +7,10 @@
 
 #include "daemon/certificates.h"
 #include "daemon/child.h"
-#include "daemon/conns.h"
+#include "daemon/master.h"
+
+struct conn;
+struct server;
 
 TAILQ_HEAD(conn_list, conn);
 
@@ -29,14 +32,22 @@ struct worker {
 
 struct workers *workers_new(void);
 
-/* A new generation: from here on workers are started with the settings that are coming. */
-void workers_begin_generation(struct master *m);
+/* A new generation: from here on workers are started with these settings, borrowed until another
+ * generation begins or this one is abandoned. */
+void workers_begin_generation(struct master *m, const struct conf *conf);
 
 /* Start as many of the newest generation as the settings say. */
 void workers_settle(struct master *m);
 
+/* It says so; `why` is logged, and its end awaited. */
+void worker_is_ready(struct worker *w, const struct msg_ready *ready);
+void worker_is_refused(struct worker *w, const char *why);
+
 /* Are all workers of the newest generation ready? */
 bool workers_ready(const struct master *m);
+
+/* Have the newest ones, if they are ready, the certificate of this server? */
+bool workers_know(const struct master *m, const struct server *s);
 
 /* The newest generation serves from now on; older ones drain. */
 void workers_switch(struct master *m);
@@ -60,9 +71,11 @@ void workers_connect_helper(struct master *m);
 /* Kill the worker of this number (it broke a rule towards the helper). */
 void workers_kill(struct master *m, uint32_t number);
 
-/* Add what `pop3ctl status` says of them. */
-struct ctl;
-void workers_say_status(struct master *m, struct ctl *c);
+/* One of those that serve; NULL: there is none now. */
+const struct worker *workers_serving(const struct master *m);
+
+/* The next one after `w` (NULL: the first), oldest first. */
+const struct worker *workers_next(const struct master *m, const struct worker *w);
 
 void workers_heartbeat(struct master *m);
 /* Once a second: workers that should have ended. */
