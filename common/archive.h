@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/msg.h"
+
 enum archive_kind {
 	ARCHIVE_MAILDIR,
 	ARCHIVE_DIRECTORY, /* a file a message */
@@ -56,6 +58,38 @@ struct archive {
 	const char *names;
 	uint8_t *flags; /* changed by others at any time */
 };
+
+/* The stores that serve an archive: one that is only read, and an mbox that deletions are applied to. */
+#define ARCHIVE_STORE	   "archive"
+#define ARCHIVE_MBOX_STORE "archive-mbox"
+
+static inline bool
+archive_is_rewritten(enum archive_kind kind, uint32_t options)
+{
+	return kind == ARCHIVE_MBOX && (options & ARCHIVE_APPLY_DELETES) != 0;
+}
+
+/* What the process that makes the table is asked: its arguments.  It finds the archive and the
+ * table at these descriptors. */
+enum { ARCHIVE_SCAN_IN = 3, ARCHIVE_SCAN_OUT };
+
+struct archive_order {
+	enum archive_kind kind;
+	uint32_t options;
+	enum mbox_format mbox_format;
+	enum mbox_split mbox_split;
+	const char *path; /* absolute; borrowed */
+};
+
+/* Replace this process by `program`, the session's, for that.  Returns only if it fails: -1 with errno. */
+int archive_order_exec(const struct archive_order *o, const char *program, int in, int table);
+
+/* 0, or -1 for arguments of other form. */
+int archive_order_read(struct archive_order *o, int argc, char *argv[]);
+
+/* Open the archive, or a message's file below the directory `in`, without a trace of that in its
+ * access time where that can be had.  A descriptor, or -1 with errno. */
+int archive_open_file(int in, const char *name);
 
 /* The word for a kind, as `--format` has it. */
 const char *archive_kind_name(enum archive_kind kind);

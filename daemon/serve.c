@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <pwd.h>
 #include <stdnoreturn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +16,13 @@
 
 #include "common/log.h"
 #include "common/privs.h"
-#include "common/sandbox.h"
 #include "common/secret.h"
 #include "common/title.h"
+#include "daemon/child.h"
 #include "daemon/limits.h"
 #include "daemon/report.h"
 #include "daemon/serve.h"
 #include "daemon/users.h"
-#include "worker/store/archive.h"
 
 enum { STATUS_FAILED = 1, STATUS_USAGE = 2 };
 
@@ -295,58 +293,24 @@ find_nothing(const struct serve *s)
 	fail(STATUS_FAILED, s->path, why);
 }
 
-/* What the mbox store needs to finish an update that an earlier run was killed over. */
-static bool
-recover_mbox(const struct serve *s, const struct conf_server *server)
-{
-	const struct passwd *pw = getpwuid(geteuid());
-	struct store box = {.path = s->path,
-			    .home = pw != NULL ? pw->pw_dir : NULL,
-			    .mbox_format = (uint16_t)server->mbox_format,
-			    .mbox_split = (uint16_t)server->mbox_split,
-			    .given = {-1, -1}};
-	enum store_result result = archive_mbox_recover(&box);
-
-	if (result == STORE_IN_USE)
-		fprintf(stderr, "pop3d: the mbox is in use\n");
-	return result == STORE_OK;
-}
-
-/* In the process that reads mail. */
-static noreturn void
-scan_here(const struct serve *s, const struct conf_server *server, int in, enum archive_kind kind,
-	  uint32_t options)
-{
-	struct mbox_style style = mbox_style_of(server->mbox_format, server->mbox_split);
-	bool rewritten = kind == ARCHIVE_MBOX && (options & ARCHIVE_APPLY_DELETES) != 0;
-
-	log_to_stderr();
-	log_set_level(LOG_WARNING);
-	if (privs_harden(true) == -1 || (rewritten && !recover_mbox(s, server)))
-		_exit(STATUS_FAILED);
-	if (sandbox_landlock(kind == ARCHIVE_MBOX ? -1 : in, 0, SANDBOX_ON, 0) == -1 ||
-	    archive_scan(in, kind, &style, options, s->table) == -1) {
-		const char *why = errno == EILSEQ ? "it does not begin with a From_ line"
-						  : strerror(errno),
-			   *form = errno == EILSEQ ? archive_form(in) : NULL;
-
-		fprintf(stderr, "pop3d: the archive cannot be read: %s%s%s\n", why,
-			form != NULL ? "; " : "", form != NULL ? form : "");
-		_exit(STATUS_FAILED);
-	}
-	_exit(EXIT_SUCCESS);
-}
-
 /* Mail is read by a process of its own, which can open nothing else and ends with it. */
 static int
 scan_apart(const struct serve *s, const struct conf_server *server, int in, enum archive_kind kind,
 	   uint32_t options)
 {
+	const struct archive_order order = {kind, options, server->mbox_format, server->mbox_split,
+					    s->path};
+	char program[MSG_PATH_SIZE];
 	pid_t pid = fork();
 	int status;
 
-	if (pid == 0)
-		scan_here(s, server, in, kind, options);
+	if (pid == 0) {
+		snprintf(program, sizeof(program), "%s/%s", PKGLIBEXECDIR,
+			 child_program(ROLE_SPAWNER));
+		(void)archive_order_exec(&order, program, in, s->table);
+		fprintf(stderr, "pop3d: %s: %s\n", program, strerror(errno));
+		_exit(STATUS_FAILED);
+	}
 	if (pid == -1)
 		return -1;
 	while (waitpid(pid, &status, 0) == -1)
@@ -393,8 +357,8 @@ static void
 make_storage(const struct serve *s, char out[MSG_SPEC_SIZE])
 {
 	const struct archive_head *h = s->archive.head;
-	bool rewritten = h->kind == ARCHIVE_MBOX && (h->options & ARCHIVE_APPLY_DELETES) != 0;
-	const char *store = rewritten ? store_archive_mbox.name : store_archive.name,
+	const char *store = archive_is_rewritten(h->kind, h->options) ? ARCHIVE_MBOX_STORE
+								      : ARCHIVE_STORE,
 		   *path = s->path;
 	size_t n = (size_t)snprintf(out, MSG_SPEC_SIZE, "%s:", store);
 

@@ -30,6 +30,7 @@
 #include "common/privs.h"
 #include "common/sandbox.h"
 #include "common/title.h"
+#include "worker/session/scan.h"
 #include "worker/session/session.h"
 
 enum { MASTER_QUEUE = 1024, RETRY_SECONDS = 1 };
@@ -207,6 +208,8 @@ main(int argc, char *argv[], char *envp[])
 	struct msg m;
 	int r;
 
+	if (argc > 1)
+		return scan_run(argc, argv);
 	title_init(argc, argv, envp);
 	privs_role_start(CHANNEL_FD + 1);
 	channel_init(&master, CHANNEL_FD, ROLE_SPAWNER, ROLE_MASTER, MASTER_QUEUE);

@@ -37,16 +37,6 @@ archive_fail(const struct store *s, const char *what)
 	return store_judge(error);
 }
 
-int
-archive_open_file(int in, const char *name)
-{
-	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-	int fd = openat(in, name, flags | O_NOATIME);
-
-	/* only for the owner of the file */
-	return fd == -1 && errno == EPERM ? openat(in, name, flags) : fd;
-}
-
 static const struct archive_entry *
 entry_of(const struct store *s, size_t i)
 {
@@ -250,7 +240,7 @@ archive_close(struct store *s)
 }
 
 const struct store_backend store_archive = {
-    .name = "archive",
+    .name = ARCHIVE_STORE,
     .open = archive_open,
     .lock = archive_lock,
     .list = archive_list,

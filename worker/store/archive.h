@@ -27,10 +27,6 @@ int archive_scan(int in, enum archive_kind kind, const struct mbox_style *style,
 /* How to get at the mail in a file that is no mbox, in words; NULL: nothing is known of it. */
 const char *archive_form(int fd);
 
-/* Open the archive, or a message's file below the directory `in`, without a trace of that in its access time where
- * that can be had.  A descriptor, or -1 with errno. */
-int archive_open_file(int in, const char *name);
-
 /* The unique-id of a message. */
 void archive_uid(const struct archive_entry *e, char out[STORE_UID_SIZE]);
 

@@ -203,7 +203,7 @@ applied_close(struct store *s)
 }
 
 const struct store_backend store_archive_mbox = {
-    .name = "archive-mbox",
+    .name = ARCHIVE_MBOX_STORE,
     .open = applied_open,
     .lock = applied_lock,
     .list = applied_list,
