@@ -42,6 +42,8 @@ struct conf_server {
 	enum conf_socket socket;
 	enum conf_cleartext cleartext_login;
 	char auth[MSG_SPEC_SIZE];
+	enum username_fold username_fold;
+	char username_domain[MSG_NAME_SIZE];
 	bool apop; /* offered where the back end can check it */
 	char storage[MSG_SPEC_SIZE];
 	enum mbox_format mbox_format;

@@ -43,6 +43,9 @@ static const struct conf_word mbox_format_words[] = {
 static const struct conf_word mbox_split_words[] = {
 	{"strict", MBOX_STRICT}, {"lax", MBOX_LAX}, {NULL, 0}
 };
+static const struct conf_word username_fold_words[] = {
+	{"no", USERNAME_AS_IS}, {"lower", USERNAME_LOWER}, {NULL, 0}
+};
 static const struct conf_word sandbox_words[] = {
 	{"off", SANDBOX_OFF}, {"log", SANDBOX_LOG}, {"on", SANDBOX_ON},
 	{"require", SANDBOX_REQUIRE}, {NULL, 0}
@@ -109,6 +112,14 @@ check_auth(const char *spec)
 		return NULL;
 	return "\"\", \"pam:SERVICE\" (SERVICE of letters, digits, \"_\", \".\" and \"-\", not "
 	       "beginning with \".\"), \"file:/PATH\" or \"checkpassword:/PROGRAM\"";
+}
+
+static const char *
+check_username_domain(const char *domain)
+{
+	return name_only(domain) && *domain != '.' && *domain != '-' && strchr(domain, '_') == NULL
+		   ? NULL
+		   : "\"" USERNAME_DOMAIN_KEEP "\", \"" USERNAME_DOMAIN_STRIP "\" or a domain";
 }
 
 static const char *
@@ -195,6 +206,10 @@ const struct conf_setting conf_server_settings[] = {
 	{"cleartext_login", CONF_WORD, "loopback", SERVER(cleartext_login), 0, 0, NULL,
 	    cleartext_words, NULL, true},
 	{"auth", CONF_TEXT, "pam:pop3d", SERVER(auth), 0, 0, NULL, NULL, check_auth, true},
+	{"username_domain", CONF_TEXT, USERNAME_DOMAIN_KEEP, SERVER(username_domain), 0, 0, NULL,
+	    NULL, check_username_domain, true},
+	{"username_fold", CONF_WORD, "no", SERVER(username_fold), 0, 0, NULL, username_fold_words,
+	    NULL, true},
 	{"apop", CONF_FLAG, "no", SERVER(apop), 0, 0, NULL, NULL, NULL, true},
 	{"storage", CONF_TEXT, "maildir:%h/Maildir", SERVER(storage), 0, 0, NULL, NULL,
 	    check_storage, true},

@@ -121,6 +121,7 @@ static const struct msg_string {
     STRING(MSG_LOGIN_SERVER, msg_login_server, tls_ciphers),
     STRING(MSG_CERTIFICATE, msg_certificate, path),
     STRING(MSG_AUTH_SERVER, msg_auth_server, name),
+    STRING(MSG_AUTH_SERVER, msg_auth_server, username_domain),
     STRING(MSG_AUTH_SERVER, msg_auth_server, auth),
     STRING(MSG_AUTH_SERVER, msg_auth_server, storage),
     STRING(MSG_AUTH_CONF, msg_auth_conf, user),

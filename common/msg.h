@@ -289,9 +289,15 @@ struct msg_auth_conf {
 	char password[MSG_NAME_SIZE]; /* and his password; empty: any */
 };
 
+/* How a server reads the names that clients send, daemon/auth/username.h. */
+enum username_fold { USERNAME_AS_IS, USERNAME_LOWER, USERNAME_FOLDS };
+#define USERNAME_DOMAIN_KEEP "keep"
+#define USERNAME_DOMAIN_STRIP "strip"
+
 struct msg_auth_server {
-	uint32_t server; /* index */
-	uint32_t unused;
+	uint32_t server;	/* index */
+	uint32_t username_fold; /* enum username_fold */
+	char username_domain[MSG_NAME_SIZE]; /* one of the two words, or a domain */
 	char name[MSG_SERVER_SIZE];
 	char auth[MSG_SPEC_SIZE];    /* "pam:SERVICE", "file:PATH" */
 	char storage[MSG_SPEC_SIZE]; /* "maildir:TEMPLATE" */

@@ -21,8 +21,8 @@
 
 #include "common/replies.h"
 
-#define TEMP "-ERR [SYS/TEMP] service unavailable"
-#define PERM "-ERR [SYS/PERM] service unavailable"
+#define TEMP  "-ERR [SYS/TEMP] service unavailable"
+#define PERM  "-ERR [SYS/PERM] service unavailable"
 #define LATER "try again after a short timeout"
 #define NEVER "no timeout will help: ask the administrator"
 

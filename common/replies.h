@@ -14,10 +14,10 @@ enum reply {
 	REPLY_UNKNOWN,
 	REPLY_MALFORMED,
 	REPLY_TOO_LONG,
-	REPLY_TOO_MANY,	 /* refused commands; the last line */
-	REPLY_NO_HTTP,	 /* the first octets are HTTP; the last line */
-	REPLY_NO_HELLO,	 /* the first octets are a TLS handshake; the last line */
-	REPLY_NOT_YET,	 /* a command of the TRANSACTION state */
+	REPLY_TOO_MANY, /* refused commands; the last line */
+	REPLY_NO_HTTP,	/* the first octets are HTTP; the last line */
+	REPLY_NO_HELLO, /* the first octets are a TLS handshake; the last line */
+	REPLY_NOT_YET,	/* a command of the TRANSACTION state */
 	REPLY_NEEDS_TLS,
 	REPLY_NO_CLEARTEXT, /* the same where STLS cannot be had */
 	REPLY_NAME_TAKEN,
@@ -36,8 +36,8 @@ enum reply {
 	REPLY_PERM, /* no decision until an administrator acts */
 	REPLY_STORE_TEMP,
 	REPLY_STORE_PERM,
-	REPLY_IN_USE,	    /* busy.c adds since when, from where and how long idle */
-	REPLY_IN_USE_OTHER, /* by a session of another user name */
+	REPLY_IN_USE,		/* busy.c adds since when, from where and how long idle */
+	REPLY_IN_USE_OTHER,	/* by a session of another user name */
 	REPLY_IN_USE_ELSEWHERE, /* by a program or host that this daemon does not know */
 	REPLY_COUNT
 };

@@ -19,9 +19,12 @@ job_server(struct master *m, struct ctl *c, const char *name)
 		return control_server(m, c, name);
 	TAILQ_FOREACH (s, servers_all(m), next)
 		if (strcmp(s->set.auth, first->set.auth) != 0 ||
+		    strcmp(s->set.username_domain, first->set.username_domain) != 0 ||
+		    s->set.username_fold != first->set.username_fold ||
 		    strcmp(s->set.storage, first->set.storage) != 0) {
 			ctl_fail(c, CONTROL_FAILED,
-				 "servers \"%s\" and \"%s\" differ in -auth or -storage: name one",
+				 "servers \"%s\" and \"%s\" differ in -auth or -storage or in the "
+				 "names of users: name one",
 				 first->set.name, s->set.name);
 			return NULL;
 		}

@@ -64,6 +64,9 @@ helper_configure(struct master *m)
 		server.server = s->slot;
 		memcpy(server.name, set->name, sizeof(server.name));
 		memcpy(server.auth, set->auth, sizeof(server.auth));
+		server.username_fold = set->username_fold;
+		memcpy(server.username_domain, set->username_domain,
+		       sizeof(server.username_domain));
 		memcpy(server.storage, set->storage, sizeof(server.storage));
 		evchannel_put(ec, MSG_AUTH_SERVER, &server, sizeof(server));
 	}

@@ -40,7 +40,7 @@ words_join(struct msg_job *order, size_t argc, char *const words[])
 	return 0;
 }
 
-/* Its row, with the user's name as it was asked for. */
+/* Its row, with the user's name as it was asked for, until the helper has found the account. */
 static struct conn *
 row_make(struct master *m, struct server *server, const char *user, struct job *job)
 {
@@ -150,6 +150,8 @@ jobs_found(struct master *m, const struct msg_found *found)
 		jobs_fail(m, c, "no memory");
 		return;
 	}
+	/* as a login of this user has it: the name that was asked for may be another form of it */
+	memcpy(c->login->user, found->account.user, sizeof(c->login->user));
 	memcpy(c->job->order.target, found->target, sizeof(found->target));
 	conns_grant(m, c, grant);
 }

@@ -16,6 +16,7 @@
 #include "daemon/auth/pools.h"
 #include "daemon/auth/request.h"
 #include "daemon/auth/rows.h"
+#include "daemon/auth/username.h"
 #include "daemon/auth/workers.h"
 
 enum { FAILURES_MAX = 16384 /* users, and sources, whose failures are counted */ };
@@ -297,13 +298,15 @@ request_begin(struct request *r)
 {
 	const struct msg_auth_server *server = settings_server(all.settings, r->conn.server);
 	const char *objection;
+	bool foreign;
 
 	if (server == NULL) {
 		request_refuse(r, LOGIN_TEMP, "no such server", "");
 		return;
 	}
 	memcpy(r->server, server->name, sizeof(r->server));
-	objection = request_objection(r, server);
+	foreign = username_apply(server, r->user) == -1 || username_apply(server, r->authzid) == -1;
+	objection = foreign ? "domain is not the server's" : request_objection(r, server);
 	/* First, so that who has failed too often no longer fills the tables of failures. */
 	if (failures_are_too_many(r))
 		request_refuse(r, LOGIN_BAD, LOGIN_TOO_MANY, user_is_known(r) ? r->user : "");

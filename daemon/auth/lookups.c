@@ -8,6 +8,7 @@
 #include "daemon/auth/backend.h"
 #include "daemon/auth/lookups.h"
 #include "daemon/auth/pools.h"
+#include "daemon/auth/username.h"
 
 static struct {
 	const struct settings *settings;
@@ -68,30 +69,47 @@ lookup_objection(const struct msg_lookup *ask, const struct msg_auth_server *ser
 	return NULL;
 }
 
-void
-lookups_ask(const struct msg_lookup *ask)
+/* The accounts' names of what an administrator wrote, by the rules for clients.  NULL, or why not.
+ */
+static const char *
+lookup_names(struct msg_lookup *ask, const struct msg_auth_server *server)
 {
-	const struct msg_auth_server *server = settings_server(all.settings, ask->server);
-	const char *why = lookup_objection(ask, server);
+	bool other = ask->other[0] != '\0';
+
+	if (server == NULL)
+		return NULL;
+	if (username_apply(server, ask->user) == -1 || username_apply(server, ask->other) == -1)
+		return "the server's username_domain is another";
+	return other && ask->other[0] == '\0' ? "no user has such a name" : NULL;
+}
+
+void
+lookups_ask(const struct msg_lookup *lookup)
+{
+	const struct msg_auth_server *server = settings_server(all.settings, lookup->server);
+	struct msg_lookup ask = *lookup;
+	const char *why = lookup_names(&ask, server);
 	struct msg_login_ask login;
 	struct msg_conn conn;
 	struct request *r;
 
+	if (why == NULL)
+		why = lookup_objection(&ask, server);
 	if (why != NULL) {
-		lookup_refuse(ask->id, LOGIN_PERM, why);
+		lookup_refuse(ask.id, LOGIN_PERM, why);
 		return;
 	}
 	memset(&login, 0, sizeof(login));
 	memset(&conn, 0, sizeof(conn));
-	memcpy(login.user, ask->user, sizeof(login.user));
-	conn.id = ask->id;
-	conn.server = ask->server;
+	memcpy(login.user, ask.user, sizeof(login.user));
+	conn.id = ask.id;
+	conn.server = ask.server;
 	if ((r = request_new(&login, &conn)) == NULL) {
-		lookup_refuse(ask->id, LOGIN_TEMP, "no memory");
+		lookup_refuse(ask.id, LOGIN_TEMP, "no memory");
 		return;
 	}
 	r->lookup = true;
-	memcpy(r->other, ask->other, sizeof(r->other));
+	memcpy(r->other, ask.other, sizeof(r->other));
 	pools_ask(server->auth, r);
 }
 

@@ -148,9 +148,9 @@ line_protocol(const char *octets, size_t len)
 		const char *begin;
 		enum line_protocol protocol;
 	} foreign[] = {
-	    {"GET ", LINE_HTTP},     {"POST ", LINE_HTTP},	{"HEAD ", LINE_HTTP},
-	    {"PUT ", LINE_HTTP},     {"DELETE ", LINE_HTTP},	{"PATCH ", LINE_HTTP},
-	    {"OPTIONS ", LINE_HTTP}, {"CONNECT ", LINE_HTTP}, {"TRACE ", LINE_HTTP},
+	    {"GET ", LINE_HTTP},       {"POST ", LINE_HTTP},	{"HEAD ", LINE_HTTP},
+	    {"PUT ", LINE_HTTP},       {"DELETE ", LINE_HTTP},	{"PATCH ", LINE_HTTP},
+	    {"OPTIONS ", LINE_HTTP},   {"CONNECT ", LINE_HTTP}, {"TRACE ", LINE_HTTP},
 	    {"PRI * HTTP", LINE_HTTP}, {"\x16\x03", LINE_TLS},
 	};
 
