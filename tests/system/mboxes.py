@@ -1,9 +1,16 @@
 """mbox files for the tests, and the delivery agents that write to them."""
 
 import contextlib
+import fcntl
 import os
+import pty
+import select
 import shutil
+import signal
+import struct
 import subprocess
+import termios
+import time
 
 import harness
 
@@ -109,3 +116,35 @@ def procmail(box, octets):
 def maildrop(box, octets):
     recipe = _recipe("maildrop.%s" % os.path.basename(box.path), "LOCKSLEEP=1\nto \"%s\"\n" % box.path)
     return _agent(box, octets, ["maildrop", "-f", "late@example.org", recipe])
+
+
+def mutt(box, keys):
+    """Have mutt open the mbox as its owner, in a terminal of its own, and do these functions, which end it."""
+    conf = _recipe("muttrc", "set folder=~ quit=yes move=no mark_old=yes\n")
+    os.chmod(conf, 0o644)
+    command = ["setpriv", "--reuid", str(box.user.uid), "--regid", str(box.user.gid), "--clear-groups",
+               "mutt", "-n", "-F", conf, "-f", box.path, "-e", "push '%s'" % keys]
+    pid, fd = pty.fork()
+    if pid == 0:
+        try:
+            os.chdir("/")
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+            os.execvpe(command[0], command, {"PATH": os.environ["PATH"], "HOME": box.user.home, "TERM": "vt100", "LC_ALL": "C"})
+        finally:
+            os._exit(127)
+    deadline, screen = time.monotonic() + 50, b""
+    try:
+        while time.monotonic() < deadline:
+            if not select.select([fd], [], [], 1)[0]:
+                continue
+            piece = os.read(fd, 65536)
+            screen = (screen + piece)[-1000:]
+            if not piece:
+                return
+    except OSError:  # the terminal has been closed
+        return
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(fd)
+    raise AssertionError("mutt hangs; the screen: %r" % screen)

@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import shutil
 import signal
 import threading
 import time
@@ -197,6 +198,20 @@ class Spool(TestCase):
         client.ok(b"DELE 1")
         client.quit()
         self.assertEqual(box.stored().count(b"X-Mozilla-Status: 0001"), 2)
+
+    @unittest.skipUnless(shutil.which("mutt"), "no mutt")
+    def test_MBX_08_UID_06_marked_by_mutt(self):
+        user = self.user()
+        box = mboxes.home_box(user).fill(mailbox.simple(3))
+        daemon = self.own_daemon(storage="mbox:%h/mail/inbox")
+        seen = []
+        for _ in range(2):
+            client = self.session(user, daemon=daemon)
+            seen.append((client.listing(b"UIDL"), client.listing(b"LIST"), client.multi(b"RETR 2")))
+            client.quit()
+            mboxes.mutt(box, "<flag-message><next-entry><display-message><exit><sync-mailbox><quit>")
+        self.assertIn(b"\nLines: ", box.stored())
+        self.assertEqual(seen[1], seen[0])
 
     def test_MBX_08_marked_as_deleted_by_a_mail_reader(self):
         """The server does not judge: the folder has not been compacted, and the message is there."""
