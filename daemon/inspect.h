@@ -4,7 +4,7 @@
 #ifndef POP3D_INSPECT_H
 #define POP3D_INSPECT_H
 
-#include "common/conf.h"
+#include "daemon/conf/conf.h"
 
 /*
  * Have pop3d-auth look at what each server's `auth` names: it says on standard

@@ -21,7 +21,7 @@
 #include <event2/event.h>
 #include <stdbool.h>
 
-#include "common/conf.h"
+#include "daemon/conf/conf.h"
 
 struct change;
 struct conns;

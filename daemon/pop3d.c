@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/conf.h"
+#include "daemon/conf/conf.h"
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/title.h"

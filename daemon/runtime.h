@@ -4,7 +4,7 @@
 #ifndef POP3D_RUNTIME_H
 #define POP3D_RUNTIME_H
 
-#include "common/conf.h"
+#include "daemon/conf/conf.h"
 
 /*
  * Make what is missing of conf->runtime_dir and take its pid file, which stays

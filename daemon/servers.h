@@ -9,7 +9,7 @@
 
 #include <bsd/sys/queue.h>
 
-#include "common/conf.h"
+#include "daemon/conf/conf.h"
 #include "daemon/master.h"
 
 enum { SERVERS_MAX = 1024 };

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
-#include "common/conf.h"
+#include "daemon/conf/conf.h"
 #include "common/msg.h"
 
 /* A walk over the sockets of a server: begin with `set` and, for port 0, `chosen`; else zeros. */

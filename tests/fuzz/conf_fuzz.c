@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/conf_priv.h"
+#include "daemon/conf/conf_priv.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

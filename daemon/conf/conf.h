@@ -1,6 +1,6 @@
 /*
- * pop3d.conf: every setting, its default, its range.  Parsed by libconfuse in
- * master only; other roles get the few that they may know by message.
+ * pop3d.conf: every setting, its default, its range.  Read by the master
+ * only; other roles get the few that they may know by message.
  */
 #ifndef POP3D_CONF_H
 #define POP3D_CONF_H

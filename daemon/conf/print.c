@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "common/conf_priv.h"
+#include "daemon/conf/conf_priv.h"
 
 static void
 print_quoted(const char *text, FILE *out)

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "common/conf_priv.h"
+#include "daemon/conf/conf_priv.h"
 
 /* Fill in what the file does not say of a server. */
 static void
@@ -40,19 +40,19 @@ paths_are_there(const struct conf_paths *paths)
 	return paths->n > 0;
 }
 
-/* The line of a server, or, of a built-in one, that of the setting itself. */
-static int
-setting_line(const struct conf_given *given, int line, const char *name)
+/* The place of a server, or, of a built-in one, that of the setting itself. */
+static struct conf_place
+setting_place(const struct conf_given *given, struct conf_place at, const char *name)
 {
 	size_t index = 0;
 
 	(void)conf_setting_find(conf_server_settings, name, &index);
-	return line != 0 ? line : given->shared_line[index];
+	return at.line == 0 && given->shared_at[index].line != 0 ? given->shared_at[index] : at;
 }
 
 static void
 server_check_tls(struct conf_faults *f, const struct conf_given *given, struct conf_server *server,
-		 int line)
+		 struct conf_place at)
 {
 	static const char certificate[] = "certificate", key[] = "certificate_key";
 	bool have_certificate = paths_are_there(&server->certificate);
@@ -64,14 +64,14 @@ server_check_tls(struct conf_faults *f, const struct conf_given *given, struct c
 		return;
 	}
 	if (!have_certificate)
-		conf_fault(f, setting_line(given, line, certificate),
+		conf_fault(f, setting_place(given, at, certificate),
 			   "server \"%s\": expected a %s, as it offers TLS", server->name,
 			   certificate);
 	if (!have_key)
-		conf_fault(f, setting_line(given, line, key),
+		conf_fault(f, setting_place(given, at, key),
 			   "server \"%s\": expected a %s, as it offers TLS", server->name, key);
 	if (have_certificate && have_key && server->certificate.n != server->certificate_key.n)
-		conf_fault(f, setting_line(given, setting_line(given, line, certificate), key),
+		conf_fault(f, setting_place(given, setting_place(given, at, certificate), key),
 			   "server \"%s\": expected a %s for each %s", server->name, key,
 			   certificate);
 }
@@ -116,7 +116,7 @@ server_common_port(const struct conf_server *a, const struct conf_server *b)
 
 /* Complain of each other server that has what server i wants, and of doubles of its own. */
 static void
-server_check_overlap(struct conf_faults *f, const struct conf *c, size_t i, int line)
+server_check_overlap(struct conf_faults *f, const struct conf *c, size_t i, struct conf_place at)
 {
 	const char *address;
 	uint32_t port;
@@ -127,7 +127,7 @@ server_check_overlap(struct conf_faults *f, const struct conf *c, size_t i, int 
 		address = server_overlap(&c->servers[k], &c->servers[i]);
 		if (port != 0 && address != NULL)
 			conf_fault(
-			    f, line,
+			    f, at,
 			    "server \"%s\": expected another address or port than \"%s\" port %u, "
 			    "which server \"%s\" has",
 			    c->servers[i].name, address, port, c->servers[k].name);
@@ -149,6 +149,7 @@ servers_default(struct conf *c, struct conf_given *given)
 		strcpy(c->servers[i].name, servers[i].name);
 		c->servers[i].socket = servers[i].socket;
 		given->server_set[i] = conf_bit(index);
+		given->server_at[i] = (struct conf_place){given->path, 0};
 		c->nservers++;
 	}
 }
@@ -172,15 +173,15 @@ conf_finish(struct conf *c, struct conf_given *given, struct conf_faults *f)
 		servers_default(c, given);
 	for (i = 0; i < c->nservers; i++) {
 		server_complete(given, &c->servers[i], given->server_set[i]);
-		server_check_tls(f, given, &c->servers[i], given->server_line[i]);
-		server_check_overlap(f, c, i, given->server_line[i]);
+		server_check_tls(f, given, &c->servers[i], given->server_at[i]);
+		server_check_overlap(f, c, i, given->server_at[i]);
 	}
 }
 
 void
 conf_defaults(struct conf *c)
 {
-	struct conf_faults none = {.path = "", .quiet = true};
+	struct conf_faults none = {.out = NULL};
 	struct conf_given given;
 
 	conf_begin(c, &given);

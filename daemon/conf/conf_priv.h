@@ -1,49 +1,54 @@
 /*
  * What the files of the configuration share among themselves: the table of
- * settings, and the look at the text before libconfuse gets it.
+ * settings, and how faults are told.
  */
 #ifndef POP3D_CONF_PRIV_H
 #define POP3D_CONF_PRIV_H
 
-#include "common/conf.h"
+#include "daemon/conf/conf.h"
 
 #ifndef SYSCONFDIR
 #define SYSCONFDIR "/etc"
 #endif
 
-/* Where faults go, and how many there were. */
+/* Where something stands in the configuration. */
+struct conf_place {
+	const char *path; /* as it was named */
+	int line;	  /* 0: the file as a whole */
+};
+
+/* Where faults go (NULL: nowhere), and how many there were. */
 struct conf_faults {
-	const char *path; /* as the caller of conf_load named it */
 	FILE *out;
-	bool quiet; /* count and write nothing: a pass that only looks for unknown names */
 	unsigned count;
 };
 
-/* Write "PATH:LINE: text"; line 0: "PATH: text".  A fault fails the file, a warning does not. */
-void conf_fault(struct conf_faults *f, int line, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-void conf_warning(struct conf_faults *f, int line, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
 enum {
 	CONF_FILE_MAX = 1024 * 1024, /* octets of a configuration file */
-	CONF_FAULTS_MAX = 100	     /* written of one file */
+	CONF_FILES_MAX = 256,	     /* read in all, with those included */
+	CONF_DEPTH_MAX = 8,	     /* of files that include others */
+	CONF_FAULTS_MAX = 20	     /* written in all */
 };
 
-/*
- * Read a whole regular file.  Returns it (free(3) it), *len its length; NULL
- * after a fault was written.
- */
-char *conf_read_file(struct conf_faults *f, const char *path, size_t *len);
+/* Write "PATH:LINE: text".  A fault fails the file, a warning does not. */
+void conf_fault(struct conf_faults *f, struct conf_place at, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void conf_warning(struct conf_faults *f, struct conf_place at, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Write how many faults were not written. */
+void conf_faults_end(struct conf_faults *f, const char *path);
 
 /*
- * Look at the text before libconfuse does: refuse what that would drop,
- * expand or trip over without a word, and blank out comments in place.
- * 0, or -1 after one fault or more was written.
+ * Is `candidate` so much like `name` that it may be meant, and more than what was
+ * found before?  Then it goes to *nearest; *best, UINT_MAX at first, is how far it is.
  */
-int conf_scan(struct conf_faults *f, char *text, size_t len);
+void conf_nearest(const char *name, const char *candidate, const char **nearest, unsigned *best);
 
-/* conf_load on a text in memory, which it changes; `path` names it in faults.  No NULL. */
+/*
+ * conf_load on a text in memory, which it changes and which has room for a NUL
+ * at text[len]; `path` names it in faults.  It cannot include files.
+ */
 int conf_load_text(const char *path, char *text, size_t len, struct conf *c, FILE *errors);
 
 enum conf_kind {
@@ -107,9 +112,10 @@ conf_bit(size_t index)
 
 /* What a file gave, and where; the one place more is for servers too many. */
 struct conf_given {
+	const char *path;	   /* the file itself */
 	struct conf_server shared; /* servers' settings at top level */
 	uint64_t shared_set, server_set[CONF_SERVERS_MAX + 1];
-	int shared_line[64], server_line[CONF_SERVERS_MAX + 1];
+	struct conf_place shared_at[64], server_at[CONF_SERVERS_MAX + 1];
 };
 
 /* Before a file is read: all defaults, no server. */

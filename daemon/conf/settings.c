@@ -7,12 +7,12 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <syslog.h>
 
-#include <confuse.h>
-
-#include "common/conf_priv.h"
+#include "common/count.h"
 #include "common/pop3.h"
+#include "daemon/conf/conf_priv.h"
 
 /* clang-format off */
 
@@ -298,15 +298,16 @@ static int
 store_flag(const struct conf_setting *s, void *base, const char *value,
 	   char expected[CONF_EXPECTED_SIZE])
 {
-	int parsed = cfg_parse_boolean(value);
-	bool stored = parsed == 1;
+	static const char *const words[][2] = {{"no", "yes"}, {"false", "true"}, {"off", "on"}};
 
-	if (parsed != 0 && parsed != 1) {
-		snprintf(expected, CONF_EXPECTED_SIZE, "yes or no");
-		return -1;
-	}
-	memcpy((char *)base + s->offset, &stored, sizeof(stored));
-	return 0;
+	for (size_t i = 0; i < COUNT_OF(words); i++)
+		for (size_t yes = 0; yes < 2; yes++)
+			if (strcasecmp(value, words[i][yes]) == 0) {
+				memcpy((char *)base + s->offset, &(bool){yes == 1}, sizeof(bool));
+				return 0;
+			}
+	snprintf(expected, CONF_EXPECTED_SIZE, "yes or no");
+	return -1;
 }
 
 /* A text that the setting accepts, of at most so many octets.  0, or -1 with what was expected. */
