@@ -67,6 +67,18 @@ struct conf_word {
 	int value;
 };
 
+struct conf_suffix {
+	const char *suffix;
+	uint64_t factor;
+};
+
+/* What a number counts. */
+struct conf_unit {
+	const char *name;
+	const struct conf_suffix *suffixes; /* largest first; NULL: plain numbers only */
+};
+extern const struct conf_unit conf_seconds, conf_milliseconds, conf_octets;
+
 /* One setting.  Its place is an offset into struct conf or struct conf_server. */
 struct conf_setting {
 	const char *name;
@@ -74,7 +86,7 @@ struct conf_setting {
 	const char *def; /* as it would be written in the file; NULL: made up from others */
 	size_t offset, size;
 	uint32_t min, max; /* CONF_NUMBER, CONF_PORTS; CONF_TEXT: max octets, 0: what fits */
-	const char *unit;		   /* CONF_NUMBER; NULL: a plain count */
+	const struct conf_unit *unit;	   /* CONF_NUMBER; NULL: a plain count */
 	const struct conf_word *words;	   /* CONF_WORD; CONF_NUMBER: a word for one number, or NULL */
 	const char *(*check)(const char *); /* CONF_TEXT, CONF_PATHS: NULL, or what was expected */
 	bool shared; /* of servers: may stand at top level, for all of them */

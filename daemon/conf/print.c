@@ -30,7 +30,7 @@ print_number(const struct conf_setting *s, const void *base, FILE *out)
 	else
 		fprintf(out, "%u", n);
 	if (s->unit != NULL)
-		fprintf(out, "\t# %s", s->unit);
+		fprintf(out, "\t# %s", s->unit->name);
 }
 
 static void

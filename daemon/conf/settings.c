@@ -50,6 +50,22 @@ static const struct conf_word sandbox_words[] = {
 	{"off", SANDBOX_OFF}, {"log", SANDBOX_LOG}, {"on", SANDBOX_ON},
 	{"require", SANDBOX_REQUIRE}, {NULL, 0}
 };
+static const struct conf_suffix second_suffixes[] = {
+	{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}, {NULL, 0}
+};
+static const struct conf_suffix millisecond_suffixes[] = {
+	{"m", 60000}, {"s", 1000}, {"ms", 1}, {NULL, 0}
+};
+static const struct conf_suffix octet_suffixes[] = {
+	{"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}, {NULL, 0}
+};
+const struct conf_unit conf_seconds = {"seconds", second_suffixes};
+const struct conf_unit conf_milliseconds = {"milliseconds", millisecond_suffixes};
+const struct conf_unit conf_octets = {"octets", octet_suffixes};
+static const struct conf_unit processes = {"processes", NULL};
+static const struct conf_unit connections = {"connections", NULL};
+static const struct conf_unit failures = {"failures", NULL};
+
 static const struct conf_word off_words[] = {{"off", 0}, {NULL, 0}};
 static const struct conf_word ps_titles_words[] = {
 	{"full", PS_TITLES_FULL}, {"role", PS_TITLES_ROLE}, {NULL, 0}
@@ -162,34 +178,34 @@ check_storage(const char *spec)
 	{#field, CONF_TEXT, def, GLOBAL(field), 0, max, NULL, NULL, check, false}
 
 const struct conf_setting conf_global_settings[] = {
-	NUMBER(login_workers, "2", 1, 64, "processes"),
-	NUMBER(worker_connections, "4096", 1, 100000, "connections"),
-	NUMBER(auth_children, "4", 1, 256, "processes"),
-	NUMBER(session_spares, "4", 1, 256, "processes"),
+	NUMBER(login_workers, "2", 1, 64, &processes),
+	NUMBER(worker_connections, "4096", 1, 100000, &connections),
+	NUMBER(auth_children, "4", 1, 256, &processes),
+	NUMBER(session_spares, "4", 1, 256, &processes),
 	TEXT(login_user, "_pop3d", 0, check_account),
 	TEXT(auth_user, "_pop3auth", 0, check_account),
 	/* The address of a local socket below it has 107 octets. */
 	TEXT(runtime_dir, "/run/pop3d", 95, check_path),
 	TEXT(control_group, "", 0, check_account_or_none),
-	NUMBER(max_connections, "2000", 1, 100000, "connections"),
-	NUMBER(max_connections_per_address, "50", 1, 100000, "connections"),
-	NUMBER(login_timeout, "60", 1, 3600, "seconds"),
-	NUMBER(handshake_timeout, "30", 1, 600, "seconds"),
-	NUMBER(idle_timeout, "600", 1, 86400, "seconds"),
-	NUMBER(shutdown_timeout, "30", 0, 3600, "seconds"),
-	NUMBER(max_auth_failures, "3", 1, 100, "failures"),
-	NUMBER(auth_deadline, "30", 1, 600, "seconds"),
-	NUMBER(auth_failure_delay, "1000", 0, 60000, "milliseconds"),
-	NUMBER(auth_failure_window, "300", 1, 86400, "seconds"),
-	NUMBER(auth_failures_per_user, "20", 0, 1000000, "failures"),
-	NUMBER(auth_failures_per_source, "100", 0, 1000000, "failures"),
+	NUMBER(max_connections, "2000", 1, 100000, &connections),
+	NUMBER(max_connections_per_address, "50", 1, 100000, &connections),
+	NUMBER(login_timeout, "60", 1, 3600, &conf_seconds),
+	NUMBER(handshake_timeout, "30", 1, 600, &conf_seconds),
+	NUMBER(idle_timeout, "600", 1, 86400, &conf_seconds),
+	NUMBER(shutdown_timeout, "30", 0, 3600, &conf_seconds),
+	NUMBER(max_auth_failures, "3", 1, 100, &failures),
+	NUMBER(auth_deadline, "30", 1, 600, &conf_seconds),
+	NUMBER(auth_failure_delay, "1000", 0, 60000, &conf_milliseconds),
+	NUMBER(auth_failure_window, "300", 1, 86400, &conf_seconds),
+	NUMBER(auth_failures_per_user, "20", 0, 1000000, &failures),
+	NUMBER(auth_failures_per_source, "100", 0, 1000000, &failures),
 	NUMBER(minimum_uid, "1000", 0, UINT32_MAX - 1, NULL),
 	FLAG(pam_session, "no"),
 	WORD(missing_maildir, "empty", missing_maildir_words),
-	NUMBER_OR_OFF(takeover, "off", 1, 86400, "seconds"),
+	NUMBER_OR_OFF(takeover, "off", 1, 86400, &conf_seconds),
 	TEXT(tls_ciphers, "", 0, NULL),
 	WORD(tls_unknown_name, "refuse", unknown_name_words),
-	NUMBER(tls_ticket_lifetime, "7200", 0, 604800, "seconds"),
+	NUMBER(tls_ticket_lifetime, "7200", 0, 604800, &conf_seconds),
 	WORD(sandbox, "on", sandbox_words),
 	NUMBER(landlock_abi_max, "0", 0, 1000, NULL),
 	WORD(ps_titles, "full", ps_titles_words),
@@ -240,6 +256,44 @@ conf_setting_find(const struct conf_setting *table, const char *name, size_t *in
 	return NULL;
 }
 
+/* A part as "2h" at *text, of a unit further down than *suffix; moves both on.  0 or -1. */
+static int
+part_parse(const char **text, const struct conf_suffix **suffix, uint64_t *sum)
+{
+	size_t digits = strspn(*text, "0123456789"), letters = 0;
+	const struct conf_suffix *s = *suffix;
+	uint64_t n;
+
+	if (pop3_number(*text, digits, &n) == -1)
+		return -1;
+	letters = strcspn(*text + digits, "0123456789");
+	for (; s->suffix != NULL; s++)
+		if (strlen(s->suffix) == letters && memcmp(s->suffix, *text + digits, letters) == 0)
+			break;
+	if (s->suffix == NULL || n > (UINT64_MAX - *sum) / s->factor)
+		return -1;
+	*sum += n * s->factor;
+	*text += digits + letters;
+	*suffix = s + 1;
+	return 0;
+}
+
+/* "2h30m" or a plain number, in the unit (NULL: plain).  0 or -1. */
+static int
+quantity_parse(const char *text, const struct conf_unit *unit, uint64_t *n)
+{
+	const struct conf_suffix *suffix = unit != NULL ? unit->suffixes : NULL;
+
+	if (pop3_number(text, strlen(text), n) == 0)
+		return 0;
+	if (suffix == NULL || *text == '\0')
+		return -1;
+	for (*n = 0; *text != '\0';)
+		if (part_parse(&text, &suffix, n) == -1)
+			return -1;
+	return 0;
+}
+
 /* A number within the setting's range.  0, or -1 with what was expected. */
 static int
 number_parse(const struct conf_setting *s, const char *value, uint32_t *number,
@@ -249,9 +303,9 @@ number_parse(const struct conf_setting *s, const char *value, uint32_t *number,
 
 	if (s->words != NULL && strcmp(value, s->words->word) == 0) {
 		n = (uint64_t)s->words->value;
-	} else if (pop3_number(value, strlen(value), &n) < 0 || n < s->min || n > s->max) {
+	} else if (quantity_parse(value, s->unit, &n) == -1 || n < s->min || n > s->max) {
 		snprintf(expected, CONF_EXPECTED_SIZE, "a number from %u to %u%s%s%s%s%s%s", s->min,
-			 s->max, s->unit != NULL ? " (" : "", s->unit != NULL ? s->unit : "",
+			 s->max, s->unit != NULL ? " (" : "", s->unit != NULL ? s->unit->name : "",
 			 s->unit != NULL ? ")" : "", s->words != NULL ? " or \"" : "",
 			 s->words != NULL ? s->words->word : "", s->words != NULL ? "\"" : "");
 		return -1;

@@ -248,7 +248,7 @@ test_ranges(void)
 			    expected, sizeof(expected),
 			    "x.conf:2: %s: expected a number from %u to %u%s%s%s%s, not \"%s\"\n",
 			    s->name, s->min, s->max, s->unit != NULL ? " (" : "",
-			    s->unit != NULL ? s->unit : "", s->unit != NULL ? ")" : "",
+			    s->unit != NULL ? s->unit->name : "", s->unit != NULL ? ")" : "",
 			    s->words != NULL ? " or \"off\"" : "", strrchr(text, ' ') + 1);
 			refuse(text, expected);
 		}
@@ -637,6 +637,104 @@ test_certificate_list(void)
 }
 
 static void
+test_units(void)
+{
+	static const struct {
+		const char *text;
+		const struct conf_unit *unit;
+		uint32_t n; /* 0: refused */
+	} cases[] = {
+	    {"90", &conf_seconds, 90},
+	    {"90s", &conf_seconds, 90},
+	    {"10m", &conf_seconds, 600},
+	    {"7d", &conf_seconds, 604800},
+	    {"2h30m", &conf_seconds, 9000},
+	    {"1d1s", &conf_seconds, 86401},
+	    {"30m2h", &conf_seconds, 0},
+	    {"1m1m", &conf_seconds, 0},
+	    {"2h30", &conf_seconds, 0},
+	    {"m", &conf_seconds, 0},
+	    {"1 m", &conf_seconds, 0},
+	    {"1ms", &conf_seconds, 0},
+	    {"-1m", &conf_seconds, 0},
+	    {"99999999999999999999d", &conf_seconds, 0},
+	    {"999999999999999999d", &conf_seconds, 0},
+	    {"20M", &conf_seconds, 0},
+	    {"500ms", &conf_milliseconds, 500},
+	    {"2s", &conf_milliseconds, 2000},
+	    {"1s500ms", &conf_milliseconds, 1500},
+	    {"1m", &conf_milliseconds, 60000},
+	    {"64K", &conf_octets, 65536},
+	    {"20M", &conf_octets, 20971520},
+	    {"1G", &conf_octets, 1073741824},
+	    {"5G", &conf_octets, 0},
+	    {"20m", &conf_octets, 0},
+	    {"20M", NULL, 0},
+	};
+	char expected[CONF_EXPECTED_SIZE];
+	uint32_t n;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct conf_setting s = {.name = "x",
+					 .kind = CONF_NUMBER,
+					 .size = sizeof(n),
+					 .min = 1,
+					 .max = UINT32_MAX,
+					 .unit = cases[i].unit};
+
+		n = 0;
+		CU_ASSERT_EQUAL(conf_setting_store(&s, &n, cases[i].text, expected),
+				cases[i].n != 0 ? 0 : -1);
+		CU_ASSERT_EQUAL(n, cases[i].n);
+	}
+	CU_ASSERT_EQUAL(load("idle_timeout = 20m auth_failure_delay = 2s takeover = \"1h30m\""), 0);
+	expect_said("");
+	CU_ASSERT_EQUAL(conf.idle_timeout, 1200);
+	CU_ASSERT_EQUAL(conf.auth_failure_delay, 2000);
+	CU_ASSERT_EQUAL(conf.takeover, 5400);
+	refuse("login_timeout = 2h", "x.conf:1: login_timeout: expected a number from 1 to 3600 "
+				     "(seconds), not \"2h\"\n");
+}
+
+/* Does a line of the file begin with this text? */
+static bool
+file_has(const char *name, const char *prefix, const char *setting)
+{
+	const char *src = getenv("srcdir");
+	char path[1024], line[512], begin[128];
+	bool found = false;
+	FILE *in;
+
+	snprintf(path, sizeof(path), "%s/%s", src != NULL ? src : ".", name);
+	snprintf(begin, sizeof(begin), "%s%s", prefix, setting);
+	in = fopen(path, "r");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(in);
+	while (!found && fgets(line, sizeof(line), in) != NULL)
+		found = strncmp(line, begin, strlen(begin)) == 0 &&
+			strchr(" \n", line[strlen(begin)]) != NULL;
+	fclose(in);
+	return found;
+}
+
+/* Every setting stands in the manual and in the sample. */
+static void
+test_documented(void)
+{
+	const struct conf_setting *const tables[] = {conf_global_settings, conf_server_settings};
+
+	for (size_t i = 0; i < 2; i++)
+		for (const struct conf_setting *s = tables[i]; s->name != NULL; s++) {
+			bool manual = file_has("etc/pop3d.conf.5", ".It Ic ", s->name);
+			bool sample = file_has("etc/pop3d.conf", "#", s->name) ||
+				      file_has("etc/pop3d.conf", "#\t", s->name);
+
+			if (!manual || !sample)
+				printf("%s: manual %d, sample %d\n", s->name, manual, sample);
+			CU_ASSERT_TRUE(manual && sample);
+		}
+}
+
+static void
 test_did_you_mean(void)
 {
 	refuse("idle_timout = 5\nlogin_worker = 1\nsevrer a {\n}\nserver b { adresses = {::1} }",
@@ -908,6 +1006,8 @@ static const struct unit_test tests[] = {
     {"too many addresses", test_address_many},
     {"certificate needed", test_certificate_needed},
     {"several certificates", test_certificate_list},
+    {"durations and sizes", test_units},
+    {"every setting is in the manual and the sample", test_documented},
     {"the setting that was meant", test_did_you_mean},
     {"byte order mark, CRLF, binary file", test_text_forms},
     {"included files", test_include},
