@@ -31,14 +31,15 @@
 
 struct options {
 	const char *conf_path;
-	bool foreground, to_stderr, check, print;
+	bool foreground, to_stderr, check, print, print_changed;
 };
 
 static const char usage_text[] =
-    "usage: pop3d [-Fe] [-c file] [-t | -T | -V]\n"
+    "usage: pop3d [-Fe] [-c file] [-n | -t | -T | -V]\n"
     "  -c file  configuration, else " SYSCONFDIR "/pop3d.conf\n"
     "  -F       stay in the foreground\n"
     "  -e       log to standard error\n"
+    "  -n       print the settings that differ from the defaults and exit\n"
     "  -t       check the configuration and exit\n"
     "  -T       print every effective setting and exit\n"
     "  -V       print the version and exit\n"
@@ -53,7 +54,7 @@ options_read(int argc, char *argv[], struct options *o)
 	int c;
 
 	*o = (struct options){.conf_path = SYSCONFDIR "/pop3d.conf"};
-	while ((c = getopt_long(argc, argv, "FVTc:eht", words, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "FVTc:ehnt", words, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			o->conf_path = optarg;
@@ -69,6 +70,9 @@ options_read(int argc, char *argv[], struct options *o)
 			break;
 		case 'T':
 			o->print = true;
+			break;
+		case 'n':
+			o->print_changed = true;
 			break;
 		case 'V':
 			puts("pop3d " PACKAGE_VERSION);
@@ -126,6 +130,10 @@ main(int argc, char *argv[], char *envp[])
 		return 1;
 	if (o.check)
 		return check(&o, conf);
+	if (o.print_changed) {
+		conf_print_changed(conf, stdout);
+		return 0;
+	}
 	if (o.print) {
 		conf_print(conf, stdout);
 		return 0;

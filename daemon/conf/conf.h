@@ -135,4 +135,7 @@ void conf_defaults(struct conf *c);
 /* Print every effective setting in the form conf_load reads. */
 void conf_print(const struct conf *c, FILE *out);
 
+/* The same of what differs from an empty file only. */
+void conf_print_changed(const struct conf *c, FILE *out);
+
 #endif

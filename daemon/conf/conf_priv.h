@@ -133,6 +133,13 @@ struct conf_given {
 /* Before a file is read: all defaults, no server. */
 void conf_begin(struct conf *c, struct conf_given *given);
 
+/* The servers of a file that has none, with c's settings for all servers, go to out. */
+void conf_servers_built_in(const struct conf *c, struct conf *out);
+
+/* What a server would be that says no more than its `socket`, as `server` has it. */
+void conf_server_plain(const struct conf *c, const struct conf_server *server,
+    struct conf_server *plain);
+
 /* After it was read: complete the servers (none: the built-in two) and check them. */
 void conf_finish(struct conf *c, struct conf_given *given, struct conf_faults *f);
 

@@ -3,6 +3,7 @@
  */
 #include "config.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/conf/conf_priv.h"
@@ -104,8 +105,9 @@ print_paths(const struct conf_setting *s, const void *base, FILE *out)
 	fputs(paths->n == 0 ? "\"\"" : list ? "}" : "", out);
 }
 
+/* Settings of the table; `like` not NULL: those only that differ from it. */
 static void
-print_table(const struct conf_setting *table, bool shared_only, const void *base,
+print_table(const struct conf_setting *table, bool shared_only, const void *base, const void *like,
 	    const char *indent, FILE *out)
 {
 	static void (*const print[CONF_KINDS])(const struct conf_setting *, const void *,
@@ -120,6 +122,9 @@ print_table(const struct conf_setting *table, bool shared_only, const void *base
 	for (s = table; s->name != NULL; s++) {
 		if (shared_only && !s->shared)
 			continue;
+		if (like != NULL && memcmp((const char *)base + s->offset,
+					   (const char *)like + s->offset, s->size) == 0)
+			continue;
 		fprintf(out, "%s%s = ", indent, s->name);
 		print[s->kind](s, base, out);
 		fputc('\n', out);
@@ -131,12 +136,35 @@ conf_print(const struct conf *c, FILE *out)
 {
 	size_t i;
 
-	print_table(conf_global_settings, false, c, "", out);
+	print_table(conf_global_settings, false, c, NULL, "", out);
 	/* for servers made at run time */
-	print_table(conf_server_settings, true, &c->shared, "", out);
+	print_table(conf_server_settings, true, &c->shared, NULL, "", out);
 	for (i = 0; i < c->nservers; i++) {
 		fprintf(out, "\nserver \"%s\" {\n", c->servers[i].name);
-		print_table(conf_server_settings, false, &c->servers[i], "\t", out);
+		print_table(conf_server_settings, false, &c->servers[i], NULL, "\t", out);
 		fputs("}\n", out);
 	}
+}
+
+void
+conf_print_changed(const struct conf *c, FILE *out)
+{
+	struct conf *like = malloc(sizeof(*like));
+	struct conf_server plain;
+
+	if (like == NULL)
+		return;
+	conf_defaults(like);
+	print_table(conf_global_settings, false, c, like, "", out);
+	print_table(conf_server_settings, true, &c->shared, &like->shared, "", out);
+	conf_servers_built_in(c, like);
+	if (c->nservers != like->nservers ||
+	    memcmp(c->servers, like->servers, sizeof(c->servers)) != 0)
+		for (size_t i = 0; i < c->nservers; i++) {
+			conf_server_plain(c, &c->servers[i], &plain);
+			fprintf(out, "server \"%s\" {\n", c->servers[i].name);
+			print_table(conf_server_settings, false, &c->servers[i], &plain, "\t", out);
+			fputs("}\n", out);
+		}
+	free(like);
 }

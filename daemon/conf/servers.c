@@ -187,3 +187,31 @@ conf_defaults(struct conf *c)
 	conf_begin(c, &given);
 	conf_finish(c, &given, &none);
 }
+
+void
+conf_servers_built_in(const struct conf *c, struct conf *out)
+{
+	struct conf_faults none = {.out = NULL};
+	struct conf_given given = {.shared = c->shared};
+
+	memset(out, 0, sizeof(*out));
+	conf_finish(out, &given, &none);
+}
+
+void
+conf_server_plain(const struct conf *c, const struct conf_server *server, struct conf_server *plain)
+{
+	struct conf_faults none = {.out = NULL};
+	struct conf_given given = {.shared = c->shared};
+	char expected[CONF_EXPECTED_SIZE];
+	const struct conf_setting *s;
+	size_t socket;
+
+	memset(plain, 0, sizeof(*plain));
+	s = conf_setting_find(conf_server_settings, "socket", &socket);
+	plain->socket = server->socket;
+	server_complete(&given, plain, conf_bit(socket));
+	server_check_tls(&none, &given, plain, (struct conf_place){"", 0});
+	/* The socket itself is compared with its default. */
+	(void)conf_setting_store(s, plain, s->def, expected);
+}

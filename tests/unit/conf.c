@@ -169,6 +169,39 @@ round_trip(void)
 	free(text);
 }
 
+/* What differs from the defaults, printed, is exactly this and says the same. */
+static void
+expect_changed(const char *loaded, const char *expected)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	CU_ASSERT_FATAL(out != NULL);
+	CU_ASSERT_EQUAL(load(loaded), 0);
+	conf_print_changed(&conf, out);
+	fclose(out);
+	CU_ASSERT_STRING_EQUAL(text, expected);
+	if (strcmp(text, expected) != 0)
+		printf("printed: %s\n", text);
+	CU_ASSERT_EQUAL(load_octets(text, len, &other), 0);
+	CU_ASSERT_EQUAL(memcmp(&conf, &other, sizeof(conf)), 0);
+	free(text);
+}
+
+static void
+test_print_changed(void)
+{
+	expect_changed("", "");
+	expect_changed("idle_timeout = 600 auth = \"pam:pop3d\"", "");
+	expect_changed("idle_timeout = 20m apop = yes",
+		       "idle_timeout = 1200\t# seconds\napop = yes\n");
+	expect_changed("server a { port = 995 auth = '' }\nserver b { socket = plain }\nauth = ''",
+		       "auth = \"\"\nserver \"a\" {\n}\nserver \"b\" {\n\tsocket = \"plain\"\n}\n");
+	expect_changed("server pop3 { socket = 'plain+stls' port = {110, 1110} }",
+		       "server \"pop3\" {\n\tport = {110, 1110}\n\tsocket = \"plain+stls\"\n}\n");
+}
+
 static void
 test_round_trip(void)
 {
@@ -790,16 +823,17 @@ test_include(void)
 	char path[128];
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
-	CU_ASSERT_EQUAL_FATAL(chdir(dir), 0);
-	CU_ASSERT_EQUAL_FATAL(mkdir("d", 0700), 0);
+	snprintf(path, sizeof(path), "%s/d", dir);
+	CU_ASSERT_EQUAL_FATAL(mkdir(path, 0700), 0);
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-		FILE *f = fopen(files[i].name, "w");
+		FILE *f;
 
+		snprintf(path, sizeof(path), "%s/%s", dir, files[i].name);
+		f = fopen(path, "w");
 		CU_ASSERT_PTR_NOT_NULL_FATAL(f);
 		fputs(files[i].text, f);
 		fclose(f);
 	}
-	CU_ASSERT_EQUAL_FATAL(chdir("/"), 0);
 	snprintf(path, sizeof(path), "%s/main", dir);
 	CU_ASSERT_EQUAL(load_path(path), 0);
 	expect_said("");
@@ -988,6 +1022,7 @@ static const struct unit_test tests[] = {
     {"empty file", test_empty},
     {"print and load again", test_round_trip},
     {"print and load again, each setting", test_round_trip_each},
+    {"print what differs from the defaults", test_print_changed},
     {"number ranges", test_ranges},
     {"wrong values", test_values},
     {"too long", test_too_long},
