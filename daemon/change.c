@@ -13,17 +13,15 @@
 #include "common/log.h"
 #include "daemon/certificates.h"
 #include "daemon/change.h"
-#include "daemon/child.h"
-#include "daemon/control.h"
-#include "daemon/helper.h"
+#include "daemon/roles/child.h"
+#include "daemon/roles/helper.h"
 #include "daemon/notify.h"
-#include "daemon/serve.h"
-#include "daemon/servers.h"
-#include "daemon/sessions.h"
+#include "daemon/ports/servers.h"
+#include "daemon/roles/sessions.h"
 #include "daemon/settle.h"
 #include "daemon/users.h"
 #include "daemon/waiters.h"
-#include "daemon/workers.h"
+#include "daemon/roles/workers.h"
 
 enum {
 	OLD_GENERATIONS = 4,	/* that may drain at a time */
@@ -35,6 +33,7 @@ enum {
 
 struct change {
 	bool under_way;		 /* a generation of workers is being made ready */
+	bool failed;		 /* it was the start, and nothing serves */
 	struct conf *next;	 /* the settings that come with it; NULL: those in force stay */
 	uint64_t begun;		 /* clock_ms() */
 	char why[MSG_PATH_SIZE]; /* it is refused, the first reason; empty: none yet */
@@ -92,6 +91,12 @@ const struct conf *
 change_conf(const struct master *m)
 {
 	return m->change->next != NULL ? m->change->next : m->conf;
+}
+
+bool
+change_has_failed(const struct master *m)
+{
+	return m->change->failed;
 }
 
 static bool
@@ -294,7 +299,6 @@ adopt_settings(struct master *m)
 	m->change->next = NULL;
 	log_set_level(m->conf->log_level);
 	sessions_renew(m);
-	control_protect(m);
 	notify_send("READY=1\nSTATUS=serving");
 	log_info(0, "reloaded %s", m->conf_path);
 }
@@ -308,7 +312,7 @@ adopt(struct master *m)
 	servers_adopt(m, has_settings(m));
 	change_serve(m);
 	if (m->state == MASTER_STARTING) {
-		master_serve(m);
+		m->state = MASTER_SERVING;
 		return;
 	}
 	if (m->change->next != NULL)
@@ -325,7 +329,7 @@ abandon(struct master *m)
 
 	c->under_way = false;
 	if (m->state == MASTER_STARTING) {
-		master_end(m, 1);
+		c->failed = true;
 		return;
 	}
 	workers_abandon(m);
@@ -434,7 +438,7 @@ change_settle(struct master *m)
 {
 	const struct change *c = m->change;
 
-	if (m->state == MASTER_STOPPING)
+	if (m->state == MASTER_STOPPING || c->failed)
 		return;
 	change_serve(m);
 	if (c->under_way)

@@ -9,7 +9,7 @@
 #ifndef POP3D_CHANGE_H
 #define POP3D_CHANGE_H
 
-#include "daemon/master.h"
+#include "daemon/base.h"
 
 struct change *change_new(void);
 
@@ -34,6 +34,9 @@ void change_start(struct master *m);
 
 /* Begin, adopt or abandon. */
 void change_settle(struct master *m);
+
+/* Was the start abandoned? */
+bool change_has_failed(const struct master *m);
 
 /* Is one under way or waiting? */
 bool change_is_pending(const struct master *m);

@@ -18,22 +18,22 @@
 #include "daemon/background.h"
 #include "daemon/certificates.h"
 #include "daemon/change.h"
-#include "daemon/conns.h"
-#include "daemon/control.h"
-#include "daemon/helper.h"
-#include "daemon/inbox.h"
-#include "daemon/listeners.h"
+#include "daemon/table/conns.h"
+#include "daemon/control/control.h"
+#include "daemon/roles/helper.h"
+#include "daemon/table/inbox.h"
+#include "daemon/ports/listeners.h"
 #include "daemon/master.h"
 #include "daemon/notify.h"
-#include "daemon/receipts.h"
-#include "daemon/report.h"
-#include "daemon/servers.h"
-#include "daemon/sessions.h"
+#include "daemon/table/receipts.h"
+#include "daemon/table/report.h"
+#include "daemon/ports/servers.h"
+#include "daemon/roles/sessions.h"
 #include "daemon/settle.h"
-#include "daemon/takeover.h"
-#include "daemon/tickets.h"
+#include "daemon/table/takeover.h"
+#include "daemon/roles/tickets.h"
 #include "daemon/waiters.h"
-#include "daemon/workers.h"
+#include "daemon/roles/workers.h"
 
 enum {
 	HEARTBEAT = 10,	     /* seconds */
@@ -41,24 +41,26 @@ enum {
 	REAP_PATIENCE = 2000 /* milliseconds for children to end by themselves */
 };
 
-/* ---- settling ---- */
+/* ---- the start and the end ---- */
 
-void
-master_serve(struct master *m)
+/* The start has ended, in one way or the other. */
+static void
+settle_begin(struct master *m)
 {
-	m->state = MASTER_SERVING;
-	notify_send("READY=1\nSTATUS=serving");
-	report_serving(m);
-	log_info(0, "serving servers=%zu login_workers=%u version=%s%s", m->conf->nservers,
-		 m->conf->login_workers, PACKAGE_VERSION, m->rootless ? " rootless" : "");
-	background_serves();
-}
+	static bool announced;
 
-void
-master_end(struct master *m, int status)
-{
-	m->exit_status = status;
-	event_base_loopbreak(m->base);
+	if (announced || m->state == MASTER_STOPPING)
+		return;
+	if (change_has_failed(m)) {
+		event_base_loopbreak(m->base);
+	} else if (m->state == MASTER_SERVING) {
+		announced = true;
+		notify_send("READY=1\nSTATUS=serving");
+		report_serving(m);
+		log_info(0, "serving servers=%zu login_workers=%u version=%s%s", m->conf->nservers,
+			 m->conf->login_workers, PACKAGE_VERSION, m->rootless ? " rootless" : "");
+		background_serves();
+	}
 }
 
 /* While stopping: the last connection has gone. */
@@ -67,22 +69,6 @@ settle_end(struct master *m)
 {
 	if (m->state == MASTER_STOPPING && conns_count(m) == 0)
 		event_base_loopbreak(m->base);
-}
-
-/*
- * What an earlier step makes possible, a later one does: a change starts
- * workers; what a lost helper decided is void before there is a new one;
- * workers take clients, their logins take spares, which are ordered.
- */
-static void
-master_settle(void *arg)
-{
-	static void (*const steps[])(struct master * m) = {
-	    change_settle, conns_expire,       conns_start_helper, helper_settle, workers_settle,
-	    conns_settle,  conns_order_spares, servers_settle,	   conns_accept,  settle_end};
-
-	for (size_t i = 0; i < COUNT_OF(steps); i++)
-		steps[i](arg);
 }
 
 /* ---- stopping ---- */
@@ -107,32 +93,59 @@ on_stop_limit(evutil_socket_t fd, short what, void *arg)
 	kill_everything(m);
 }
 
-void
-master_stop(struct master *m, bool at_once)
+static void
+stop_begin(struct master *m)
 {
 	struct timeval limit = {m->conf->shutdown_timeout, 0};
-	bool again = m->state == MASTER_STOPPING;
 	char text[80];
 
+	/* The manager's own patience may be shorter than what was set. */
+	snprintf(text, sizeof(text), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
+		 (unsigned long long)(m->conf->shutdown_timeout + 2 * KILL_WAIT) * 1000000);
+	notify_send(text);
+	log_info(0, "stopping connections=%zu", conns_count(m));
+	m->state = MASTER_STOPPING;
+	listeners_close_all(m);
+	workers_drain_all(m);
+	event_base_once(m->base, -1, EV_TIMEOUT, on_stop_limit, m, &limit);
+}
+
+/* Stop, as was asked for. */
+static void
+settle_stop(struct master *m)
+{
+	static enum master_stop done;
+
+	if (m->stop == done)
+		return;
 	if (m->state == MASTER_STARTING) {
 		event_base_loopbreak(m->base);
 		return;
 	}
-	m->state = MASTER_STOPPING;
-	if (!again) {
-		/* The manager's own patience may be shorter than what was set. */
-		snprintf(text, sizeof(text), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
-			 (unsigned long long)(m->conf->shutdown_timeout + 2 * KILL_WAIT) * 1000000);
-		notify_send(text);
-		log_info(0, "stopping connections=%zu", conns_count(m));
-		listeners_close_all(m);
-		workers_drain_all(m);
-	}
-	if (at_once)
+	if (done == MASTER_STOP_NOT)
+		stop_begin(m);
+	if (m->stop == MASTER_STOP_NOW)
 		kill_everything(m);
-	else if (!again)
-		event_base_once(m->base, -1, EV_TIMEOUT, on_stop_limit, m, &limit);
-	settle_soon(m->settle);
+	done = m->stop;
+}
+
+/* ---- settling ---- */
+
+/*
+ * What an earlier step makes possible, a later one does: a change starts
+ * workers; what a lost helper decided is void before there is a new one;
+ * workers take clients, their logins take spares, which are ordered.
+ */
+static void
+master_settle(void *arg)
+{
+	static void (*const steps[])(struct master * m) = {
+	    settle_stop,   change_settle,  settle_begin, conns_expire,	     conns_start_helper,
+	    helper_settle, workers_settle, conns_settle, conns_order_spares, servers_settle,
+	    conns_accept,  control_settle, settle_end};
+
+	for (size_t i = 0; i < COUNT_OF(steps); i++)
+		steps[i](arg);
 }
 
 /* Everybody was told; reap, and make sure of it. */
@@ -316,6 +329,7 @@ int
 master_run(const struct master_options *options, struct conf *conf)
 {
 	static struct master m; /* what it owns is in use until the process ends */
+	bool failed = true;
 
 	m = (struct master){.conf_path = options->conf_path,
 			    .conf = conf,
@@ -330,10 +344,10 @@ master_run(const struct master_options *options, struct conf *conf)
 		log_error(0, "no event loop");
 		return 1;
 	}
-	if (start_all(&m) == 0)
+	if (start_all(&m) == 0) {
 		event_base_dispatch(m.base);
-	else
-		m.exit_status = 1;
+		failed = change_has_failed(&m);
+	}
 	if (m.workers != NULL) {
 		m.state = MASTER_STOPPING;
 		workers_kill_all(&m);
@@ -344,5 +358,5 @@ master_run(const struct master_options *options, struct conf *conf)
 	reap_all();
 	log_info(0, "stopped");
 	log_finish();
-	return m.exit_status;
+	return failed ? 1 : 0;
 }

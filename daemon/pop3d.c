@@ -27,7 +27,7 @@
 #include "daemon/master.h"
 #include "daemon/notify.h"
 #include "daemon/runtime.h"
-#include "daemon/serve.h"
+#include "daemon/serve/serve.h"
 
 struct options {
 	const char *conf_path;
@@ -121,8 +121,11 @@ main(int argc, char *argv[], char *envp[])
 	struct options o;
 	int status;
 
-	if (serve_is_asked(argc, argv))
-		return serve_main(argc, argv, envp);
+	if (serve_is_asked(argc, argv)) {
+		status = master_run(&master, serve_prepare(argc, argv, envp));
+		serve_report_end();
+		return status;
+	}
 	title_init(argc, argv, envp);
 	notify_init();
 	options_read(argc, argv, &o);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/session/wire.h"
+#include "worker/store/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -539,13 +539,11 @@ class Daemon:
     def send_signal(self, signum):
         os.kill(self.pid, signum)
 
-    def reload(self, timeout=10):
-        """SIGHUP, and wait for the new generation of workers (or a refusal in the log)."""
-        before, mark = set(self.role("pop3d-login")), len(self.log())
+    def reload(self, timeout=20):
+        """SIGHUP, and wait until it is taken up or refused."""
+        mark = len(self.log())
         self.send_signal(signal.SIGHUP)
-        wait_for(lambda: set(self.role("pop3d-login")) - before or "refus" in self.log()[mark:]
-                 or "keep" in self.log()[mark:], timeout)
-        time.sleep(0.3)
+        wait_for(lambda: re.search(r"\breloaded /|\breload refused", self.log()[mark:]), timeout)
 
     def stop(self, signum=signal.SIGTERM, timeout=15):
         """Stop it as an administrator does; returns what was wrong, as a list of strings."""

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "daemon/child.h"
-#include "daemon/limits.h"
+#include "daemon/roles/child.h"
+#include "daemon/ports/limits.h"
 #include "tests/unit/unit.h"
 
 static struct msg_addr

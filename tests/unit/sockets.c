@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "daemon/sockets.h"
+#include "daemon/ports/sockets.h"
 #include "tests/unit/unit.h"
 
 static struct conf_server set;

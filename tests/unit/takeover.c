@@ -5,8 +5,10 @@
 #include <time.h>
 
 #include "common/clock.h"
-#include "daemon/report.h"
-#include "daemon/sessions.h"
+#include "daemon/table/report.h"
+#include "daemon/roles/sessions.h"
+#include "daemon/table/conns.h"
+#include "daemon/table/takeover.h"
 #include "tests/unit/unit.h"
 
 enum { CONNS = 4, ANN = 0, BOB = 1, CAT = 2, NEW = 3, UID = 2001, AGO = 1000000 };

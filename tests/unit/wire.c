@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "tests/unit/unit.h"
-#include "worker/session/wire.h"
+#include "worker/store/wire.h"
 
 #define LITERAL(s) (s), sizeof(s) - 1
 

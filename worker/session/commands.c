@@ -10,7 +10,7 @@
 #include "worker/session/board.h"
 #include "worker/session/commands.h"
 #include "worker/session/receipt.h"
-#include "worker/session/wire.h"
+#include "worker/store/wire.h"
 
 enum {
 	READ_BLOCK = 65536,

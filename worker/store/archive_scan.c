@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "common/count.h"
-#include "worker/session/wire.h"
+#include "worker/store/wire.h"
 #include "worker/store/archive.h"
 #include "worker/store/maildir_build.h"
 #include "worker/store/mbox_table.h"

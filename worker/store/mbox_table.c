@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "worker/session/wire.h"
+#include "worker/store/wire.h"
 #include "worker/store/mbox_lines.h"
 #include "worker/store/mbox_table.h"
 

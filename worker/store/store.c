@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "worker/session/wire.h"
+#include "worker/store/wire.h"
 #include "worker/store/store.h"
 
 enum { READ_BLOCK = 65536 };

@@ -1,0 +1,192 @@
+/*
+ * What pop3ctl(8) can ask for: the table, and what is about the whole daemon.
+ */
+#include "config.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "daemon/change.h"
+#include "daemon/table/conns.h"
+#include "daemon/control/commands.h"
+#include "daemon/roles/helper.h"
+#include "daemon/table/receipts.h"
+#include "daemon/roles/sessions.h"
+#include "daemon/roles/workers.h"
+
+struct server *
+control_server(struct master *m, struct ctl *c, const char *name)
+{
+	struct server *s = servers_find(m, name);
+
+	if (s == NULL)
+		ctl_fail(c, CONTROL_FAILED, "no such server \"%s\"", name);
+	return s;
+}
+
+static void
+reload_then(struct master *m, struct ctl *c, uint64_t what, bool in_time, const void *refusal)
+{
+	(void)what;
+	if (in_time && refusal == NULL && change_is_pending(m))
+		ctl_wait(c, WAIT_GENERATION, 0, 0, READY_SECONDS,
+			 reload_then); /* ours is to come */
+	else
+		control_up_then(m, c, SERVERS_MAX, in_time, refusal);
+}
+
+static void
+command_reload(struct master *m, struct ctl *c, size_t n, char *words[])
+{
+	(void)n, (void)words;
+	ctl_wait(c, WAIT_GENERATION, 0, 0, READY_SECONDS, reload_then);
+	change_settings(m);
+}
+
+static void
+say_processes(struct master *m, struct ctl *c)
+{
+	const struct worker *w = workers_serving(m);
+	const struct certificate *k;
+	char text[CLOCK_UTC_SIZE];
+
+	if (w != NULL)
+		STAILQ_FOREACH(k, &w->certificates, next)
+	ctl_say(c, "certificate %s\texpires=%s\n", k->is.path, clock_utc(text, k->is.expires));
+	for (w = workers_next(m, NULL); w != NULL; w = workers_next(m, w))
+		ctl_say(
+		    c, "worker %u\tpid=%ld generation=%u%s connections=%u seccomp=%u landlock=%u\n",
+		    w->number, (long)w->child.pid, w->generation, w->draining ? " draining" : "",
+		    w->connections, w->confined.seccomp, w->confined.landlock_abi);
+}
+
+static void
+say_sessions(struct ctl *c, const struct sessions_status *s)
+{
+	char landlock[16] = "unknown";
+
+	if (s->landlock_told)
+		(void)snprintf(landlock, sizeof(landlock), "%u", s->landlock_abi);
+	ctl_say(c, "spawner\tpid=%ld spares=%u seccomp=%u session_landlock=%s\n", (long)s->pid,
+		s->spares, s->seccomp, landlock);
+}
+
+static void
+command_status(struct master *m, struct ctl *c, size_t n, char *words[])
+{
+	static const char *const states[] = {"starting", "serving", "stopping"};
+	const struct receipts_status *r = receipts_status(m);
+	struct sessions_status s;
+
+	(void)n, (void)words;
+	ctl_say(c, "version\t%s\npid\t%ld\nstate\t%s\n", PACKAGE_VERSION, (long)getpid(),
+		states[m->state]);
+	ctl_say(c, "configuration\t%s\n", m->conf_path);
+	sessions_status(m, &s);
+	ctl_say(c, "connections\t%zu\nundecided\t%zu\nsessions\t%zu\n", conns_count(m),
+		conns_undecided(m), s.sessions);
+	ctl_say(c, "deleted\t%" PRIu64 "\nuids_vanished\t%" PRIu64 "\nfetched_again\t%" PRIu64 "\n",
+		r->deleted, r->vanished, r->again);
+	say_processes(m, c);
+	say_sessions(c, &s);
+	ctl_end(c, CONTROL_DONE);
+}
+
+/* One line, for the head of `top`. */
+static void
+command_summary(struct master *m, struct ctl *c, size_t n, char *words[])
+{
+	struct sessions_status s;
+
+	(void)n, (void)words;
+	sessions_status(m, &s);
+	ctl_say(c,
+		"pop3d %s  connections %zu  before login %zu  sessions %zu  "
+		"failed logins in the last minute %u\n",
+		PACKAGE_VERSION, conns_count(m), conns_undecided(m), s.sessions,
+		helper_failed_logins(m));
+	ctl_end(c, CONTROL_DONE);
+}
+
+/* Words are counted with the command's own. */
+static const struct command {
+	const char *word, *second; /* second: NULL, or the word behind it */
+	size_t min, max;
+	bool changes;
+	const char *usage;
+	command_fn *run;
+} commands[] = {
+    {"new", NULL, 1, 2, true, "new ?name?", command_new},
+    {"up", NULL, 2, 2, true, "up name", command_up},
+    {"down", NULL, 2, 2, true, "down name", command_down},
+    {"destroy", NULL, 2, 4, true, "destroy name ?kill|defer? ?--wait?", command_destroy},
+    {"configure", NULL, 2, 2, false, "configure name ?-option? ?value -option value ...?",
+     command_configure},
+    {"configure", NULL, 3, 3, false, "configure name -option", command_configure},
+    {"configure", NULL, 4, CONTROL_WORDS_MAX, true, "configure name -option value ...",
+     command_configure},
+    {"cget", NULL, 3, 3, false, "cget name -option", command_cget},
+    {"conn", "list", 3, 3, false, "conn list name", command_conn_list},
+    {"conn", "state", 4, 4, false, "conn state name connId", command_conn_state},
+    {"conn", "kill", 4, 4, true, "conn kill name connId", command_conn_kill},
+    {"list", NULL, 1, 1, false, "list", command_list},
+    {"status", NULL, 1, 1, false, "status", command_status},
+    {"sessions", NULL, 1, 1, false, "sessions", command_sessions},
+    {"summary", NULL, 1, 1, false, "summary", command_summary},
+    {"reload", NULL, 1, 1, true, "reload", command_reload},
+    {"job", NULL, 5, CONTROL_WORDS_MAX, true, "box|history|uidl ... server user ?arg ...?",
+     command_job},
+};
+
+static bool
+command_is(const struct command *k, size_t n, char *words[])
+{
+	return strcmp(k->word, words[0]) == 0 &&
+	       (k->second == NULL || (n > 1 && strcmp(k->second, words[1]) == 0));
+}
+
+static void
+command_unknown(struct ctl *c, size_t n, char *words[])
+{
+	if (n > 1 && strcmp(words[0], "conn") == 0)
+		ctl_fail(c, CONTROL_USAGE, "bad option \"%s\": must be kill, list, or state",
+			 words[1]);
+	else if (n > 0 && strcmp(words[0], "conn") == 0)
+		ctl_fail(c, CONTROL_USAGE,
+			 "wrong # args: should be \"pop3ctl conn option name ?arg ...?\"");
+	else
+		ctl_fail(c, CONTROL_USAGE,
+			 "bad option \"%s\": must be box, cget, configure, conn, destroy, down, "
+			 "history, list, new, reload, status, top, uidl, up, or user",
+			 n > 0 ? words[0] : "");
+}
+
+void
+control_run(struct master *m, struct ctl *c, bool may_change, size_t n, char *words[])
+{
+	const struct command *known = NULL;
+
+	for (size_t i = 0; i < COUNT_OF(commands) && n > 0; i++) {
+		const struct command *k = &commands[i];
+
+		if (!command_is(k, n, words))
+			continue;
+		known = k;
+		if (n < k->min || n > k->max)
+			continue;
+		if (k->changes && !may_change)
+			ctl_fail(c, CONTROL_FAILED, "only root may do that");
+		else if (k->changes && m->state != MASTER_SERVING)
+			ctl_fail(c, CONTROL_FAILED, "the daemon is starting or stopping");
+		else
+			k->run(m, c, n, words);
+		return;
+	}
+	if (known != NULL)
+		ctl_fail(c, CONTROL_USAGE, "wrong # args: should be \"pop3ctl %s\"", known->usage);
+	else
+		command_unknown(c, n, words);
+}

@@ -1,0 +1,416 @@
+#include "config.h"
+
+#include <bsd/sys/queue.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/pop3.h"
+#include "daemon/control/control.h"
+#include "daemon/table/jobs.h"
+#include "daemon/ports/servers.h"
+
+enum {
+	CLIENTS_MAX = 64,
+	REQUEST_MAX = 65536, /* octets */
+	REQUEST_SECONDS = 10 /* to send a request, or to take the answer */
+};
+
+struct ctl {
+	struct waiter waiter; /* first */
+	TAILQ_ENTRY(ctl) next;
+	struct master *master;
+	struct bufferevent *bev;
+	struct evbuffer *answer;
+	bool may_change; /* root, or the one user of a rootless daemon */
+	bool running;	 /* its command has begun */
+	bool ending;	 /* the answer is on its way */
+	uint64_t what;
+	ctl_then_fn *then;
+	struct event *limit;
+};
+
+TAILQ_HEAD(ctl_list, ctl);
+
+struct control {
+	struct ctl_list list;
+	size_t count;
+	int fd;
+	char path[MSG_PATH_SIZE];
+	struct event *on_client;
+	const struct conf *conf; /* that the socket's owner and mode are by */
+};
+
+struct control *
+control_new(struct master *m)
+{
+	struct control *cs = calloc(1, sizeof(*cs));
+
+	(void)m;
+	if (cs != NULL) {
+		TAILQ_INIT(&cs->list);
+		cs->fd = -1;
+	}
+	return cs;
+}
+
+static void
+ctl_free(struct ctl *c)
+{
+	struct control *cs = c->master->control;
+
+	TAILQ_REMOVE(&cs->list, c, next);
+	cs->count--;
+	if (c->waiter.kind == WAIT_JOB)
+		jobs_abandon(c->master, c->waiter.id);
+	waiters_cancel(c->master->waiters, &c->waiter);
+	if (c->limit != NULL)
+		event_free(c->limit);
+	bufferevent_free(c->bev);
+	evbuffer_free(c->answer);
+	free(c);
+}
+
+/* ---- answers ---- */
+
+static void __attribute__((format(printf, 2, 0))) say(struct ctl *c, const char *fmt, va_list ap)
+{
+	evbuffer_add_vprintf(c->answer, fmt, ap);
+}
+
+void
+ctl_say(struct ctl *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say(c, fmt, ap);
+	va_end(ap);
+}
+
+static void
+ctl_finish(struct ctl *c)
+{
+	const struct timeval patience = {REQUEST_SECONDS, 0};
+
+	c->ending = true;
+	if (c->limit != NULL)
+		event_del(c->limit);
+	bufferevent_set_timeouts(c->bev, NULL, &patience);
+}
+
+void
+ctl_end(struct ctl *c, enum control_status status)
+{
+	ctl_finish(c);
+	evbuffer_add_printf(bufferevent_get_output(c->bev), "%d", (int)status);
+	evbuffer_add_buffer(bufferevent_get_output(c->bev), c->answer);
+}
+
+/* Nothing was written yet, so there is room for the octet that the descriptor rides on. */
+void
+ctl_end_with(struct ctl *c, int fd)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	char status = '0' + CONTROL_DONE;
+	struct iovec iov = {&status, 1};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.room,
+			     .msg_controllen = sizeof(control.room)};
+
+	memset(&control, 0, sizeof(control));
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+	/* Who cannot be given it cannot be told, either. */
+	if (sendmsg(bufferevent_getfd(c->bev), &msg, MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
+		log_debug(0, "control: %s", strerror(errno));
+	ctl_finish(c);
+	evbuffer_add(bufferevent_get_output(c->bev), "\n", 1);
+}
+
+void
+ctl_fail(struct ctl *c, enum control_status status, const char *fmt, ...)
+{
+	va_list ap;
+
+	evbuffer_drain(c->answer, evbuffer_get_length(c->answer));
+	va_start(ap, fmt);
+	say(c, fmt, ap);
+	va_end(ap);
+	evbuffer_add(c->answer, "\n", 1);
+	ctl_end(c, status);
+}
+
+/* ---- waiting ---- */
+
+static void
+ctl_go_on(struct ctl *c, bool in_time, const void *result)
+{
+	if (c->limit != NULL)
+		event_del(c->limit);
+	c->then(c->master, c, c->what, in_time, result);
+}
+
+static void
+on_woken(struct waiter *w, const void *result)
+{
+	ctl_go_on((struct ctl *)w, true, result);
+}
+
+static void
+on_limit(evutil_socket_t fd, short what, void *arg)
+{
+	struct ctl *c = arg;
+
+	(void)fd, (void)what;
+	waiters_cancel(c->master->waiters, &c->waiter);
+	ctl_go_on(c, false, NULL);
+}
+
+void
+ctl_wait(struct ctl *c, enum wait_kind kind, uint64_t id, uint64_t what, unsigned seconds,
+	 ctl_then_fn *then)
+{
+	const struct timeval limit = {seconds, 0};
+
+	c->what = what;
+	c->then = then;
+	waiters_add(c->master->waiters, &c->waiter, kind, id, on_woken);
+	if (seconds == 0)
+		return;
+	if (c->limit == NULL)
+		c->limit = evtimer_new(c->master->base, on_limit, c);
+	if (c->limit != NULL)
+		event_add(c->limit, &limit);
+}
+
+/* ---- requests ---- */
+
+/* Cut a whole request, the count included, into its words.  Their number. */
+static size_t
+request_cut(char *text, size_t len, char *words[CONTROL_WORDS_MAX])
+{
+	size_t n = 0;
+	char *p = text + strlen(text) + 1;
+
+	for (; p < text + len && n < CONTROL_WORDS_MAX; p += strlen(p) + 1)
+		words[n++] = p;
+	return n;
+}
+
+static void
+request_run(struct ctl *c, uint64_t count)
+{
+	struct evbuffer *in = bufferevent_get_input(c->bev);
+	size_t len = evbuffer_get_length(in);
+	char *words[CONTROL_WORDS_MAX], *text = malloc(len);
+
+	c->running = true;
+	/* From here on only its end is waited for. */
+	bufferevent_set_timeouts(c->bev, NULL, NULL);
+	if (text == NULL) {
+		ctl_fail(c, CONTROL_FAILED, "no memory");
+		return;
+	}
+	evbuffer_remove(in, text, len);
+	if (count > CONTROL_WORDS_MAX)
+		ctl_fail(c, CONTROL_USAGE, "wrong # args: more than %d words", CONTROL_WORDS_MAX);
+	else
+		control_run(c->master, c, c->may_change, request_cut(text, len, words), words);
+	free(text);
+}
+
+/* Is the request whole?  1: it is, and *count words follow its first; 0: not yet; -1: never. */
+static int
+request_is_whole(struct ctl *c, uint64_t *count)
+{
+	struct evbuffer *in = bufferevent_get_input(c->bev);
+	size_t len = evbuffer_get_length(in), ends = 0;
+	const char *text = (const char *)evbuffer_pullup(in, -1);
+
+	for (size_t i = 0; i < len; i++)
+		ends += text[i] == '\0';
+	if (len > REQUEST_MAX)
+		return -1;
+	if (ends == 0)
+		return 0;
+	if (pop3_number(text, strlen(text), count) == -1 || ends > *count + 1)
+		return -1;
+	return ends == *count + 1 && text[len - 1] == '\0';
+}
+
+static void
+on_read(struct bufferevent *bev, void *arg)
+{
+	struct ctl *c = arg;
+	uint64_t count;
+	int r = c->running ? -1 : request_is_whole(c, &count);
+
+	(void)bev;
+	if (r == 1)
+		request_run(c, count);
+	else if (r == -1)
+		ctl_free(c);
+}
+
+static void
+on_written(struct bufferevent *bev, void *arg)
+{
+	struct ctl *c = arg;
+
+	(void)bev;
+	if (c->ending)
+		ctl_free(c);
+}
+
+static void
+on_event(struct bufferevent *bev, short what, void *arg)
+{
+	struct ctl *c = arg;
+
+	(void)bev, (void)what;
+	ctl_free(c);
+}
+
+/* Who is it?  Only who could reach the socket by its mode comes here at all. */
+static bool
+peer_may_change(int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
+	       (cred.uid == 0 || cred.uid == geteuid());
+}
+
+static void
+on_client(evutil_socket_t listener, short what, void *arg)
+{
+	const struct timeval patience = {REQUEST_SECONDS, 0};
+	struct master *m = arg;
+	int fd = accept4((int)listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct ctl *c;
+	bool may_change;
+
+	(void)what;
+	if (fd == -1)
+		return;
+	may_change = peer_may_change(fd);
+	/* Half of the places are for who may change something. */
+	if (m->control->count >= (may_change ? CLIENTS_MAX : CLIENTS_MAX / 2) ||
+	    (c = calloc(1, sizeof(*c))) == NULL) {
+		close(fd);
+		return;
+	}
+	c->master = m;
+	c->may_change = may_change;
+	c->answer = evbuffer_new();
+	c->bev = bufferevent_socket_new(m->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (c->answer == NULL || c->bev == NULL) {
+		if (c->answer != NULL)
+			evbuffer_free(c->answer);
+		close(fd);
+		free(c);
+		return;
+	}
+	TAILQ_INSERT_TAIL(&m->control->list, c, next);
+	m->control->count++;
+	bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
+	bufferevent_set_timeouts(c->bev, &patience, NULL);
+	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
+}
+
+/* ---- the socket ---- */
+
+/* Root's alone, or also a group's that may read. */
+static int
+socket_protect(const struct master *m, const char *path)
+{
+	bool group = m->conf->control_group[0] != '\0';
+
+	if (group && chown(path, (uid_t)-1, m->control_gid) == -1)
+		return -1;
+	return chmod(path, group ? 0660 : 0600);
+}
+
+static int
+socket_listen(const struct master *m, int fd, const char *path)
+{
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
+	mode_t mask;
+	int r;
+
+	if (strlen(path) >= sizeof(sun.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(sun.sun_path, path, strlen(path));
+	unlink(path); /* the pid file says that nobody else has it */
+	mask = umask(0177);
+	r = bind(fd, (struct sockaddr *)&sun, sizeof(sun));
+	umask(mask);
+	return r == -1 || socket_protect(m, path) == -1 ? -1 : listen(fd, SOMAXCONN);
+}
+
+int
+control_open(struct master *m)
+{
+	struct control *cs = m->control;
+
+	snprintf(cs->path, sizeof(cs->path), "%.*s/control", (int)sizeof(cs->path) - 16,
+		 m->conf->runtime_dir);
+	cs->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (cs->fd == -1 || socket_listen(m, cs->fd, cs->path) == -1 ||
+	    (cs->on_client = event_new(m->base, cs->fd, EV_READ | EV_PERSIST, on_client, m)) ==
+		NULL ||
+	    event_add(cs->on_client, NULL) == -1) {
+		log_line(m->rootless ? LOG_INFO : LOG_ERR, 0, "control socket %s: %s", cs->path,
+			 strerror(errno));
+		/* A user may have no runtime_dir of his own; then there is no pop3ctl. */
+		return m->rootless ? 0 : -1;
+	}
+	return 0;
+}
+
+void
+control_settle(struct master *m)
+{
+	struct control *cs = m->control;
+
+	if (cs->conf == m->conf)
+		return;
+	cs->conf = m->conf;
+	if (cs->on_client != NULL && socket_protect(m, cs->path) == -1)
+		log_error(0, "control socket %s: %s", cs->path, strerror(errno));
+}
+
+void
+control_close(struct master *m)
+{
+	struct control *cs = m->control;
+	struct ctl *c;
+
+	while ((c = TAILQ_FIRST(&cs->list)) != NULL)
+		ctl_free(c);
+	if (cs->on_client != NULL)
+		event_free(cs->on_client);
+	if (cs->fd != -1) {
+		close(cs->fd);
+		unlink(cs->path);
+	}
+	cs->fd = -1;
+}

@@ -1,0 +1,43 @@
+/*
+ * The auth helper as master sees it.
+ */
+#ifndef POP3D_HELPER_H
+#define POP3D_HELPER_H
+
+#include "daemon/roles/child.h"
+#include "daemon/base.h"
+
+struct helper *helper_new(void);
+/* May it be started now?  Else master settles again when it may.  Then start it. */
+bool helper_may_start(const struct master *m);
+void helper_start(struct master *m);
+/* Tell it of servers that have changed; connect the workers of a new one when it knows all rows. */
+void helper_settle(struct master *m);
+/* Send (again) the settings of m->conf. */
+void helper_configure(struct master *m);
+bool helper_runs(const struct master *m); /* it may not be ready yet */
+bool helper_ready(const struct master *m);
+
+/* Send; lost without a word when there is no helper: a new one is told all rows. */
+void helper_row(struct master *m, const struct msg_conn *row);
+void helper_about(struct master *m, enum msg_type type, conn_id id);
+void helper_worker_new(struct master *m, uint32_t worker, int fd);
+void helper_worker_gone(struct master *m, uint32_t worker);
+
+/* Ask who a job's user is; MSG_FOUND is the answer.  0 or -1: it is not there. */
+int helper_lookup(struct master *m, const struct msg_lookup *ask);
+
+/* Has everything sent so far left our queue? */
+bool helper_is_clear(const struct master *m);
+
+/* Its process, for its messages. */
+struct child *helper_child(const struct master *m);
+
+/* It refused a login; how many it refused in the last 60 seconds. */
+void helper_count_refused(struct master *m);
+unsigned helper_failed_logins(struct master *m);
+
+void helper_heartbeat(struct master *m);
+void helper_stop(struct master *m);
+
+#endif

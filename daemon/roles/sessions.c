@@ -1,0 +1,497 @@
+#include "config.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/count.h"
+#include "common/log.h"
+#include "common/process.h"
+#include "daemon/roles/sessions.h"
+#include "daemon/settle.h"
+
+enum {
+	SESSION_QUEUE = 16,    /* messages that may wait for one session */
+	CRASH_INTERVAL = 10000 /* milliseconds: at most one fresh spawner per this after crashes */
+};
+
+TAILQ_HEAD(session_list, session);
+
+struct sessions {
+	struct child *spawner;
+	uint32_t number;      /* of the spawner that serves */
+	struct child *former; /* replaced, until the new one's spares are here; else NULL */
+	struct session_list list;
+	uint32_t asked;	  /* spares on order */
+	uint32_t wanted;  /* by grants that wait for one */
+	size_t count;	  /* with a grant */
+	uint64_t renewed; /* clock_ms() of the last fresh spawner after a crash */
+	bool renew_due;	  /* there was a crash since */
+	struct backoff backoff;
+	struct msg_ready confined; /* what the spawner said of its confinement */
+	uint32_t landlock_abi;	   /* of the last session that opened a mailbox */
+	bool landlock_told;	   /* there was such a session */
+};
+
+const struct msg_session_end session_end_unreported = {.why = SESSION_END_KILLED,
+						       .retrieved = UINT64_MAX,
+						       .retrieved_octets = UINT64_MAX,
+						       .topped = UINT64_MAX,
+						       .deleted = UINT64_MAX,
+						       .left = UINT64_MAX,
+						       .again = UINT64_MAX};
+
+static void session_end(struct evchannel *ec, int error, void *arg);
+static void spawner_end(struct evchannel *ec, int error, void *arg);
+
+static uint32_t
+spares_ready(const struct sessions *ss)
+{
+	const struct session *s;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH (s, &ss->list, next)
+		n += s->spare && s->hello && s->spawner == ss->number;
+	return n;
+}
+
+/* Spares in sight, the ones on their way included. */
+static uint32_t
+spares_in_hand(const struct sessions *ss)
+{
+	const struct session *s;
+	uint32_t n = ss->asked;
+
+	TAILQ_FOREACH (s, &ss->list, next) {
+		if (!s->spare)
+			break;
+		n += s->spawner == ss->number;
+	}
+	return n;
+}
+
+static void
+order_spares(struct master *m)
+{
+	struct sessions *ss = m->sessions;
+	uint32_t ahead = m->state == MASTER_STOPPING ? 0 : m->conf->session_spares;
+	uint32_t want = ahead + ss->wanted;
+	uint32_t have = spares_in_hand(ss);
+	struct msg_spawn order = {want > have ? want - have : 0};
+
+	if (order.count == 0 || !ss->spawner->ready)
+		return;
+	if (evchannel_put(&ss->spawner->ec, MSG_SPAWN, &order, sizeof(order)) == 0)
+		ss->asked += order.count;
+}
+
+static void
+session_free(struct session *s)
+{
+	TAILQ_REMOVE(&s->master->sessions->list, s, next);
+	if (!s->spare)
+		s->master->sessions->count--;
+	evchannel_close(&s->ec);
+	if (s->on_gone != NULL)
+		event_free(s->on_gone);
+	if (s->pidfd != -1)
+		close(s->pidfd);
+	if (s->page != -1)
+		close(s->page);
+	free(s);
+}
+
+void
+sessions_kill(struct session *s)
+{
+	if (s->pidfd != -1)
+		syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0);
+}
+
+/* The process ends by itself; its sessions live on. */
+static void
+former_free(struct sessions *ss)
+{
+	if (ss->former != NULL)
+		child_let_go(ss->former);
+	free(ss->former);
+	ss->former = NULL;
+}
+
+/* A new spawner's first spares are here: the old ones, whose memory somebody may have felt out, go.
+ */
+static void
+drop_former(struct sessions *ss)
+{
+	struct session *s, *t;
+
+	TAILQ_FOREACH_SAFE (s, &ss->list, next, t)
+		if (s->spare && s->spawner != ss->number)
+			session_free(s);
+	former_free(ss);
+}
+
+int
+sessions_hello(struct session *s, pid_t pid)
+{
+	struct master *m = s->master;
+
+	if (s->hello || pid <= 0)
+		return -1;
+	s->pid = pid;
+	s->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	s->hello = true;
+	if (m->sessions->former != NULL && spares_ready(m->sessions) >= m->conf->session_spares)
+		drop_former(m->sessions);
+	settle_soon(m->settle);
+	return 0;
+}
+
+void
+sessions_log(struct session *s, const struct msg_log *line)
+{
+	if (log_admit(&s->bucket, ROLE_SESSION, s->pid, clock_ms()))
+		log_foreign(ROLE_SESSION, s->pid, line);
+}
+
+void
+sessions_confined(struct master *m, uint32_t landlock_abi)
+{
+	m->sessions->landlock_abi = landlock_abi;
+	m->sessions->landlock_told = true;
+}
+
+static void
+session_msg(struct evchannel *ec, struct msg *msg, void *arg)
+{
+	struct session *s = arg;
+
+	if (s->master->calls->session(s, msg) == -1)
+		session_end(ec, EBADMSG, s);
+}
+
+/* The process is gone, and with it its descriptors and locks. */
+static void
+session_gone(struct session *s)
+{
+	struct master *m = s->master;
+
+	m->calls->session_gone(s);
+	session_free(s);
+	settle_soon(m->settle);
+}
+
+static void
+on_gone(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	session_gone(arg);
+}
+
+static void
+session_end(struct evchannel *ec, int error, void *arg)
+{
+	struct session *s = arg;
+	struct pollfd gone = {s->pidfd, POLLIN, 0};
+
+	(void)ec, (void)error;
+	evchannel_close(&s->ec);
+	s->dying = true;
+	if (s->pidfd == -1 || poll(&gone, 1, 0) == 1) {
+		session_gone(s);
+		return;
+	}
+	/* A process that gave up its channel has no business any more. */
+	sessions_kill(s);
+	s->on_gone = event_new(s->master->base, s->pidfd, EV_READ, on_gone, s);
+	if (s->on_gone == NULL || event_add(s->on_gone, NULL) == -1)
+		session_gone(s);
+}
+
+static void
+spare_arrived(struct master *m, struct msg *msg)
+{
+	struct sessions *ss = m->sessions;
+	struct session *s;
+	int fd = msg_take_fd(msg, 0);
+
+	if (ss->asked > 0)
+		ss->asked--;
+	if (fd == -1)
+		return;
+	if ((s = calloc(1, sizeof(*s))) == NULL) {
+		close(fd);
+		return;
+	}
+	s->master = m;
+	s->pidfd = s->page = -1;
+	s->spare = true;
+	s->spawner = ss->number;
+	TAILQ_INSERT_HEAD(&ss->list, s, next);
+	if (evchannel_open(&s->ec, m->base, fd, ROLE_MASTER, ROLE_SESSION, SESSION_QUEUE,
+			   session_msg, session_end, s) == -1)
+		session_free(s);
+}
+
+/* A crash may be somebody feeling out the memory that all sessions of a spawner share. */
+static bool
+was_crash(int status)
+{
+	static const int crashes[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGSYS};
+
+	for (size_t i = 0; i < sizeof(crashes) / sizeof(crashes[0]); i++)
+		if (WIFSIGNALED(status) && WTERMSIG(status) == crashes[i])
+			return true;
+	return false;
+}
+
+static void
+renew_if_due(struct master *m)
+{
+	struct sessions *ss = m->sessions;
+
+	if (!ss->renew_due || m->state != MASTER_SERVING ||
+	    (ss->renewed != 0 && clock_ms() - ss->renewed < CRASH_INTERVAL))
+		return;
+	ss->renew_due = false;
+	ss->renewed = clock_ms();
+	sessions_renew(m);
+}
+
+void
+sessions_exited(struct master *m, pid_t pid, int status)
+{
+	struct sessions *ss = m->sessions;
+	char text[160];
+
+	/* Of a kill the session-end line tells. */
+	if (status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
+		return;
+	log_warn(0, "session pid=%ld %s", (long)pid,
+		 process_status_text(text, sizeof(text), status));
+	ss->renew_due |= was_crash(status);
+	settle_soon(m->settle);
+}
+
+static void
+spawner_msg(struct evchannel *ec, struct msg *msg, void *arg)
+{
+	struct master *m = arg;
+	struct sessions *ss = m->sessions;
+	bool current = ec == &ss->spawner->ec;
+	struct child *c = current ? ss->spawner : ss->former;
+
+	if (msg->type == MSG_LOG) {
+		child_log(c, &msg->u.log);
+	} else if (msg->type == MSG_PONG) {
+		c->unanswered = 0;
+	} else if (msg->type == MSG_SANDBOX_LOG && !c->ready) {
+		child_sandbox_log(c, msg);
+	} else if (msg->type == MSG_EXITED) {
+		sessions_exited(m, msg->u.exited.pid, msg->u.exited.status);
+	} else if (msg->type == MSG_SPARE && current) {
+		spare_arrived(m, msg);
+	} else if (msg->type == MSG_READY) {
+		ss->spawner->ready = true;
+		ss->confined = msg->u.ready;
+		log_info(0, "spawner ready seccomp=%u", msg->u.ready.seccomp);
+		settle_soon(m->settle);
+	} else if (msg->type == MSG_REFUSED) {
+		role_refused(&m->trouble[ROLE_SPAWNER], ROLE_SPAWNER, msg->u.refused.why);
+		settle_soon(m->settle);
+	}
+}
+
+static void
+spawner_gone(struct master *m)
+{
+	struct sessions *ss = m->sessions;
+
+	child_kill(ss->spawner);
+	m->trouble[ROLE_SPAWNER].lost += !ss->spawner->ready;
+	ss->spawner->ready = false;
+	backoff_lost(&ss->backoff, clock_ms());
+	settle_soon(m->settle);
+}
+
+static void
+spawner_start(struct master *m)
+{
+	struct sessions *ss = m->sessions;
+	struct msg_spawn_conf conf = {.sandbox = m->conf->sandbox,
+				      .landlock_abi_max = m->conf->landlock_abi_max,
+				      .ps_titles = m->conf->ps_titles,
+				      .rootless = m->rootless};
+
+	ss->number++;
+	ss->asked = 0;
+	if (child_start(ss->spawner, m->base, ROLE_SPAWNER, spawner_msg, spawner_end, m) == -1) {
+		log_error(0, "cannot start pop3d-session: %s", strerror(errno));
+		spawner_gone(m);
+		return;
+	}
+	ss->spawner->may_report = m->conf->sandbox == SANDBOX_LOG;
+	evchannel_put(&ss->spawner->ec, MSG_SPAWN_CONF, &conf, sizeof(conf));
+}
+
+static void
+spawner_end(struct evchannel *ec, int error, void *arg)
+{
+	struct master *m = arg;
+	struct sessions *ss = m->sessions;
+
+	(void)error;
+	if (ec != &ss->spawner->ec) {
+		former_free(ss);
+		return;
+	}
+	if (m->state != MASTER_STOPPING)
+		log_warn(0, "session spawner lost; sessions go on");
+	spawner_gone(m);
+}
+
+void
+sessions_settle(struct master *m, uint32_t waiting)
+{
+	struct sessions *ss = m->sessions;
+
+	ss->wanted = waiting;
+	if (!evchannel_is_open(&ss->spawner->ec) && m->state != MASTER_STOPPING &&
+	    backoff_is_over(&ss->backoff, m->settle))
+		spawner_start(m);
+	renew_if_due(m);
+	order_spares(m);
+}
+
+struct sessions *
+sessions_new(void)
+{
+	struct sessions *ss = calloc(1, sizeof(*ss));
+
+	if (ss == NULL || (ss->spawner = child_new()) == NULL)
+		return NULL;
+	TAILQ_INIT(&ss->list);
+	return ss;
+}
+
+void
+sessions_renew(struct master *m)
+{
+	struct sessions *ss = m->sessions;
+	struct child *fresh;
+
+	/* Not ready: a fresh one is on its way already. */
+	if (!ss->spawner->ready || (fresh = child_new()) == NULL)
+		return;
+	former_free(ss);
+	ss->former = ss->spawner;
+	ss->spawner = fresh;
+	spawner_start(m);
+}
+
+bool
+sessions_ready(const struct master *m)
+{
+	return m->sessions->spawner->ready && spares_ready(m->sessions) >= m->conf->session_spares;
+}
+
+struct session *
+sessions_take_spare(struct master *m)
+{
+	struct session *s, *found = NULL;
+
+	TAILQ_FOREACH (s, &m->sessions->list, next)
+		if (s->spare && s->hello && !s->dying &&
+		    (found == NULL || s->spawner > found->spawner))
+			found = s;
+	if (found != NULL) {
+		/* Sessions stand behind the spares. */
+		TAILQ_REMOVE(&m->sessions->list, found, next);
+		TAILQ_INSERT_TAIL(&m->sessions->list, found, next);
+		found->spare = false;
+		m->sessions->count++;
+	}
+	return found;
+}
+
+int
+sessions_serve(struct session *s, const struct msg_grant *g, size_t len, int stream)
+{
+	const struct conf_one_user *one = &s->master->conf->one_user;
+	int fds[4] = {stream, -1, -1, -1};
+	size_t nfds = 1;
+
+	if ((s->page = page_make()) == -1)
+		log_warn(g->id, "no page for a session: %s", strerror(errno));
+	else
+		fds[nfds++] = s->page;
+	/* A session knows what each is by its place, so without a page the archive is not served.
+	 */
+	for (size_t i = 0; one->on && nfds >= 2 && i < COUNT_OF(one->archive); i++)
+		fds[nfds++] = one->archive[i];
+	return evchannel_send(&s->ec, MSG_SERVE, g, len, fds, nfds);
+}
+
+void
+sessions_ask_state(struct session *s)
+{
+	evchannel_put(&s->ec, MSG_STATE_ASK, NULL, 0);
+}
+
+int
+sessions_read_page(const struct session *s, struct session_page *out, uint32_t **deleted)
+{
+	return s->page == -1 ? -1 : page_read(s->page, out, deleted);
+}
+
+void
+sessions_status(const struct master *m, struct sessions_status *out)
+{
+	const struct sessions *ss = m->sessions;
+
+	*out = (struct sessions_status){.pid = ss->spawner->pid,
+					.spares = spares_ready(ss),
+					.sessions = ss->count,
+					.seccomp = ss->confined.seccomp,
+					.landlock_told = ss->landlock_told,
+					.landlock_abi = ss->landlock_abi};
+}
+
+void
+sessions_heartbeat(struct master *m)
+{
+	struct child *c = m->sessions->spawner;
+
+	if (evchannel_is_open(&c->ec) && !child_heartbeat(c)) {
+		log_warn(0, "session spawner does not answer");
+		spawner_end(&c->ec, ETIMEDOUT, m);
+	}
+}
+
+void
+sessions_stop(struct master *m)
+{
+	struct sessions *ss = m->sessions;
+	struct session *s, *t;
+
+	TAILQ_FOREACH_SAFE (s, &ss->list, next, t)
+		if (s->spare)
+			session_free(s);
+	child_let_go(ss->spawner);
+	former_free(ss);
+}
+
+void
+sessions_kill_all(struct master *m)
+{
+	struct session *s;
+
+	TAILQ_FOREACH (s, &m->sessions->list, next)
+		sessions_kill(s);
+}

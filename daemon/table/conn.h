@@ -1,0 +1,63 @@
+/*
+ * One row of the connection table: what a connection is.  The table (conns.h) is
+ * the only one that changes it.
+ */
+#ifndef POP3D_CONN_H
+#define POP3D_CONN_H
+
+#include <bsd/sys/queue.h>
+#include <bsd/sys/tree.h>
+#include <stdbool.h>
+
+#include "common/msg.h"
+
+struct job;
+struct server;
+struct session;
+struct worker;
+
+enum conn_state {
+	CONN_NEW,     /* being made */
+	CONN_WAITING, /* its row has not left for the helper yet */
+	CONN_LOGIN,   /* with its worker, before login */
+	CONN_LOOKUP,  /* a job (jobs.h), while the helper looks its user up */
+	CONN_GRANTED, /* logged in, waits for a spare */
+	CONN_OFFERED, /* a spare was given the stream and has not answered */
+	CONN_SESSION  /* a session serves it */
+};
+
+/* An answer that lets a worker act: it leaves when the helper knows what the worker will act on. */
+enum conn_due { CONN_DUE_NOTHING, CONN_DUE_STLS_GO, CONN_DUE_FAILED };
+
+/* Who logged in, for the log; kept from the grant to the end. */
+struct conn_login {
+	char user[MSG_NAME_SIZE];
+	uint32_t uid, mech;
+	char mailbox[MSG_PATH_SIZE];
+	struct msg_tls_facts facts;
+};
+
+struct conn {
+	RB_ENTRY(conn) by_id;
+	TAILQ_ENTRY(conn) in_queue; /* waiting rows, or grants without a spare */
+	TAILQ_ENTRY(conn) in_worker;
+	enum conn_state state;
+	struct msg_conn row;
+	struct server *server;
+	uint64_t since;		 /* clock_ms() when it came into its state */
+	uint64_t accepted;	 /* clock_ms() */
+	int fd;			 /* master's copy of the socket; -1: given away */
+	int stream, relay;	 /* with TLS and for jobs, while offered: the session's end, and the
+				  * worker's or the administrator's */
+	struct worker *worker;	 /* NULL: it is done with it */
+	struct session *session; /* offered to, or serving */
+	struct msg_grant *grant; /* until a session has it */
+	struct conn_login *login;
+	struct job *job;	  /* there is no client: no peer, no worker; else NULL */
+	unsigned tries;		  /* spares that it was offered to */
+	enum conn_due due;	  /* what its worker waits for */
+	enum login_result failed; /* with CONN_DUE_FAILED */
+	TAILQ_ENTRY(conn) in_due;
+};
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * What the files of the connection table share: conns.c (the table, and the way
+ * of a connection to its login) and grants.c (from the grant to the session).
+ */
+#ifndef POP3D_CONNS_PRIV_H
+#define POP3D_CONNS_PRIV_H
+
+#include "daemon/table/conns.h"
+#include "daemon/roles/workers.h"
+
+RB_HEAD(conn_tree, conn);
+
+struct conns {
+	struct conn_tree tree;
+	struct conn_list waiting; /* CONN_WAITING, oldest first */
+	struct conn_list granted; /* CONN_GRANTED, oldest first */
+	struct conn_list due;	  /* with an answer for their worker, oldest first */
+	size_t count, undecided, ngranted, noffered, nlookups, njobs;
+	uint64_t looked; /* clock_ms(): for deadlines */
+	conn_id last;
+};
+
+int conns_compare(const struct conn *a, const struct conn *b);
+RB_PROTOTYPE(conn_tree, conn, by_id, conns_compare)
+
+/* Close what is open, and note that. */
+void conns_close_fd(int *fd);
+
+/* A new row of the server's, in the table, with an id, to be given a state.  NULL: no memory. */
+struct conn *conns_add(struct master *m, struct server *server);
+
+/* Its user is known: find it a session.  Takes the grant over, which may be NULL (no memory). */
+void conns_grant(struct master *m, struct conn *c, struct msg_grant *grant);
+
+/* Not the worker's any more. */
+void conns_leave_worker(struct master *m, struct conn *c);
+
+/* Into a state: out of the former one's queue, into that of this one. */
+void conns_set_state(struct master *m, struct conn *c, enum conn_state state);
+
+/* Its worker is to have this answer. */
+void conns_set_due(struct master *m, struct conn *c, enum conn_due due);
+
+/* Give grants to spares. */
+void conns_offer(struct master *m);
+
+/* Out of the table, with all that belongs to it. */
+void conns_free(struct master *m, struct conn *c);
+
+/* That, if nobody serves it any more: neither a worker nor a session. */
+void conns_free_if_done(struct master *m, struct conn *c);
+
+#endif

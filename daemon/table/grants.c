@@ -1,0 +1,307 @@
+/*
+ * The way of a connection from the auth helper's grant to the session that has it.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/count.h"
+#include "common/log.h"
+#include "daemon/table/conns_priv.h"
+#include "daemon/roles/helper.h"
+#include "daemon/table/jobs.h"
+#include "daemon/table/report.h"
+#include "daemon/ports/servers.h"
+#include "daemon/roles/sessions.h"
+
+enum {
+	GRANT_TRIES = 2, /* spares that a grant is offered to */
+	LOOK_MS = 1000	 /* between two looks at the deadlines */
+};
+
+static void
+grant_failed(struct master *m, struct conn *c, enum login_result result, const char *reason)
+{
+	if (c->job != NULL) {
+		jobs_fail(m, c, reason);
+		return;
+	}
+	report_login_failed(c, result, reason);
+	conns_set_state(m, c, CONN_LOGIN);
+	conns_close_fd(&c->stream);
+	conns_close_fd(&c->relay);
+	free(c->grant);
+	free(c->login);
+	c->grant = NULL;
+	c->login = NULL;
+	c->tries = 0;
+	helper_about(m, MSG_GRANT_VOID, c->row.id);
+	if (c->worker == NULL)
+		conns_free(m, c);
+	else {
+		c->failed = result;
+		conns_set_due(m, c, CONN_DUE_FAILED);
+	}
+}
+
+static bool
+uid_allowed(const struct master *m, uint32_t uid)
+{
+	return m->rootless ? uid == geteuid() : uid != 0 && uid >= m->conf->minimum_uid;
+}
+
+static size_t
+grant_size(const struct msg_grant *g)
+{
+	return offsetof(struct msg_grant, account.groups) +
+	       g->account.ngroups * sizeof(g->account.groups[0]);
+}
+
+/* What the session may know beside the account. */
+static void
+grant_complete(const struct master *m, const struct conn *c, struct msg_grant *g)
+{
+	memcpy(g->server, c->server->set.name, sizeof(g->server));
+	g->tls = c->row.tls;
+	g->peer = c->row.peer;
+	g->idle_timeout = m->conf->idle_timeout;
+	g->missing_maildir = m->conf->missing_maildir;
+	g->mbox_format = (uint16_t)c->server->set.mbox_format;
+	g->mbox_split = (uint16_t)c->server->set.mbox_split;
+	g->trace = conf_trace(m->conf);
+	g->ps_titles = m->conf->ps_titles;
+	g->rootless = m->rootless;
+}
+
+static struct conn_login *
+login_of(const struct msg_grant *g)
+{
+	struct conn_login *l = calloc(1, sizeof(*l));
+
+	if (l != NULL) {
+		memcpy(l->user, g->account.user, sizeof(l->user));
+		l->uid = g->account.uid;
+		l->mech = g->mech;
+		memcpy(l->mailbox, g->mailbox, sizeof(l->mailbox));
+		l->facts = g->facts;
+	}
+	return l;
+}
+
+void
+conns_grant(struct master *m, struct conn *c, struct msg_grant *grant)
+{
+	struct conn_login *login = grant != NULL ? login_of(grant) : NULL;
+
+	if (login == NULL) {
+		log_error(c->row.id, "no memory for a grant");
+		free(grant);
+		if (c->job != NULL)
+			jobs_fail(m, c, "no memory");
+		return; /* the worker's login_timeout ends it */
+	}
+	free(c->login);
+	c->login = login;
+	c->grant = grant;
+	grant_complete(m, c, c->grant);
+	conns_set_state(m, c, CONN_GRANTED);
+	if (!uid_allowed(m, grant->account.uid)) {
+		log_error(grant->id, "auth helper granted uid %u", grant->account.uid);
+		grant_failed(m, c, LOGIN_PERM, "uid not allowed");
+	}
+}
+
+void
+conns_granted(struct master *m, const struct msg_grant *grant, size_t len)
+{
+	struct conn *c = conns_find(m, grant->id);
+	struct msg_grant *own;
+
+	if (c == NULL || c->state != CONN_LOGIN) {
+		log_debug(grant->id, "grant for a connection that has gone");
+		return;
+	}
+	if ((own = calloc(1, sizeof(*own))) != NULL)
+		memcpy(own, grant, len);
+	conns_grant(m, c, own);
+}
+
+/* Is the session's stream one end of a pair, or the client's socket itself? */
+static bool
+has_pair(const struct conn *c)
+{
+	return c->row.tls != CONN_TLS_NONE || c->job != NULL;
+}
+
+/* Make that pair. */
+static int
+stream_make(struct conn *c)
+{
+	int pair[2];
+
+	if (!has_pair(c) || c->stream != -1)
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == -1)
+		return -1;
+	c->stream = pair[0];
+	c->relay = pair[1];
+	return 0;
+}
+
+static void
+offer_one(struct master *m, struct conn *c, struct session *s)
+{
+	int stream;
+
+	if (stream_make(c) == -1) {
+		log_error(c->row.id, "no stream for a session: %s", strerror(errno));
+		sessions_kill(s); /* no spare any more, and nobody's: it would wait for ever */
+		grant_failed(m, c, LOGIN_TEMP, "no descriptor");
+		return;
+	}
+	stream = has_pair(c) ? c->stream : c->fd;
+	conns_set_state(m, c, CONN_OFFERED);
+	c->tries++;
+	c->session = s;
+	s->conn = c;
+	sessions_serve(s, c->grant, grant_size(c->grant), stream);
+	if (c->job != NULL)
+		jobs_send(c, s);
+}
+
+void
+conns_offer(struct master *m)
+{
+	struct session *s;
+
+	while (!TAILQ_EMPTY(&m->conns->granted) && (s = sessions_take_spare(m)) != NULL)
+		offer_one(m, TAILQ_FIRST(&m->conns->granted), s);
+}
+
+void
+conns_taken(struct master *m, struct conn *c)
+{
+	struct msg_conn_ref ref = {c->row.id};
+	bool tls = c->row.tls != CONN_TLS_NONE;
+
+	conns_set_state(m, c, CONN_SESSION);
+	m->conns->undecided--;
+	if (c->job != NULL)
+		jobs_taken(m, c);
+	/* Without its end of the pair the worker can do nothing for it. */
+	if (c->worker != NULL && evchannel_send(&c->worker->child.ec, MSG_LOGIN_TAKEN, &ref,
+						sizeof(ref), &c->relay, tls ? 1 : 0) == -1)
+		evchannel_put(&c->worker->child.ec, MSG_CONN_DROP, &ref, sizeof(ref));
+	/* Without TLS the worker has nothing left to do with it. */
+	if (!tls)
+		conns_leave_worker(m, c);
+	conns_close_fd(&c->fd);
+	conns_close_fd(&c->stream);
+	conns_close_fd(&c->relay);
+	free(c->grant);
+	c->grant = NULL;
+}
+
+void
+conns_opened(struct master *m, struct conn *c, const struct msg_session_open *open)
+{
+	static const char *const reasons[] = {[LOGIN_BAD] = "mailbox",
+					      [LOGIN_TEMP] = "mailbox unavailable",
+					      [LOGIN_PERM] = "mailbox broken",
+					      [LOGIN_IN_USE] = "mailbox in use"};
+
+	if (open->result == LOGIN_OK) {
+		report_login(c, open);
+		helper_about(m, MSG_GRANT_TAKEN, c->row.id);
+	} else
+		report_login_failed(c, open->result, reasons[open->result]);
+}
+
+void
+conns_session_gone(struct master *m, struct conn *c, const struct msg_session_end *end)
+{
+	if (c->job != NULL) {
+		c->session = NULL;
+		conns_free(m, c);
+		return;
+	}
+	if (end->why != SESSION_END_REFUSED)
+		report_session_end(c, end);
+	helper_about(m, MSG_ROW_GONE, c->row.id);
+	c->session = NULL;
+	conns_free_if_done(m, c);
+	if (end->why != SESSION_END_REFUSED)
+		report_session_over(m);
+}
+
+void
+conns_not_taken(struct master *m, struct conn *c)
+{
+	c->session = NULL;
+	if (c->worker == NULL) {
+		conns_free(m, c);
+		return;
+	}
+	if (c->tries >= GRANT_TRIES) {
+		grant_failed(m, c, LOGIN_TEMP, "no session");
+		return;
+	}
+	conns_set_state(m, c, CONN_GRANTED);
+}
+
+/* ---- how long a row may stay in its state ---- */
+
+static void
+granted_too_long(struct master *m, struct conn *c)
+{
+	grant_failed(m, c, LOGIN_TEMP, "no session");
+}
+
+static void
+offered_too_long(struct master *m, struct conn *c)
+{
+	(void)m;
+	sessions_kill(c->session); /* its end calls conns_not_taken */
+}
+
+static const struct {
+	uint32_t ms;
+	void (*over)(struct master *m, struct conn *c);
+} deadlines[] = {
+    [CONN_GRANTED] = {10000, granted_too_long},
+    [CONN_OFFERED] = {10000, offered_too_long},
+};
+
+/* Without the helper that gave it a grant comes to nothing, nor is a job's user found. */
+static void
+expire_with_helper(struct master *m)
+{
+	struct conn *c;
+
+	if (helper_runs(m))
+		return;
+	jobs_helper_lost(m);
+	while ((c = TAILQ_FIRST(&m->conns->granted)) != NULL)
+		grant_failed(m, c, LOGIN_TEMP, "auth helper lost");
+}
+
+void
+conns_expire(struct master *m)
+{
+	struct conn *c, *t;
+	uint64_t now = clock_ms();
+
+	expire_with_helper(m);
+	if (now - m->conns->looked < LOOK_MS)
+		return;
+	m->conns->looked = now;
+	RB_FOREACH_SAFE (c, conn_tree, &m->conns->tree, t)
+		if (c->state < COUNT_OF(deadlines) && deadlines[c->state].over != NULL &&
+		    now - c->since > deadlines[c->state].ms)
+			deadlines[c->state].over(m, c);
+}

@@ -1,0 +1,33 @@
+/*
+ * Receipts: a line in the log for each deleted message, and a warning when a
+ * mailbox was treated in an unusual way.
+ *
+ * A receipt is never dropped.  While the log takes no line, the sessions that
+ * have one to write are not heard: they wait, and nobody else does.
+ */
+#ifndef POP3D_RECEIPTS_H
+#define POP3D_RECEIPTS_H
+
+#include "daemon/roles/sessions.h"
+
+struct receipts *receipts_new(struct master *m);
+
+/* A session reports one deleted message. */
+void receipts_got(struct session *s, const struct msg_receipt *r);
+
+/* The session is freed. */
+void receipts_forget(struct session *s);
+
+/* A session has opened its mailbox; a session has ended: warn if that is called for. */
+void receipts_opened(struct master *m, const struct conn *c, const struct msg_session_open *open);
+void receipts_ended(struct master *m, const struct conn *c, const struct msg_session_end *end,
+    uint64_t messages);
+
+/* Since the start. */
+struct receipts_status {
+	uint64_t deleted;	  /* messages */
+	uint64_t vanished, again; /* sessions warned of */
+};
+const struct receipts_status *receipts_status(const struct master *m);
+
+#endif

@@ -1,0 +1,223 @@
+#include "config.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/names.h"
+#include "daemon/roles/child.h"
+#include "daemon/table/report.h"
+#include "daemon/ports/servers.h"
+
+static const char *const conn_ends[CONN_END_COUNT] = {
+    [CONN_END_QUIT] = "quit",	      [CONN_END_CLIENT] = "closed",
+    [CONN_END_TIMEOUT] = "timeout",   [CONN_END_TLS] = "tls",
+    [CONN_END_FAILURES] = "failures", [CONN_END_ABUSE] = "abuse",
+    [CONN_END_DROPPED] = "dropped",   [CONN_END_RELAY] = "relay",
+    [CONN_END_ERROR] = "error",
+};
+
+static const struct {
+	const char *reason, *by;
+} session_ends[SESSION_END_COUNT] = {
+    [SESSION_END_QUIT] = {"quit", "client"},
+    [SESSION_END_UPDATE] = {"update-failed", "client"},
+    [SESSION_END_CLIENT] = {"closed", "client"},
+    [SESSION_END_TIMEOUT] = {"timeout", "server"},
+    [SESSION_END_STORE] = {"mailbox-error", "server"},
+    [SESSION_END_SHUTDOWN] = {"shutdown", "server"},
+    [SESSION_END_ABUSE] = {"abuse", "server"},
+    [SESSION_END_REFUSED] = {"refused", "server"},
+    [SESSION_END_TAKEOVER] = {"takeover", "server"},
+    [SESSION_END_KILLED] = {"killed", "server"},
+};
+
+/* The part that every line begins with. */
+struct common {
+	char text[LOG_ID_SIZE + LOG_ADDR_SIZE + MSG_SERVER_SIZE + LOG_QUOTED_SIZE + 40];
+	char tls[48];
+};
+
+static const struct common *
+common_part(struct common *out, const struct conn *c)
+{
+	char id[LOG_ID_SIZE], peer[LOG_ADDR_SIZE], user[LOG_QUOTED_SIZE];
+	const struct conn_login *l = c->login;
+
+	if (l == NULL)
+		snprintf(out->text, sizeof(out->text), "conn=%s server=%s peer=%s",
+			 log_conn(id, c->row.id), c->server->set.name,
+			 log_addr(peer, &c->row.peer));
+	else
+		snprintf(out->text, sizeof(out->text), "conn=%s server=%s user=%s peer=%s",
+			 log_conn(id, c->row.id), c->server->set.name,
+			 log_quote(user, sizeof(user), l->user, strlen(l->user)),
+			 log_addr(peer, &c->row.peer));
+	log_quote(out->tls, sizeof(out->tls), "none", 4);
+	if (l != NULL && l->facts.version[0] != '\0')
+		log_quote(out->tls, sizeof(out->tls), l->facts.version, strlen(l->facts.version));
+	return out;
+}
+
+static double
+seconds_since(uint64_t ms)
+{
+	return (double)(clock_ms() - ms) / 1000;
+}
+
+static const struct report_sink *sink;
+
+void
+report_to(const struct report_sink *to)
+{
+	sink = to;
+}
+
+void
+report_serving(struct master *m)
+{
+	if (sink != NULL)
+		sink->serving(m);
+}
+
+void
+report_tick(const struct master *m)
+{
+	if (sink != NULL)
+		sink->tick(m);
+}
+
+void
+report_gone(const struct conn *c)
+{
+	if (sink != NULL)
+		sink->gone(c);
+}
+
+void
+report_session_over(struct master *m)
+{
+	if (sink != NULL)
+		sink->session_over(m);
+}
+
+void
+report_connect(const struct conn *c)
+{
+	struct common p;
+
+	if (sink != NULL)
+		sink->connected(c);
+
+	log_debug(c->row.id, "connect %s", common_part(&p, c)->text);
+}
+
+void
+report_disconnect(const struct conn *c, enum conn_end why, uint32_t failures)
+{
+	struct common p;
+
+	log_info(c->row.id, "disconnect %s reason=%s failures=%u duration=%.3f",
+		 common_part(&p, c)->text, conn_ends[why], failures, seconds_since(c->accepted));
+}
+
+void
+report_login(const struct conn *c, const struct msg_session_open *open)
+{
+	char cipher[MSG_WORD_SIZE + 8], sni[LOG_QUOTED_SIZE], octets[24] = "unknown";
+	struct common p;
+
+	if (open->octets != UINT64_MAX)
+		snprintf(octets, sizeof(octets), "%" PRIu64, open->octets);
+	common_part(&p, c);
+	log_quote(sni, sizeof(sni), c->login->facts.sni, strlen(c->login->facts.sni));
+	log_quote(cipher, sizeof(cipher), c->login->facts.cipher, strlen(c->login->facts.cipher));
+	log_info(c->row.id,
+		 "login %s uid=%u mech=%s tls=%s cipher=%s messages=%" PRIu64 " octets=%s sni=%s",
+		 p.text, c->login->uid, login_mech_name(c->login->mech), p.tls,
+		 c->login->facts.cipher[0] != '\0' ? cipher : "none", open->messages, octets,
+		 c->login->facts.sni[0] != '\0' ? sni : "none");
+}
+
+void
+report_login_failed(const struct conn *c, enum login_result result, const char *reason)
+{
+	char quoted[LOG_QUOTED_SIZE];
+	struct common p;
+
+	common_part(&p, c);
+	log_info(c->row.id, "login-failed %s mech=%s tls=%s result=%s reason=%s", p.text,
+		 login_mech_name(c->login->mech), p.tls, login_result_name(result),
+		 log_quote(quoted, sizeof(quoted), reason, strlen(reason)));
+}
+
+const char *
+report_deleted(char *dst, const struct conn *c, const struct msg_receipt *r)
+{
+	char uid[4 * MSG_UID_SIZE + 8], when[CLOCK_UTC_SIZE], octets[24] = "unknown";
+	struct common p;
+
+	if (r->octets != UINT64_MAX)
+		snprintf(octets, sizeof(octets), "%" PRIu64, r->octets);
+	snprintf(dst, REPORT_SIZE, "deleted %s uid=%s octets=%s retrieved=%s",
+		 common_part(&p, c)->text, log_quote(uid, sizeof(uid), r->uid, strlen(r->uid)),
+		 octets, retrieved_text(when, r->retrieved));
+	return dst;
+}
+
+void
+report_vanished(const struct conn *c, uint64_t vanished, uint64_t known)
+{
+	struct common p;
+
+	log_warn(c->row.id, "uids-vanished %s vanished=%" PRIu64 " of=%" PRIu64,
+		 common_part(&p, c)->text, vanished, known);
+}
+
+void
+report_fetched_again(const struct conn *c, uint64_t again, uint64_t messages)
+{
+	struct common p;
+
+	log_warn(c->row.id, "fetched-again %s fetched=%" PRIu64 " of=%" PRIu64,
+		 common_part(&p, c)->text, again, messages);
+}
+
+void
+report_takeover(const struct conn *c, const struct conn *holder)
+{
+	char id[LOG_ID_SIZE];
+	struct common p;
+
+	log_info(c->row.id, "takeover %s from=%s", common_part(&p, c)->text,
+		 log_conn(id, holder->row.id));
+}
+
+/* A number that only the session knows: it may have been killed without telling. */
+static const char *
+count_text(char dst[24], uint64_t value)
+{
+	if (value == UINT64_MAX)
+		return "unknown";
+	snprintf(dst, 24, "%" PRIu64, value);
+	return dst;
+}
+
+void
+report_session_end(const struct conn *c, const struct msg_session_end *end)
+{
+	char n[6][24];
+	struct common p;
+
+	common_part(&p, c);
+	log_info(
+	    c->row.id,
+	    "session-end %s reason=%s by=%s retrieved=%s retrieved_octets=%s topped=%s deleted=%s "
+	    "left=%s duration=%.3f tls=%s fetched_again=%s",
+	    p.text, session_ends[end->why].reason, session_ends[end->why].by,
+	    count_text(n[0], end->retrieved), count_text(n[1], end->retrieved_octets),
+	    count_text(n[2], end->topped), count_text(n[3], end->deleted),
+	    count_text(n[4], end->left), seconds_since(c->since), p.tls,
+	    count_text(n[5], end->again));
+}

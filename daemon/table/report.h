@@ -1,0 +1,42 @@
+/*
+ * The log lines of master that scripts rely on; their form is part of pop3d(8).
+ */
+#ifndef POP3D_REPORT_H
+#define POP3D_REPORT_H
+
+#include "daemon/base.h"
+#include "daemon/table/conn.h"
+
+/* Who is told of connections beside the log, as they come and go. */
+struct report_sink {
+	void (*serving)(struct master *m);    /* the ports are open */
+	void (*tick)(const struct master *m); /* once a second */
+	void (*connected)(const struct conn *c);
+	void (*gone)(const struct conn *c);	/* a connection has ended */
+	void (*session_over)(struct master *m); /* a session, and its row has gone */
+};
+void report_to(const struct report_sink *sink); /* NULL: nobody */
+
+void report_serving(struct master *m);
+void report_tick(const struct master *m);
+void report_gone(const struct conn *c);
+void report_session_over(struct master *m);
+
+void report_connect(const struct conn *c);
+/* A connection that ended before a session took it. */
+void report_disconnect(const struct conn *c, enum conn_end why, uint32_t failures);
+/* Logged in and the mailbox is open; or the mailbox was refused. */
+void report_login(const struct conn *c, const struct msg_session_open *open);
+void report_login_failed(const struct conn *c, enum login_result result, const char *reason);
+/* A message was deleted: into dst of REPORT_SIZE, for who sees that it is not lost.  Returns dst. */
+enum { REPORT_SIZE = MSG_TEXT_MAX };
+const char *report_deleted(char *dst, const struct conn *c, const struct msg_receipt *r);
+/* Warnings: of the unique-ids that the session before left many are gone; many messages were
+ * fetched that an earlier session had fetched. */
+void report_vanished(const struct conn *c, uint64_t vanished, uint64_t known);
+void report_fetched_again(const struct conn *c, uint64_t again, uint64_t messages);
+/* A login of the same user ends the session of `holder`. */
+void report_takeover(const struct conn *c, const struct conn *holder);
+void report_session_end(const struct conn *c, const struct msg_session_end *end);
+
+#endif
