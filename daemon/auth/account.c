@@ -3,13 +3,19 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <shadow.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/auth/account.h"
 
-enum { ENTRY_FIRST = 2048, ENTRY_MAX = 1 << 20 /* octets of a passwd entry */ };
+enum {
+	ENTRY_FIRST = 2048,
+	ENTRY_MAX = 1 << 20, /* octets of a passwd entry */
+	SECONDS_A_DAY = 86400
+};
 
 bool
 account_uid_allowed(uint32_t uid, uint32_t minimum_uid, bool rootless)
@@ -103,4 +109,36 @@ account_known_name(const char *name, char dst[MSG_NAME_SIZE])
 	if (passwd_get(name, &pw, &buf, &found) == 0 && found != NULL)
 		string_copy(dst, MSG_NAME_SIZE, pw.pw_name);
 	free(buf);
+}
+
+/* Did an administrator put a '!' in front of the hash (usermod(8))? */
+static bool
+password_is_locked(const struct spwd *sp)
+{
+	return strncmp(sp->sp_pwdp, "!$", 2) == 0;
+}
+
+const char *
+account_refusal(const char *name)
+{
+	const struct spwd *sp = getspnam(name);
+	long today = (long)(time(NULL) / SECONDS_A_DAY);
+
+	if (sp == NULL)
+		return "account refused";
+	if (sp->sp_expire >= 0 && today >= sp->sp_expire)
+		return "account expired";
+	if (sp->sp_lstchg == 0)
+		return "password must be changed";
+	if (sp->sp_lstchg > 0 && sp->sp_max >= 0 && today > sp->sp_lstchg + sp->sp_max)
+		return "password expired";
+	return password_is_locked(sp) ? "account locked" : "account refused";
+}
+
+bool
+account_is_locked(const char *name)
+{
+	const struct spwd *sp = getspnam(name);
+
+	return sp != NULL && password_is_locked(sp);
 }

@@ -22,4 +22,13 @@ enum login_result account_lookup(const char *name, struct msg_account *a, const 
 /* Is there an account of that name?  If so its name goes into dst, else the empty string. */
 void account_known_name(const char *name, char dst[MSG_NAME_SIZE]);
 
+/*
+ * Why the account phase refuses an account, for the log, as far as shadow(5)
+ * tells: expired, password expired and so on.  Needs root.
+ */
+const char *account_refusal(const char *name);
+
+/* Has `usermod -L` locked the account's password, so that none is right?  false without root. */
+bool account_is_locked(const char *name);
+
 #endif

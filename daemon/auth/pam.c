@@ -85,6 +85,22 @@ answer_set_pam(struct msg_child_answer *a, pam_handle_t *h, int code, const char
 	snprintf(a->why, sizeof(a->why), "%s: %s", step, pam_strerror(h, code));
 }
 
+/* A code means something else in another step: where the account phase ends with pam_deny, as
+ * Debian's does, its PAM_AUTH_ERR stands for whatever pam_unix had against the account.  The reason
+ * is for the log; the client hears of wrong credentials in any case. */
+static void
+answer_tell_step(struct msg_child_answer *a, int code, bool authenticated)
+{
+	const char *user = state.talk.user;
+
+	if (code != PAM_AUTH_ERR)
+		return;
+	if (authenticated)
+		snprintf(a->why, sizeof(a->why), "%s", account_refusal(user));
+	else if (account_is_locked(user))
+		snprintf(a->why, sizeof(a->why), "account locked");
+}
+
 static void
 replies_free(struct pam_response *replies, int n)
 {
@@ -253,11 +269,13 @@ transaction_run(pam_handle_t *h, struct msg_child_answer *a)
 
 	if (code != PAM_SUCCESS) {
 		answer_set_pam(a, h, code, "authenticate");
+		answer_tell_step(a, code, false);
 		return code;
 	}
 	code = pam_acct_mgmt(h, PAM_FLAGS);
 	if (code != PAM_SUCCESS) {
 		answer_set_pam(a, h, code, "acct_mgmt");
+		answer_tell_step(a, code, true);
 		return code;
 	}
 	if (transaction_account(h, a) && state.conf.pam_session)

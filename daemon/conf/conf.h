@@ -51,6 +51,7 @@ struct conf_server {
 	/* The server's own, or the global ones, each with the key of its number; none: no TLS.  The
 	 * first serves clients that give no name. */
 	struct conf_paths certificate, certificate_key;
+	bool socket_names_certificate; /* they came with pop3ctl(8)'s -socket, and read back so */
 };
 
 /* One-user mode: an archive instead of mailboxes (pop3d --serve). */

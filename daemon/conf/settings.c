@@ -208,7 +208,7 @@ const struct conf_setting conf_global_settings[] = {
 	NUMBER(tls_ticket_lifetime, "7200", 0, 604800, &conf_seconds),
 	WORD(sandbox, "on", sandbox_words),
 	NUMBER(landlock_abi_max, "0", 0, 1000, NULL),
-	WORD(ps_titles, "full", ps_titles_words),
+	WORD(ps_titles, "role", ps_titles_words),
 	WORD(log, "syslog", log_words),
 	WORD(log_level, "info", log_level_words),
 	FLAG(trace, "no"),

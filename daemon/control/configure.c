@@ -37,6 +37,7 @@ set_socket(struct conf_server *set, const char *value, char expected[CONF_EXPECT
 	key = strsep(&rest, ":");
 	if (conf_server_set(set, "socket", kind, expected) == -1)
 		return -1;
+	set->socket_names_certificate = certificate != NULL;
 	if (certificate == NULL)
 		return 0;
 	if (key == NULL || rest != NULL || set->socket == SOCKET_PLAIN) {
@@ -87,6 +88,14 @@ control_say_socket(struct ctl *c, const struct server *s)
 }
 
 static void
+get_socket(struct ctl *c, const struct server *s)
+{
+	control_say_socket(c, s);
+	if (s->set.socket_names_certificate)
+		ctl_say(c, ":%s:%s", s->set.certificate.path[0], s->set.certificate_key.path[0]);
+}
+
+static void
 get_state(struct ctl *c, const struct server *s)
 {
 	ctl_say(c, "%s", server_state_name(s->state));
@@ -100,7 +109,7 @@ static const struct option {
     {"-port", get_port, set_port},
     {"-auth", get_auth, set_auth},
     {"-storage", get_storage, set_storage},
-    {"-socket", control_say_socket, set_socket},
+    {"-socket", get_socket, set_socket},
     {"-state", get_state, NULL},
 };
 
@@ -135,6 +144,19 @@ command_cget(struct master *m, struct ctl *c, size_t n, char *words[])
 	ctl_end(c, CONTROL_DONE);
 }
 
+/* Back to the certificates of the configuration. */
+static void
+certificates_restore(const struct conf *conf, struct conf_server *set)
+{
+	const struct conf_server *from = &conf->shared;
+
+	for (size_t i = 0; i < conf->nservers; i++)
+		if (strcmp(conf->servers[i].name, set->name) == 0)
+			from = &conf->servers[i];
+	set->certificate = from->certificate;
+	set->certificate_key = from->certificate_key;
+}
+
 /* All or nothing: the options are set in a copy. */
 static void
 configure_set(struct master *m, struct ctl *c, struct server *s, size_t n, char *words[])
@@ -162,6 +184,8 @@ configure_set(struct master *m, struct ctl *c, struct server *s, size_t n, char 
 			return;
 		}
 	}
+	if (s->set.socket_names_certificate && !set.socket_names_certificate)
+		certificates_restore(m->conf, &set);
 	if (memcmp(set.ports, s->set.ports, sizeof(set.ports)) != 0 && listeners_inherited(m, s)) {
 		ctl_fail(c, CONTROL_FAILED,
 			 "server \"%s\" listens on a socket of the service manager", s->set.name);

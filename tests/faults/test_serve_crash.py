@@ -28,7 +28,7 @@ class Crash(test_serve.ServeCase):
         for n in MARKED:
             client.dele(n)
         family = harness.parents()
-        found = [pid for pid in family if harness.executable(pid) == "pop3d-session" and " trans" in harness.command_line(pid)
+        found = [pid for pid in family if harness.executable(pid) == "pop3d-session" and any(str(path) in link for link in harness.links(pid).values())
                  and self.descends(pid, run.process.pid, family)]
         self.assertEqual(len(found), 1)
         return run, client, found[0]

@@ -336,6 +336,19 @@ class Options(Case):
                 self.assertEqual(self.ctl.done("cget", "x", option), reads)
                 self.assertEqual(self.ctl.pairs("configure", "x")[option], reads)
 
+    def test_socket_with_a_certificate_reads_back_as_it_was_set(self):
+        self.ctl.done("new", "x")
+        pair = "%s:%s" % harness.world().certificate()  # the configuration's own, yet it was named
+        for value in ("tls:" + pair, "plain+stls:" + pair, "tls", "tls:" + pair, "plain"):
+            with self.subTest(value=value):
+                self.ctl.done("configure", "x", "-socket", value)
+                self.assertEqual(self.ctl.done("cget", "x", "-socket"), value)
+                self.assertEqual(self.ctl.pairs("configure", "x")["-socket"], value)
+        self.ctl.done("configure", "x", "-socket", "tls:" + pair)
+        self.ctl.refused(FAILED, "configure", "x", "-socket", "plain:" + pair)
+        self.assertEqual(self.ctl.done("cget", "x", "-socket"), "tls:" + pair)
+        self.ctl.done("configure", "x", "-socket", self.ctl.done("cget", "x", "-socket"))
+
     def test_several_at_once(self):
         self.ctl.done("new", "x")
         self.ctl.done("configure", "x", "-port", 4711, "-socket", "plain+stls", "-auth", "pam:a", "-auth", "pam:b")

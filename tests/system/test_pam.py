@@ -156,6 +156,32 @@ class Services(TestCase):
         self.assertRegex(client.try_login(self.user(MESSAGES)), BAD)
         client.close()
 
+    # pam_deny's answer stands for all that pam_unix has against an account
+    AS_DEBIAN = ("auth required pam_unix.so\naccount [success=1 new_authtok_reqd=done default=ignore] pam_unix.so\naccount requisite pam_deny.so\n"
+                 "account required pam_permit.so\n")
+
+    def test_PAM_08_reasons_in_the_log(self):
+        for text in (self.AS_DEBIAN, "auth required pam_unix.so\naccount required pam_unix.so\n"):
+            daemon, replies = self.service_daemon(text), set()
+            for reason, *command in (("password",), ('"account expired"', "chage", "-E", "1"), ('"account expired"', "chage", "-E", "0"),
+                                     ('"password expired"', "chage", "-d", "2000-01-01", "-M", "1", "-I", "1"), ('"password must be changed"', "chage", "-d", "0"),
+                                     ('"account locked"', "usermod", "-L")):
+                user = harness.User()
+                with self.subTest(reason=reason, service=text):
+                    if command:
+                        harness.usermod(*command, user.name)
+                    client = self.connect(daemon=daemon)
+                    replies.add(client.try_login(user, None if command else b"wrong"))
+                    client.quit()
+                    self.assertEqual(daemon.log_fields("login-failed", user=user.name)["reason"], reason)
+            self.assertEqual(len(replies), 1, replies)  # the client is told the same of each
+        daemon = self.service_daemon("auth required pam_unix.so\naccount required pam_deny.so\n")
+        user = self.user(MESSAGES)
+        client = self.connect(daemon=daemon)
+        self.assertRegex(client.try_login(user), BAD)
+        client.quit()
+        daemon.log_fields("login-failed", user=user.name, reason='"account refused"')
+
     def test_PAM_05_rhost_tty_service_user(self):
         out = harness.world().path("pam-exec-out")
         script = harness.world().path("pam-exec.sh")

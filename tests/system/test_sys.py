@@ -160,12 +160,16 @@ class Privileges(TestCase):
 
     def test_titles(self):
         user = self.user(MESSAGES)
-        client = self.session(user, TLS)
-        title = harness.command_line(self.daemon.session_of(user)[0])
+        daemon = self.own_daemon(ps_titles="full")
+        client = self.session(user, TLS, daemon)
+        title = harness.command_line(daemon.session_of(user)[0])
         self.assertIn(user.name, title)
         self.assertIn("127.0.0.1", title)
         client.quit()
-        daemon = self.own_daemon(ps_titles="role")
+
+    def test_titles_tell_the_role_alone_by_default(self):
+        user = self.user(MESSAGES)
+        daemon = self.own_daemon(ps_titles=None)
         client = self.session(user, TLS, daemon)
         for pid, _ in daemon.processes():
             title = harness.command_line(pid)

@@ -102,7 +102,7 @@ test_defaults(void)
 	CU_ASSERT_EQUAL(conf.tls_ticket_lifetime, 7200);
 	CU_ASSERT_EQUAL(conf.sandbox, SANDBOX_ON);
 	CU_ASSERT_EQUAL(conf.landlock_abi_max, 0);
-	CU_ASSERT_EQUAL(conf.ps_titles, PS_TITLES_FULL);
+	CU_ASSERT_EQUAL(conf.ps_titles, PS_TITLES_ROLE);
 	CU_ASSERT_EQUAL(conf.log, CONF_LOG_SYSLOG);
 	CU_ASSERT_EQUAL(conf.log_level, LOG_INFO);
 	CU_ASSERT_FALSE(conf.trace);
@@ -209,7 +209,7 @@ test_round_trip(void)
 	round_trip();
 	CU_ASSERT_EQUAL(
 	    load("log = stderr log_level = \"debug\" trace = on pam_session = true\n"
-		 "idle_timeout = 1200 minimum_uid = 0 sandbox = require ps_titles = role\n"
+		 "idle_timeout = 1200 minimum_uid = 0 sandbox = require ps_titles = full\n"
 		 "tls_ciphers = 'a \"b\\\\ c\\' d' landlock_abi_max = 2\n"
 		 "missing_maildir = \"error\" runtime_dir = /tmp/x # here\n"
 		 "certificate = \"/c \xc3\xa9.pem\"\n"
