@@ -218,6 +218,7 @@ keep_start_settings(const struct master *m, struct conf *c)
 	} kept[] = {
 	    {"log", offsetof(struct conf, log), sizeof(c->log)},
 	    {"runtime_dir", offsetof(struct conf, runtime_dir), sizeof(c->runtime_dir)},
+	    {"state_dir", offsetof(struct conf, state_dir), sizeof(c->state_dir)},
 	};
 
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {

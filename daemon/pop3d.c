@@ -26,6 +26,7 @@
 #include "daemon/inspect.h"
 #include "daemon/master.h"
 #include "daemon/notify.h"
+#include "daemon/remember.h"
 #include "daemon/runtime.h"
 #include "daemon/serve/serve.h"
 
@@ -155,6 +156,8 @@ main(int argc, char *argv[], char *envp[])
 		background_start();
 	if (check_host() == -1 || runtime_take(conf, geteuid() != 0) == -1)
 		return 1;
+	runtime_state(conf, geteuid() != 0);
+	remember_open(conf->state_dir, geteuid() != 0);
 	title_detail(conf->ps_titles);
 	title_set("master", "%s", o.conf_path);
 	master.conf_path = o.conf_path;

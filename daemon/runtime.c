@@ -95,6 +95,17 @@ runtime_take(const struct conf *conf, bool rootless)
 }
 
 void
+runtime_state(const struct conf *conf, bool rootless)
+{
+	mode_t mask = umask(022);
+
+	if (make_directory(conf->state_dir) == -1 && !rootless)
+		log_warn(0, "state_dir %s: %s (it must be root's and closed to others)",
+			 conf->state_dir, strerror(errno));
+	umask(mask);
+}
+
+void
 runtime_release(void)
 {
 	if (pid_path[0] != '\0')

@@ -1,5 +1,5 @@
 /*
- * The runtime directory: the workers' empty root, the pid file.
+ * The runtime directory: the workers' empty root, the pid file; and the state directory.
  */
 #ifndef POP3D_RUNTIME_H
 #define POP3D_RUNTIME_H
@@ -13,6 +13,10 @@
  * 0, or -1 (logged).
  */
 int runtime_take(const struct conf *conf, bool rootless);
+
+/* Make conf->state_dir, for what is kept over restarts, if it is missing; a warning if it cannot be had,
+ * unless rootless. */
+void runtime_state(const struct conf *conf, bool rootless);
 
 /* Remove the pid file, if it was taken. */
 void runtime_release(void);

@@ -186,6 +186,7 @@ const struct conf_setting conf_global_settings[] = {
 	TEXT(auth_user, "_pop3auth", 0, check_account),
 	/* The address of a local socket below it has 107 octets. */
 	TEXT(runtime_dir, "/run/pop3d", 95, check_path),
+	TEXT(state_dir, "/var/lib/pop3d", 95, check_path),
 	TEXT(control_group, "", 0, check_account_or_none),
 	NUMBER(max_connections, "2000", 1, 100000, &connections),
 	NUMBER(max_connections_per_address, "50", 1, 100000, &connections),

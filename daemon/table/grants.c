@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/count.h"
 #include "common/log.h"
+#include "daemon/remember.h"
 #include "daemon/table/conns_priv.h"
 #include "daemon/roles/helper.h"
 #include "daemon/table/jobs.h"
@@ -71,6 +72,7 @@ grant_complete(const struct master *m, const struct conn *c, struct msg_grant *g
 	g->peer = c->row.peer;
 	g->idle_timeout = m->conf->idle_timeout;
 	g->missing_maildir = m->conf->missing_maildir;
+	g->had_mail = remember_had_mail(g->account.uid, g->mailbox);
 	g->mbox_format = (uint16_t)c->server->set.mbox_format;
 	g->mbox_split = (uint16_t)c->server->set.mbox_split;
 	g->trace = conf_trace(m->conf);
@@ -217,6 +219,8 @@ conns_opened(struct master *m, struct conn *c, const struct msg_session_open *op
 
 	if (open->result == LOGIN_OK) {
 		report_login(c, open);
+		if (open->messages > 0)
+			remember_mail(c->login->uid, c->login->mailbox);
 		helper_about(m, MSG_GRANT_TAKEN, c->row.id);
 	} else
 		report_login_failed(c, open->result, reasons[open->result]);

@@ -13,7 +13,7 @@ import sys
 
 # The layers of master, the lowest first; a file or a folder, a layer a line.
 MASTER = [
-    ["settle", "waiters", "notify", "users", "background"],
+    ["settle", "waiters", "notify", "users", "background", "remember"],
     ["conf", "log"],
     ["base", "runtime", "inspect"],
     ["ports"],

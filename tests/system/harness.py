@@ -458,7 +458,8 @@ class Daemon:
         login_user, auth_user = w.system_users()
         self.settings = {
             "certificate": certificate, "certificate_key": key, "login_user": login_user, "auth_user": auth_user,
-            "runtime_dir": os.path.join(self.dir, "run"), "ps_titles": "full", "sandbox": SANDBOX, "landlock_abi_max": LANDLOCK_ABI or None,
+            "runtime_dir": os.path.join(self.dir, "run"), "state_dir": os.path.join(self.dir, "state"),
+            "ps_titles": "full", "sandbox": SANDBOX, "landlock_abi_max": LANDLOCK_ABI or None,
             "auth": "pam:" + w.service(), "login_timeout": 30, "idle_timeout": 60, "handshake_timeout": 10,
             "shutdown_timeout": 2, "max_connections": 500, "max_connections_per_address": 400,
             "auth_failure_delay": 0, "auth_failures_per_user": 0, "auth_failures_per_source": 0, "max_auth_failures": 20,

@@ -141,7 +141,7 @@ class Directories(TestCase):
         self.assertEqual(self.names(), ["1"])
 
     def test_MDR_11_missing_is_empty_and_unreadable_is_not(self):
-        user = self.user()
+        user = harness.User()  # who never had mail here
         shutil.rmtree(self.box(user))
         self.transcript([("STAT", Ok(b"0 0")), ("LIST", Ok(body=b""))], user=user)
         self.box(user, [b"x\n"])

@@ -129,6 +129,7 @@ session_find_store(struct session *ss)
 	s->id = ss->grant.id;
 	s->path = ss->grant.mailbox;
 	s->home = ss->grant.account.home;
+	s->had_mail = ss->grant.had_mail != 0;
 	s->mbox_format = ss->grant.mbox_format;
 	s->mbox_split = ss->grant.mbox_split;
 	s->backend = store_find(ss->grant.storage);

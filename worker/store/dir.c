@@ -17,6 +17,8 @@
 
 #include "common/log.h"
 #include "worker/store/digest.h"
+#include "worker/store/absent.h"
+#include "worker/store/fault.h"
 #include "worker/store/lock.h"
 #include "worker/store/natural.h"
 #include "worker/store/scan.h"
@@ -51,15 +53,6 @@ struct dir {
 };
 
 static enum store_result
-dir_fail(const struct store *s, const char *what)
-{
-	int error = errno;
-
-	log_error(s->id, "dir %s: %s: %s", s->path, what, strerror(error));
-	return store_judge(error);
-}
-
-static enum store_result
 dir_open(struct store *s, bool missing_is_empty)
 {
 	struct dir *d = calloc(1, sizeof(*d));
@@ -69,11 +62,9 @@ dir_open(struct store *s, bool missing_is_empty)
 	s->data = d;
 	d->lock_fd = -1;
 	d->fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (d->fd == -1) {
-		if (errno == ENOENT && missing_is_empty && store_parent_exists(s->path))
-			return STORE_OK;
-		return dir_fail(s, "open");
-	}
+	if (d->fd == -1)
+		return errno == ENOENT && missing_is_empty ? absent_judge(s)
+							   : fault_log(s, NULL, "open");
 	store_confine(s, d->fd, SANDBOX_WRITE);
 	store_keep_history(s, d->fd, HISTORY_FILE);
 	return STORE_OK;
@@ -133,7 +124,7 @@ dir_list(struct store *s)
 	if (d->fd == -1)
 		return STORE_OK;
 	if (scan_files(d->fd, dir_add, d) == -1)
-		return dir_fail(s, "read");
+		return fault_log(s, NULL, "read");
 	if (d->count > 0)
 		qsort(d->files, d->count, sizeof(d->files[0]), file_compare);
 	s->count = d->count;

@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "worker/store/absent.h"
+#include "worker/store/fault.h"
 #include "worker/store/lock.h"
 #include "worker/store/maildir_follow.h"
 #include "worker/store/maildir_name.h"
@@ -24,16 +26,6 @@
 
 #define LOCK_FILE "pop3d-lock"
 #define HISTORY_FILE "pop3d-history"
-
-/* Log what could not be done with the mailbox, and judge it. */
-static enum store_result
-maildir_fail(const struct store *s, const char *what)
-{
-	int error = errno;
-
-	log_error(s->id, "maildir %s: %s: %s", s->path, what, strerror(error));
-	return store_judge(error);
-}
 
 static enum store_result
 maildir_open(struct store *s, bool missing_is_empty)
@@ -47,11 +39,9 @@ maildir_open(struct store *s, bool missing_is_empty)
 	m->index = INDEX_NONE;
 	s->data = m;
 	m->place.dir_fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (m->place.dir_fd == -1) {
-		if (errno == ENOENT && missing_is_empty && store_parent_exists(s->path))
-			return STORE_OK;
-		return maildir_fail(s, "open");
-	}
+	if (m->place.dir_fd == -1)
+		return errno == ENOENT && missing_is_empty ? absent_judge(s)
+							   : fault_log(s, NULL, "open");
 	store_confine(s, m->place.dir_fd, SANDBOX_WRITE);
 	store_keep_history(s, m->place.dir_fd, HISTORY_FILE);
 	return STORE_OK;
@@ -76,7 +66,7 @@ maildir_rebuild(struct store *s)
 	struct maildir_index fresh;
 
 	if (build_index(&m->place, &fresh, m->index.fd != -1 ? &m->index : NULL, s) == -1)
-		return maildir_fail(s, "read");
+		return fault_log(s, NULL, "read");
 	index_close(&m->index);
 	m->index = fresh;
 	return STORE_OK;
@@ -97,7 +87,7 @@ maildir_list(struct store *s)
 		m->place.dirs[i] = openat(m->place.dir_fd, names[i],
 					  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (m->place.dirs[i] == -1)
-			return maildir_fail(s, names[i]);
+			return fault_log(s, names[i], "open");
 	}
 	if ((index_open(&m->index, m->place.dir_fd) == -1 ||
 	     !build_is_current(&m->place, &m->index)) &&
@@ -252,7 +242,7 @@ maildir_note_size(struct store *s, size_t i, uint64_t octets, bool keep)
 	bool is_new = keep && index_kept_size(&m->index, i) == STORE_NO_SIZE;
 
 	if (index_set_size(&m->index, i, octets, keep) == -1)
-		return maildir_fail(s, INDEX_FILE);
+		return fault_log(s, INDEX_FILE, "write");
 	if (!is_new)
 		return STORE_OK;
 	m->octets += octets;

@@ -20,6 +20,8 @@
 #include "worker/store/digest.h"
 #include "worker/store/lock.h"
 #include "worker/store/mbox.h"
+#include "worker/store/absent.h"
+#include "worker/store/fault.h"
 #include "worker/store/mbox_guard.h"
 #include "worker/store/mbox_journal.h"
 #include "worker/store/mbox_place.h"
@@ -45,16 +47,6 @@ struct mbox {
 struct state_name {
 	char text[64];
 };
-
-static enum store_result
-mbox_fail(const struct store *s, const char *what)
-{
-	int error = errno;
-
-	log_error(s->id, "mbox %s: %s: %s", s->path, what,
-		  error == EILSEQ ? "does not begin with a From_ line" : strerror(error));
-	return store_judge(error);
-}
 
 /* Open the file; what may not be written is read at least. */
 static int
@@ -104,6 +96,7 @@ static enum store_result
 mbox_open(struct store *s, bool missing_is_empty)
 {
 	struct mbox *m = calloc(1, sizeof(*m));
+	enum store_result result;
 
 	(void)missing_is_empty;
 	if (m == NULL)
@@ -112,15 +105,18 @@ mbox_open(struct store *s, bool missing_is_empty)
 	m->style = mbox_style_of(s->mbox_format, s->mbox_split);
 	m->place.dir_fd = m->fd = m->state_fd = m->lock_fd = -1;
 	if (mbox_place_find(&m->place, s->path) == -1)
-		return mbox_fail(s, "open");
+		return errno == ENOENT && (result = absent_judge_home(s)) != STORE_OK
+			   ? result
+			   : fault_log(s, NULL, "open");
 	if (mbox_open_file(m) == -1)
-		return errno == ENOENT && m->fd == -1 ? STORE_OK : mbox_fail(s, "open");
+		return errno == ENOENT && m->fd == -1 ? absent_judge_home(s)
+						      : fault_log(s, NULL, "open");
 	mbox_guard_init(&m->guard, s, &m->place, m->fd, m->read_only);
 	if (m->read_only)
 		return STORE_OK;
 	m->state_fd = mbox_place_state(&m->place, s->home);
 	if (m->state_fd == -1)
-		return mbox_fail(s, "no directory for lock and journal");
+		return fault_log(s, NULL, "no directory for lock and journal");
 	/* the mbox itself is open and needs no permission any more */
 	store_confine(s, m->state_fd, SANDBOX_WRITE);
 	mbox_keep_history(s, m);
@@ -141,7 +137,7 @@ mbox_lock(struct store *s)
 		lock_note(s, m->fd);
 		if (flock(m->fd, LOCK_EX | LOCK_NB) == 0 || lock_is_unknown(errno))
 			return STORE_OK;
-		return errno == EWOULDBLOCK ? STORE_IN_USE : mbox_fail(s, "lock");
+		return errno == EWOULDBLOCK ? STORE_IN_USE : fault_log(s, NULL, "lock");
 	}
 	result = lock_named(s, m->state_fd, mbox_state_name(m, "lock").text, &m->lock_fd);
 	if (m->place.state_in_home) { /* another user's home may hold another lock of this mbox */
@@ -158,7 +154,7 @@ mbox_check_name(const struct store *s, const struct mbox *m)
 	struct stat st;
 
 	if (fstatat(m->place.dir_fd, m->place.name, &st, AT_SYMLINK_NOFOLLOW) == -1)
-		return mbox_fail(s, "stat");
+		return fault_log(s, NULL, "stat");
 	if (st.st_ino == m->seen.st_ino && st.st_dev == m->seen.st_dev)
 		return STORE_OK;
 	log_error(s->id, "mbox %s: another file has taken its place", s->path);
@@ -193,7 +189,7 @@ mbox_recover(struct store *s)
 			  s->path, j.fresh);
 		return STORE_OK;
 	default:
-		return mbox_fail(s, "finishing an update that had been cut off");
+		return fault_log(s, NULL, "finishing an update that had been cut off");
 	}
 }
 
@@ -204,10 +200,10 @@ mbox_scan(struct store *s, struct mbox_table *t)
 	struct mbox *m = s->data;
 
 	if (fstat(m->fd, &m->seen) == -1)
-		return mbox_fail(s, "stat");
+		return fault_log(s, NULL, "stat");
 	if (mbox_table_scan(t, &m->style, m->fd, (uint64_t)m->seen.st_size, mbox_guard_tick,
 			    &m->guard) == -1)
-		return mbox_fail(s, "read");
+		return fault_log(s, NULL, "read");
 	return STORE_OK;
 }
 
@@ -250,7 +246,7 @@ mbox_list(struct store *s)
 	    twins_number(m->state_fd, mbox_state_name(m, "uids").text,
 			 (const uint8_t(*)[STORE_DIGEST])m->table.digests + first,
 			 m->table.count - first, m->numbers) == -1)
-		return mbox_fail(s, "numbers of equal messages");
+		return fault_log(s, NULL, "numbers of equal messages");
 	s->count = m->table.count - first;
 	for (size_t i = first; i < m->table.count; i++)
 		s->octets += m->table.entries[i].octets;
@@ -372,9 +368,9 @@ mbox_rewrite(struct store *s, const struct mbox_table *now, const uint64_t *mark
 	n = mbox_kept(m, now, s->count, marked, kept, &cut);
 	mbox_journal_begin(m, &j);
 	if (mbox_journal_write(&j, cut, now->size, kept, n) == -1)
-		result = mbox_fail(s, "journal");
+		result = fault_log(s, NULL, "journal");
 	else if (mbox_journal_run(&j) != 1)
-		result = mbox_fail(s, "rewrite");
+		result = fault_log(s, NULL, "rewrite");
 	else
 		(void)futimens(m->fd, times);
 	free(kept);
@@ -410,7 +406,7 @@ mbox_remove_marked(struct store *s, const uint64_t *marked)
 
 	if (m->read_only) {
 		errno = EROFS;
-		return mbox_fail(s, "remove");
+		return fault_log(s, NULL, "remove");
 	}
 	if ((result = mbox_guard_take(&m->guard, UPDATE_WAIT_MS)) != STORE_OK)
 		return result;

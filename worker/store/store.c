@@ -93,20 +93,6 @@ store_keep_history(struct store *s, int dir_fd, const char *name)
 	snprintf(s->history, sizeof(s->history), "%s", name);
 }
 
-bool
-store_parent_exists(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char parent[MSG_PATH_SIZE] = "/";
-	struct stat st;
-
-	if (slash == NULL || (size_t)(slash - path) >= sizeof(parent))
-		return false;
-	if (slash > path)
-		memcpy(parent, path, (size_t)(slash - path));
-	return stat(parent, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 enum store_result
 store_open_file(int dir_fd, const char *name, struct store_reader *r)
 {

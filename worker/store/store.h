@@ -49,6 +49,7 @@ struct store {
 			   * knows; set by list() */
 	size_t vanished;  /* messages of the session before that others have removed since, as far as
 			   * the back end knows; set by list() */
+	bool had_mail;	  /* a login has found messages here, maybe long ago */
 	bool lost;	  /* what was told of the messages cannot be kept to any more: nothing is to be
 			   * told or removed from here on */
 	const char *path; /* of the mailbox; borrowed */
@@ -82,8 +83,9 @@ struct store_reader {
 struct store_backend {
 	const char *name;
 	/* Find the mailbox and set confine[], so that the caller can confine himself before
-	 * anything in it is looked at.  With `missing_is_empty` a mailbox that does not exist, in
-	 * a directory that does, is an empty one.  OK, TEMP, PERM. */
+	 * anything in it is looked at.  With `missing_is_empty` a mailbox that does not exist is an
+	 * empty one, unless there is a sign that it is only not there now; see absent.h.  OK, TEMP,
+	 * PERM. */
 	enum store_result (*open)(struct store *s, bool missing_is_empty);
 	/* Take the session lock, which ends with the process.  OK; IN_USE: may be called again;
 	 * TEMP, PERM. */
@@ -128,9 +130,6 @@ void store_confine(struct store *s, int fd, enum sandbox_access access);
 
 /* Where the history of the mailbox is kept: see history.h. */
 void store_keep_history(struct store *s, int dir_fd, const char *name);
-
-/* Is there at least the directory that `path` would be in? */
-bool store_parent_exists(const char *path);
 
 /* Open the regular file `name` without following a link or waiting, all of it to be read.
  * OK, TEMP, PERM, MISSING. */

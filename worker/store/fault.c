@@ -1,0 +1,65 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "worker/store/fault.h"
+
+/*
+ * The component of `path` that keeps this process out: the first that cannot be passed, or the
+ * last. False if none can be looked at.
+ */
+static bool
+find_barrier(const char *path, char barrier[MSG_PATH_SIZE], struct stat *st)
+{
+	char at[MSG_PATH_SIZE];
+	struct stat next;
+	bool found = false;
+
+	for (size_t len = 1; len < sizeof(at); len++) {
+		if (len > 1 && path[len] != '/' && path[len] != '\0')
+			continue;
+		memcpy(at, path, len);
+		at[len] = '\0';
+		if (stat(at, &next) == -1)
+			return found;
+		memcpy(barrier, at, len + 1);
+		*st = next;
+		found = true;
+		if (path[len] == '\0')
+			return true;
+	}
+	return found;
+}
+
+/* ": /srv/mail has owner 0, group 8, mode 0750; this is uid 1000", or nothing. */
+static void
+explain(char *dst, size_t cap, const char *path)
+{
+	char barrier[MSG_PATH_SIZE];
+	struct stat st;
+
+	dst[0] = '\0';
+	if (path[0] == '/' && find_barrier(path, barrier, &st))
+		(void)snprintf(dst, cap, ": %s has owner %u, group %u, mode %04o; this is uid %u",
+			       barrier, st.st_uid, st.st_gid, st.st_mode & 07777U, geteuid());
+}
+
+enum store_result
+fault_log(const struct store *s, const char *name, const char *what)
+{
+	char path[MSG_PATH_SIZE], why[MSG_PATH_SIZE + 128] = "";
+	int error = errno;
+
+	(void)snprintf(path, sizeof(path), "%s%s%s", s->path, name != NULL ? "/" : "",
+		       name != NULL ? name : "");
+	if (error == EACCES)
+		explain(why, sizeof(why), path);
+	log_error(s->id, "%s %s: %s: %s%s", s->backend->name, path, what,
+		  error == EILSEQ ? "does not begin with a From_ line" : strerror(error), why);
+	return store_judge(error);
+}
