@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <linux/landlock.h>
 #include <linux/magic.h>
 #include <linux/seccomp.h>
@@ -125,7 +126,8 @@ static const struct rule spawner_rules[] = {
 	ANY(mkdir), ANY(mkdirat), /* of the mbox store's lock and journal, before Landlock refuses it */
 	WHEN(mknod, ARG_IS_REGULAR(1)), WHEN(mknodat, ARG_IS_REGULAR(2)), /* a dot-lock, which ... */
 	ANY(link), ANY(linkat), /* ... gets its name by this, and ... */
-	ANY(utimensat), /* ... is kept fresh; an mbox's times stay what they were */
+	ANY(utimensat), /* ... is kept fresh; and an mbox with new mail still looks so */
+	WHEN(fallocate, ARG_IS(1, FALLOC_FL_KEEP_SIZE)), /* makes a host read an mbox anew */
 	ANY(flock), WHEN(fcntl, ARG_IS(1, F_SETLK)), WHEN(fcntl, ARG_IS(1, F_GETLK)),
 	WHEN(fcntl, ARG_IS(1, F_OFD_SETLK)), WHEN(fcntl, ARG_IS(1, F_OFD_GETLK)),
 	ANY(nanosleep), ANY(clock_nanosleep),

@@ -39,7 +39,8 @@ class Virtual:
         return path
 
 
-class Shared(TestCase):
+class Hosts(TestCase):
+    """Two daemons on the two mounts."""
     settings = None
     limit = 120
 
@@ -87,6 +88,8 @@ class Shared(TestCase):
         for storage in self.STORES:
             yield self.boxes(storage)
 
+
+class Shared(Hosts):
     def test_LCK_01_LCK_04_one_session_between_two_hosts(self):
         for user in self.each_store():
             here, there = self.daemons

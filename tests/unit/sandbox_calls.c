@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <linux/sched.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -64,6 +65,12 @@ static const struct forbidden {
      SYS_linkat,
      {AT(AT_FDCWD), AT("/dev/null/x"), AT(AT_FDCWD), AT("/dev/null/y"), 0}},
     {"utimensat", NO_LOGIN, SYS_utimensat, {AT(AT_FDCWD), AT("/dev/null/x"), 0, 0}},
+    {"fallocate, size kept", NO_LOGIN, SYS_fallocate, {FD_NULL, FALLOC_FL_KEEP_SIZE, 0, 1}},
+    {"fallocate", NOBODY, SYS_fallocate, {FD_NULL, 0, 0, 1}},
+    {"fallocate, hole",
+     NOBODY,
+     SYS_fallocate,
+     {FD_NULL, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 0, 1}},
     {"fchmod", NOBODY, SYS_fchmod, {FD_UNIX, 0700}},
     {"fchown", NOBODY, SYS_fchown, {FD_UNIX, AT(-1), AT(-1)}},
     {"chroot", NOBODY, SYS_chroot, {AT("/dev/null")}},

@@ -22,6 +22,7 @@
 #include "worker/store/mbox.h"
 #include "worker/store/absent.h"
 #include "worker/store/fault.h"
+#include "worker/store/mbox_anew.h"
 #include "worker/store/mbox_guard.h"
 #include "worker/store/mbox_journal.h"
 #include "worker/store/mbox_place.h"
@@ -38,6 +39,7 @@ struct mbox {
 	int state_fd;	/* the directory for lock and journal; -1: read-only */
 	int lock_fd;	/* carries the session lock */
 	bool read_only; /* the user may not write to it */
+	bool shared;	/* other hosts may write to it */
 	struct stat seen;
 	struct mbox_guard guard;
 	struct mbox_table table;
@@ -63,6 +65,7 @@ mbox_open_file(struct mbox *m)
 		return -1;
 	if (fstat(m->fd, &m->seen) == -1)
 		return -1;
+	m->shared = mbox_is_shared(m->fd);
 	if (S_ISREG(m->seen.st_mode))
 		return 0;
 	errno = EINVAL;
@@ -161,6 +164,16 @@ mbox_check_name(const struct store *s, const struct mbox *m)
 	return STORE_TEMP;
 }
 
+/* Under the locks, before anything is believed of the file: it is the one of that name, and what
+ * this host remembers of it is forgotten. */
+static enum store_result
+mbox_renew(const struct store *s, const struct mbox *m)
+{
+	if (m->shared && mbox_read_anew(m->fd) == -1)
+		return fault_log(s, NULL, "reading anew");
+	return mbox_check_name(s, m);
+}
+
 static void
 mbox_journal_begin(struct mbox *m, struct mbox_journal *j)
 {
@@ -231,7 +244,7 @@ mbox_list(struct store *s)
 		return STORE_OK;
 	if ((result = mbox_guard_take(&m->guard, OPEN_WAIT_MS)) != STORE_OK)
 		return result;
-	result = mbox_check_name(s, m);
+	result = mbox_renew(s, m);
 	if (result == STORE_OK && !m->read_only)
 		result = mbox_recover(s);
 	if (result == STORE_OK)
@@ -294,7 +307,8 @@ stamps_equal(const struct stat *a, const struct stat *b)
 	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-/* If the file was written to since it was read through, the message is looked at first. */
+/* If the file was written to since it was read through, or may have been on another host without
+ * this one knowing, the message is looked at first. */
 static enum store_result
 mbox_get(struct store *s, size_t i, struct store_reader *r)
 {
@@ -306,7 +320,7 @@ mbox_get(struct store *s, size_t i, struct store_reader *r)
 	if (fstat(m->fd, &st) == -1)
 		return store_judge(errno);
 	mbox_table_read(&m->table, entry, m->fd, r);
-	if (stamps_equal(&st, &m->seen))
+	if (!m->shared && stamps_equal(&st, &m->seen))
 		return STORE_OK;
 	if (store_measure(r, &octets, NULL) == -1) {
 		log_warn(s->id, "mbox %s: message %zu is not where it was", s->path, i + 1);
@@ -350,13 +364,26 @@ mbox_kept(const struct mbox *m, const struct mbox_table *now, size_t messages,
 	return n;
 }
 
-/* Under the locks: write the journal and do what it says.  The times of the file stay, since by
- * them it is told whether there is new mail. */
+/* The file was read later than written to if it was before, since mail readers tell so whether there is
+ * new mail.  Never by its mtime, from which other hosts know that what they remember is stale. */
+static void
+mbox_keep_newness(const struct mbox *m)
+{
+	const struct timespec *read = &m->seen.st_atim, *written = &m->seen.st_mtim;
+	bool is_new = read->tv_sec < written->tv_sec ||
+		      (read->tv_sec == written->tv_sec && read->tv_nsec < written->tv_nsec);
+	struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
+
+	if (is_new)
+		times[0] = *read;
+	(void)futimens(m->fd, times);
+}
+
+/* Under the locks: write the journal and do what it says. */
 static enum store_result
 mbox_rewrite(struct store *s, const struct mbox_table *now, const uint64_t *marked)
 {
 	struct mbox *m = s->data;
-	struct timespec times[2] = {m->seen.st_atim, m->seen.st_mtim};
 	struct mbox_range *kept = calloc(now->count, sizeof(*kept));
 	enum store_result result = STORE_OK;
 	struct mbox_journal j;
@@ -372,7 +399,7 @@ mbox_rewrite(struct store *s, const struct mbox_table *now, const uint64_t *mark
 	else if (mbox_journal_run(&j) != 1)
 		result = fault_log(s, NULL, "rewrite");
 	else
-		(void)futimens(m->fd, times);
+		mbox_keep_newness(m);
 	free(kept);
 	return result;
 }
@@ -383,7 +410,7 @@ mbox_update(struct store *s, const uint64_t *marked)
 {
 	struct mbox *m = s->data;
 	struct mbox_table now = {0};
-	enum store_result result = mbox_check_name(s, m);
+	enum store_result result = mbox_renew(s, m);
 
 	if (result == STORE_OK)
 		result = mbox_scan(s, &now);
