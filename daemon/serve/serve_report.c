@@ -141,7 +141,7 @@ bar_show(const struct serve *s)
 	count_progress(s, &p);
 	rate = p.octets / seconds;
 	memset(cells, '.', BAR_CELLS);
-	memset(cells, '#', all > 0 ? (size_t)((double)p.octets / (double)all * BAR_CELLS) : 0);
+	memset(cells, '#', all > 0 ? (size_t)(p.octets * BAR_CELLS / all) : 0);
 	printf("\r\033[K[%s] %" PRIu64 "/%" PRIu64 " fetched, %" PRIu64 " deleted, %" PRIu64
 	       " KB/s",
 	       cells, p.fetched, s->archive.head->count, p.deleted, rate / 1024);
