@@ -27,9 +27,9 @@ class Case(TestCase):
         client = self.session(user)
         for n in MARKED:
             client.ok(b"DELE %d" % n)
-        pids = self.daemon.session_of(user)
-        self.assertEqual(len(pids), 1)
-        return client, pids[0]
+        # the session before may still be ending
+        self.assertTrue(harness.wait_for(lambda: len(self.daemon.session_of(user)) == 1, 60))
+        return client, self.daemon.session_of(user)[0]
 
     def quit_calls(self, user, box):
         """The system calls of a whole UPDATE, from the reading of QUIT on."""

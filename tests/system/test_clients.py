@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import termios
 import time
 import unittest
 
@@ -279,6 +280,7 @@ $p->quit or die "quit";
         pid, fd = pty.fork()
         if pid == 0:
             try:
+                termios.tcsetwinsize(0, (24, 80))
                 os.setgroups([])
                 os.setgid(user.gid)
                 os.setuid(user.uid)

@@ -237,7 +237,7 @@ class Versions(TestCase):
         self.assertFalse(re.search(r"Max Early Data: [1-9]", out))
 
     def test_TLS_13_KeyUpdate_of_the_client(self):
-        out = self.s_client("-tls1_3", stdin=b"K\nCAPA\n")
+        out = self.s_client("-tls1_3", stdin=b"K\ncapa\n")  # a C would have s_client connect again
         self.assertIn("KEYUPDATE", out)
         self.assertIn("UIDL", out)
 
