@@ -93,6 +93,23 @@ class Import(Uidl):
         self.assertEqual(self.listing(user), [b"0000006654a536c0", b"0000006554a536c0", b"0000000a54a536c0", b"old-uidl-1", b"0000006454a536c0", A])
         self.assertEqual(os.stat(os.path.join(user.maildir.path, "pop3d-uids")).st_uid, user.uid)
 
+    def test_UID_02_a_file_twice(self):
+        """As Dovecot 2.3.19 has it: the later entry is the message's, with its place."""
+        user = self.mailbox(NAMES[:3])
+        self.put(user, "dovecot-uidlist", "3 V1420113600 N120\n10 :%s\n11 :%s\n12 :%s:2,S\n13 :%s:2,S\n" % (NAMES[0], NAMES[1], NAMES[2], NAMES[0]))
+        self.taken(user, "dovecot", 3)
+        self.assertEqual(self.listing(user), [b"0000000b54a536c0", b"0000000c54a536c0", b"0000000d54a536c0"])
+
+    def test_UID_02_lines_that_end_with_CR_LF(self):
+        for source, name, text in (("dovecot", "dovecot-uidlist", DOVECOT), ("courier", "courierpop3dsizelist", COURIER)):
+            user = self.mailbox()
+            self.put(user, name, text)
+            self.imported(user, source)
+            expected = self.listing(user)
+            self.put(user, name, text.replace("\n", "\r\n"))
+            self.assertEqual(self.imported(user, source, "--force").status, DONE)
+            self.assertEqual(self.listing(user), expected, source)
+
     def test_UID_02_formats_of_dovecot(self):
         user = self.mailbox()
         self.put(user, "dovecot-uidlist", "".join(line + "\n" for line in DOVECOT.splitlines() if " O" not in line and " P" not in line))

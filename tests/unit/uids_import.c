@@ -50,7 +50,7 @@ add(const char *base, uint64_t order, const char *uid)
 static void
 tell(void *arg, enum uids_import_refusal why, const char *base, const char *text)
 {
-	static const char *const names[] = {"invalid", "repeated", "twice"};
+	static const char *const names[] = {"invalid", "repeated"};
 	size_t n = strlen(told);
 
 	CU_ASSERT_PTR_EQUAL(arg, told);
@@ -126,11 +126,30 @@ test_what_is_refused_is_told(void)
 	add("1", 1, "same");
 	add("2", 2, "same");
 	add("3", 3, "a b");
-	add("1", 4, "other");
 	CU_ASSERT_STRING_EQUAL(written(), "same 1\n");
-	CU_ASSERT_STRING_EQUAL(told, "invalid 3 a b;twice 1 other;repeated 2 same;");
+	CU_ASSERT_STRING_EQUAL(told, "invalid 3 a b;repeated 2 same;");
 	CU_ASSERT_EQUAL(counts.taken, 1);
-	CU_ASSERT_EQUAL(counts.refused, 3);
+	CU_ASSERT_EQUAL(counts.refused, 2);
+	end();
+}
+
+static void
+test_the_later_entry_of_a_message_counts(void)
+{
+	start();
+	box_put("cur/1", "x");
+	box_put("cur/2", "x");
+	box_put("cur/3", "x");
+	read_names();
+	add("1", 0, "a");
+	add("2", 0, "b b");
+	add("3", 0, "c");
+	add("2", 0, "b");
+	add("1", 0, "d");
+	CU_ASSERT_STRING_EQUAL(written(), "c 3\nb 2\nd 1\n");
+	CU_ASSERT_STRING_EQUAL(told, "");
+	CU_ASSERT_EQUAL(counts.taken, 3);
+	CU_ASSERT_EQUAL(counts.refused, 0);
 	end();
 }
 
@@ -215,6 +234,7 @@ static const struct unit_test tests[] = {
     {"UID-02 messages are found by base name, in the other's order", test_order_and_matching},
     {"equal places are in the order of the file", test_equal_orders_as_added},
     {"UID-01 UID-05 what cannot be taken over is told", test_what_is_refused_is_told},
+    {"UID-02 the later entry of a message counts", test_the_later_entry_of_a_message_counts},
     {"UID-01 70 octets and no more", test_lengths},
     {"all messages by time", test_all_by_time},
     {"a second file with a base name", test_second_file_of_a_name},

@@ -147,7 +147,7 @@ foreign_broken_at(struct session *ss, const struct order *o, uint64_t number, co
 	return JOB_FAILED;
 }
 
-/* Take one line of it. */
+/* Take one line of it, which may end with CR LF. */
 static int
 foreign_take(struct session *ss, const struct order *o, struct foreign_reader *r,
 	     struct uids_import *im, const char *line, size_t len, uint64_t number)
@@ -156,6 +156,8 @@ foreign_take(struct session *ss, const struct order *o, struct foreign_reader *r
 	enum foreign_result result;
 
 	if (len > 0 && line[len - 1] == '\n')
+		len--;
+	if (len > 0 && line[len - 1] == '\r')
 		len--;
 	result = o->source->line(r, line, len, &e);
 	if (result == FOREIGN_BROKEN)
@@ -201,7 +203,6 @@ tell_refused(void *arg, enum uids_import_refusal why, const char *base, const ch
 	static const char *const reasons[] = {
 	    [IMPORT_INVALID] = "is not 1 to 70 printable ASCII characters",
 	    [IMPORT_REPEATED] = "is that of an earlier message, too",
-	    [IMPORT_TWICE] = "is a second one of that message",
 	};
 	struct teller *t = arg;
 

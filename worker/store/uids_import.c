@@ -35,7 +35,7 @@ struct present {
 /* A unique-id to be taken over. */
 struct take {
 	uint64_t order;
-	size_t number; /* as added */
+	size_t number; /* as added, counted from 0 */
 	size_t present;
 	size_t uid;
 	bool refused;
@@ -47,6 +47,7 @@ struct uids_import {
 	size_t present_count, present_room;
 	struct take *takes; /* after settling: in the order of the messages */
 	size_t take_count, take_room;
+	size_t added; /* takes, those that were replaced included */
 	size_t gone;
 	size_t *given; /* unique-ids of all that are present, sorted */
 };
@@ -214,20 +215,23 @@ present_find(const struct uids_import *im, const char *base, size_t len)
 	return NULL;
 }
 
+/* A later unique-id of the same message replaces the earlier one. */
 static int
-take_add(struct uids_import *im, const struct present *p, uint64_t order, const char *uid)
+take_add(struct uids_import *im, struct present *p, uint64_t order, const char *uid)
 {
-	struct take *t = list_grown(im->takes, im->take_count, &im->take_room, sizeof(*t));
+	struct take *list = list_grown(im->takes, im->take_count, &im->take_room, sizeof(*list));
+	struct take t = {
+	    .order = order, .number = im->added, .present = (size_t)(p - im->present)};
 
-	if (t == NULL)
+	if (list == NULL)
 		return -1;
-	im->takes = t;
-	t += im->take_count;
-	*t = (struct take){
-	    .order = order, .number = im->take_count, .present = (size_t)(p - im->present)};
-	if (text_add(&im->text, uid, strlen(uid), &t->uid) == -1)
+	im->takes = list;
+	if (text_add(&im->text, uid, strlen(uid), &t.uid) == -1)
 		return -1;
-	im->take_count++;
+	if (p->take == NO_TAKE)
+		p->take = (ssize_t)im->take_count++;
+	im->takes[p->take] = t;
+	im->added++;
 	return 0;
 }
 
@@ -235,7 +239,7 @@ int
 uids_import_add(struct uids_import *im, const char *base, size_t len, uint64_t order,
 		const char *uid)
 {
-	const struct present *p = present_find(im, base, len);
+	struct present *p = present_find(im, base, len);
 
 	if (p == NULL) {
 		im->gone++;
@@ -294,7 +298,7 @@ uids_import_all(struct uids_import *im, int dir_fd,
 	if (result == 0)
 		qsort_r(order, im->present_count, sizeof(*order), mtime_compare, im);
 	for (size_t i = 0; i < im->present_count && result == 0; i++) {
-		const struct present *p = &im->present[order[i]];
+		struct present *p = &im->present[order[i]];
 		const char *name = present_name(im, p);
 
 		make_uid(name, maildir_base_len(name), uid, sizeof(uid));
@@ -360,7 +364,7 @@ take_refuse(struct uids_import *im, struct take *t, enum uids_import_refusal why
 	tell(arg, why, base, im->text.octets + t->uid);
 }
 
-/* Every message has one unique-id that it may have, or none. */
+/* Every message has one unique-id that it may have, or none.  The takes have been sorted. */
 static void
 settle_each(struct uids_import *im, uids_import_tell_fn *tell, void *arg)
 {
@@ -369,12 +373,11 @@ settle_each(struct uids_import *im, uids_import_tell_fn *tell, void *arg)
 		struct present *p = &im->present[t->present];
 		const char *uid = im->text.octets + t->uid;
 
-		if (p->take != NO_TAKE)
-			take_refuse(im, t, IMPORT_TWICE, tell, arg);
-		else if (!uids_is_valid(uid, strlen(uid)))
+		p->take = (ssize_t)i;
+		if (!uids_is_valid(uid, strlen(uid))) {
+			p->take = NO_TAKE;
 			take_refuse(im, t, IMPORT_INVALID, tell, arg);
-		else
-			p->take = (ssize_t)i;
+		}
 	}
 }
 

@@ -23,9 +23,8 @@ struct uids_import_counts {
 
 /* Why a unique-id cannot be taken over. */
 enum uids_import_refusal {
-	IMPORT_INVALID,	 /* not 1 to 70 octets of 0x21..0x7E */
-	IMPORT_REPEATED, /* that of a message before it, too */
-	IMPORT_TWICE	 /* a second one for one message */
+	IMPORT_INVALID, /* not 1 to 70 octets of 0x21..0x7E */
+	IMPORT_REPEATED /* that of a message before it, too */
 };
 
 typedef void uids_import_tell_fn(void *arg, enum uids_import_refusal why, const char *base,
@@ -36,8 +35,8 @@ struct uids_import *uids_import_new(int dir_fd);
 void uids_import_free(struct uids_import *im);
 
 /* The other server gave this unique-id to the message with this base name, and put it behind those of
- * lower order, and behind those of the same order that were added before.  0 or -1 with
- * errno. */
+ * lower order, and behind those of the same order that were added before.  One that is added again
+ * has the later unique-id and place, as in Dovecot 2.3.19.  0 or -1 with errno. */
 int uids_import_add(struct uids_import *im, const char *base, size_t len, uint64_t order,
     const char *uid);
 
