@@ -43,6 +43,12 @@ enum master_stop { MASTER_STOP_NOT, MASTER_STOP_DRAIN, MASTER_STOP_NOW };
 
 enum master_state { MASTER_STARTING, MASTER_SERVING, MASTER_STOPPING };
 
+/* The ids of the accounts and groups that the settings name. */
+struct accounts {
+	uint32_t login_uid, login_gid, auth_uid, auth_gid;
+	uint32_t control_gid; /* of control_group */
+};
+
 struct master {
 	struct event_base *base;
 	enum master_state state;
@@ -52,8 +58,7 @@ struct master {
 	bool rootless;	   /* effective uid not 0 */
 	const struct role_calls *calls;
 	struct role_trouble *trouble; /* ROLE_COUNT of them */
-	uint32_t login_uid, login_gid, auth_uid, auth_gid;
-	uint32_t control_gid; /* of control_group */
+	struct accounts accounts;
 	struct change *change;
 	struct conns *conns;
 	struct control *control;

@@ -39,7 +39,8 @@ struct change {
 	char why[MSG_PATH_SIZE]; /* it is refused, the first reason; empty: none yet */
 	/* asked for, and not begun */
 	bool settings_wanted, workers_wanted;
-	uint64_t wanted_since; /* clock_ms() */
+	uint64_t wanted_since;	/* clock_ms(); 0: nothing waits */
+	struct accounts former; /* of the settings in force, while others are coming */
 };
 
 struct change *
@@ -187,21 +188,21 @@ change_find_accounts(struct master *m, const struct conf *c)
 				   "--system makes it)";
 
 	if (c->control_group[0] != '\0' &&
-	    users_find_group(c->control_group, &m->control_gid) == -1) {
+	    users_find_group(c->control_group, &m->accounts.control_gid) == -1) {
 		change_log_refusal(m, "control_group \"%s\": %s", c->control_group,
 				   strerror(errno));
 		return -1;
 	}
 	if (m->rootless) {
-		m->login_uid = m->auth_uid = geteuid();
-		m->login_gid = m->auth_gid = getegid();
+		m->accounts.login_uid = m->accounts.auth_uid = geteuid();
+		m->accounts.login_gid = m->accounts.auth_gid = getegid();
 		return 0;
 	}
-	if (users_find(c->login_user, &m->login_uid, &m->login_gid) == -1) {
+	if (users_find(c->login_user, &m->accounts.login_uid, &m->accounts.login_gid) == -1) {
 		change_log_refusal(m, text, c->login_user, strerror(errno));
 		return -1;
 	}
-	if (users_find(c->auth_user, &m->auth_uid, &m->auth_gid) == -1) {
+	if (users_find(c->auth_user, &m->accounts.auth_uid, &m->accounts.auth_gid) == -1) {
 		change_log_refusal(m, text, c->auth_user, strerror(errno));
 		return -1;
 	}
@@ -252,7 +253,9 @@ settings_take(struct master *m)
 
 	if (c == NULL)
 		return NULL;
+	m->change->former = m->accounts;
 	if (change_find_accounts(m, c) == -1 || change_prepare(m, c) == -1) {
+		m->accounts = m->change->former;
 		free(c);
 		return NULL;
 	}
@@ -262,25 +265,18 @@ settings_take(struct master *m)
 
 /* ---- asked for ---- */
 
-static void
-want(struct master *m, bool *what)
-{
-	if (!m->change->settings_wanted && !m->change->workers_wanted)
-		m->change->wanted_since = clock_ms();
-	*what = true;
-	settle_soon(m->settle);
-}
-
 void
 change_settings(struct master *m)
 {
-	want(m, &m->change->settings_wanted);
+	m->change->settings_wanted = true;
+	settle_soon(m->settle);
 }
 
 void
 change_workers(struct master *m)
 {
-	want(m, &m->change->workers_wanted);
+	m->change->workers_wanted = true;
+	settle_soon(m->settle);
 }
 
 /* ---- the end, good or bad ---- */
@@ -337,6 +333,8 @@ abandon(struct master *m)
 	servers_abandon(m);
 	log_error(0, c->next != NULL ? "reload refused, the settings stay as they were"
 				     : "certificate refused, the one in use stays");
+	if (c->next != NULL)
+		m->accounts = c->former;
 	free(c->next);
 	c->next = NULL;
 	tell_refused(m);
@@ -403,9 +401,15 @@ go_on(struct master *m)
 static bool
 may_begin(struct master *m)
 {
-	if (workers_old_generations(m) < OLD_GENERATIONS)
+	struct change *c = m->change;
+
+	if (workers_old_generations(m) < OLD_GENERATIONS) {
+		c->wanted_since = 0;
 		return true;
-	if (clock_ms() - m->change->wanted_since > TURN_MS) {
+	}
+	if (c->wanted_since == 0)
+		c->wanted_since = clock_ms();
+	if (clock_ms() - c->wanted_since > TURN_MS) {
 		log_warn(0, "closing the connections of the oldest workers for a reload");
 		workers_close_oldest(m);
 	}

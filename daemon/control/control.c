@@ -342,7 +342,7 @@ socket_protect(const struct master *m, const char *path)
 {
 	bool group = m->conf->control_group[0] != '\0';
 
-	if (group && chown(path, (uid_t)-1, m->control_gid) == -1)
+	if (group && chown(path, (uid_t)-1, m->accounts.control_gid) == -1)
 		return -1;
 	return chmod(path, group ? 0660 : 0600);
 }

@@ -153,7 +153,7 @@ void
 child_kill(struct child *c)
 {
 	if (c->pid > 0)
-		kill(-c->pid, SIGKILL); /* it leads a group of its own */
+		kill(c->pid, SIGKILL); /* not its group: a spawner's sessions live on */
 	child_let_go(c);
 }
 

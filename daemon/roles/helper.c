@@ -38,8 +38,8 @@ settings_fill(const struct master *m, struct msg_auth_conf *out)
 	out->minimum_uid = c->minimum_uid;
 	out->pam_session = c->pam_session;
 	out->rootless = m->rootless;
-	out->auth_uid = m->auth_uid;
-	out->auth_gid = m->auth_gid;
+	out->auth_uid = m->accounts.auth_uid;
+	out->auth_gid = m->accounts.auth_gid;
 	out->ps_titles = c->ps_titles;
 	memcpy(out->user, c->one_user.user, sizeof(out->user));
 	memcpy(out->password, c->one_user.password, sizeof(out->password));

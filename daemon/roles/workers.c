@@ -74,8 +74,8 @@ worker_send_settings(struct worker *w, const struct conf *conf)
 	if (!m->rootless)
 		snprintf(msg.chroot_dir, sizeof(msg.chroot_dir), "%.*s/empty",
 			 (int)sizeof(msg.chroot_dir) - 8, conf->runtime_dir);
-	msg.uid = m->login_uid;
-	msg.gid = m->login_gid;
+	msg.uid = m->accounts.login_uid;
+	msg.gid = m->accounts.login_gid;
 	msg.max_connections = conf->worker_connections;
 	msg.login_timeout = conf->login_timeout;
 	msg.login_limit = 3 * conf->login_timeout > LOGIN_LIMIT_LEAST ? 3 * conf->login_timeout

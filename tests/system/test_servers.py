@@ -104,7 +104,7 @@ class Ports(Case):
     def test_faults(self):
         self.start()
         path = harness.world().path("faults.conf")
-        for port, line, reason in (("{}", 3, "expected at least one"), ("{110,\n\t110}", 3, "expected each port once"),
+        for port, line, reason in (("{}", 2, "expected at least one"), ("{110,\n\t110}", 3, "expected each port once"),
                                    ("{110, 0}", 2, "expected a number from 1 to 65535"),
                                    ("{%s}" % ", ".join(map(str, range(1, 18))), 2, "expected at most 16 ports")):
             with self.subTest(port=port):
