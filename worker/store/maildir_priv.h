@@ -8,7 +8,7 @@
 #include "worker/store/maildir_index.h"
 #include "worker/store/store.h"
 
-enum { FIND_TRIES = 16 /* looks for a message that others keep renaming */ };
+enum { FIND_TRIES = 64 /* looks for a message that others keep renaming */ };
 
 struct maildir {
 	struct maildir_place place; /* dir_fd carries the flock; -1: there is no Maildir, and it
