@@ -386,6 +386,19 @@ class Directories(JobCase):
         for line in (calls[i] for i in opened):
             self.assertRegex(line, r'"(%s(/%s)?|\.pop3d-lock)"' % (base, user.name))
 
+    @unittest.skipUnless(shutil.which("strace"), "no strace")
+    def test_the_lock_is_looked_at_and_not_taken(self):
+        """Who asks in a loop refuses nobody's login."""
+        user, (base, ctl) = self.user(), self.own_base(session_spares=1)
+        os.mkdir(os.path.join(base, user.name), 0o700)
+        os.chown(os.path.join(base, user.name), user.uid, user.gid)
+        trace = harness.world().path("locked.strace")
+        spares = harness.wait_for(lambda: set(ctl.daemon.role("pop3d-session")) - set(ctl.daemon.spawner()))
+        with Traced(spares.pop(), trace, "fcntl,flock"):
+            self.assertEqual(ctl.done("box", "locked", "clear", user.name), "0")
+        with open(trace) as f:
+            self.assertEqual([w for w in re.findall(r"F_(?:OFD_)?[SG]ETLK\b|LOCK_EX", f.read())], ["F_GETLK"])
+
     def test_it_is_a_connection_of_its_server(self):
         user, ctl = self.user(), self.own_big()
         asker, pid = self.slow(ctl, "clear", user)

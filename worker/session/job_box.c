@@ -124,13 +124,15 @@ job_box_exists(struct session *ss, size_t argc, char *const argv[])
 	return JOB_DONE;
 }
 
-/* Had for an instant: there is no other way to know of a lock. */
+/* Looked at, not had: a login at this moment would be refused. */
 int
 job_box_locked(struct session *ss, size_t argc, char *const argv[])
 {
-	enum store_result result = ss->store.backend->lock(&ss->store);
+	enum store_result result;
 
 	(void)argc, (void)argv;
+	ss->store.lock_look = true;
+	result = ss->store.backend->lock(&ss->store);
 	session_close(ss);
 	if (result != STORE_OK && result != STORE_IN_USE) {
 		job_fail(ss, "the lock cannot be had; the daemon's log says why");

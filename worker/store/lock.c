@@ -37,20 +37,24 @@ lock_by_flock(int fd, bool *had)
 	return STORE_OK;
 }
 
-/* F_SETLK: a lock of the process; F_OFD_SETLK: of the open file, so that it keeps out a second
- * session in one process, too.  To others both are the same. */
+/* A lock of the process, or of the open file, so that it keeps out a second session in one
+ * process, too.  To others both are the same. */
+static const struct lock_kind {
+	int take, look;
+} of_process = {F_SETLK, F_GETLK}, of_file = {F_OFD_SETLK, F_OFD_GETLK};
+
 static enum store_result
-lock_by_fcntl(int fd, int command, bool *had)
+lock_by_fcntl(const struct store *s, int fd, const struct lock_kind *kind, bool *had)
 {
 	struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-	if (fcntl(fd, command, &range) == 0)
+	if (fcntl(fd, s->lock_look ? kind->look : kind->take, &range) == 0)
 		*had = true;
 	else if (errno == EAGAIN || errno == EACCES)
 		return STORE_IN_USE;
 	else if (!lock_is_unknown(errno))
 		return store_judge(errno);
-	return STORE_OK;
+	return s->lock_look && *had && range.l_type != F_UNLCK ? STORE_IN_USE : STORE_OK;
 }
 
 /* Open the file, unless an earlier try has. */
@@ -93,8 +97,8 @@ lock_directory(struct store *s, int dir_fd, const char *name, int *lock_fd)
 
 	lock_note(s, dir_fd);
 	if (lock_open(dir_fd, name, lock_fd) != -1)
-		result = lock_by_fcntl(*lock_fd, F_SETLK, &had);
-	if (result != STORE_OK)
+		result = lock_by_fcntl(s, *lock_fd, &of_process, &had);
+	if (result != STORE_OK || (s->lock_look && had))
 		return lock_result(s, result, had);
 	result = lock_by_flock(dir_fd, &had);
 	/* The file is the owner's alone, and its lock was had: no session has this mailbox. */
@@ -117,7 +121,7 @@ lock_named(struct store *s, int dir_fd, const char *name, int *lock_fd)
 		return lock_result(s, result, true);
 	}
 	lock_note(s, *lock_fd);
-	result = lock_by_fcntl(*lock_fd, F_OFD_SETLK, &had);
+	result = lock_by_fcntl(s, *lock_fd, &of_file, &had);
 	if (result == STORE_OK && !had)
 		result = lock_by_flock(*lock_fd, &had);
 	return lock_result(s, result, had);

@@ -16,6 +16,8 @@
  * *lock_fd, the caller's and -1 at first, becomes the file's descriptor.  After IN_USE it may
  * be called again with the same one.  For one mailbox in a process: closing a second
  * descriptor would drop the lock.  s->lock names the directory.
+ * With s->lock_look the lock is not taken: IN_USE tells that another process has it.  Where the
+ * file system has flock(2) alone, it is had for an instant.
  * OK, IN_USE, TEMP, PERM; what is not IN_USE is logged.
  */
 enum store_result lock_directory(struct store *s, int dir_fd, const char *name, int *lock_fd);

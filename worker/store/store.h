@@ -62,6 +62,8 @@ struct store {
 	struct msg_lock_place lock; /* what lock() locks, set by it; master tells sessions by it */
 	bool lock_claim; /* set by lock(): the place has other names that lead to other locks, and
 			  * so master has to agree */
+	bool
+	    lock_look; /* lock() is to tell whether another process has the lock, and not take it */
 	uint32_t *shown; /* where it shows what it waits for (enum page_wait); NULL: nowhere.  Borrowed */
 	int given[2];	/* descriptors that came with the grant; -1: none.  Borrowed */
 	uint16_t mbox_format, mbox_split; /* for an mbox: enum mbox_format, enum mbox_split */
