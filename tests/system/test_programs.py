@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 
 import harness
 import mailbox
@@ -88,6 +89,21 @@ class Start(Replaced):
 
     def test_no_spawner(self):
         self.fails("pop3d-session")
+
+
+class Background(Replaced):
+    def test_master_killed_before_it_serves(self):
+        """Its parent says so; here the start does not end by itself."""
+        daemon = self.start(before=("pop3d-login", HANGS), start=False, login_workers=1)
+        parent = subprocess.Popen([*daemon.wrap, harness.program(), "-c", daemon.conf_path], stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        master = harness.wait_for(lambda: [pid for pid in harness.descendants(parent.pid) if daemon.conf_path in harness.command_line(pid)])[0]
+        below = harness.wait_for(lambda: [pid for pid in harness.descendants(master) if harness.executable(pid) == "sleep"])
+        os.kill(master, signal.SIGKILL)
+        self.assertIn("pop3d: killed by signal 9", parent.communicate(timeout=20)[1])
+        self.assertEqual(parent.returncode, 1)
+        for pid in below:
+            os.kill(pid, signal.SIGKILL)
 
 
 class BackOff(Replaced):

@@ -111,11 +111,28 @@ tls_check_mode(const char *path)
 		log_warn(0, "certificate_key %s: every user of this host can read it", path);
 }
 
+/* OpenSSL would wait for ever in open(2) for somebody who writes into a FIFO.  What cannot be
+ * looked at is left to it to explain. */
+static bool
+tls_is_file(const char *what, const char *path, char *why, size_t cap)
+{
+	struct stat st;
+
+	if (stat(path, &st) == -1 || S_ISREG(st.st_mode))
+		return true;
+	snprintf(why, cap, "%s %s is not a regular file", what, path);
+	return false;
+}
+
 static int
 tls_load_pair(SSL_CTX *ctx, const struct msg_login_server *server, char *why, size_t cap)
 {
 	const char *key =
 	    server->certificate_key[0] != '\0' ? server->certificate_key : server->certificate;
+
+	if (!tls_is_file("certificate", server->certificate, why, cap) ||
+	    !tls_is_file("certificate_key", key, why, cap))
+		return -1;
 	ERR_clear_error();
 	SSL_CTX_set_default_passwd_cb(ctx, tls_no_passphrase);
 	if (SSL_CTX_use_certificate_chain_file(ctx, server->certificate) != 1) {
