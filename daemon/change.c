@@ -88,8 +88,9 @@ change_is_pending(const struct master *m)
 	return c->under_way || is_wanted(m);
 }
 
-const struct conf *
-change_conf(const struct master *m)
+/* The settings that are coming, else those in force. */
+static const struct conf *
+conf_to_come(const struct master *m)
 {
 	return m->change->next != NULL ? m->change->next : m->conf;
 }
@@ -108,8 +109,9 @@ has_settings(const struct master *m)
 
 /* ---- refusals ---- */
 
-void
-change_log_refusal(struct master *m, const char *fmt, ...)
+/* Log why what was asked for is refused, and keep the first reason for the answer. */
+static void __attribute__((format(printf, 2, 3)))
+log_refusal(struct master *m, const char *fmt, ...)
 {
 	char text[MSG_PATH_SIZE];
 	va_list ap;
@@ -144,8 +146,8 @@ is_refused(struct master *m)
 			return true;
 		}
 		if (t->lost >= LOST_MAX) {
-			change_log_refusal(m, "%s ended %u times before it was ready",
-					   child_program(at_start[i]), t->lost);
+			log_refusal(m, "%s ended %u times before it was ready",
+				    child_program(at_start[i]), t->lost);
 			return true;
 		}
 	}
@@ -170,7 +172,7 @@ conf_read(struct master *m)
 		fclose(errors);
 	for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
 		if (line[0] != '\0' && r == -1 && strstr(line, ": warning: ") == NULL)
-			change_log_refusal(m, "%s", line);
+			log_refusal(m, "%s", line);
 		else if (line[0] != '\0')
 			log_warn(0, "%s", line);
 	free(text);
@@ -189,8 +191,7 @@ change_find_accounts(struct master *m, const struct conf *c)
 
 	if (c->control_group[0] != '\0' &&
 	    users_find_group(c->control_group, &m->accounts.control_gid) == -1) {
-		change_log_refusal(m, "control_group \"%s\": %s", c->control_group,
-				   strerror(errno));
+		log_refusal(m, "control_group \"%s\": %s", c->control_group, strerror(errno));
 		return -1;
 	}
 	if (m->rootless) {
@@ -199,11 +200,11 @@ change_find_accounts(struct master *m, const struct conf *c)
 		return 0;
 	}
 	if (users_find(c->login_user, &m->accounts.login_uid, &m->accounts.login_gid) == -1) {
-		change_log_refusal(m, text, c->login_user, strerror(errno));
+		log_refusal(m, text, c->login_user, strerror(errno));
 		return -1;
 	}
 	if (users_find(c->auth_user, &m->accounts.auth_uid, &m->accounts.auth_gid) == -1) {
-		change_log_refusal(m, text, c->auth_user, strerror(errno));
+		log_refusal(m, text, c->auth_user, strerror(errno));
 		return -1;
 	}
 	return 0;
@@ -240,7 +241,7 @@ change_prepare(struct master *m, const struct conf *c)
 
 	if (servers_prepare(m, c, why) == 0)
 		return 0;
-	change_log_refusal(m, "%s", why);
+	log_refusal(m, "%s", why);
 	return -1;
 }
 
@@ -392,7 +393,7 @@ go_on(struct master *m)
 	else if (all_ready(m))
 		adopt(m);
 	else if (is_too_late(m)) {
-		change_log_refusal(m, "not ready after %u seconds", limit_ms(m) / 1000);
+		log_refusal(m, "not ready after %u seconds", limit_ms(m) / 1000);
 		abandon(m);
 	}
 }
@@ -434,7 +435,7 @@ begin(struct master *m)
 	c->workers_wanted = false;
 	c->under_way = true;
 	c->begun = clock_ms();
-	workers_begin_generation(m, change_conf(m));
+	workers_begin_generation(m, conf_to_come(m));
 	certificates_told(m);
 }
 

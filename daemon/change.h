@@ -19,10 +19,6 @@ void change_settings(struct master *m);
 /* Ask for a generation of workers that knows the certificates of all servers. */
 void change_workers(struct master *m);
 
-/* Log why something that was asked for is refused, and keep it for the answer. */
-void change_log_refusal(struct master *m, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
-
 /* Make the servers of these settings, bind their ports.  0, or -1 (logged). */
 int change_prepare(struct master *m, const struct conf *c);
 
@@ -38,12 +34,9 @@ void change_settle(struct master *m);
 /* Was the start abandoned? */
 bool change_has_failed(const struct master *m);
 
-/* Is one under way or waiting? */
-bool change_is_pending(const struct master *m);
-
-/* Is one under way?  Then these settings are coming, else those in force are what it returns. */
+/* Is one under way?  Is one under way or waiting? */
 bool change_is_under_way(const struct master *m);
-const struct conf *change_conf(const struct master *m);
+bool change_is_pending(const struct master *m);
 
 /* Find the ids of the accounts and groups that the settings name.  0, or -1 (logged). */
 int change_find_accounts(struct master *m, const struct conf *c);

@@ -50,11 +50,12 @@ void conns_opened(struct master *m, struct conn *c, const struct msg_session_ope
 void conns_session_gone(struct master *m, struct conn *c, const struct msg_session_end *end);
 /* The spare died or stalled before it had the grant. */
 void conns_not_taken(struct master *m, struct conn *c);
+
 /* End a connection now: no line more, no UPDATE.  It may be freed on return. */
 void conns_kill(struct master *m, struct conn *c);
 void conns_kill_server(struct master *m, struct server *s);
 
-/* Ask whoever has it for its state; control_state_told hears the answer. */
+/* Ask whoever has it for its state; the answer wakes who waits for WAIT_STATE (waiters.h). */
 void conns_ask_state(struct conn *c);
 
 struct conn *conns_find(struct master *m, conn_id id);

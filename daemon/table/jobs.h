@@ -15,8 +15,8 @@ enum { JOBS_MAX = 16 }; /* under way */
 
 /*
  * Begin one: `argc` words, about the mailbox of `user`; `other`, if not empty, is a second name,
- * the place of whose mailbox the job is told.  The row's id, or 0 and why not.  Then, once:
- * control_job_answer(), and at the end the row goes.
+ * the place of whose mailbox the job is told.  The row's id, or 0 and why not.  Then WAIT_JOB of
+ * the id is woken once (waiters.h), and at the end the row goes.
  */
 conn_id jobs_begin(struct master *m, struct server *server, const char *user, const char *other,
     size_t argc, char *const words[], char why[MSG_PATH_SIZE]);
