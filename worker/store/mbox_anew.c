@@ -45,13 +45,11 @@ mbox_is_shared(int fd)
 	return true;
 }
 
-/* What a file system that does not have the call or is full says, and a file that is read-only:
- * what is remembered has to grow old then. */
+/* What a file system that does not have the call, or is full, says. */
 static bool
 is_refused(int error)
 {
-	return error == EOPNOTSUPP || error == ENOSYS || error == EBADF || error == ENOSPC ||
-	       error == EDQUOT;
+	return error == EOPNOTSUPP || error == ENOSYS || error == ENOSPC || error == EDQUOT;
 }
 
 int
@@ -61,9 +59,11 @@ mbox_read_anew(int fd)
 	int error;
 
 	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 1) == -1) {
-		if (!is_refused(errno))
+		/* from one that is open for reading only nothing is deleted */
+		if (!is_refused(errno) && errno != EBADF)
 			return -1;
-		(void)nanosleep(&grow_old, NULL);
+		if (errno != EBADF)
+			(void)nanosleep(&grow_old, NULL);
 	}
 	error = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	if (error == 0)
