@@ -24,7 +24,7 @@ def setup(description, **numbers):
 
 
 def letters(count):
-    """Messages of 4 KB, as BASELINE-like measurements use them."""
+    """Messages of 4 KB."""
     line = b"The quick brown fox jumps over the lazy dog, and comes back at night.\n"
     return [b"From: a@example.org\nSubject: message %d\n\n" % i + line * 57 for i in range(count)]
 

@@ -1,4 +1,4 @@
-"""The session lock between hosts: two daemons, each on its own mount of a shared file system (LCK, DESIGN 7)."""
+"""The session lock between hosts: two daemons, each on its own mount of a shared file system (CONFORMANCE group LCK)."""
 
 import contextlib
 import os

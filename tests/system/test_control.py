@@ -1,4 +1,4 @@
-"""pop3ctl and the control socket: every row of SEED sections 2 and 3, and what the socket must bear."""
+"""pop3ctl and the control socket: every method and option of tcllib's pop3d, and what the socket must bear."""
 
 import os
 import pty

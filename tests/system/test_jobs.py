@@ -644,7 +644,7 @@ foreach line [split [read stdin] "\n"] {
 
 @unittest.skipUnless(harness.have_seed(), "no tclsh with tcllib here")
 class AsTheSeed(JobCase):
-    """SEED section 6: the verbs of its directory store, asked of both."""
+    """The verbs of the directory store of tcllib's pop3d, asked of both."""
 
     def test_the_same_script(self):
         user, base = self.user(), writable_base()

@@ -127,7 +127,7 @@ class Responses(TestCase):
 class Absent(TestCase):
     """What this version does not have is refused and not announced."""
 
-    def test_absent_commands(self):
+    def test_U8_01_MEC_03_absent_commands(self):
         user = self.user()
         for kind in self.each_kind():
             client = self.connect(kind)
@@ -140,7 +140,7 @@ class Absent(TestCase):
                 client.err(line)
             client.quit()
 
-    def test_absent_capabilities(self):
+    def test_CAP_06_07_10_absent_capabilities(self):
         user = self.user()
         for kind in self.each_kind():
             client = self.connect(kind)

@@ -1,4 +1,4 @@
-"""The acceptance of the model system's features: SEED section 11, its ten steps in order."""
+"""What tcllib's pop3d offers, the model of the servers made at run time: ten steps, in order."""
 
 import socket
 import time

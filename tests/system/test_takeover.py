@@ -1,4 +1,4 @@
-"""The session lock as a login finds it: who has it, and taking over (CONFORMANCE LCK, DESIGN 7)."""
+"""The session lock as a login finds it: who has it, and taking over (CONFORMANCE group LCK)."""
 
 import contextlib
 import fcntl

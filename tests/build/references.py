@@ -1,0 +1,113 @@
+#!/usr/bin/python3
+"""Does what the tree refers to exist?  usage: tests/build/references.py SOURCE
+
+Numbers of items ("LIN-03", or in the name of a test "test_LIN_03_...") have to
+stand in tests/CONFORMANCE; sections ("DESIGN 3.2", "HACKING section 4") in that
+document; files that the documents name have to be in the tree.  Prints what
+does not, and the items that no test names.
+"""
+
+import os
+import re
+import sys
+
+ITEMS = "tests/CONFORMANCE"
+DOCUMENTS = {"CONFORMANCE": ITEMS, "DESIGN": "DESIGN", "HACKING": "HACKING", "SECURITY": "SECURITY"}
+PROSE = ["README", "DESIGN", "HACKING", "SECURITY"]
+SKIPPED = {".git", "__pycache__", "autom4te.cache", "build", "corpus", "m4", "obj"}
+ENDS = (".c", ".h", ".py", ".sh", ".5", ".8", ".am", ".ac", ".in")
+
+
+def text_of(top, path):
+    with open(os.path.join(top, path), errors="replace") as f:
+        return f.read()
+
+
+def files(top):
+    """Sources, tests and documents."""
+    for folder, folders, names in os.walk(top):
+        folders[:] = sorted(f for f in folders if f not in SKIPPED)
+        for name in sorted(names):
+            path = os.path.relpath(os.path.join(folder, name), top)
+            if name.endswith(ENDS) or name in ("run", "CONFORMANCE", *PROSE):
+                yield path
+
+
+def items(top):
+    return set(re.findall(r"^([A-Z][A-Z0-9]{1,2}-\d\d) [MSP]  ", text_of(top, ITEMS), re.M))
+
+
+def groups_of(numbers):
+    return {n.split("-")[0] for n in numbers}
+
+
+def named_items(text, groups):
+    """Items that a text names, with the line: "LIN-03", "RSP-01, 02 and 04", "RSP_01_02_04"."""
+    group = "|".join(sorted(groups))
+    pattern = r"(?<![A-Za-z0-9])(%s)((?:-\d\d(?:(?:, | and )\d\d\b)*)|(?:_\d\d(?!\d))+)" % group
+    for m in re.finditer(pattern, text.replace("test_", "test ").replace("_and_", " ")):
+        for number in re.findall(r"\d\d", m.group(2)):
+            yield text.count("\n", 0, m.start()) + 1, "%s-%s" % (m.group(1), number)
+    # in the middle of a name: test_CON_06_REG_17_...
+    for m in re.finditer(r"_(%s)_(\d\d)(?!\d)" % group, text):
+        yield text.count("\n", 0, m.start()) + 1, "%s-%s" % m.groups()
+
+
+def sections(top, path):
+    """The numbers of a document's headings, as "3" and "3.2"."""
+    lines = text_of(top, path).split("\n")
+    out = set()
+    for line, below in zip(lines, lines[1:] + [""]):
+        m = re.match(r"(\d+(?:\.\d+)*)\.? \S", line)
+        if m and (re.fullmatch(r"[-=]{3,}", below) or "." in m.group(1)):
+            out.add(m.group(1))
+    return out
+
+
+def named_sections(text):
+    """Of the documents of the tree, and of what looks like one: "XYZT section 3"."""
+    pattern = r"\b(?:(%s),?\s(?:\*\s)?|([A-Z]{4,})\s(?=section))(?:sections?\s)?(\d+(?:\.\d+)*)" % "|".join(DOCUMENTS)
+    for m in re.finditer(pattern, text):
+        yield text.count("\n", 0, m.start()) + 1, m.group(1) or m.group(2), m.group(3).rstrip(".")
+
+
+def named_files(text):
+    """Paths of the tree that a document names; a folder ends with "/"."""
+    for m in re.finditer(r"(?<![\w/.%])((?:common|daemon|worker|tests|etc)/[\w./-]*\w/?(?:\.\[ch\])?)", text):
+        yield text.count("\n", 0, m.start()) + 1, m.group(1)
+
+
+def is_there(top, name):
+    if "NAME" in name:  # it stands for many
+        return True
+    if name.endswith(".[ch]"):
+        return all(os.path.exists(os.path.join(top, name[:-4] + end)) for end in "ch")
+    return os.path.exists(os.path.join(top, name))
+
+
+def main():
+    top = sys.argv[1]
+    known = items(top)
+    groups = groups_of(known)
+    headings = {d: sections(top, p) for d, p in DOCUMENTS.items() if os.path.exists(os.path.join(top, p))}
+    bad, tested = [], set()
+    for path in files(top):
+        text = text_of(top, path)
+        for line, number in named_items(text, groups) if path != ITEMS else ():
+            if number not in known:
+                bad.append("%s:%d: %s stands not in %s" % (path, line, number, ITEMS))
+            if path.startswith("tests/"):
+                tested.add(number)
+        for line, document, section in named_sections(text):
+            if section not in headings.get(document, ()):
+                bad.append("%s:%d: %s has no section %s" % (path, line, document, section))
+        for line, name in named_files(text) if path in PROSE else ():
+            if not is_there(top, name):
+                bad.append("%s:%d: %s is not there" % (path, line, name))
+    print("items: %d, named by no test: %s" % (len(known), " ".join(sorted(known - tested)) or "none"))
+    print("\n".join(bad))
+    return 1 if bad or not known else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
