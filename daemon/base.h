@@ -10,7 +10,8 @@
  *   change.h  new settings and certificates
  *   serve/    one-user mode
  *   control/  the control socket
- *   master.h  start, signals, settling, stop
+ *   steps.h   settling, the tick, stop
+ *   master.h  start, signals, the end
  *
  * What a lower one has to tell goes through a table of functions that it is given
  * (role_calls, ports_calls, report_sink), a list of who waits (waiters.h), or is found
@@ -52,7 +53,10 @@ struct accounts {
 struct master {
 	struct event_base *base;
 	enum master_state state;
-	enum master_stop stop;
+	enum master_stop stop, stop_done; /* asked for; begun */
+	bool announced;			  /* that it serves */
+	unsigned ticks;			  /* seconds since the start */
+	uint64_t rotated;		  /* clock_ms(): the ticket keys */
 	const char *conf_path;
 	struct conf *conf; /* in force */
 	bool rootless;	   /* effective uid not 0 */

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +11,8 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/count.h"
 #include "common/log.h"
 #include "common/privs.h"
-#include "daemon/background.h"
-#include "daemon/certificates.h"
 #include "daemon/change.h"
 #include "daemon/table/conns.h"
 #include "daemon/control/control.h"
@@ -26,127 +22,17 @@
 #include "daemon/master.h"
 #include "daemon/notify.h"
 #include "daemon/table/receipts.h"
-#include "daemon/table/report.h"
 #include "daemon/ports/servers.h"
 #include "daemon/roles/sessions.h"
 #include "daemon/settle.h"
-#include "daemon/table/takeover.h"
+#include "daemon/steps.h"
 #include "daemon/roles/tickets.h"
 #include "daemon/waiters.h"
 #include "daemon/roles/workers.h"
 
-enum {
-	HEARTBEAT = 10,	     /* seconds */
-	KILL_WAIT = 10,	     /* seconds for killed processes to be gone */
-	REAP_PATIENCE = 2000 /* milliseconds for children to end by themselves */
-};
+enum { REAP_PATIENCE = 2000 }; /* milliseconds for children to end by themselves */
 
-/* ---- the start and the end ---- */
-
-/* The start has ended, in one way or the other. */
-static void
-settle_begin(struct master *m)
-{
-	static bool announced;
-
-	if (announced || m->state == MASTER_STOPPING)
-		return;
-	if (change_has_failed(m)) {
-		event_base_loopbreak(m->base);
-	} else if (m->state == MASTER_SERVING) {
-		announced = true;
-		notify_send("READY=1\nSTATUS=serving");
-		report_serving(m);
-		log_info(0, "serving servers=%zu login_workers=%u version=%s%s", m->conf->nservers,
-			 m->conf->login_workers, PACKAGE_VERSION, m->rootless ? " rootless" : "");
-		background_serves();
-	}
-}
-
-/* While stopping: the last connection has gone. */
-static void
-settle_end(struct master *m)
-{
-	if (m->state == MASTER_STOPPING && conns_count(m) == 0)
-		event_base_loopbreak(m->base);
-}
-
-/* ---- stopping ---- */
-
-static void
-kill_everything(struct master *m)
-{
-	conns_drop_undecided(m);
-	sessions_kill_all(m);
-	workers_kill_all(m);
-	event_base_loopexit(m->base, &(struct timeval){KILL_WAIT, 0});
-	settle_soon(m->settle);
-}
-
-static void
-on_stop_limit(evutil_socket_t fd, short what, void *arg)
-{
-	struct master *m = arg;
-
-	(void)fd, (void)what;
-	log_warn(0, "shutdown_timeout: ending %zu connections", conns_count(m));
-	kill_everything(m);
-}
-
-static void
-stop_begin(struct master *m)
-{
-	struct timeval limit = {m->conf->shutdown_timeout, 0};
-	char text[80];
-
-	/* The manager's own patience may be shorter than what was set. */
-	snprintf(text, sizeof(text), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
-		 (unsigned long long)(m->conf->shutdown_timeout + 2 * KILL_WAIT) * 1000000);
-	notify_send(text);
-	log_info(0, "stopping connections=%zu", conns_count(m));
-	m->state = MASTER_STOPPING;
-	listeners_close_all(m);
-	workers_drain_all(m);
-	event_base_once(m->base, -1, EV_TIMEOUT, on_stop_limit, m, &limit);
-}
-
-/* Stop, as was asked for. */
-static void
-settle_stop(struct master *m)
-{
-	static enum master_stop done;
-
-	if (m->stop == done)
-		return;
-	if (m->state == MASTER_STARTING) {
-		event_base_loopbreak(m->base);
-		return;
-	}
-	if (done == MASTER_STOP_NOT)
-		stop_begin(m);
-	if (m->stop == MASTER_STOP_NOW)
-		kill_everything(m);
-	done = m->stop;
-}
-
-/* ---- settling ---- */
-
-/*
- * What an earlier step makes possible, a later one does: a change starts
- * workers; what a lost helper decided is void before there is a new one;
- * workers take clients, their logins take spares, which are ordered.
- */
-static void
-master_settle(void *arg)
-{
-	static void (*const steps[])(struct master * m) = {
-	    settle_stop,   change_settle,  settle_begin, conns_expire,	     conns_start_helper,
-	    helper_settle, workers_settle, conns_settle, conns_order_spares, servers_settle,
-	    conns_accept,  control_settle, settle_end};
-
-	for (size_t i = 0; i < COUNT_OF(steps); i++)
-		steps[i](arg);
-}
+/* ---- the end ---- */
 
 /* Everybody was told; reap, and make sure of it. */
 static void
@@ -208,31 +94,9 @@ on_child(evutil_socket_t sig, short what, void *arg)
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
-	static unsigned ticks;
-	static uint64_t rotated;
-	struct master *m = arg;
-	uint64_t lifetime = m->conf->tls_ticket_lifetime;
-
 	(void)fd, (void)what;
 	log_flush();
-	takeover_tick(m);
-	report_tick(m);
-	workers_tick(m);
-	certificates_tick(m);
-	listeners_tick(m);
-	settle_soon(m->settle);
-	if (++ticks % HEARTBEAT == 0) {
-		helper_heartbeat(m);
-		workers_heartbeat(m);
-		sessions_heartbeat(m);
-	}
-	if (rotated == 0)
-		rotated = clock_ms();
-	if (lifetime > 0 && clock_ms() - rotated > lifetime * 1000) {
-		rotated = clock_ms();
-		tickets_rotate();
-		workers_send_tickets(m);
-	}
+	steps_tick(arg);
 }
 
 static void
@@ -279,11 +143,11 @@ watch_clock(struct master *m)
 	return dog == NULL ? -1 : event_add(dog, &watchdog);
 }
 
-static int
-make_parts(struct master *m)
+int
+master_make_parts(struct master *m)
 {
 	m->calls = &inbox_calls;
-	m->settle = settle_new(m->base, master_settle, m);
+	m->settle = settle_new(m->base, steps_settle, m);
 	m->trouble = calloc(ROLE_COUNT, sizeof(m->trouble[0]));
 	m->waiters = waiters_new();
 	m->change = change_new();
@@ -308,7 +172,7 @@ start_all(struct master *m)
 {
 	uint64_t fds = privs_raise_nofile();
 
-	if (make_parts(m) == -1 || watch_signals(m) == -1 || watch_clock(m) == -1) {
+	if (master_make_parts(m) == -1 || watch_signals(m) == -1 || watch_clock(m) == -1) {
 		log_error(0, "cannot set up: %s", strerror(errno));
 		return -1;
 	}

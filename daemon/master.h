@@ -1,5 +1,5 @@
 /*
- * Master as a whole: start, signals, settling, stop.
+ * Master as a whole: start, signals, the end.
  */
 #ifndef POP3D_MASTER_H
 #define POP3D_MASTER_H
@@ -12,5 +12,9 @@ struct master_options {
 
 /* Run until stopped.  `conf` is taken over.  Returns the exit status. */
 int master_run(const struct master_options *options, struct conf *conf);
+
+/* Make the parts of `m`, which has its base and its settings; all of them rest.  0, or -1: no
+ * memory. */
+int master_make_parts(struct master *m);
 
 #endif

@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -111,7 +111,7 @@ void
 sessions_kill(struct session *s)
 {
 	if (s->pidfd != -1)
-		syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0);
+		pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0);
 }
 
 /* The process ends by itself; its sessions live on. */
@@ -145,7 +145,7 @@ sessions_hello(struct session *s, pid_t pid)
 	if (s->hello || pid <= 0)
 		return -1;
 	s->pid = pid;
-	s->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	s->pidfd = pidfd_open(pid, 0);
 	s->hello = true;
 	if (m->sessions->former != NULL && spares_ready(m->sessions) >= m->conf->session_spares)
 		drop_former(m->sessions);

@@ -22,6 +22,7 @@ MASTER = [
     ["certificates", "change"],
     ["serve"],
     ["control"],
+    ["steps"],
     ["master", "pop3d"],
 ]
 # What a program's folder may include beside common/ and itself.
