@@ -3,7 +3,7 @@
  * rules.  A message travels as one SOCK_SEQPACKET packet: struct msg_head,
  * then the struct named here.  Both ends are the same build, so native byte
  * order and layout serve; what arrives is checked all the same, since the
- * other end may have been taken over.
+ * other end may have been taken over.  DESIGN 4.2 lists who sends what to whom.
  */
 #ifndef POP3D_MSG_H
 #define POP3D_MSG_H

@@ -4,7 +4,8 @@
  * They are of one kind.  What is new is bound, a generation of workers is
  * started with it, and when that is ready all of it is adopted; if one thing is
  * wrong, or it takes too long, all stays as it was (at the start: it ends).
- * One is under way at a time; what is asked for meanwhile is done after it.
+ * One is under way at a time; what is asked for meanwhile is done after it
+ * (DESIGN 5.3).
  */
 #ifndef POP3D_CHANGE_H
 #define POP3D_CHANGE_H

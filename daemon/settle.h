@@ -2,7 +2,7 @@
  * Master's state moves on in one place.  What happens (a message, a client, a
  * process that ended, a request) only changes the tables; settling then looks
  * at all of them and does what has become possible, in one order, whatever the
- * reason was.  So nothing can wait because somebody forgot to tell.
+ * reason was.  So nothing can wait because somebody forgot to tell (DESIGN 5.2).
  */
 #ifndef POP3D_SETTLE_H
 #define POP3D_SETTLE_H

@@ -1,5 +1,5 @@
 /*
- * Named servers (the seed's server objects): what listens where, with which
+ * Named servers: what listens where, with which
  * back ends, and whether it is up.  They come from the configuration or are
  * made at run time.  A server keeps its slot, its number in rows and at the
  * other roles, until its last connection has gone.

@@ -1,6 +1,6 @@
 /*
  * A login finds its mailbox locked: who has it, and may that session be ended
- * (the setting takeover)?
+ * (the setting takeover)?  DESIGN 5.5.
  *
  * A session that asks names no target, only what it tries to lock; considered
  * are the sessions of its own uid that have said that they lock just this, and

@@ -3,8 +3,9 @@
 
 Numbers of items ("LIN-03", or in the name of a test "test_LIN_03_...") have to
 stand in tests/CONFORMANCE; sections ("DESIGN 3.2", "HACKING section 4") in that
-document; files that the documents name have to be in the tree.  Prints what
-does not, and the items that no test names.
+document; files that the documents name have to be in the tree; DESIGN 4.2 lists
+the messages of common/msg.c, and no other.  Prints what is not so, and the items
+that no test names.
 """
 
 import os
@@ -85,12 +86,20 @@ def is_there(top, name):
     return os.path.exists(os.path.join(top, name))
 
 
+def message_faults(top):
+    """Messages that the table of rules and the list in the design do not both have."""
+    ruled = set(re.findall(r'^\[MSG_\w+\]\s*= \{"([a-z-]+)"', text_of(top, "common/msg.c"), re.M))
+    listed = set(re.findall(r"^  ([a-z-]+) +\w[\w, ]* > \w", text_of(top, "DESIGN"), re.M))
+    return (["DESIGN 4.2: does not list the message %s" % name for name in sorted(ruled - listed)]
+            + ["DESIGN 4.2: there is no message %s" % name for name in sorted(listed - ruled)])
+
+
 def main():
     top = sys.argv[1]
     known = items(top)
     groups = groups_of(known)
     headings = {d: sections(top, p) for d, p in DOCUMENTS.items() if os.path.exists(os.path.join(top, p))}
-    bad, tested = [], set()
+    bad, tested = message_faults(top), set()
     for path in files(top):
         text = text_of(top, path)
         for line, number in named_items(text, groups) if path != ITEMS else ():

@@ -1,4 +1,4 @@
-"""The session lock between hosts: two daemons, each on its own mount of a shared file system (CONFORMANCE group LCK)."""
+"""The session lock between hosts: two daemons, each on its own mount of a shared file system (CONFORMANCE group LCK, DESIGN 7.4)."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""The session lock as a login finds it: who has it, and taking over (CONFORMANCE group LCK)."""
+"""The session lock as a login finds it: who has it, and taking over (CONFORMANCE group LCK, DESIGN 5.5)."""
 
 import contextlib
 import fcntl

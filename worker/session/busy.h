@@ -9,7 +9,7 @@
 
 /*
  * After lock() said IN_USE.  Without naming a target: master decides by what the store tries to
- * lock.  If it has ended the session that had the lock, try again.
+ * lock (DESIGN 5.5).  If it has ended the session that had the lock, try again.
  * Otherwise ss->holder says who has it.  As lock(): OK, IN_USE, TEMP, PERM.
  */
 enum store_result busy_take_over(struct session *ss);

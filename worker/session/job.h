@@ -1,7 +1,7 @@
 /*
  * Mailbox jobs: what an administrator has a session do with one mailbox
- * instead of serving a client.  The session is the
- * mailbox's owner and confined as for a client; its stream goes to pop3ctl(8).
+ * instead of serving a client (DESIGN 3.6).  The session is the mailbox's owner
+ * and confined as for a client; its stream goes to pop3ctl(8).
  * A new job is a line in the table of job.c, and one in pop3ctl's
  * (daemon/ctl/job.c).
  */

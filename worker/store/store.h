@@ -1,5 +1,5 @@
 /*
- * Where messages are kept: one table of functions a back end.
+ * Where messages are kept: one table of functions a back end (DESIGN 7).
  * A new back end is one file and one line in the table of store.c.
  *
  * One process opens one store for one session.  Messages are counted from 0
