@@ -1,6 +1,7 @@
 """A changed certificate is taken up without a signal; a broken one is refused and the old one stays."""
 
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -217,6 +218,29 @@ class Names(unittest.TestCase):
                                      ("three.example", None), ("a.b.three.example", None), ("elsewhere.example", None)):
                     with self.subTest(kind=kind, maximum=maximum, name=name):
                         self.assertEqual(self.ask(daemon, name, kind, maximum), number)
+
+    def test_TLS_13_a_dot_at_the_end_is_not_part_of_the_name(self):
+        daemon = self.start()
+        for name, number in (("two.example.", 1), ("pop.three.example.", 2), ("elsewhere.example.", None), ("two.example..", None)):
+            with self.subTest(name=name):
+                self.assertEqual(self.ask(daemon, name), number)
+
+    def test_TLS_13_an_address_is_no_name(self):
+        """RFC 6066 section 3.  Python sends none itself, so the octets are our own."""
+        daemon = self.start()
+        for name in ("192.0.2.1", "2001:db8::1", "::1"):
+            for maximum in ("-tls1_2", "-tls1_3"):
+                with self.subTest(name=name, maximum=maximum):
+                    self.assertEqual(self.ask_by_openssl(daemon, name, maximum), 0)
+
+    def ask_by_openssl(self, daemon, name, version):
+        """As ask(), of a client that sends any name."""
+        run = subprocess.run(["openssl", "s_client", version, "-servername", name, "-connect", "127.0.0.1:%d" % daemon.port(harness.TLS)],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        found = re.search("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", run.stdout.decode("latin-1"), re.DOTALL)
+        if found is None:
+            return None
+        return [der_of(cert) for cert, _ in self.pairs].index(ssl.PEM_cert_to_DER_cert(found[0]))
 
     def test_TLS_13_unknown_names_may_get_the_first(self):
         daemon = self.start(tls_unknown_name="first")

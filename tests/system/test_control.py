@@ -608,6 +608,14 @@ class Ends(Case):
             self.assertEqual(user.maildir.stored(), MESSAGES)
             self.assertTrue(harness.wait_for(lambda: not self.ctl.lines("conn", "list", name)))
 
+    def test_UPD_09_conn_kill_ends_a_session_over_tls_with_close_notify(self):
+        for kind, name in ((TLS, "secure"), (harness.STLS, "clear")):
+            with self.subTest(kind=kind):
+                client = self.session(self.user(MESSAGES), kind)
+                client.listing(b"UIDL")
+                self.ctl.done("conn", "kill", name, self.only_id(name))
+                client.clean_eof()
+
     def test_conn_of_another_server(self):
         client = self.connect(PLAIN)
         number = self.only_id("clear")

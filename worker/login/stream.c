@@ -175,15 +175,24 @@ stream_fault(void)
 	return reason != NULL ? reason : "";
 }
 
+/* Send close_notify (RFC 8446 section 6.1), if TLS is up.  0, or -1: there is no room for it now.
+ */
+static int
+stream_say_end(struct stream *s)
+{
+	if (s->ssl == NULL || s->broken || !SSL_is_init_finished(s->ssl))
+		return 0;
+	stream_tls_begin(s);
+	int rc = SSL_shutdown(s->ssl);
+	return rc < 0 && stream_tls_result(s, rc) == -1 && errno == EAGAIN && s->want_write ? -1
+											    : 0;
+}
+
 int
 stream_finish(struct stream *s)
 {
-	if (s->ssl != NULL && !s->broken && SSL_is_init_finished(s->ssl)) {
-		stream_tls_begin(s);
-		int rc = SSL_shutdown(s->ssl);
-		if (rc < 0 && stream_tls_result(s, rc) == -1 && errno == EAGAIN && s->want_write)
-			return -1;
-	}
+	if (stream_say_end(s) == -1)
+		return -1;
 	s->want_write = false;
 	s->dry = true; /* what OpenSSL still holds has no reader any more */
 	shutdown(s->fd, SHUT_WR);
@@ -199,6 +208,9 @@ stream_drain(struct stream *s, void *buf, size_t len)
 void
 stream_close(struct stream *s, bool hang_up)
 {
+	/* once, without waiting; a second SSL_shutdown(3) would read */
+	if (s->ssl != NULL && (SSL_get_shutdown(s->ssl) & SSL_SENT_SHUTDOWN) == 0)
+		(void)stream_say_end(s);
 	SSL_free(s->ssl);
 	s->ssl = NULL;
 	if (s->fd == -1)

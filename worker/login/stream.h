@@ -50,7 +50,8 @@ int stream_finish(struct stream *s);
 /* The same socket without TLS, for reading and throwing away what still arrives. */
 ssize_t stream_drain(struct stream *s, void *buf, size_t len);
 
-/* Close; with `hang_up` the connection ends although another process holds the socket. */
+/* Close; with `hang_up` the connection ends although another process holds the socket.  TLS that
+ * was not finished ends with close_notify, if there is room for it. */
 void stream_close(struct stream *s, bool hang_up);
 
 #endif

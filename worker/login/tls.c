@@ -2,6 +2,7 @@
 
 #include "worker/login/tls.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -175,17 +176,37 @@ tls_context_add(SSL_CTX *last, SSL_CTX *next)
 	SSL_CTX_set_app_data(last, next);
 }
 
+/* An address is no host name (RFC 6066 section 3), but some clients send the one that they connect
+ * to. */
+static bool
+tls_is_address(const char *name)
+{
+	struct in6_addr address;
+
+	return inet_pton(AF_INET, name, &address) == 1 || inet_pton(AF_INET6, name, &address) == 1;
+}
+
+/* The length of a host name without the dot that ends it in the DNS and in no certificate. */
+static size_t
+tls_name_length(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 1 && name[len - 1] == '.' ? len - 1 : len;
+}
+
 /* RFC 6066 section 3: the certificate that has the name which the client asks for.  Every name gets
- * the one certificate, if there is no other. */
+ * the one certificate, if there is no other; an address gets the first, as no name does. */
 static bool
 tls_choose_certificate(SSL *ssl, SSL_CTX *first)
 {
 	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 
-	if (name == NULL || SSL_CTX_get_app_data(first) == NULL)
+	if (name == NULL || SSL_CTX_get_app_data(first) == NULL || tls_is_address(name))
 		return true;
 	for (SSL_CTX *ctx = first; ctx != NULL; ctx = SSL_CTX_get_app_data(ctx))
-		if (X509_check_host(SSL_CTX_get0_certificate(ctx), name, 0, 0, NULL) == 1)
+		if (X509_check_host(SSL_CTX_get0_certificate(ctx), name, tls_name_length(name), 0,
+				    NULL) == 1)
 			return SSL_set_SSL_CTX(ssl, ctx) != NULL;
 	return false;
 }
