@@ -449,6 +449,6 @@ change_settle(struct master *m)
 	change_serve(m);
 	if (c->under_way)
 		go_on(m);
-	else if (is_wanted(m) && may_begin(m))
+	while (!c->under_way && !c->failed && is_wanted(m) && may_begin(m))
 		begin(m);
 }

@@ -171,6 +171,7 @@ count_lost(struct master *m, bool ready)
 {
 	backoff_lost(&m->workers->backoff, clock_ms());
 	m->trouble[ROLE_LOGIN].lost += !ready;
+	settle_soon(m->settle);
 }
 
 void

@@ -645,11 +645,11 @@ test_stop(void)
 	CU_ASSERT_EQUAL(fake.m.state, MASTER_STOPPING);
 	CU_ASSERT_FALSE(fake_accepts());
 	CU_ASSERT_EQUAL(fake_got(fake_worker_of(b), MSG_DRAIN, 0), 1);
-	CU_ASSERT_FALSE(event_base_got_break(fake.m.base));
+	CU_ASSERT_FALSE(fake.over);
 	fake_session_end(a, SESSION_END_QUIT);
-	CU_ASSERT_FALSE(event_base_got_break(fake.m.base));
+	CU_ASSERT_FALSE(fake.over);
 	fake_conn_end(b, CONN_END_QUIT);
-	CU_ASSERT_TRUE(event_base_got_break(fake.m.base));
+	CU_ASSERT_TRUE(fake.over);
 	fake_end();
 }
 
@@ -673,7 +673,7 @@ test_stop_at_once(void)
 	CU_ASSERT_TRUE(session->killed);
 	fake_exit(session, SIGKILL);
 	fake_loop();
-	CU_ASSERT_TRUE(event_base_got_break(fake.m.base));
+	CU_ASSERT_TRUE(fake.over);
 	fake_end();
 }
 

@@ -395,6 +395,17 @@ fake_forget(struct fake_peer *p)
 	fake_drop(p, 0);
 }
 
+void
+fake_pong(struct fake_peer *p)
+{
+	static const struct msg_ping pong;
+
+	if (fake_got(p, MSG_PING, 0) == 0)
+		return;
+	fake_drop(p, MSG_PING);
+	fake_say(p, MSG_PONG, &pong, sizeof(pong));
+}
+
 /* ---- which roles there are ---- */
 
 struct fake_peer *
@@ -536,7 +547,7 @@ fake_begin(const char *settings)
 		kept = conf_of(settings);
 		kept_text = settings;
 	}
-	fake = (struct fake){.now = fake.now + 1000000};
+	fake = (struct fake){.now = (fake.now / 1000000 + 1) * 1000000};
 	TAILQ_INIT(&fake.peers);
 	*m = (struct master){.conf = kept, .rootless = true, .state = MASTER_STARTING};
 	log_set_level(kept->log_level);
@@ -565,9 +576,10 @@ tell_failed(void)
 void
 fake_loop(void)
 {
-	do
+	do {
 		event_base_loop(fake.m.base, EVLOOP_NONBLOCK);
-	while (tell_failed());
+		fake.over |= event_base_got_break(fake.m.base);
+	} while (tell_failed());
 }
 
 void

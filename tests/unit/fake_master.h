@@ -56,6 +56,7 @@ struct fake {
 	struct fake_peers peers; /* oldest first */
 	uint64_t sent;		 /* messages, in all */
 	uint64_t unlawful;	 /* that break a rule of msg.h */
+	bool over;		 /* master has left its loop for good */
 	bool no_process;	 /* none can be started */
 	bool no_pair;		 /* socketpair(2) has no descriptors */
 };
@@ -100,6 +101,9 @@ void fake_exit(struct fake_peer *p, int status);
 
 /* Those end that master has killed or let go. */
 void fake_bury(void);
+
+/* It answers the heartbeats that it has got. */
+void fake_pong(struct fake_peer *p);
 
 /* How many messages of this type it has got (about `id`, unless 0); the last of them or NULL; forget
  * all. */

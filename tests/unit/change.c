@@ -1,0 +1,641 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/change.h"
+#include "daemon/ports/servers.h"
+#include "daemon/roles/helper.h"
+#include "daemon/roles/workers.h"
+#include "daemon/table/conns.h"
+#include "daemon/waiters.h"
+#include "tests/unit/fake_master.h"
+#include "tests/unit/unit.h"
+
+#define COMMON                                                                                     \
+	"log = stderr log_level = error\n"                                                         \
+	"login_workers = 2 worker_connections = 2 session_spares = 1\n"                            \
+	"server plain { port = 1100 socket = plain auth = '' }\n"
+#define TLS_SERVER                                                                                 \
+	"server tls { port = 1995 socket = tls auth = '' certificate = '/c' certificate_key = "    \
+	"'/k' }\n"
+static const char settings[] = COMMON TLS_SERVER;
+
+static const struct msg_refused no_key = {"no key"};
+
+/* ---- requests ---- */
+
+static struct answer {
+	struct waiter w;
+	unsigned times;
+	char why[MSG_PATH_SIZE]; /* empty: adopted */
+} answer;
+
+static void
+on_answer(struct waiter *w, const void *result)
+{
+	struct answer *a = (struct answer *)w;
+
+	a->times++;
+	(void)snprintf(a->why, sizeof(a->why), "%s", result != NULL ? (const char *)result : "");
+}
+
+static void
+ask(void)
+{
+	answer.times = 0;
+	waiters_add(fake.m.waiters, &answer.w, WAIT_GENERATION, 0, on_answer);
+}
+
+static char path[] = "/tmp/pop3d-change-XXXXXX";
+
+static void
+write_settings(const char *text)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+	if (fd == -1 || write(fd, text, strlen(text)) == -1)
+		abort();
+	close(fd);
+	fake.m.conf_path = path;
+}
+
+/* Asked for, and begun if it may. */
+static void
+reload(const char *text)
+{
+	write_settings(text);
+	change_settings(&fake.m);
+	ask();
+	fake_loop();
+}
+
+static void
+finish(void)
+{
+	if (answer.times == 0)
+		waiters_cancel(fake.m.waiters, &answer.w);
+	CU_ASSERT_EQUAL(fake.unlawful, 0);
+	fake_end();
+}
+
+static struct server *
+server(const char *name)
+{
+	return servers_find(&fake.m, name);
+}
+
+static bool
+is_ready(const struct fake_peer *p)
+{
+	return ((const struct worker *)p->ec->arg)->child.ready;
+}
+
+/* A worker that is not ready yet. */
+static struct fake_peer *
+new_worker(void)
+{
+	struct fake_peer *p;
+	unsigned n = 0;
+
+	while ((p = fake_peer(ROLE_LOGIN, n++)) != NULL && is_ready(p))
+		continue;
+	return p;
+}
+
+static unsigned
+new_workers(void)
+{
+	struct fake_peer *p;
+	unsigned n = 0, found = 0;
+
+	while ((p = fake_peer(ROLE_LOGIN, n++)) != NULL)
+		found += !is_ready(p);
+	return found;
+}
+
+/* ---- the start ---- */
+
+static void
+test_start(void)
+{
+	fake_begin(settings);
+	CU_ASSERT_EQUAL(fake.m.state, MASTER_STARTING);
+	CU_ASSERT_EQUAL(server("plain")->state, SERVER_DOWN);
+	CU_ASSERT_FALSE(fake_accepts());
+	fake_all_ready();
+	CU_ASSERT_EQUAL(fake.m.state, MASTER_SERVING);
+	CU_ASSERT_EQUAL(server("plain")->state, SERVER_UP);
+	CU_ASSERT_EQUAL(server("tls")->state, SERVER_UP);
+	CU_ASSERT_TRUE(fake_accepts());
+	CU_ASSERT_FALSE(change_is_pending(&fake.m));
+	finish();
+}
+
+/* A role cannot work with its settings: the start fails at once. */
+static void
+refuse_start(enum role role)
+{
+	fake_begin(settings);
+	fake_say(fake_peer(role, 0), MSG_REFUSED, &no_key, sizeof(no_key));
+	fake_loop();
+	CU_ASSERT_TRUE(change_has_failed(&fake.m));
+	CU_ASSERT_TRUE(fake.over);
+	finish();
+}
+
+static void
+test_start_refused(void)
+{
+	refuse_start(ROLE_LOGIN);
+	refuse_start(ROLE_AUTH);
+	refuse_start(ROLE_SPAWNER);
+}
+
+/* Five of a role's processes end before they are ready. */
+static void
+lose_start(enum role role)
+{
+	fake_begin(settings);
+	for (int i = 0; i < 5; i++) {
+		CU_ASSERT_FALSE(change_has_failed(&fake.m));
+		for (int n = 0; n < 50 && fake_peer(role, 0) == NULL; n++)
+			fake_pass(1000);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(fake_peer(role, 0));
+		fake_exit(fake_peer(role, 0), 256);
+		fake_loop();
+	}
+	CU_ASSERT_TRUE(change_has_failed(&fake.m));
+	CU_ASSERT_TRUE(fake.over);
+	finish();
+}
+
+static void
+test_start_lost(void)
+{
+	lose_start(ROLE_LOGIN);
+	lose_start(ROLE_AUTH);
+	lose_start(ROLE_SPAWNER);
+}
+
+static void
+test_start_too_late(void)
+{
+	fake_begin(settings);
+	fake_pass(59000);
+	CU_ASSERT_FALSE(change_has_failed(&fake.m));
+	fake_pass(1500);
+	CU_ASSERT_TRUE(change_has_failed(&fake.m));
+	CU_ASSERT_TRUE(fake.over);
+	finish();
+}
+
+static void
+test_stop_while_starting(void)
+{
+	fake_begin(settings);
+	master_stop(&fake.m, false);
+	fake_loop();
+	CU_ASSERT_TRUE(fake.over);
+	CU_ASSERT_EQUAL(fake.m.state, MASTER_STARTING);
+	finish();
+}
+
+/* ---- a reload ---- */
+
+static void
+test_adopted(void)
+{
+	struct fake_peer *old;
+
+	fake_begin_serving(settings);
+	old = fake_peer(ROLE_LOGIN, 0);
+	reload(COMMON
+	       "idle_timeout = 700\nserver third { port = 1200 socket = plain auth = '' }\n");
+	CU_ASSERT_TRUE(change_is_under_way(&fake.m));
+	CU_ASSERT_EQUAL(new_workers(), 2);
+	CU_ASSERT_NOT_EQUAL(fake.m.conf->idle_timeout, 700);
+	CU_ASSERT_EQUAL(server("third")->state, SERVER_DOWN);
+	CU_ASSERT_EQUAL(fake_got(old, MSG_DRAIN, 0), 0);
+	fake_all_ready();
+	CU_ASSERT_FALSE(change_is_pending(&fake.m));
+	CU_ASSERT_EQUAL(fake.m.conf->idle_timeout, 700);
+	CU_ASSERT_EQUAL(server("third")->state, SERVER_UP);
+	CU_ASSERT_PTR_NULL(server("tls")); /* it stands there no more, and had no connection */
+	CU_ASSERT_EQUAL(fake_got(old, MSG_DRAIN, 0), 1);
+	CU_ASSERT_EQUAL(answer.times, 1);
+	CU_ASSERT_STRING_EQUAL(answer.why, "");
+	finish();
+}
+
+/* The helper is told the settings that are in force, and of servers that come. */
+static void
+test_helper_is_told(void)
+{
+	struct fake_peer *helper;
+
+	fake_begin_serving(settings);
+	helper = fake_peer(ROLE_AUTH, 0);
+	fake_forget(helper);
+	reload(settings);
+	fake_all_ready();
+	CU_ASSERT_EQUAL(fake_got(helper, MSG_AUTH_CONF, 0), 1);
+	CU_ASSERT_EQUAL(fake_got(helper, MSG_AUTH_SERVER, 0), 2);
+	finish();
+}
+
+static void
+test_bad_file(void)
+{
+	fake_begin_serving(settings);
+	reload("no such setting");
+	CU_ASSERT_FALSE(change_is_pending(&fake.m));
+	CU_ASSERT_EQUAL(new_workers(), 0);
+	CU_ASSERT_EQUAL(answer.times, 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(answer.why, ":1:"));
+	finish();
+}
+
+static void
+test_ports_taken(void)
+{
+	fake_begin_serving(settings);
+	fake_ports_busy = true;
+	reload(COMMON TLS_SERVER "server third { port = 1200 socket = plain auth = '' }\n");
+	fake_ports_busy = false;
+	CU_ASSERT_FALSE(change_is_pending(&fake.m));
+	CU_ASSERT_EQUAL(answer.times, 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(answer.why, "third"));
+	CU_ASSERT_PTR_NULL(server("third"));
+	finish();
+}
+
+static void
+test_no_group(void)
+{
+	fake_begin_serving(settings);
+	reload(COMMON "control_group = 'no-such-group'\n");
+	CU_ASSERT_FALSE(change_is_pending(&fake.m));
+	CU_ASSERT_EQUAL(answer.times, 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(answer.why, "no-such-group"));
+	finish();
+}
+
+/* What holds from start to end keeps its value; the rest is adopted. */
+static void
+test_kept_settings(void)
+{
+	fake_begin_serving(settings);
+	reload(COMMON "idle_timeout = 700\nruntime_dir = '/elsewhere'\n");
+	fake_all_ready();
+	CU_ASSERT_EQUAL(fake.m.conf->idle_timeout, 700);
+	CU_ASSERT_STRING_NOT_EQUAL(fake.m.conf->runtime_dir, "/elsewhere");
+	finish();
+}
+
+/* What was begun is undone; the old workers serve on. */
+static void
+check_abandoned(const char *why)
+{
+	conn_id id;
+
+	CU_ASSERT_FALSE(change_is_pending(&fake.m));
+	CU_ASSERT_EQUAL(answer.times, 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(answer.why, why));
+	CU_ASSERT_NOT_EQUAL(fake.m.conf->idle_timeout, 700);
+	CU_ASSERT_PTR_NULL(server("third"));
+	CU_ASSERT_EQUAL(new_workers(), 0);
+	CU_ASSERT_EQUAL(fake_count(ROLE_LOGIN), 2);
+	id = fake_connect(server("plain"));
+	fake_loop();
+	CU_ASSERT_EQUAL(conns_find(&fake.m, id)->state, CONN_LOGIN);
+	finish();
+}
+
+static void
+begin_third(void)
+{
+	fake_begin_serving(settings);
+	reload(COMMON TLS_SERVER
+	       "idle_timeout = 700\nserver third { port = 1200 socket = plain auth = '' }\n");
+}
+
+static void
+test_refused(void)
+{
+	begin_third();
+	fake_say(new_worker(), MSG_REFUSED, &no_key, sizeof(no_key));
+	fake_loop();
+	check_abandoned("no key");
+}
+
+static void
+test_too_late(void)
+{
+	begin_third();
+	fake_pass(14000);
+	CU_ASSERT_EQUAL(answer.times, 0);
+	fake_pass(1500);
+	check_abandoned("not ready after 15 seconds");
+}
+
+static void
+test_lost(void)
+{
+	begin_third();
+	for (int i = 0; i < 5; i++) {
+		CU_ASSERT_EQUAL(answer.times, 0);
+		for (int n = 0; n < 10 && new_worker() == NULL; n++)
+			fake_pass(1000);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(new_worker());
+		fake_exit(new_worker(), 256);
+		fake_loop();
+	}
+	check_abandoned("pop3d-login ended 5 times");
+}
+
+/* No process can be started: that counts as a loss, and is told without waiting for a tick. */
+static void
+test_no_processes(void)
+{
+	uint64_t begun;
+
+	fake_begin_serving(settings);
+	fake.no_process = true;
+	begun = fake.now;
+	reload(settings);
+	for (int n = 0; n < 5000 && answer.times == 0; n++) {
+		fake.now += 10; /* no tick */
+		fake_loop();
+	}
+	fake.no_process = false;
+	/* the starts are 0, 100, 200 and 400 ms after one another */
+	CU_ASSERT_TRUE(fake.now - begun < 800);
+	CU_ASSERT_EQUAL(answer.times, 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(answer.why, "ended 5 times"));
+	finish();
+}
+
+/* The serving generation goes on to be filled up while another one is being made, or it is not. */
+static void
+test_lost_old_worker(void)
+{
+	begin_third();
+	fake_exit(fake_peer(ROLE_LOGIN, 0), 0);
+	fake_loop();
+	CU_ASSERT_EQUAL(answer.times, 0);
+	CU_ASSERT_TRUE(change_is_under_way(&fake.m));
+	fake_all_ready();
+	CU_ASSERT_EQUAL(answer.times, 1);
+	CU_ASSERT_STRING_EQUAL(answer.why, "");
+	CU_ASSERT_EQUAL(fake.m.conf->idle_timeout, 700);
+	finish();
+}
+
+/* Helper and spawner are lost while a change is under way: it goes on, with new ones. */
+static void
+test_others_lost(void)
+{
+	begin_third();
+	fake_exit(fake_peer(ROLE_AUTH, 0), 0);
+	fake_exit(fake_peer(ROLE_SPAWNER, 0), 0);
+	fake_loop();
+	fake_all_ready();
+	CU_ASSERT_EQUAL(answer.times, 1);
+	CU_ASSERT_STRING_EQUAL(answer.why, "");
+	CU_ASSERT_TRUE(helper_ready(&fake.m));
+	finish();
+}
+
+/* ---- one after another ---- */
+
+/* What was asked for while another was under way begins when that is adopted, and at once. */
+static void
+test_begins_at_once(void)
+{
+	fake_begin_serving(settings);
+	change_workers(&fake.m);
+	ask();
+	fake_loop();
+	CU_ASSERT_EQUAL(new_workers(), 2);
+	change_workers(&fake.m);
+	fake_loop();
+	CU_ASSERT_EQUAL(new_workers(), 2);
+	for (int i = 0; i < 2; i++) {
+		static const struct msg_ready ready;
+
+		fake_say(new_worker(), MSG_READY, &ready, sizeof(ready));
+		fake_loop(); /* the clock stands still */
+	}
+	CU_ASSERT_EQUAL(answer.times, 1);
+	CU_ASSERT_TRUE(change_is_under_way(&fake.m));
+	CU_ASSERT_EQUAL(new_workers(), 2);
+	finish();
+}
+
+/* A refused file does not take along what else was asked for. */
+static void
+test_refused_file_then_workers(void)
+{
+	fake_begin_serving(settings);
+	change_workers(&fake.m);
+	reload("no such setting");
+	CU_ASSERT_EQUAL(answer.times, 1);
+	CU_ASSERT_TRUE(change_is_under_way(&fake.m));
+	CU_ASSERT_EQUAL(new_workers(), 2);
+	finish();
+}
+
+/* Many that wait count as one. */
+static void
+test_count_as_one(void)
+{
+	fake_begin_serving(settings);
+	change_settings(&fake.m);
+	change_workers(&fake.m);
+	reload(settings);
+	fake_all_ready();
+	CU_ASSERT_EQUAL(answer.times, 1);
+	CU_ASSERT_FALSE(change_is_pending(&fake.m));
+	CU_ASSERT_EQUAL(fake_count(ROLE_LOGIN), 4); /* the old two drain */
+	finish();
+}
+
+/* Four generations drain, each with a connection: the next change waits for its turn. */
+static void
+test_turn(void)
+{
+	conn_id id[5];
+
+	fake_begin_serving(settings);
+	for (int i = 0; i < 4; i++) {
+		id[i] = fake_connect(server("plain"));
+		fake_loop();
+		reload(settings);
+		fake_all_ready();
+		CU_ASSERT_EQUAL(answer.times, 1);
+	}
+	id[4] = fake_connect(server("plain"));
+	CU_ASSERT_NOT_EQUAL(id[4], 0);
+	reload(settings);
+	CU_ASSERT_EQUAL(new_workers(), 0);
+	CU_ASSERT_TRUE(change_is_pending(&fake.m));
+	CU_ASSERT_FALSE(change_is_under_way(&fake.m));
+	fake_conn_end(id[1], CONN_END_QUIT);
+	for (unsigned n = 0; n < fake_count(ROLE_LOGIN); n++) { /* it ends with its last one */
+		struct fake_peer *p = fake_peer(ROLE_LOGIN, n);
+		const struct worker *w = p->ec->arg;
+
+		if (w->draining && w->connections == 0) {
+			fake_exit(p, 0);
+			n = (unsigned)-1;
+		}
+	}
+	fake_loop();
+	CU_ASSERT_TRUE(change_is_under_way(&fake.m));
+	fake_all_ready();
+	CU_ASSERT_EQUAL(answer.times, 1);
+	finish();
+}
+
+/* None of them ends: after ten minutes the oldest is closed. */
+static void
+test_turn_is_over(void)
+{
+	conn_id id[4];
+
+	fake_begin_serving(settings);
+	for (int i = 0; i < 4; i++) {
+		id[i] = fake_connect(server("plain"));
+		fake_loop();
+		reload(settings);
+		fake_all_ready();
+	}
+	reload(settings);
+	for (int s = 0; s < 590; s++) {
+		struct fake_peer *p;
+
+		for (unsigned n = 0; (p = fake_peer(ROLE_LOGIN, n)) != NULL; n++)
+			fake_pong(p);
+		fake_pong(fake_peer(ROLE_AUTH, 0));
+		fake_pong(fake_peer(ROLE_SPAWNER, 0));
+		fake_pass(1000);
+	}
+	CU_ASSERT_PTR_NOT_NULL(conns_find(&fake.m, id[0]));
+	CU_ASSERT_FALSE(change_is_under_way(&fake.m));
+	fake_pass(15000);
+	CU_ASSERT_PTR_NULL(conns_find(&fake.m, id[0]));
+	CU_ASSERT_PTR_NOT_NULL(conns_find(&fake.m, id[1]));
+	CU_ASSERT_TRUE(change_is_under_way(&fake.m));
+	finish();
+}
+
+/* ---- servers at run time ---- */
+
+static void
+test_server_up(void)
+{
+	char why[MSG_PATH_SIZE];
+	struct server *plain, *tls;
+
+	fake_begin_serving(settings);
+	plain = server_make(&fake.m, "x");
+	CU_ASSERT_EQUAL(server_up(&fake.m, plain, why), 0);
+	fake_loop();
+	CU_ASSERT_EQUAL(plain->state, SERVER_UP);
+	CU_ASSERT_EQUAL(new_workers(), 0);
+	/* with a certificate that the workers do not know */
+	tls = server_make(&fake.m, "y");
+	tls->set.socket = SOCKET_TLS;
+	tls->set.certificate = (struct conf_paths){.n = 1, .path = {"/other"}};
+	tls->set.certificate_key = tls->set.certificate;
+	CU_ASSERT_EQUAL(server_up(&fake.m, tls, why), 0);
+	fake_loop();
+	CU_ASSERT_EQUAL(tls->state, SERVER_DOWN);
+	CU_ASSERT_EQUAL(new_workers(), 2);
+	fake_all_ready();
+	CU_ASSERT_EQUAL(tls->state, SERVER_UP);
+	finish();
+}
+
+static void
+test_server_up_refused(void)
+{
+	char why[MSG_PATH_SIZE];
+	struct server *tls;
+
+	fake_begin_serving(settings);
+	tls = server_make(&fake.m, "y");
+	tls->set.socket = SOCKET_TLS;
+	tls->set.certificate = (struct conf_paths){.n = 1, .path = {"/other"}};
+	tls->set.certificate_key = tls->set.certificate;
+	CU_ASSERT_EQUAL(server_up(&fake.m, tls, why), 0);
+	ask();
+	fake_loop();
+	fake_say(new_worker(), MSG_REFUSED, &no_key, sizeof(no_key));
+	fake_loop();
+	CU_ASSERT_EQUAL(answer.times, 1);
+	CU_ASSERT_STRING_EQUAL(answer.why, "no key");
+	CU_ASSERT_FALSE(change_is_pending(&fake.m)); /* not once more by itself */
+	CU_ASSERT_EQUAL(tls->state, SERVER_DOWN);
+	finish();
+}
+
+static void
+test_nothing_while_stopping(void)
+{
+	fake_begin_serving(settings);
+	CU_ASSERT_NOT_EQUAL(fake_connect(server("plain")), 0);
+	fake_loop();
+	master_stop(&fake.m, false);
+	fake_loop();
+	reload(settings);
+	CU_ASSERT_EQUAL(new_workers(), 0);
+	CU_ASSERT_FALSE(change_is_under_way(&fake.m));
+	finish();
+}
+
+int
+main(void)
+{
+	static const struct unit_test tests[] = {
+	    {"start", test_start},
+	    {"start refused", test_start_refused},
+	    {"start, and processes are lost", test_start_lost},
+	    {"start too late", test_start_too_late},
+	    {"stop while starting", test_stop_while_starting},
+	    {"adopted", test_adopted},
+	    {"the helper is told", test_helper_is_told},
+	    {"a bad file", test_bad_file},
+	    {"ports taken", test_ports_taken},
+	    {"no such group", test_no_group},
+	    {"settings that hold from the start", test_kept_settings},
+	    {"refused by a worker", test_refused},
+	    {"too late", test_too_late},
+	    {"workers lost", test_lost},
+	    {"no processes", test_no_processes},
+	    {"an old worker lost", test_lost_old_worker},
+	    {"helper and spawner lost", test_others_lost},
+	    {"the next one begins at once", test_begins_at_once},
+	    {"a refused file, and workers", test_refused_file_then_workers},
+	    {"many count as one", test_count_as_one},
+	    {"a change waits for its turn", test_turn},
+	    {"its turn comes after ten minutes", test_turn_is_over},
+	    {"a server goes up", test_server_up},
+	    {"a server's certificate refused", test_server_up_refused},
+	    {"nothing while stopping", test_nothing_while_stopping},
+	    {NULL, NULL}};
+	int fd = mkstemp(path), status;
+
+	if (fd == -1)
+		return EXIT_FAILURE;
+	close(fd);
+	status = unit_run("change", tests);
+	unlink(path);
+	return status;
+}
