@@ -191,10 +191,13 @@ def world():
     return _world
 
 
-def make_certificate(directory, name, subject="/CN=localhost", key="rsa:2048", names="DNS:localhost,IP:127.0.0.1"):
+def make_certificate(directory, name, subject="/CN=localhost", key="rsa:2048", names="DNS:localhost,IP:127.0.0.1", issuer=None):
+    """Files of a certificate and its key.  It signs itself, or issuer does, which is such a pair."""
     cert, keyfile = (os.path.join(directory, name + end) for end in (".pem", ".key"))
     arguments = ["openssl", "req", "-x509", "-newkey", key, "-nodes", "-days", "3", "-subj", subject,
                  "-addext", "subjectAltName=" + names, "-keyout", keyfile, "-out", cert]
+    if issuer:
+        arguments += ["-CA", issuer[0], "-CAkey", issuer[1], "-addext", "basicConstraints=CA:FALSE"]
     if key.startswith("ec"):
         arguments[5:5] = ["-pkeyopt", "ec_paramgen_curve:P-256"]
     subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
