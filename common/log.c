@@ -178,17 +178,37 @@ log_own_key(const char *at)
 	return 0;
 }
 
+/* Length of the quoted value that begins here, with its "="; 0 if there is none, or no end of it.
+ */
+static size_t
+log_quoted_value(const char *at)
+{
+	const char *p = at;
+
+	if (*p++ != '=' || *p++ != '"')
+		return 0;
+	for (; *p != '"'; p++)
+		if (*p == '\0' || (*p == '\\' && *++p == '\0'))
+			return 0;
+	return (size_t)(p + 1 - at);
+}
+
 /* The same for a line of a process that is not believed: it cannot name a role, process or
- * connection either, since the "=" of such a word is escaped. */
+ * connection either, since the "=" of such a word is escaped.  In a quoted value it is no word, and
+ * stays as people look for it. */
 static void
 log_escape_foreign(char *dst, size_t cap, const char *src)
 {
 	char neutral[LOG_OUT_MAX];
+	const char *unquoted = src;
 	size_t n = 0;
 
 	while (*src != '\0' && n + sizeof("role=") + LOG_ESCAPE < sizeof(neutral)) {
-		size_t key = log_own_key(src);
+		size_t key;
 
+		if (src >= unquoted)
+			unquoted = src + log_quoted_value(src);
+		key = src < unquoted ? 0 : log_own_key(src);
 		if (key == 0) {
 			neutral[n++] = *src++;
 			continue;

@@ -35,6 +35,7 @@ struct conn_login {
 	uint32_t uid, mech;
 	char mailbox[MSG_PATH_SIZE];
 	struct msg_tls_facts facts;
+	int64_t since; /* time(2) when a session took it */
 };
 
 struct conn {

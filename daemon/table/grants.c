@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -192,6 +193,7 @@ conns_taken(struct master *m, struct conn *c)
 	bool tls = c->row.tls != CONN_TLS_NONE;
 
 	conns_set_state(m, c, CONN_SESSION);
+	c->login->since = (int64_t)time(NULL);
 	m->conns->undecided--;
 	if (c->job != NULL)
 		jobs_taken(m, c);
@@ -234,8 +236,7 @@ conns_session_gone(struct master *m, struct conn *c, const struct msg_session_en
 		conns_free(m, c);
 		return;
 	}
-	if (end->why != SESSION_END_REFUSED)
-		report_session_end(c, end);
+	report_session_end(c, end);
 	helper_about(m, MSG_ROW_GONE, c->row.id);
 	c->session = NULL;
 	conns_free_if_done(m, c);

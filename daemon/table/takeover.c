@@ -3,7 +3,6 @@
 #include "daemon/table/takeover.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "common/clock.h"
 #include "daemon/table/conns.h"
@@ -73,7 +72,7 @@ describe(struct msg_lock_answer *a, const struct conn *holder)
 
 	if (sessions_read_page(holder->session, &p, NULL) == 0)
 		a->idle = (uint32_t)(idle_of(&p) / 1000);
-	a->since = (int64_t)time(NULL) - (int64_t)((clock_ms() - holder->since) / 1000);
+	a->since = holder->login->since;
 	a->peer = holder->row.peer;
 }
 

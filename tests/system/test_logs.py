@@ -131,7 +131,12 @@ class Lines(TestCase):
             client = self.connect(kind)
             client.try_login(user)
             client.eof()
-            self.assertEqual(self.daemon.log_fields("login-failed", since=mark, user=user.name)["result"], "in-use")
+            failed = self.daemon.log_fields("login-failed", since=mark, user=user.name)
+            self.assertEqual(failed["result"], "in-use")
+            fields = self.daemon.log_fields("session-end", since=mark, user=user.name)
+            self.assertEqual(set(fields), END)
+            self.assertEqual((fields["reason"], fields["by"], fields["retrieved"], fields["deleted"]), ("refused", "server", "0", "0"))
+            self.assertEqual((fields["conn"], fields["peer"]), (failed["conn"], failed["peer"]))
         holder.quit()
 
     def test_one_line_each(self):

@@ -93,6 +93,15 @@ class InUse(Base):
         fields = self.daemon.log_fields("login-failed", user=user.name, result="in-use")
         self.assertEqual(fields["reason"], '"mailbox in use"')
 
+    def test_LCK_01_since_when_stays_the_same(self):
+        user = self.user(MESSAGES)
+        holder = self.session(user)
+        said, begun = set(), time.monotonic()
+        while time.monotonic() - begun < 1.5:  # the seconds of every clock have changed by then
+            said.add(self.details(user)[0])
+        self.assertEqual(len(said), 1, said)
+        holder.quit()
+
     def test_LCK_01_IPv6_address(self):
         with contextlib.suppress(OSError):
             daemon = self.own_daemon(servers={

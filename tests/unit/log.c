@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/count.h"
 #include "common/log.h"
 #include "tests/unit/unit.h"
 
@@ -251,6 +252,30 @@ test_foreign(void)
 	CU_ASSERT_EQUAL(count_of(text, "\n"), 5);
 }
 
+/* People look for what a value holds, and a quoted one holds no words of the line. */
+static void
+test_foreign_quoted(void)
+{
+	static const struct {
+		const char *text, *reads;
+	} lines[] = {
+	    {"file=\"a conn=9 pid=\" conn=8", "file=\"a conn=9 pid=\" conn\\x3d8\n"},
+	    {"file=\"a\\\" conn=9\" pid=8", "file=\"a\\\" conn=9\" pid\\x3d8\n"},
+	    {"file=\"a\" conn=9 \"", "file=\"a\" conn\\x3d9 \"\n"},
+	    {"file=\"a conn=9", "file=\"a conn\\x3d9\n"},
+	    {"file=\"a conn=9\\", "file=\"a conn\\x3d9\\\n"},
+	    {"\"a conn=9\"", "\"a conn\\x3d9\"\n"},
+	    {"conn=\"pid=9\"", "conn\\x3d\"pid\\x3d9\"\n"},
+	    {"=\"\"conn=9", "=\"\"conn\\x3d9\n"},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(lines); i++) {
+		catch_begin();
+		foreign(ROLE_SESSION, LOG_INFO, 0, lines[i].text);
+		CU_ASSERT_TRUE(ends_with(catch_end(), lines[i].reads));
+	}
+}
+
 static void
 test_trusted(void)
 {
@@ -470,6 +495,7 @@ static const struct unit_test tests[] = {
     {"levels", test_level},
     {"RSP-03 one line stays one line", test_one_line},
     {"foreign lines", test_foreign},
+    {"quoted values of foreign lines", test_foreign_quoted},
     {"lines of the auth helper", test_trusted},
     {"repeated lines", test_repeated},
     {"many different lines", test_repeated_many},
