@@ -110,12 +110,31 @@ class Import(Uidl):
             self.assertEqual(self.imported(user, source, "--force").status, DONE)
             self.assertEqual(self.listing(user), expected, source)
 
+    def test_UID_02_a_cut_last_line_is_left_out(self):
+        for source, name, text, last in (("dovecot", "dovecot-uidlist", DOVECOT, 7), ("courier", "courierpop3dsizelist", COURIER, 6)):
+            whole, _, line = text[:-1].rpartition("\n")
+            for octets in (1, len(line) - 20, len(line) - 1, len(line)):  # of the last, a line without its end may lack more
+                with self.subTest(source=source, octets=octets):
+                    user = self.mailbox()
+                    self.put(user, name, whole + "\n")
+                    self.imported(user, source)
+                    expected = self.listing(user)
+                    self.put(user, name, whole + "\n" + line[:octets])
+                    answer = self.imported(user, source, "--force")
+                    self.assertEqual((answer.status, answer.err), (FAILED, "pop3ctl: %s: line %d is cut off: not taken over\n" % (name, last)))
+                    self.assertRegex(answer.out, r"\A%d of 6 messages: unique-id and place taken over" % (4 if source == "dovecot" else 3))
+                    self.assertEqual(self.listing(user), expected)
+        self.put(user, "dovecot-uidlist", "3 V14201136")
+        self.assertIn("line 1 is cut off; nothing was taken over", self.refused(user, "dovecot", "--force"))
+
     def test_UID_02_formats_of_dovecot(self):
         user = self.mailbox()
         self.put(user, "dovecot-uidlist", "".join(line + "\n" for line in DOVECOT.splitlines() if " O" not in line and " P" not in line))
         md5 = [hashlib.md5(name).hexdigest().encode() for name in (F, D)]
         for wanted, expected in (("%u", [b"10", b"100"]), ("%v.%u", [b"1420113600.10", b"1420113600.100"]), ("UID%u-%v", [b"UID10-1420113600", b"UID100-1420113600"]),
-                                 ("%08Xv%08Xu", [b"54a536c00000000a", b"54a536c000000064"]), ("%f", [F, D]), ("%g", [F, b"guid-of-d"]), ("%Mf", md5)):
+                                 ("%08Xv%08Xu", [b"54a536c00000000a", b"54a536c000000064"]), ("%f", [F, D]), ("%g", [F, b"guid-of-d"]), ("%Mf", md5),
+                                 ("%{uid | hex(8)}%{uidvalidity | hex(8)}", [b"0000000a54a536c0", b"0000006454a536c0"]), ("%{uidvalidity}.%{uid}", [b"1420113600.10", b"1420113600.100"]),
+                                 ("%{filename | md5}", md5), ("%{guid}", [F, b"guid-of-d"])):
             self.taken(user, "dovecot:" + wanted, 2, "--force")
             self.assertEqual(self.listing(user), expected + [A, B, C, E], wanted)
 
@@ -245,7 +264,8 @@ class Import(Uidl):
     def test_words(self):
         user = self.mailbox()
         self.assertIn("mbox files alone", self.refused(user, "dovecot:%m"))
-        self.assertIn("known are %u, %v, %f and %g", self.refused(user, "dovecot:%{uid}"))
+        self.assertIn("known are %u, %v, %f and %g", self.refused(user, "dovecot:%{user}"))
+        self.assertIn("a % that begins no %{variable}", self.refused(user, "dovecot:%u%{uid}"))
         self.assertIn('bad source "cyrus"', self.refused(user, "cyrus", status=USAGE))
         self.assertIn('bad source "courier:%u"', self.refused(user, "courier:%u", status=USAGE))
         self.assertEqual(self.ctl.run("uidl", "import", self.server, user.name).status, USAGE)
@@ -329,12 +349,24 @@ class Verify(Uidl):
         self.assertEqual(answer.status, FAILED)
         self.assertIn("6 of 6 messages would be fetched again", answer.out)
 
+    def test_new_mail_is_counted_apart(self):
+        user = self.mailbox()
+        uids = [uid.decode() for uid in self.listing(user)]
+        saved = "".join("%d %s\n" % (i, uid) for i, uid in enumerate(uids, 1))
+        user.maildir.write("new", "1800000000.new.host", b"x\n")
+        self.assertEqual(self.verify(user, saved), (DONE, "not in the listing: 1800000000.new.host\n0 of 7 messages would be fetched again\n"
+                                                    "1 of 7 messages are new since the listing\n0 of 6 messages of the listing are not here any more\nthe order is the same\n", ""))
+        # one that got another unique-id is missed
+        answer = self.verify(user, saved.replace(uids[5], "other"))
+        self.assertEqual(answer.status, FAILED)
+        self.assertIn("1 of 7 messages would be fetched again\n1 of 7 messages are new", answer.out)
+
     def test_json(self):
         user = self.mailbox(NAMES[:2])
-        path = self.put(user, "saved-listing", "1 %s\n" % NAMES[0])
+        path = self.put(user, "saved-listing", "1 %s\n" % NAMES[1])
         answer = self.ctl.run("--json", "uidl", "verify", self.server, user.name, path)
         self.assertEqual((answer.status, answer.err), (FAILED, ""))
-        self.assertEqual(json.loads(answer.out), ["not in the listing: " + NAMES[1], "1 of 2 messages would be fetched again",
+        self.assertEqual(json.loads(answer.out), ["not in the listing: " + NAMES[0], "1 of 2 messages would be fetched again",
                                                   "0 of 1 messages of the listing are not here any more", "the order is the same"])
         self.assertEqual(self.ctl.json("uidl", "import", "--from", "basename", self.server, user.name), ["2 of 2 messages: unique-id and place taken over from their names"])
 

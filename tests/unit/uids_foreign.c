@@ -99,6 +99,20 @@ test_dovecot_formats(void)
 	    {"%%%u", "%102", "%103"},
 	    {"%u%%", "102%", "103%"},
 	    {"a b%u", "a b102", "a b103"},
+	    {"%{uid | hex(8)}%{uidvalidity | hex(8)}", "0000006654a536c0", "0000006754a536c0"},
+	    {"%{uid}", "102", "103"},
+	    {"UID%{uid}-%{uidvalidity}", "UID102-1420113600", "UID103-1420113600"},
+	    {"%{ uid|hex }", "66", "67"},
+	    {"%{uidvalidity|hex(10)|upper}", "0054A536C0", "0054A536C0"},
+	    {"%{filename}", "17000000098.b.host,S=14", "17000000097.a.host,S=14"},
+	    {"%{filename | md5}", "28732c522f61300de907d710e1e29846",
+	     "3f09dc224fb71c5e0158eaeab4642830"},
+	    {"%{filename | upper | md5}", "f4cb0a030c10ad9dca23bcf206865278",
+	     "8c9737e81e74010df7ca237641a1db3b"},
+	    {"%{uid | md5}", "ec8956637a99787bd197eacd77acce5e",
+	     "6974ce5ac660610b44d9b9fed0ff9548"},
+	    {"%{guid}", "17000000098.b.host,S=14", "1234567890abcdef"},
+	    {"%{filename | lower}", "17000000098.b.host,s=14", "17000000097.a.host,s=14"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -117,13 +131,50 @@ static void
 test_formats_refused(void)
 {
 	static const char *const formats[] = {
-	    "",	    "abc",  "%",      "%m", "%Mm", "%Q",    "%Hu",    "%2.3f",
-	    "%-4f", "%.3f", "%{uid}", "%x", "%u%", "%u%08", "%9999u", "%08XU",
+	    "",
+	    "abc",
+	    "%",
+	    "%m",
+	    "%Mm",
+	    "%Q",
+	    "%Hu",
+	    "%2.3f",
+	    "%-4f",
+	    "%.3f",
+	    "%{user}",
+	    "%x",
+	    "%u%",
+	    "%u%08",
+	    "%9999u",
+	    "%08XU",
+	    "%{",
+	    "%{}",
+	    "%{uid",
+	    "%{uid|",
+	    "%{uid | hex(8)",
+	    "%{uid | hex(8}",
+	    "%{uid hex}",
+	    "%{uid | hex(4)}",
+	    "%{uid | hex()}",
+	    "%{uid | hex(9999)}",
+	    "%{uid | lower(8)}",
+	    "%{filename | hex}",
+	    "%{uid | lower | hex}",
+	    "%{uid | hex(8) | md5}",
+	    "%{uid | substr(1)}",
+	    "%{filename | md5 | upper}",
+	    "%{uid | lower | lower | lower | lower | lower}",
+	    "%{uid}%u",
+	    "%{uid}%%",
+	    "%%{uid}",
+	    "%u%{uid}",
+	    "%{md5}",
 	};
 
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
 		CU_ASSERT_PTR_NOT_NULL(uid_format_check(formats[i]));
 	CU_ASSERT_PTR_NOT_NULL(strstr(uid_format_check("%m"), "mbox"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(uid_format_check("%{md5}"), "mbox"));
 }
 
 static void

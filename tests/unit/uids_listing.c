@@ -50,11 +50,34 @@ test_compare(void)
 	CU_ASSERT_EQUAL(difference.gone, 1);
 	CU_ASSERT_FALSE(difference.moved);
 	CU_ASSERT_STRING_EQUAL(compare("ab", ""), "+a +b ");
+	CU_ASSERT_EQUAL(difference.again, 2); /* nothing says that it is new */
+	CU_ASSERT_EQUAL(difference.fresh, 0);
 	CU_ASSERT_STRING_EQUAL(compare("", "ab"), "-a -b ");
 	CU_ASSERT_STRING_EQUAL(compare("acb", "abc"), "");
 	CU_ASSERT_TRUE(difference.moved);
 	CU_ASSERT_STRING_EQUAL(compare("ab", "aab"), "");
 	CU_ASSERT_FALSE(difference.moved);
+}
+
+static bool
+counts(const char *a, const char *b, size_t again, size_t fresh)
+{
+	(void)compare(a, b);
+	return difference.again == again && difference.fresh == fresh;
+}
+
+/* New mail is behind all that was there, and a message that changed its unique-id is missed. */
+static void
+test_new_mail(void)
+{
+	CU_ASSERT_TRUE(counts("abcd", "ab", 0, 2));
+	CU_ASSERT_TRUE(counts("abxc", "abc", 1, 0));
+	CU_ASSERT_TRUE(counts("axbcd", "abc", 1, 1));
+	CU_ASSERT_TRUE(counts("abx", "abc", 1, 0));
+	CU_ASSERT_TRUE(counts("abxy", "abc", 1, 1));
+	CU_ASSERT_TRUE(counts("bxy", "ab", 1, 1));
+	CU_ASSERT_TRUE(counts("xbc", "abc", 1, 0));
+	CU_ASSERT_TRUE(counts("ab", "abc", 0, 0));
 }
 
 /* The unique-id of a line, "" for one that is passed over, NULL for a broken one. */
@@ -105,7 +128,8 @@ test_many(void)
 	}
 	told[0] = '\0';
 	CU_ASSERT_EQUAL(uids_listing_compare(&now, &saved, tell, told, &difference), 0);
-	CU_ASSERT_EQUAL(difference.again, 10000);
+	CU_ASSERT_EQUAL(difference.again, 9999);
+	CU_ASSERT_EQUAL(difference.fresh, 1);
 	CU_ASSERT_EQUAL(difference.gone, 0);
 	CU_ASSERT_FALSE(difference.moved);
 	uids_listing_free(&now);
@@ -114,6 +138,7 @@ test_many(void)
 
 static const struct unit_test tests[] = {
     {"what would be fetched again, and the order", test_compare},
+    {"new mail is told from mail that would be fetched again", test_new_mail},
     {"lines of saved listings", test_lines},
     {"many unique-ids", test_many},
     {NULL, NULL},

@@ -147,7 +147,7 @@ foreign_broken_at(struct session *ss, const struct order *o, uint64_t number, co
 	return JOB_FAILED;
 }
 
-/* Take one line of it, which may end with CR LF. */
+/* Take one line of it, which ends with LF or CR LF. */
 static int
 foreign_take(struct session *ss, const struct order *o, struct foreign_reader *r,
 	     struct uids_import *im, const char *line, size_t len, uint64_t number)
@@ -155,8 +155,7 @@ foreign_take(struct session *ss, const struct order *o, struct foreign_reader *r
 	static struct foreign_entry e;
 	enum foreign_result result;
 
-	if (len > 0 && line[len - 1] == '\n')
-		len--;
+	len--;
 	if (len > 0 && line[len - 1] == '\r')
 		len--;
 	result = o->source->line(r, line, len, &e);
@@ -168,8 +167,20 @@ foreign_take(struct session *ss, const struct order *o, struct foreign_reader *r
 	return JOB_DONE;
 }
 
+/* The last line has no end, so a part of it may be missing that nothing else tells of. */
 static int
-foreign_read(struct session *ss, const struct order *o, struct uids_import *im, int dir_fd)
+foreign_cut(struct session *ss, const struct order *o, uint64_t number)
+{
+	if (number == 1)
+		return foreign_broken_at(ss, o, number, "is cut off");
+	job_fail(ss, "%s: line %ju is cut off: not taken over", o->source->file, (uintmax_t)number);
+	return JOB_DONE;
+}
+
+/* Read the other server's file.  *cut: its last line was left out. */
+static int
+foreign_read(struct session *ss, const struct order *o, struct uids_import *im, int dir_fd,
+	     bool *cut)
 {
 	static struct mbox_lines lines;
 	struct foreign_reader r = {.format = o->format};
@@ -182,11 +193,18 @@ foreign_read(struct session *ss, const struct order *o, struct uids_import *im, 
 	if (fd == -1)
 		return JOB_FAILED;
 	mbox_lines_begin(&lines, fd, 0, size);
-	while (status == JOB_DONE && (n = mbox_lines_next(&lines, &line, &starts)) > 0)
-		status = starts ? foreign_take(ss, o, &r, im, line, (size_t)n, ++number)
-				: foreign_broken_at(ss, o, number, "is too long");
+	while (status == JOB_DONE && (n = mbox_lines_next(&lines, &line, &starts)) > 0) {
+		number += starts;
+		*cut = line[n - 1] != '\n';
+		if (!starts)
+			status = foreign_broken_at(ss, o, number, "is too long");
+		else if (!*cut)
+			status = foreign_take(ss, o, &r, im, line, (size_t)n, number);
+	}
 	if (n == -1)
 		status = failed(ss, o->source->file);
+	else if (status == JOB_DONE && *cut)
+		status = foreign_cut(ss, o, number);
 	close(fd);
 	return status;
 }
@@ -275,6 +293,7 @@ int
 job_uidl_import(struct session *ss, size_t argc, char *const argv[])
 {
 	struct uids_import *im = NULL;
+	bool cut = false;
 	struct order o;
 	int status = order_parse(ss, argc, argv, &o), dir_fd;
 	struct stat st;
@@ -296,13 +315,13 @@ job_uidl_import(struct session *ss, size_t argc, char *const argv[])
 	if ((im = uids_import_new(dir_fd)) == NULL)
 		return failed(ss, ss->store.path);
 	if (o.source->file != NULL)
-		status = foreign_read(ss, &o, im, dir_fd);
+		status = foreign_read(ss, &o, im, dir_fd, &cut);
 	else if (uids_import_all(im, dir_fd, o.source->make_uid) == -1)
 		status = failed(ss, ss->store.path);
 	if (status == JOB_DONE)
 		status = import_finish(ss, &o, im, dir_fd);
 	uids_import_free(im);
-	return status;
+	return status == JOB_DONE && cut ? JOB_FAILED : status;
 }
 
 /* ---- verify ---- */
@@ -351,6 +370,8 @@ say_difference(struct session *ss, struct uids_listing *now, struct uids_listing
 	if (teller.count > TOLD_MAX)
 		job_say(ss, "and %zu others", teller.count - TOLD_MAX);
 	job_say(ss, "%zu of %zu messages would be fetched again", d.again, now->count);
+	if (d.fresh > 0)
+		job_say(ss, "%zu of %zu messages are new since the listing", d.fresh, now->count);
 	job_say(ss, "%zu of %zu messages of the listing are not here any more", d.gone,
 		saved->count);
 	job_say(ss, "the order is %s", d.moved ? "not the same" : "the same");

@@ -3,6 +3,10 @@
  * A modifier changes the value, one after the other: X, hexadecimal of a decimal
  * number and 0 of what is none; L and U, lower and upper case; M, MD5 in hexadecimal.  In
  * the end a WIDTH with 0 before it fills up with zeros, one without cuts.
+ *
+ * Since 2.4 a variable is "%{NAME | FILTER ...}": hex and hex(WIDTH), lower, upper and md5 are
+ * those modifiers.  Dovecot's documentation, Settings Variables, 2.4.0; its expansion-filter.c
+ * for what the filters refuse.
  */
 #include "config.h"
 
@@ -11,9 +15,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/count.h"
 #include "worker/store/uids_foreign.h"
 
-enum { VALUE_SIZE = 512 /* a file name is shorter */, WIDTH_MAX = VALUE_SIZE - 1 };
+enum {
+	VALUE_SIZE = 512 /* a file name is shorter */,
+	WIDTH_MAX = VALUE_SIZE - 1,
+	HEX_WIDTH_MIN = 8, /* that no number of 32 bits exceeds: Dovecot would cut it */
+	FILTERS_MAX = 4
+};
 
 /* What can stand behind a "%", and in which order. */
 struct variable {
@@ -21,7 +31,8 @@ struct variable {
 	size_t width; /* 0: none */
 	const char *modifiers;
 	size_t modifier_count;
-	char letter;
+	char letter; /* '\0': none that is known */
+	char filters[FILTERS_MAX];
 };
 
 enum foreign_result
@@ -100,16 +111,102 @@ modify(char letter, char *value)
 	return false;
 }
 
+/* Read digits; *p is moved behind them. */
+static size_t
+width_parse(const char **p)
+{
+	size_t width = 0;
+
+	for (; **p >= '0' && **p <= '9'; (*p)++)
+		if (width <= WIDTH_MAX)
+			width = 10 * width + (size_t)(**p - '0');
+	return width;
+}
+
+/* The words of Dovecot 2.4, and the letters that say the same. */
+static const struct word {
+	const char *name;
+	char letter;
+} names[] = {{"filename", 'f'}, {"guid", 'g'}, {"md5", 'm'}, {"uid", 'u'}, {"uidvalidity", 'v'}},
+  filters[] = {{"hex", 'X'}, {"lower", 'L'}, {"md5", 'M'}, {"upper", 'U'}};
+
+/* Read a word and the blanks around it; *p is moved behind them.  Its letter, '\0' if it has none.
+ */
+static char
+word_parse(const char **p, const struct word *words, size_t count)
+{
+	const char *at = *p + strspn(*p, " ");
+	size_t len = strcspn(at, " |()}%");
+
+	*p = at + len + strspn(at + len, " ");
+	for (size_t i = 0; i < count; i++)
+		if (strlen(words[i].name) == len && memcmp(words[i].name, at, len) == 0)
+			return words[i].letter;
+	return '\0';
+}
+
+/* Read "(WIDTH)". */
+static bool
+braces_width(const char **p, struct variable *out)
+{
+	(*p)++;
+	out->zeros = true;
+	out->width = width_parse(p);
+	if (**p != ')' || out->width < HEX_WIDTH_MIN)
+		return false;
+	(*p)++;
+	*p += strspn(*p, " ");
+	return true;
+}
+
+/* Read "| FILTER".  Only a number has a hexadecimal form; MD5 gives octets that are shown as
+ * hexadecimal when nothing else comes. */
+static bool
+braces_filter(const char **p, struct variable *out)
+{
+	size_t n = out->modifier_count;
+	char filter;
+
+	(*p)++;
+	filter = word_parse(p, filters, COUNT_OF(filters));
+	if (filter == '\0' || n == FILTERS_MAX || (n > 0 && out->filters[n - 1] == 'M') ||
+	    (filter == 'X' && (n > 0 || strchr("uv", out->letter) == NULL)) ||
+	    (filter == 'M' && out->width > 0))
+		return false;
+	out->filters[out->modifier_count++] = filter;
+	return **p != '(' || (filter == 'X' && braces_width(p, out));
+}
+
+/* Take apart "{NAME | FILTER ...}", from *p on, which is moved behind it. */
+static void
+braces_parse(const char **p, struct variable *out)
+{
+	bool good;
+
+	*out = (struct variable){.modifiers = out->filters};
+	(*p)++;
+	out->letter = word_parse(p, names, COUNT_OF(names));
+	good = out->letter != '\0';
+	while (good && **p == '|')
+		good = braces_filter(p, out);
+	if (!good || **p != '}')
+		out->letter = '\0';
+	else
+		(*p)++;
+}
+
 /* Take apart what stands behind a "%", from *p on, which is moved behind it. */
 static void
 variable_parse(const char **p, struct variable *out)
 {
 	const char *at = *p;
 
+	if (*at == '{') {
+		braces_parse(p, out);
+		return;
+	}
 	*out = (struct variable){.zeros = *at == '0'};
-	for (; *at >= '0' && *at <= '9'; at++)
-		if (out->width <= WIDTH_MAX)
-			out->width = 10 * out->width + (size_t)(*at - '0');
+	out->width = width_parse(&at);
 	out->modifiers = at;
 	while (modify(*at, NULL))
 		at++;
@@ -121,10 +218,12 @@ variable_parse(const char **p, struct variable *out)
 const char *
 uid_format_check(const char *format)
 {
-	bool any = false;
+	bool braces = strstr(format, "%{") != NULL, any = false;
 	struct variable v;
 
 	while ((format = strchr(format, '%')) != NULL) {
+		if (braces && format[1] != '{')
+			return "it has a % that begins no %{variable}";
 		if (*++format == '%') {
 			format++;
 			continue;
@@ -135,7 +234,9 @@ uid_format_check(const char *format)
 			       "format in a Maildir";
 		if (v.letter == '\0' || strchr("fguv", v.letter) == NULL)
 			return "it has a variable or modifier that is not known: known are %u, %v, "
-			       "%f and %g, a width, and X, L, U and M";
+			       "%f and %g, a width, and X, L, U and M, and of Dovecot 2.4 %{uid}, "
+			       "%{uidvalidity}, %{filename} and %{guid} with hex, hex(8), lower, "
+			       "upper and md5";
 		if (v.width > WIDTH_MAX)
 			return "it has too large a width";
 		any = true;

@@ -114,12 +114,25 @@ listing_find(const struct uids_listing *l, const char *uid)
 		   : l->count;
 }
 
+/* Take new mail out of what would be fetched again: it comes behind the rest.  What is gone may be
+ * among it with another unique-id. */
+static void
+difference_settle(struct uids_difference *d, size_t behind)
+{
+	size_t more = d->again > d->gone ? d->again - d->gone : 0;
+
+	d->fresh = behind < more ? behind : more;
+	d->again -= d->fresh;
+}
+
 int
 uids_listing_compare(struct uids_listing *now, struct uids_listing *saved,
 		     void (*tell)(void *arg, const char *uid, bool now), void *arg,
 		     struct uids_difference *d)
 {
-	size_t last = 0; /* the number behind that of the one before */
+	size_t last = 0;    /* the number behind that of the one before */
+	size_t behind = 0;  /* not in the listing, since the last one that is */
+	bool known = false; /* any that is */
 
 	*d = (struct uids_difference){0};
 	if (listing_sort(now) == -1 || listing_sort(saved) == -1)
@@ -129,11 +142,14 @@ uids_listing_compare(struct uids_listing *now, struct uids_listing *saved,
 
 		if (at == saved->count) {
 			d->again++;
+			behind++;
 			tell(arg, listing_uid(now, i), true);
 			continue;
 		}
 		d->moved = d->moved || at < last;
 		last = at + 1;
+		behind = 0;
+		known = true;
 	}
 	for (size_t i = 0; i < saved->count; i++) {
 		if (listing_find(now, listing_uid(saved, i)) == now->count) {
@@ -141,5 +157,6 @@ uids_listing_compare(struct uids_listing *now, struct uids_listing *saved,
 			tell(arg, listing_uid(saved, i), false);
 		}
 	}
+	difference_settle(d, known ? behind : 0);
 	return 0;
 }

@@ -33,6 +33,8 @@ void uids_listing_free(struct uids_listing *l);
 
 struct uids_difference {
 	size_t again; /* of `now`, not in `saved`: a client that has those would fetch these */
+	size_t
+	    fresh; /* the same, but new mail: behind all that are in both, and more than `gone` */
 	size_t gone;  /* of `saved`, not in `now` */
 	bool moved;   /* those in both are not in the same order */
 };
