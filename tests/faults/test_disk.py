@@ -6,7 +6,9 @@ import unittest
 
 import harness
 import mailbox
+import mboxes
 from client import TestCase
+from control import Control
 from harness import ALL_KINDS, TLS
 
 MESSAGES = mailbox.simple(4)
@@ -17,17 +19,20 @@ def mount(path, *options):
     return done.returncode == 0
 
 
-class Disk(TestCase):
+class Case(TestCase):
     settings = None
 
-    def small_home(self, size, inodes=200):
+    def small_home(self, size, inodes=200, **settings):
         """A user whose home is a small file system, and a daemon that sees it."""
         user = harness.User()
         if not mount(user.home, "-t", "tmpfs", "-o", "size=%s,nr_inodes=%d,mode=700,uid=%d,gid=%d" % (size, inodes, user.uid, user.gid), "tmpfs"):
             raise unittest.SkipTest("cannot mount a tmpfs")
+        self.forget_mount(user)
+        return user, self.own_daemon(**settings)
+
+    def forget_mount(self, user):
         harness.world().registry.add("mount", user.home)
         self.addCleanup(subprocess.run, ["umount", "-l", user.home])
-        return user, self.own_daemon()
 
     def fill_up(self, user):
         """Take every octet and every inode."""
@@ -44,6 +49,13 @@ class Disk(TestCase):
         except OSError:
             pass
 
+    def make_room(self, user):
+        for name in os.listdir(user.home):
+            if name.startswith(("filler", "inode")):
+                os.unlink(os.path.join(user.home, name))
+
+
+class Disk(Case):
     def test_full_disk_at_login_and_quit(self):
         user, daemon = self.small_home("256k", 40)
         for kind in ALL_KINDS:
@@ -111,3 +123,82 @@ class Disk(TestCase):
         # the directory below is there and empty: an empty mailbox by the default setting
         self.assertRegex(client.try_login(user), rb"\A(\+OK |-ERR \[SYS/PERM\] )")
         client.close()
+
+
+class FullMbox(Case):
+    """An mbox on a full disk: whoever is to make room by deleting mail must be able to."""
+
+    STORAGE = "mbox:%h/mail/inbox"
+
+    def full(self, messages=MESSAGES):
+        """A disk that was full before the first login, so that nothing stands beside the mbox."""
+        user, daemon = self.small_home("512k", storage=self.STORAGE)
+        box = mboxes.home_box(user).fill(messages)
+        self.fill_up(user)
+        return user, daemon, box
+
+    def without(self, box, gone):
+        """What the mbox is to be when these messages are deleted."""
+        return b"".join(mboxes.block(m, i % 60) for i, m in enumerate(MESSAGES) if i + 1 not in gone)
+
+    def delete(self, user, daemon, numbers):
+        """The answer to QUIT."""
+        client = self.session(user, TLS, daemon)
+        for n in numbers:
+            client.ok(b"DELE %d" % n)
+        answer = client.command(b"QUIT")
+        client.eof()
+        return answer
+
+    def test_first_login_and_its_lock(self):
+        user, daemon, box = self.full()
+        client = self.session(user, TLS, daemon)
+        for n, message in enumerate(MESSAGES, 1):
+            self.assertEqual(client.multi(b"RETR %d" % n), mailbox.wire(message))
+        other = self.connect(TLS, daemon)
+        self.assertRegex(other.try_login(user), rb"\A-ERR \[IN-USE\] ")
+        # a lock file can be made now, and is not what the first session has
+        self.make_room(user)
+        other = self.connect(TLS, daemon)
+        self.assertRegex(other.try_login(user), rb"\A-ERR \[IN-USE\] ")
+        client.quit()
+        self.assertEqual(box.stored(), self.without(box, ()))
+        self.session(user, TLS, daemon).quit()
+
+    def test_messages_at_the_end(self):
+        user, daemon, box = self.full()
+        self.assertRegex(self.delete(user, daemon, (4,)), rb"\A\+OK ")
+        self.assertEqual(box.stored(), self.without(box, (4,)))
+        self.fill_up(user)
+        self.assertRegex(self.delete(user, daemon, (2, 3)), rb"\A\+OK ")
+        self.assertEqual(box.stored(), self.without(box, (2, 3, 4)))
+
+    def test_all_messages(self):
+        user, daemon, box = self.full()
+        self.assertRegex(self.delete(user, daemon, (1, 2, 3, 4)), rb"\A\+OK ")
+        self.assertEqual(box.stored(), b"")
+        self.assertEqual(box.leftovers(), [])
+
+    def test_other_messages_are_refused_with_a_way_out(self):
+        user, daemon, box = self.full()
+        words = rb"\A-ERR \[SYS/TEMP\] disk full or over quota: .*the last ones alone, needs no room\Z"
+        self.assertRegex(self.delete(user, daemon, (2, 4)), words)
+        self.assertEqual(box.stored(), self.without(box, ()))
+        # the same where only the journal has no room
+        self.make_room(user)
+        self.session(user, TLS, daemon).quit()
+        self.fill_up(user)
+        self.assertRegex(self.delete(user, daemon, (2, 4)), words)
+        self.assertEqual(box.stored(), self.without(box, ()))
+        self.assertEqual(box.leftovers(), [])
+        self.make_room(user)
+        self.assertRegex(self.delete(user, daemon, (2, 4)), rb"\A\+OK ")
+        self.assertEqual(box.stored(), self.without(box, (2, 4)))
+
+    def test_box_locked_tells_of_a_session_without_lock_file(self):
+        user, daemon, _ = self.full()
+        ctl = Control(daemon)
+        self.assertEqual(ctl.done("box", "locked", "secure", user.name), "0")
+        client = self.session(user, TLS, daemon)
+        self.assertEqual(ctl.done("box", "locked", "secure", user.name), "1")
+        client.quit()

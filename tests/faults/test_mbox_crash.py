@@ -22,10 +22,12 @@ class Case(TestCase):
     """The filter stays on: a signal needs no other call than the program's own."""
 
     limit = 550
+    gone, kept = MARKED, KEPT
+    calls_at_least = 40  # in UPDATE
 
     def marked(self, user):
         client = self.session(user)
-        for n in MARKED:
+        for n in self.gone:
             client.ok(b"DELE %d" % n)
         # the session before may still be ending
         self.assertTrue(harness.wait_for(lambda: len(self.daemon.session_of(user)) == 1, 60))
@@ -61,7 +63,7 @@ class Case(TestCase):
         got = [mailbox.unstuff(client.multi(b"RETR %d" % n)) for n in range(1, len(client.listing(b"LIST")) + 1)]
         client.quit()
         stored = [mailbox.plain(m) for m in MESSAGES]
-        kept = [mailbox.plain(m) for m in KEPT]
+        kept = [mailbox.plain(m) for m in self.kept]
         texts = [m for m in got if m in stored]
         self.assertEqual([m for m in got if m not in stored], [mailbox.plain(LATE)] * late, "damaged, lost or doubled")
         self.assertEqual(len(set(texts)), len(texts), "a message is there twice")
@@ -89,8 +91,8 @@ class Case(TestCase):
                 seen.add(self.check(user, box, response.startswith(b"+OK "), 1))
                 points += killed
         # the walk really went through UPDATE: nothing removed, all removed, and nothing else
-        self.assertEqual(seen, {len(MESSAGES), len(KEPT)})
-        self.assertGreater(points, 40)
+        self.assertEqual(seen, {len(MESSAGES), len(self.kept)})
+        self.assertGreater(points, self.calls_at_least)
         return points
 
     def tell(self, points):
@@ -126,3 +128,33 @@ class SpoolMaildrop(Case):
     def test_MBX_04_UPD_08_maildrop_while_rewriting(self):
         user = self.user()
         self.tell(self.walk(user, mboxes.spool_box(user), mboxes.maildrop, False))
+
+
+@unittest.skipUnless(harness.have("strace", "procmail"), "no strace or no procmail")
+class AtTheEnd(Case):
+    """What is removed stands at the end of the file, which is cut off there without a journal."""
+
+    settings = Spool.settings
+    gone, kept = (8, 9, 10), MESSAGES[:7]
+    calls_at_least = 15
+
+    def test_MBX_04_UPD_08_mail_that_comes_before_the_next_login(self):
+        user = self.user()
+        self.tell(self.walk(user, mboxes.spool_box(user), mboxes.procmail, True))
+
+    def test_MBX_04_UPD_08_mail_that_comes_meanwhile(self):
+        user = self.user()
+        self.tell(self.walk(user, mboxes.spool_box(user), mboxes.procmail, False))
+
+
+@unittest.skipUnless(harness.have("strace", "procmail"), "no strace or no procmail")
+class All(Case):
+    """Every message is removed, which leaves an empty file."""
+
+    settings = OwnDirectory.settings
+    gone, kept = tuple(range(1, 11)), []
+    calls_at_least = 15
+
+    def test_MBX_04_UPD_08_procmail_while_rewriting(self):
+        user = self.user()
+        self.tell(self.walk(user, mboxes.home_box(user), mboxes.procmail, False))

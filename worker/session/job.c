@@ -177,18 +177,24 @@ mailbox_open(struct session *ss)
 	return trouble(ss, ss->store.backend->open(&ss->store, false));
 }
 
+enum store_result
+job_lock(struct session *ss)
+{
+	enum store_result result = ss->store.backend->lock(&ss->store);
+
+	if (result != STORE_OK || !ss->store.lock_claim)
+		return result;
+	busy_look(ss);
+	return ss->holder.holder == LOCK_HOLDER_UNKNOWN ? STORE_OK : STORE_IN_USE;
+}
+
 static int
 mailbox_take(struct session *ss, unsigned needs)
 {
 	enum store_result result = STORE_OK;
 
 	if ((needs & JOB_LOCK) != 0)
-		result = ss->store.backend->lock(&ss->store);
-	if (result == STORE_OK && ss->store.lock_claim) {
-		busy_look(ss);
-		if (ss->holder.holder != LOCK_HOLDER_UNKNOWN)
-			result = STORE_IN_USE;
-	}
+		result = job_lock(ss);
 	if (result == STORE_OK && (needs & JOB_LIST) != 0)
 		result = ss->store.backend->list(&ss->store);
 	return trouble(ss, result);

@@ -50,6 +50,10 @@ bool job_fail(struct session *ss, const char *fmt, ...) __attribute__((format(pr
  */
 int job_line(struct session *ss, const char **line, size_t *len);
 
+/* Lock the mailbox against sessions, or, with store.lock_look, see whether one has it.  OK, IN_USE,
+ * TEMP, PERM. */
+enum store_result job_lock(struct session *ss);
+
 /* Run the job of ss->job, say how it ended, give up the mailbox.  `became`: this process is the
  * mailbox's owner.  The stream is the caller's to finish. */
 void job_serve(struct session *ss, const struct msg_spawn_conf *conf, bool became);

@@ -132,7 +132,7 @@ job_box_locked(struct session *ss, size_t argc, char *const argv[])
 
 	(void)argc, (void)argv;
 	ss->store.lock_look = true;
-	result = ss->store.backend->lock(&ss->store);
+	result = job_lock(ss);
 	session_close(ss);
 	if (result != STORE_OK && result != STORE_IN_USE) {
 		job_fail(ss, "the lock cannot be had; the daemon's log says why");

@@ -29,6 +29,7 @@ static const struct opening {
     [STORE_OK] = {LOGIN_OK, REPLY_NONE},
     [STORE_IN_USE] = {LOGIN_IN_USE, REPLY_NONE}, /* busy_reply() knows more */
     [STORE_TEMP] = {LOGIN_TEMP, REPLY_STORE_TEMP},
+    [STORE_FULL] = {LOGIN_TEMP, REPLY_STORE_TEMP},
     [STORE_PERM] = {LOGIN_PERM, REPLY_STORE_PERM},
     [STORE_MISSING] = {LOGIN_PERM, REPLY_STORE_PERM},
 };
@@ -37,6 +38,8 @@ static const char *const farewells[STORE_RESULT_COUNT] = {
     [STORE_OK] = "+OK bye",
     [STORE_IN_USE] = "-ERR [SYS/TEMP] some deleted messages not removed",
     [STORE_TEMP] = "-ERR [SYS/TEMP] some deleted messages not removed",
+    [STORE_FULL] = "-ERR [SYS/TEMP] disk full or over quota: some deleted messages not removed; "
+		   "to delete all of them, or the last ones alone, needs no room",
     [STORE_PERM] = "-ERR [SYS/PERM] some deleted messages not removed",
     [STORE_MISSING] = "-ERR [SYS/TEMP] some deleted messages not removed",
 };

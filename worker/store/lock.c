@@ -117,8 +117,11 @@ lock_named(struct store *s, int dir_fd, const char *name, int *lock_fd)
 	bool had = false;
 
 	if (lock_open(dir_fd, name, lock_fd) == -1) {
-		result = store_judge(errno);
-		return lock_result(s, result, true);
+		if (!store_is_full(errno))
+			return lock_result(s, store_judge(errno), true);
+		log_warn(s->id, "%s %s: lock file: %s: other programs and hosts are not kept out",
+			 s->backend->name, s->path, strerror(errno));
+		return STORE_OK;
 	}
 	lock_note(s, *lock_fd);
 	result = lock_by_fcntl(s, *lock_fd, &of_file, &had);

@@ -23,7 +23,8 @@
 enum store_result lock_directory(struct store *s, int dir_fd, const char *name, int *lock_fd);
 
 /* Lock the file `name`, made if need be, in a directory that other mailboxes share: a POSIX lock,
- * or flock(2) where there is none; s->lock names the file.  As above otherwise. */
+ * or flock(2) where there is none; s->lock names the file.  As above otherwise.  Where there is
+ * no room for the file OK is all that is done: the caller has to claim the mailbox at master. */
 enum store_result lock_named(struct store *s, int dir_fd, const char *name, int *lock_fd);
 
 /* Note in s->lock that the lock of this mailbox is on what is open at fd. */

@@ -36,7 +36,7 @@ struct mbox {
 	struct mbox_style style;
 	struct mbox_place place;
 	int fd;		/* of the mbox; -1: there is none, and it counts as empty */
-	int state_fd;	/* the directory for lock and journal; -1: read-only */
+	int state_fd;	/* the directory for lock and journal; -1: read-only, or no room for it */
 	int lock_fd;	/* carries the session lock */
 	bool read_only; /* the user may not write to it */
 	bool shared;	/* other hosts may write to it */
@@ -94,6 +94,24 @@ mbox_keep_history(struct store *s, const struct mbox *m)
 	store_keep_history(s, m->state_fd, name);
 }
 
+/* Find the directory for lock and journal, where there is room for one.  0 or -1 with errno. */
+static int
+mbox_open_state(struct store *s, struct mbox *m)
+{
+	m->state_fd = mbox_place_state(&m->place, s->home);
+	if (m->state_fd == -1) {
+		if (!store_is_full(errno))
+			return -1;
+		log_warn(s->id, "mbox %s: directory for lock and journal: %s", s->path,
+			 strerror(errno));
+		return 0;
+	}
+	/* the mbox itself is open and needs no permission any more */
+	store_confine(s, m->state_fd, SANDBOX_WRITE);
+	mbox_keep_history(s, m);
+	return 0;
+}
+
 /* A missing file is an empty mailbox in any case: delivery agents remove empty ones. */
 static enum store_result
 mbox_open(struct store *s, bool missing_is_empty)
@@ -117,22 +135,20 @@ mbox_open(struct store *s, bool missing_is_empty)
 	mbox_guard_init(&m->guard, s, &m->place, m->fd, m->read_only);
 	if (m->read_only)
 		return STORE_OK;
-	m->state_fd = mbox_place_state(&m->place, s->home);
-	if (m->state_fd == -1)
+	if (mbox_open_state(s, m) == -1)
 		return fault_log(s, NULL, "no directory for lock and journal");
-	/* the mbox itself is open and needs no permission any more */
-	store_confine(s, m->state_fd, SANDBOX_WRITE);
-	mbox_keep_history(s, m);
 	if (m->place.writable)
 		store_confine(s, m->place.dir_fd, SANDBOX_MAKE);
 	return STORE_OK;
 }
 
+/* Master agrees, since this mbox may have another lock file in another user's home, or none where
+ * there was no room for it. */
 static enum store_result
 mbox_lock(struct store *s)
 {
 	struct mbox *m = s->data;
-	enum store_result result;
+	enum store_result result = STORE_OK;
 
 	if (m->fd == -1)
 		return STORE_OK;
@@ -142,11 +158,10 @@ mbox_lock(struct store *s)
 			return STORE_OK;
 		return errno == EWOULDBLOCK ? STORE_IN_USE : fault_log(s, NULL, "lock");
 	}
-	result = lock_named(s, m->state_fd, mbox_state_name(m, "lock").text, &m->lock_fd);
-	if (m->place.state_in_home) { /* another user's home may hold another lock of this mbox */
-		lock_note(s, m->fd);
-		s->lock_claim = true;
-	}
+	if (m->state_fd != -1)
+		result = lock_named(s, m->state_fd, mbox_state_name(m, "lock").text, &m->lock_fd);
+	lock_note(s, m->fd);
+	s->lock_claim = true;
 	return result;
 }
 
@@ -245,7 +260,7 @@ mbox_list(struct store *s)
 	if ((result = mbox_guard_take(&m->guard, OPEN_WAIT_MS)) != STORE_OK)
 		return result;
 	result = mbox_renew(s, m);
-	if (result == STORE_OK && !m->read_only)
+	if (result == STORE_OK && m->state_fd != -1)
 		result = mbox_recover(s);
 	if (result == STORE_OK)
 		result = mbox_scan(s, &m->table);
@@ -379,26 +394,60 @@ mbox_keep_newness(const struct mbox *m)
 	(void)futimens(m->fd, times);
 }
 
-/* Under the locks: write the journal and do what it says. */
+/* What became of an attempt to remove, for the client and the log. */
+static enum store_result
+mbox_remove_fault(const struct store *s, const char *what)
+{
+	bool full = store_is_full(errno);
+	enum store_result result = fault_log(s, NULL, what);
+
+	return full ? STORE_FULL : result;
+}
+
+/* Nothing behind `cut` stays: that is one step, which needs no journal and no room. */
+static enum store_result
+mbox_shorten(const struct store *s, uint64_t cut)
+{
+	const struct mbox *m = s->data;
+
+	if (ftruncate(m->fd, (off_t)cut) == -1 || fsync(m->fd) == -1)
+		return mbox_remove_fault(s, "truncate");
+	return STORE_OK;
+}
+
+/* Write the journal and do what it says. */
+static enum store_result
+mbox_move(const struct store *s, uint64_t cut, uint64_t old_end, const struct mbox_range *kept,
+	  size_t count)
+{
+	struct mbox *m = s->data;
+	struct mbox_journal j;
+
+	if (m->state_fd == -1) {
+		errno = ENOSPC;
+		return mbox_remove_fault(s, "journal");
+	}
+	mbox_journal_begin(m, &j);
+	if (mbox_journal_write(&j, cut, old_end, kept, count) == -1)
+		return mbox_remove_fault(s, "journal");
+	return mbox_journal_run(&j) == 1 ? STORE_OK : mbox_remove_fault(s, "rewrite");
+}
+
+/* Under the locks. */
 static enum store_result
 mbox_rewrite(struct store *s, const struct mbox_table *now, const uint64_t *marked)
 {
 	struct mbox *m = s->data;
 	struct mbox_range *kept = calloc(now->count, sizeof(*kept));
-	enum store_result result = STORE_OK;
-	struct mbox_journal j;
+	enum store_result result;
 	uint64_t cut = 0;
 	size_t n;
 
 	if (kept == NULL)
 		return STORE_TEMP;
 	n = mbox_kept(m, now, s->count, marked, kept, &cut);
-	mbox_journal_begin(m, &j);
-	if (mbox_journal_write(&j, cut, now->size, kept, n) == -1)
-		result = fault_log(s, NULL, "journal");
-	else if (mbox_journal_run(&j) != 1)
-		result = fault_log(s, NULL, "rewrite");
-	else
+	result = n == 0 ? mbox_shorten(s, cut) : mbox_move(s, cut, now->size, kept, n);
+	if (result == STORE_OK)
 		mbox_keep_newness(m);
 	free(kept);
 	return result;

@@ -26,6 +26,8 @@
 #include <sys/vfs.h>
 #include <time.h>
 
+#include "worker/store/store.h"
+
 /* File systems whose files are on this host alone. */
 static const unsigned long local_types[] = {
     EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC,
@@ -49,7 +51,7 @@ mbox_is_shared(int fd)
 static bool
 is_refused(int error)
 {
-	return error == EOPNOTSUPP || error == ENOSYS || error == ENOSPC || error == EDQUOT;
+	return error == EOPNOTSUPP || error == ENOSYS || store_is_full(error);
 }
 
 int

@@ -1,7 +1,7 @@
 /*
- * Taking octets out of the middle of an mbox without losing any other, at
- * whatever instant the process is killed or the disk is full.  The file keeps its inode,
- * since a delivery agent may be waiting for its lock.
+ * Taking octets out of the middle of an mbox (at its end one ftruncate(2) does it) without losing
+ * any other, at whatever instant the process is killed or the disk is full.  The file keeps its
+ * inode, since a delivery agent may be waiting for its lock.
  *
  * The journal is a file of its own:
  *   first record, octets that are to stand from `cut` on, room for the second record.

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "worker/store/store.h"
+
 #define STATE_DIR ".pop3d"
 
 enum { LINKS_MAX = 16 };
@@ -110,7 +112,8 @@ mbox_place_state(struct mbox_place *p, const char *home)
 		   (st.st_mode & S_IWOTH) == 0;
 
 	fd = state_open(p->dir_fd, own);
-	if (fd != -1 || home == NULL || home[0] != '/')
+	/* that there is no room must not change the place: a journal in it is to be found again */
+	if (fd != -1 || store_is_full(errno) || home == NULL || home[0] != '/')
 		return fd;
 	home_fd = open(home, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (home_fd == -1)

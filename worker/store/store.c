@@ -41,6 +41,12 @@ store_judge(int error)
 	return STORE_PERM;
 }
 
+bool
+store_is_full(int error)
+{
+	return error == ENOSPC || error == EDQUOT;
+}
+
 ssize_t
 store_read(struct store_reader *r, char *buf, size_t cap)
 {

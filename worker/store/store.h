@@ -23,6 +23,7 @@ enum store_result {
 	STORE_OK,
 	STORE_IN_USE,  /* another session has the lock */
 	STORE_TEMP,    /* likely to pass: no memory, no descriptor, I/O error */
+	STORE_FULL,    /* of remove() alone: no room on the disk or in the quota */
 	STORE_PERM,    /* needs somebody: no right, not a mailbox */
 	STORE_MISSING, /* the message has gone since it was listed */
 	STORE_RESULT_COUNT
@@ -116,9 +117,9 @@ struct store_backend {
 	 * Epoch; 0: never, or not known.  NULL: the back end does not know. */
 	int64_t (*fetched_at)(struct store *s, size_t i);
 	/* Remove the messages whose bits are set, every one that can be, for good: it is on
-	 * stable storage before this returns.  What has gone already counts as removed.  The bits of
-	 * those that are not removed are cleared.
-	 * OK, or the worst of TEMP and PERM; *removed is set in any case. */
+	 * stable storage before this returns.  What has gone already counts as removed.  The bits
+	 * of those that are not removed are cleared. OK, or the worst of TEMP, FULL and PERM;
+	 * *removed is set in any case. */
 	enum store_result (*remove)(struct store *s, uint64_t *marked, uint64_t *removed);
 	/* Give up lock, descriptors and memory. */
 	void (*close)(struct store *s);
@@ -159,6 +160,9 @@ store_show(const struct store *s, uint32_t wait)
 
 /* TEMP or PERM for an errno. */
 enum store_result store_judge(int error);
+
+/* Is it the errno of a full disk, or of a user over his quota? */
+bool store_is_full(int error);
 
 static inline bool
 store_is_marked(const uint64_t *marked, size_t i)

@@ -202,7 +202,10 @@ twins_keep(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST],
 	struct twins t = {0};
 	int result = twins_collect(&t, digests, numbers, count, marked);
 
-	if (result == 0 && t.count > 0)
+	if (result == 0 && dir_fd == -1) {
+		result = t.count > 0 ? -1 : 0;
+		errno = ENOSPC;
+	} else if (result == 0 && t.count > 0)
 		result = twins_write(&t, dir_fd, name);
 	else if (result == 0 && unlinkat(dir_fd, name, 0) == -1 && errno != ENOENT)
 		result = -1;
