@@ -48,6 +48,7 @@ struct conf_server {
 	char storage[MSG_SPEC_SIZE];
 	enum mbox_format mbox_format;
 	enum mbox_split mbox_split;
+	char mbox_journal[MSG_PATH_SIZE]; /* a directory; empty: none */
 	/* The server's own, or the global ones, each with the key of its number; none: no TLS.  The
 	 * first serves clients that give no name. */
 	struct conf_paths certificate, certificate_key;

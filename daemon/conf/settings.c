@@ -234,6 +234,8 @@ const struct conf_setting conf_server_settings[] = {
 	    NULL, true},
 	{"mbox_split", CONF_WORD, "strict", SERVER(mbox_split), 0, 0, NULL, mbox_split_words, NULL,
 	    true},
+	{"mbox_journal", CONF_TEXT, "", SERVER(mbox_journal), 0, 0, NULL, NULL, check_path_or_none,
+	    true},
 	{"certificate", CONF_PATHS, SYSCONFDIR "/pop3d/cert.pem", SERVER(certificate), 0, 0, NULL,
 	    NULL, check_path_or_none, true},
 	{"certificate_key", CONF_PATHS, SYSCONFDIR "/pop3d/key.pem", SERVER(certificate_key), 0, 0,

@@ -76,6 +76,7 @@ grant_complete(const struct master *m, const struct conn *c, struct msg_grant *g
 	g->had_mail = remember_had_mail(g->account.uid, g->mailbox);
 	g->mbox_format = (uint16_t)c->server->set.mbox_format;
 	g->mbox_split = (uint16_t)c->server->set.mbox_split;
+	memcpy(g->mbox_journal, c->server->set.mbox_journal, sizeof(g->mbox_journal));
 	g->trace = conf_trace(m->conf);
 	g->ps_titles = m->conf->ps_titles;
 	g->rootless = m->rootless;

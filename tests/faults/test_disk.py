@@ -130,10 +130,10 @@ class FullMbox(Case):
 
     STORAGE = "mbox:%h/mail/inbox"
 
-    def full(self, messages=MESSAGES):
+    def full(self, **settings):
         """A disk that was full before the first login, so that nothing stands beside the mbox."""
-        user, daemon = self.small_home("512k", storage=self.STORAGE)
-        box = mboxes.home_box(user).fill(messages)
+        user, daemon = self.small_home("512k", storage=self.STORAGE, **settings)
+        box = mboxes.home_box(user).fill(MESSAGES)
         self.fill_up(user)
         return user, daemon, box
 
@@ -194,6 +194,30 @@ class FullMbox(Case):
         self.make_room(user)
         self.assertRegex(self.delete(user, daemon, (2, 4)), rb"\A\+OK ")
         self.assertEqual(box.stored(), self.without(box, (2, 4)))
+
+    def test_journal_on_another_file_system(self):
+        user, daemon, box = self.full(mbox_journal=mboxes.journals())
+        self.assertRegex(self.delete(user, daemon, (2, 4)), rb"\A\+OK ")
+        self.assertEqual(box.stored(), self.without(box, (2, 4)))
+        own = os.path.join(mboxes.journals(), str(user.uid))
+        self.assertEqual((os.listdir(own), os.stat(own).st_uid, os.stat(own).st_mode & 0o7777), ([], user.uid, 0o700))
+
+    def test_the_name_there_is_taken(self):
+        user, daemon, box = self.full(mbox_journal=mboxes.journals())
+        own = os.path.join(mboxes.journals(), str(user.uid))
+        for make in (os.mkdir, lambda path: open(path, "x").close(), lambda path: os.symlink(user.home, path)):
+            make(own)
+            self.assertRegex(self.delete(user, daemon, (1,)), rb"\A-ERR \[SYS/TEMP\] disk full ")
+            (os.rmdir if os.path.isdir(own) and not os.path.islink(own) else os.unlink)(own)
+        self.assertEqual(box.stored(), self.without(box, ()))
+        self.assertEqual(self.delete(user, daemon, (4,))[:4], b"+OK ")
+
+    def test_the_directory_there_is_missing(self):
+        user, daemon, box = self.full(mbox_journal="/nonexistent/journals")
+        client = self.connect(TLS, daemon)
+        self.assertRegex(client.try_login(user), rb"\A-ERR \[SYS/PERM\] ")
+        self.assertRegex(daemon.log(), r"mbox_journal: No such file or directory")
+        self.assertEqual(box.stored(), self.without(box, ()))
 
     def test_box_locked_tells_of_a_session_without_lock_file(self):
         user, daemon, _ = self.full()

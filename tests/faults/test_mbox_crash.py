@@ -4,6 +4,8 @@ Afterwards no message may be lost, doubled or damaged.  Where mail can come:
 while the session rewrites, and between its death and the next login.
 """
 
+import os
+import subprocess
 import unittest
 
 import harness
@@ -158,3 +160,26 @@ class All(Case):
     def test_MBX_04_UPD_08_procmail_while_rewriting(self):
         user = self.user()
         self.tell(self.walk(user, mboxes.home_box(user), mboxes.procmail, False))
+
+
+@unittest.skipUnless(harness.have("strace", "procmail"), "no strace or no procmail")
+class Elsewhere(Case):
+    """No file can be made in the home: no lock file, and the journal goes where mbox_journal says."""
+
+    settings = dict(Spool.settings, mbox_journal=mboxes.journals())
+
+    def full_user(self):
+        user = self.user()
+        options = "nr_inodes=1,mode=700,uid=%d,gid=%d" % (user.uid, user.gid)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", user.home], stderr=subprocess.DEVNULL).returncode != 0:
+            self.skipTest("cannot mount a tmpfs")
+        harness.world().registry.add("mount", user.home)
+        self.addCleanup(subprocess.run, ["umount", "-l", user.home])
+        return user
+
+    def test_MBX_04_UPD_08_mail_that_comes_before_the_next_login(self):
+        user = self.full_user()
+        box = mboxes.spool_box(user, mboxes.journals())
+        self.tell(self.walk(user, box, mboxes.procmail, True))
+        self.assertEqual(os.listdir(user.home), [])
+        self.assertTrue(os.path.isdir(box.spare))

@@ -26,10 +26,12 @@ def block(octets, second=0):
 
 
 class Mbox:
-    """An mbox of one user.  `state` is where the server keeps its lock and journal for it."""
+    """An mbox of one user.  `state` is where the server keeps its lock and journal for it, `spare` what
+    mbox_journal names."""
 
-    def __init__(self, path, user, state):
+    def __init__(self, path, user, state, spare=None):
         self.path, self.user, self.state = path, user, os.path.join(state, ".pop3d")
+        self.spare = spare and os.path.join(spare, str(user.uid))
 
     def write(self, octets):
         """These octets, in a fresh file."""
@@ -59,8 +61,9 @@ class Mbox:
     def leftovers(self):
         """Locks and journals that nobody should have left."""
         found = [name for name in (self.path + ".lock", self.lock_file()) if os.path.lexists(name)]
-        if os.path.isdir(self.state):
-            found += [name for name in os.listdir(self.state) if "journal" in name]
+        for folder in (self.state, self.spare):
+            if folder and os.path.isdir(folder):
+                found += [name for name in os.listdir(folder) if "journal" in name]
         return found
 
 
@@ -81,9 +84,18 @@ def spool():
     return path
 
 
-def spool_box(user):
+def spool_box(user, spare=None):
     """An mbox there: mbox:SPOOL/%u."""
-    return Mbox(os.path.join(spool(), user.name), user, user.home)
+    return Mbox(os.path.join(spool(), user.name), user, user.home, spare)
+
+
+def journals():
+    """A directory as mbox_journal wants it."""
+    path = harness.world().path("journals")
+    if not os.path.isdir(path):
+        os.mkdir(path)
+        os.chmod(path, 0o1777)
+    return path
 
 
 def _agent(box, octets, command):

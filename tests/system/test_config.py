@@ -66,6 +66,7 @@ WRONG = [
     ('username_domain = "@example.org"', "username_domain"),
     ('username_domain = "-example.org"', "username_domain"),
     ('mbox_split = "loose"', "mbox_split"),
+    ('mbox_journal = "journals"', "mbox_journal"),
     ('cleartext_login = "sure"', "cleartext_login"),
     ('tls_ticket_lifetime = -1', "tls_ticket_lifetime"),
     ('login_workers = 2\nlogin_workers = 3', "login_workers"),
@@ -186,12 +187,12 @@ class Checks(TestCase):
                      'missing_maildir = "empty"', 'takeover = "off"', "tls_ticket_lifetime = 7200", 'sandbox = "on"', 'ps_titles = "role"', 'log = "syslog"', 'log_level = "info"',
                      'login_user = "_pop3d"', 'auth_user = "_pop3auth"', "port = 995", "port = 110", 'socket = "tls"', 'socket = "plain+stls"', 'cleartext_login = "loopback"',
                      'auth = "pam:pop3d"', 'username_fold = "no"', 'username_domain = "keep"', 'storage = "maildir:%h/Maildir"',
-                     'mbox_format = "mboxrd"', 'mbox_split = "strict"'):
+                     'mbox_format = "mboxrd"', 'mbox_split = "strict"', 'mbox_journal = ""'):
             self.assertRegex(text, r"(?m)^\s*%s\s*(#.*)?$" % re.escape(line).replace("\\ =\\ ", r"\s*=\s*"), line)
 
     def test_print_round_trip(self):
         self.write(self.good_head() + 'login_workers = 3\npam_session = yes\nstorage = "maildir:/v/%d/%n"\ntls_ciphers = "ECDHE+AESGCM"\n'
-                   'server one { addresses = {"127.0.0.1", "::1"} port = 1100 socket = "plain" auth = "pam:other" }\nserver two { port = 1101 cleartext_login = "never" mbox_format = "mboxcl2" mbox_split = "lax" username_fold = "lower" username_domain = "example.org" }\n')
+                   'server one { addresses = {"127.0.0.1", "::1"} port = 1100 socket = "plain" auth = "pam:other" }\nserver two { port = 1101 cleartext_login = "never" mbox_format = "mboxcl2" mbox_split = "lax" mbox_journal = "/var/spool/j" username_fold = "lower" username_domain = "example.org" }\n')
         first = run("-T", "-c", self.path)
         self.assertEqual(first.returncode, 0, first.stderr)
         self.write(first.stdout.decode())

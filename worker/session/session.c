@@ -135,6 +135,7 @@ session_find_store(struct session *ss)
 	s->had_mail = ss->grant.had_mail != 0;
 	s->mbox_format = ss->grant.mbox_format;
 	s->mbox_split = ss->grant.mbox_split;
+	s->mbox_journal = ss->grant.mbox_journal;
 	s->backend = store_find(ss->grant.storage);
 	s->history_fd = -1;
 	if (s->backend == NULL || (s->path[0] != '/' && s->backend != &store_none)) {

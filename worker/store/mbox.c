@@ -37,6 +37,7 @@ struct mbox {
 	struct mbox_place place;
 	int fd;		/* of the mbox; -1: there is none, and it counts as empty */
 	int state_fd;	/* the directory for lock and journal; -1: read-only, or no room for it */
+	int spare_fd;	/* one for a journal that has no room there; -1: none */
 	int lock_fd;	/* carries the session lock */
 	bool read_only; /* the user may not write to it */
 	bool shared;	/* other hosts may write to it */
@@ -112,6 +113,32 @@ mbox_open_state(struct store *s, struct mbox *m)
 	return 0;
 }
 
+/* What somebody else has taken the user's name with holds no journal of his. */
+static bool
+is_taken(int error)
+{
+	return error == EACCES || error == ENOTDIR || error == ELOOP;
+}
+
+/* The directory that the setting mbox_journal names.  While it is not there the mbox is not to be
+ * looked at: its journal may be in it. */
+static int
+mbox_open_spare(struct store *s, struct mbox *m)
+{
+	if (s->mbox_journal == NULL || s->mbox_journal[0] == '\0')
+		return 0;
+	m->spare_fd = mbox_place_spare(s->mbox_journal);
+	if (m->spare_fd != -1) {
+		store_confine(s, m->spare_fd, SANDBOX_WRITE);
+		return 0;
+	}
+	if (!is_taken(errno) && !store_is_full(errno))
+		return -1;
+	log_warn(s->id, "mbox %s: mbox_journal %s: uid %u: %s", s->path, s->mbox_journal, geteuid(),
+		 strerror(errno));
+	return 0;
+}
+
 /* A missing file is an empty mailbox in any case: delivery agents remove empty ones. */
 static enum store_result
 mbox_open(struct store *s, bool missing_is_empty)
@@ -124,7 +151,7 @@ mbox_open(struct store *s, bool missing_is_empty)
 		return STORE_TEMP;
 	s->data = m;
 	m->style = mbox_style_of(s->mbox_format, s->mbox_split);
-	m->place.dir_fd = m->fd = m->state_fd = m->lock_fd = -1;
+	m->place.dir_fd = m->fd = m->state_fd = m->spare_fd = m->lock_fd = -1;
 	if (mbox_place_find(&m->place, s->path) == -1)
 		return errno == ENOENT && (result = absent_judge_home(s)) != STORE_OK
 			   ? result
@@ -137,6 +164,8 @@ mbox_open(struct store *s, bool missing_is_empty)
 		return STORE_OK;
 	if (mbox_open_state(s, m) == -1)
 		return fault_log(s, NULL, "no directory for lock and journal");
+	if (mbox_open_spare(s, m) == -1)
+		return fault_log(s, NULL, "mbox_journal");
 	if (m->place.writable)
 		store_confine(s, m->place.dir_fd, SANDBOX_MAKE);
 	return STORE_OK;
@@ -190,20 +219,21 @@ mbox_renew(const struct store *s, const struct mbox *m)
 }
 
 static void
-mbox_journal_begin(struct mbox *m, struct mbox_journal *j)
+mbox_journal_begin(struct mbox *m, struct mbox_journal *j, int dir_fd)
 {
-	mbox_journal_init(j, &m->style, m->state_fd, m->fd, m->seen.st_ino, mbox_guard_tick,
-			  &m->guard);
+	mbox_journal_init(j, &m->style, dir_fd, m->fd, m->seen.st_ino, mbox_guard_tick, &m->guard);
 }
 
-/* Finish an UPDATE that was cut off. */
+/* Finish an UPDATE that was cut off and has its journal in this directory (-1: none). */
 static enum store_result
-mbox_recover(struct store *s)
+mbox_recover_from(struct store *s, int dir_fd)
 {
 	struct mbox *m = s->data;
 	struct mbox_journal j;
 
-	mbox_journal_begin(m, &j);
+	if (dir_fd == -1)
+		return STORE_OK;
+	mbox_journal_begin(m, &j, dir_fd);
 	switch (mbox_journal_run(&j)) {
 	case 0:
 		return STORE_OK;
@@ -219,6 +249,15 @@ mbox_recover(struct store *s)
 	default:
 		return fault_log(s, NULL, "finishing an update that had been cut off");
 	}
+}
+
+static enum store_result
+mbox_recover(struct store *s)
+{
+	const struct mbox *m = s->data;
+	enum store_result result = mbox_recover_from(s, m->state_fd);
+
+	return result == STORE_OK ? mbox_recover_from(s, m->spare_fd) : result;
 }
 
 /* Under the locks: read the file through into a table. */
@@ -260,7 +299,7 @@ mbox_list(struct store *s)
 	if ((result = mbox_guard_take(&m->guard, OPEN_WAIT_MS)) != STORE_OK)
 		return result;
 	result = mbox_renew(s, m);
-	if (result == STORE_OK && m->state_fd != -1)
+	if (result == STORE_OK)
 		result = mbox_recover(s);
 	if (result == STORE_OK)
 		result = mbox_scan(s, &m->table);
@@ -415,6 +454,27 @@ mbox_shorten(const struct store *s, uint64_t cut)
 	return STORE_OK;
 }
 
+/* Write the journal where there is room for it.  0 or -1 with errno. */
+static int
+mbox_journal_put(struct mbox *m, struct mbox_journal *j, uint64_t cut, uint64_t old_end,
+		 const struct mbox_range *kept, size_t count)
+{
+	const int dirs[] = {m->state_fd, m->spare_fd};
+
+	errno = ENOSPC;
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		if (dirs[i] == -1)
+			continue;
+		mbox_journal_begin(m, j, dirs[i]);
+		if (mbox_journal_write(j, cut, old_end, kept, count) == 0)
+			return 0;
+		/* one that has got its name may be found by the next login */
+		if (!store_is_full(errno) || j->trusted)
+			return -1;
+	}
+	return -1;
+}
+
 /* Write the journal and do what it says. */
 static enum store_result
 mbox_move(const struct store *s, uint64_t cut, uint64_t old_end, const struct mbox_range *kept,
@@ -423,12 +483,7 @@ mbox_move(const struct store *s, uint64_t cut, uint64_t old_end, const struct mb
 	struct mbox *m = s->data;
 	struct mbox_journal j;
 
-	if (m->state_fd == -1) {
-		errno = ENOSPC;
-		return mbox_remove_fault(s, "journal");
-	}
-	mbox_journal_begin(m, &j);
-	if (mbox_journal_write(&j, cut, old_end, kept, count) == -1)
+	if (mbox_journal_put(m, &j, cut, old_end, kept, count) == -1)
 		return mbox_remove_fault(s, "journal");
 	return mbox_journal_run(&j) == 1 ? STORE_OK : mbox_remove_fault(s, "rewrite");
 }
@@ -520,6 +575,7 @@ mbox_close(struct store *s)
 		return;
 	store_close_fd(m->lock_fd);
 	store_close_fd(m->state_fd);
+	store_close_fd(m->spare_fd);
 	store_close_fd(m->fd);
 	store_close_fd(m->place.dir_fd);
 	mbox_table_free(&m->table);

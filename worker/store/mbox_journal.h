@@ -27,7 +27,7 @@ struct mbox_journal {
 	int dir_fd;	    /* of the directory it is in; borrowed, as the next one */
 	int fd;		    /* of the mbox, open for reading and writing */
 	uint64_t inode;	    /* of the mbox */
-	bool trusted;	    /* written by this process: its octets need not be checked */
+	bool trusted; /* written by this process and in place: its octets need not be checked */
 	void (*tick)(void *); /* called at least once for every few megabytes */
 	void *tick_arg;
 	char name[64], fresh[64]; /* of the journal; of one that is being written */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,7 +13,7 @@
 
 #define STATE_DIR ".pop3d"
 
-enum { LINKS_MAX = 16 };
+enum { LINKS_MAX = 16, UID_DIGITS = 12 };
 
 /* Go to the directory part of `path`, seen from the directory at p->dir_fd; the rest is p->name. */
 static int
@@ -73,16 +74,17 @@ mbox_place_find(struct mbox_place *p, const char *path)
 	return -1;
 }
 
-/* Open the state directory in `parent`, and make it if `make`.  A descriptor or -1 with errno. */
+/* Open the user's own directory `name` in `parent`, and make it if `make`.  A descriptor or -1 with
+ * errno, EACCES for one that somebody else has or may write to. */
 static int
-state_open(int parent, bool make)
+own_open(int parent, const char *name, bool make)
 {
 	struct stat st;
 	int fd, sync_fd;
 
-	fd = openat(parent, STATE_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1 && errno == ENOENT && make) {
-		if (mkdirat(parent, STATE_DIR, 0700) == -1 && errno != EEXIST)
+		if (mkdirat(parent, name, 0700) == -1 && errno != EEXIST)
 			return -1;
 		/* a journal in it must be found again after a power failure */
 		sync_fd = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -90,7 +92,7 @@ state_open(int parent, bool make)
 			(void)fsync(sync_fd);
 			close(sync_fd);
 		}
-		fd = openat(parent, STATE_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	}
 	if (fd == -1)
 		return -1;
@@ -102,26 +104,42 @@ state_open(int parent, bool make)
 	return -1;
 }
 
+/* The same by the path of the parent, and made. */
+static int
+own_open_below(const char *dir, const char *name)
+{
+	int parent = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd, error;
+
+	if (parent == -1)
+		return -1;
+	fd = own_open(parent, name, true);
+	error = errno;
+	close(parent);
+	errno = error;
+	return fd;
+}
+
 int
-mbox_place_state(struct mbox_place *p, const char *home)
+mbox_place_state(const struct mbox_place *p, const char *home)
 {
 	struct stat st;
-	int fd, home_fd, error;
+	int fd;
 	/* in a directory that everybody writes to the first one would take the name for all */
 	bool own = p->writable && fstatat(p->dir_fd, "", &st, AT_EMPTY_PATH) == 0 &&
 		   (st.st_mode & S_IWOTH) == 0;
 
-	fd = state_open(p->dir_fd, own);
+	fd = own_open(p->dir_fd, STATE_DIR, own);
 	/* that there is no room must not change the place: a journal in it is to be found again */
 	if (fd != -1 || store_is_full(errno) || home == NULL || home[0] != '/')
 		return fd;
-	home_fd = open(home, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (home_fd == -1)
-		return -1;
-	fd = state_open(home_fd, true);
-	p->state_in_home = true;
-	error = errno;
-	close(home_fd);
-	errno = error;
-	return fd;
+	return own_open_below(home, STATE_DIR);
+}
+
+int
+mbox_place_spare(const char *dir)
+{
+	char name[UID_DIGITS];
+
+	(void)snprintf(name, sizeof(name), "%u", geteuid());
+	return own_open_below(dir, name);
 }

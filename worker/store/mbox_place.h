@@ -17,7 +17,6 @@ struct mbox_place {
 	int dir_fd;		 /* of the directory that holds the mbox (O_PATH), -1: none */
 	char name[NAME_MAX + 1]; /* in it; no symbolic link */
 	bool writable;		 /* files can be made in that directory */
-	bool state_in_home;	 /* set by mbox_place_state() */
 };
 
 /* Find out where `path` is, following links.  A file of that name need not be there.  The
@@ -26,6 +25,11 @@ int mbox_place_find(struct mbox_place *p, const char *path);
 
 /* Open the directory for lock and journal, made if need be; `home` may be NULL or "".  Its
  * descriptor, the caller's, or -1 with errno. */
-int mbox_place_state(struct mbox_place *p, const char *home);
+int mbox_place_state(const struct mbox_place *p, const char *home);
+
+/* Open the user's directory in `dir` for journals that have no room beside the lock, named by his
+ * uid and made if need be.  As above; EACCES, ENOTDIR and ELOOP: somebody else has taken the name,
+ * ENOENT: there is no `dir`. */
+int mbox_place_spare(const char *dir);
 
 #endif

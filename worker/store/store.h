@@ -68,6 +68,8 @@ struct store {
 	uint32_t *shown; /* where it shows what it waits for (enum page_wait); NULL: nowhere.  Borrowed */
 	int given[2];	/* descriptors that came with the grant; -1: none.  Borrowed */
 	uint16_t mbox_format, mbox_split; /* for an mbox: enum mbox_format, enum mbox_split */
+	const char *mbox_journal; /* a directory for a journal that has no room in the usual place;
+				   * NULL or "": none.  Borrowed */
 	void *data; /* the back end's own */
 };
 
