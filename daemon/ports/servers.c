@@ -265,15 +265,14 @@ fail:
 void
 servers_abandon(struct master *m)
 {
-	struct server *s, *t;
+	struct server *s;
 
-	TAILQ_FOREACH_SAFE (s, &m->servers->list, next, t) {
+	TAILQ_FOREACH (s, &m->servers->list, next) {
 		s->coming = NULL;
 		listeners_abandon(m, s);
+		s->wanted_up = false;
 		if (s->fresh)
-			server_free(m, s);
-		else
-			s->wanted_up = false;
+			server_destroy(m, s); /* a job may be about it already */
 	}
 }
 

@@ -13,6 +13,7 @@
 #include "daemon/roles/helper.h"
 #include "daemon/roles/workers.h"
 #include "daemon/table/conns.h"
+#include "daemon/table/jobs.h"
 #include "daemon/waiters.h"
 #include "tests/unit/fake_master.h"
 #include "tests/unit/unit.h"
@@ -334,6 +335,27 @@ test_refused(void)
 	check_abandoned("no key");
 }
 
+/* A job is about a server that comes with the change: it stays until the job has ended. */
+static void
+test_refused_with_job(void)
+{
+	char *words[] = {(char *)"box"}, why[MSG_PATH_SIZE];
+	conn_id id;
+
+	begin_third();
+	id = jobs_begin(&fake.m, server("third"), "ann", "", 1, words, why);
+	CU_ASSERT_NOT_EQUAL(id, 0);
+	fake_say(new_worker(), MSG_REFUSED, &no_key, sizeof(no_key));
+	fake_loop();
+	CU_ASSERT_EQUAL(answer.times, 1);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(server("third"));
+	CU_ASSERT_EQUAL(server("third")->state, SERVER_EXITING);
+	CU_ASSERT_PTR_EQUAL(conns_find(&fake.m, id)->server, server("third"));
+	jobs_abandon(&fake.m, id);
+	fake_loop();
+	check_abandoned("no key");
+}
+
 static void
 test_too_late(void)
 {
@@ -616,6 +638,7 @@ main(void)
 	    {"no such group", test_no_group},
 	    {"settings that hold from the start", test_kept_settings},
 	    {"refused by a worker", test_refused},
+	    {"refused, and a job was begun", test_refused_with_job},
 	    {"too late", test_too_late},
 	    {"workers lost", test_lost},
 	    {"no processes", test_no_processes},
