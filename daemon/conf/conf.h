@@ -110,6 +110,13 @@ conf_trace(const struct conf *c)
 	return c->one_user.on ? c->one_user.trace : c->trace ? TRACE_LINES : 0;
 }
 
+/* Seconds in which master and helper decide a login: two checks, and the grant's way. */
+static inline uint32_t
+conf_decision_timeout(const struct conf *c)
+{
+	return 2 * c->auth_deadline + 15;
+}
+
 /*
  * Read and check a file.  Every fault is written to `errors` (a stdio stream)
  * as "FILE:LINE: what was expected", one line each; a doubtful but lawful value

@@ -28,7 +28,6 @@ struct workers {
 /* One-shot workers are made ahead; others are as many as the setting says. */
 enum {
 	QUEUED_TOO_MUCH = 1024,
-	DECISION_MARGIN = 15,	 /* seconds, for the grant's way */
 	LOGIN_LIMIT_LEAST = 180, /* seconds that a login may take in all */
 	DONE_PATIENCE = 5000	 /* milliseconds for a worker without work to end */
 };
@@ -81,7 +80,7 @@ worker_send_settings(struct worker *w, const struct conf *conf)
 	msg.login_limit = 3 * conf->login_timeout > LOGIN_LIMIT_LEAST ? 3 * conf->login_timeout
 								      : LOGIN_LIMIT_LEAST;
 	msg.handshake_timeout = conf->handshake_timeout;
-	msg.decision_timeout = 2 * conf->auth_deadline + DECISION_MARGIN;
+	msg.decision_timeout = conf_decision_timeout(conf);
 	msg.max_auth_failures = conf->max_auth_failures;
 	msg.sandbox = conf->sandbox;
 	msg.landlock_abi_max = conf->landlock_abi_max;

@@ -22,8 +22,9 @@
 #include "daemon/roles/sessions.h"
 
 enum {
-	GRANT_TRIES = 2, /* spares that a grant is offered to */
-	LOOK_MS = 1000	 /* between two looks at the deadlines */
+	GRANT_TRIES = 2,    /* spares that a grant is offered to */
+	SESSION_MS = 10000, /* that a grant waits for a session, and for each of them */
+	LOOK_MS = 1000	    /* between two looks at the deadlines */
 };
 
 static void
@@ -263,6 +264,19 @@ conns_not_taken(struct master *m, struct conn *c)
 /* ---- how long a row may stay in its state ---- */
 
 static void
+waiting_too_long(struct master *m, struct conn *c)
+{
+	report_disconnect(c, CONN_END_TIMEOUT, 0);
+	conns_free(m, c);
+}
+
+static void
+looked_up_too_long(struct master *m, struct conn *c)
+{
+	jobs_fail(m, c, "the auth helper does not answer");
+}
+
+static void
 granted_too_long(struct master *m, struct conn *c)
 {
 	grant_failed(m, c, LOGIN_TEMP, "no session");
@@ -275,12 +289,34 @@ offered_too_long(struct master *m, struct conn *c)
 	sessions_kill(c->session); /* its end calls conns_not_taken */
 }
 
+/* As long as a client may be silent; as a worker waits for a decision; as a spare may take. */
+static uint64_t
+silence_ms(const struct conf *conf)
+{
+	return (uint64_t)conf->login_timeout * 1000;
+}
+
+static uint64_t
+decision_ms(const struct conf *conf)
+{
+	return (uint64_t)conf_decision_timeout(conf) * 1000;
+}
+
+static uint64_t
+session_ms(const struct conf *conf)
+{
+	(void)conf;
+	return SESSION_MS;
+}
+
 static const struct {
-	uint32_t ms;
+	uint64_t (*ms)(const struct conf *conf);
 	void (*over)(struct master *m, struct conn *c);
 } deadlines[] = {
-    [CONN_GRANTED] = {10000, granted_too_long},
-    [CONN_OFFERED] = {10000, offered_too_long},
+    [CONN_WAITING] = {silence_ms, waiting_too_long},
+    [CONN_LOOKUP] = {decision_ms, looked_up_too_long},
+    [CONN_GRANTED] = {session_ms, granted_too_long},
+    [CONN_OFFERED] = {session_ms, offered_too_long},
 };
 
 /* Without the helper that gave it a grant comes to nothing, nor is a job's user found. */
@@ -308,6 +344,6 @@ conns_expire(struct master *m)
 	m->conns->looked = now;
 	RB_FOREACH_SAFE (c, conn_tree, &m->conns->tree, t)
 		if (c->state < COUNT_OF(deadlines) && deadlines[c->state].over != NULL &&
-		    now - c->since > deadlines[c->state].ms)
+		    now - c->since > deadlines[c->state].ms(m->conf))
 			deadlines[c->state].over(m, c);
 }

@@ -343,6 +343,26 @@ test_not_anothers(void)
 	finish();
 }
 
+/* Nobody can take it: it is not kept for ever. */
+static void
+test_waits_too_long(void)
+{
+	conn_id id;
+
+	fake_begin_serving(settings);
+	fake.no_process = true;
+	fake_exit(fake_peer(ROLE_AUTH, 0), 0);
+	fake_loop();
+	id = come();
+	fake_pass((fake.m.conf->login_timeout - 1) * 1000);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(row(id));
+	CU_ASSERT_EQUAL(row(id)->state, CONN_WAITING);
+	fake_pass(3000);
+	CU_ASSERT_PTR_NULL(row(id));
+	CU_ASSERT_TRUE(fake_accepts());
+	finish();
+}
+
 /* ---- answers that let a worker act ---- */
 
 static void
@@ -705,6 +725,7 @@ main(void)
 	    {"all workers full", test_full},
 	    {"workers in turn", test_in_turn},
 	    {"a worker and another's connection", test_not_anothers},
+	    {"a client waits too long", test_waits_too_long},
 	    {"STLS waits for the helper", test_stls_waits_for_helper},
 	    {"a refusal waits for the helper", test_failure_waits_for_helper},
 	    {"gone while an answer is due", test_gone_while_due},

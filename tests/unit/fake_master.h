@@ -22,10 +22,7 @@ struct fake_msg {
 		struct msg_login_failed login_failed;
 		struct msg_spawn spawn;
 		struct msg_lock_answer lock_answer;
-		struct msg_worker worker;
-		struct msg_lookup lookup;
-		struct msg_login_conf login_conf;
-		struct msg_grant grant;
+		uint32_t number; /* of a worker or server */
 	} u; /* as much of it as the message has */
 };
 

@@ -587,9 +587,28 @@ no_descriptors(void)
 
 /* ---- the administrator ---- */
 
+static char path[] = "/tmp/pop3d-model-XXXXXX";
+
+/* The file is what it was at the start, another one, or none that is right. */
+static void
+write_settings(void)
+{
+	static const char *const others[] = {
+	    "idle_timeout = 700\nserver third { port = 3 socket = plain auth = '' }\n", "",
+	    "no such setting"};
+	FILE *f = fopen(path, "we");
+
+	if (f == NULL)
+		abort();
+	fprintf(f, "%s%s", settings[run.seed / 256 % COUNT_OF(settings)],
+		others[any(COUNT_OF(others))]);
+	fclose(f);
+}
+
 static void
 reload(void)
 {
+	write_settings();
 	change_settings(&fake.m);
 	ask(WAIT_GENERATION, 0, CHANGE_LIMIT);
 }
@@ -843,6 +862,11 @@ check_deadlines(void)
 
 		if (c->state == CONN_GRANTED && age > GRANT_LIMIT + 2000)
 			fault("a grant waits for %llu ms", (unsigned long long)age);
+		if (c->state == CONN_WAITING && age > fake.m.conf->login_timeout * 1000 + 2000)
+			fault("a client waits for %llu ms", (unsigned long long)age);
+		if (c->state == CONN_LOOKUP &&
+		    age > conf_decision_timeout(fake.m.conf) * 1000 + 2000)
+			fault("a look-up takes %llu ms", (unsigned long long)age);
 		if (c->state == CONN_OFFERED && age > GRANT_LIMIT + 2000 && session_of(c) != NULL &&
 		    !session_of(c)->killed)
 			fault("an offer stands for %llu ms", (unsigned long long)age);
@@ -851,6 +875,45 @@ check_deadlines(void)
 		if (requests[i].limit != 0 && requests[i].limit < fake.now &&
 		    fake.m.state == MASTER_SERVING)
 			fault("a request of kind %d was not answered", requests[i].w.kind);
+}
+
+static bool
+was_told(const struct fake_peer *p, enum msg_type type, uint32_t number)
+{
+	const struct fake_msg *m;
+
+	TAILQ_FOREACH (m, &p->got, next)
+		if (m->type == type && m->u.number == number)
+			return true;
+	return false;
+}
+
+/* Nothing is left of a lost helper's decisions; one that is there knows rows, servers, workers. */
+static void
+check_helper(void)
+{
+	const struct conns *cs = fake.m.conns;
+	const struct fake_peer *helper = fake_peer(ROLE_AUTH, 0), *p;
+	const struct server *s;
+	struct conn *c;
+
+	if (helper == NULL && cs->ngranted + cs->nlookups > 0)
+		fault("the helper is lost, and what it was to decide stands");
+	if (helper != NULL && !helper_ready(&fake.m) && cs->ngranted + cs->noffered > 0)
+		fault("a new helper was started while offers of the former one stood");
+	if (helper == NULL || !helper_is_clear(&fake.m))
+		return;
+	for (c = conns_next(&fake.m, NULL); c != NULL; c = conns_next(&fake.m, c))
+		if (c->state != CONN_WAITING && c->state != CONN_SESSION && c->job == NULL &&
+		    fake_got(helper, MSG_ROW, c->row.id) == 0)
+			fault("the helper does not know a row");
+	TAILQ_FOREACH (s, servers_all(&fake.m), next)
+		if (!s->fresh && !was_told(helper, MSG_AUTH_SERVER, s->slot))
+			fault("the helper does not know a server");
+	TAILQ_FOREACH (p, &fake.peers, next)
+		if (p->role == ROLE_LOGIN && p->ec != NULL && !fake.no_pair &&
+		    !was_told(helper, MSG_WORKER_NEW, ((struct worker *)p->ec->arg)->number))
+			fault("a worker has no channel to the helper");
 }
 
 /* The counts that stand beside the rows are those of the rows. */
@@ -895,7 +958,10 @@ check(void)
 	check_settled();
 	check_nobody_waits();
 	check_deadlines();
+	check_helper();
 	check_counts();
+	if (fake.m.stop != fake.m.stop_done && fake.m.state != MASTER_STARTING)
+		fault("it was asked to stop, and has not begun to");
 }
 
 /* ---- what roles do by themselves ---- */
@@ -1019,7 +1085,7 @@ sequence(uint64_t seed, unsigned most)
 		fake_begin(settings[seed / 256 % COUNT_OF(settings)]);
 	else
 		fake_begin_serving(settings[seed / 256 % COUNT_OF(settings)]);
-	fake.m.conf_path = "/dev/null";
+	fake.m.conf_path = path;
 	for (run.step = 0;
 	     run.step < length && run.step < most && run.fault[0] == '\0' && !fake.over;
 	     run.step++) {
@@ -1088,7 +1154,14 @@ main(void)
 	static const struct unit_test tests[] = {{"random sequences", test_sequences},
 						 {NULL, NULL}};
 
+	int fd = mkstemp(path), status;
+
+	if (fd == -1)
+		return EXIT_FAILURE;
+	close(fd);
 	for (size_t i = 0; i < COUNT_OF(deadly); i++)
 		signal(deadly[i], on_signal);
-	return unit_run("model", tests);
+	status = unit_run("model", tests);
+	unlink(path);
+	return status;
 }
