@@ -226,11 +226,10 @@ read_names(struct build *b, bool keep[MAILDIR_DIRS])
 	bool quiet = true;
 	int had;
 
+	if (build_stamps(b->place, h->dirs, &uids) == -1)
+		return -1;
 	/* new/ before cur/, so that a message on its way there is seen at least once */
 	for (int d = 0; d < MAILDIR_DIRS; d++) {
-		if (build_stamps(b->place, after, &uids) == -1)
-			return -1;
-		h->dirs[d] = after[d];
 		keep[d] = keep[d] && index_stamps_equal(&h->dirs[d], &b->former->head.dirs[d]);
 		had = keep[d] ? add_former(b, d) : add_scanned(b, d);
 		if (had == -1)
@@ -243,7 +242,7 @@ read_names(struct build *b, bool keep[MAILDIR_DIRS])
 	}
 	if (build_stamps(b->place, after, &uids) == -1)
 		return -1;
-	/* a name that changed in cur/ while that was read may have been missed */
+	/* a name that changed in cur/ meanwhile may have been missed, as one put back into new/ */
 	if (!index_stamps_equal(&after[MAILDIR_CUR], &h->dirs[MAILDIR_CUR]))
 		keep[MAILDIR_CUR] = quiet = false;
 	return quiet ? 1 : 0;
