@@ -119,7 +119,6 @@ class World:
         self.dir = tempfile.mkdtemp(prefix="p3t-")
         os.chmod(self.dir, 0o755)
         shared = os.environ.get("P3T_SHARED", self.dir)
-        self.shared = shared
         self.registry = Registry(os.path.join(shared, "registry.%d" % os.getpid()))
         self.registry.add("tree", self.dir)
         self.pid = os.getpid()
@@ -280,11 +279,11 @@ def usermod(*arguments):
 
 
 def free_port():
-    """A port nobody listens on, never given out twice in one run of the suite."""
-    with open(os.path.join(world().shared, "ports"), "a+") as f:
+    """A port nobody listens on; suites that run side by side are given others, in turn from one file."""
+    with open("/run/pop3d-test-ports", "a+") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         f.seek(0)
-        last = int(f.read() or 0) or 11000 + (os.getpid() * 37) % 15000
+        last = int(f.read() or 11000)
         while True:
             last = last + 1 if last < 31000 else 11000
             with contextlib.closing(socket.socket()) as s:
