@@ -220,7 +220,7 @@ def main():
         fill(user)
     os.sync()
     daemon = harness.Daemon()
-    dovecot = peers.Dovecot(THEIR_CONF, passdb="  driver = pam\n  args = " + harness.world().service())
+    dovecot = peers.Dovecot(THEIR_CONF, pam=harness.world().service())
     sides = [Side("pop3d", daemon.port(harness.PLAIN), users[0], lambda: [pid for pid, _ in daemon.processes()], ["pop3d-index*"]),
              Side("dovecot", dovecot.pop3_port, users[1], dovecot.processes, ["dovecot.*", "dovecot-uidlist*"])]
     print("%d messages of %d octets, load of the host %.2f\n" % (options.messages, len(MESSAGE), os.getloadavg()[0]))

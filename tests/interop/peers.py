@@ -7,6 +7,7 @@ it listens on free loopback ports, and serves users of the tests alone.
 
 import atexit
 import contextlib
+import functools
 import glob
 import imaplib
 import os
@@ -32,7 +33,7 @@ PACKAGES = {
 
 # A command that tells whether the peer can be run here, and what it says then.
 PROBES = {
-    "dovecot": (["/usr/sbin/dovecot", "--version"], b"2.3."),  # 2.4 has another configuration
+    "dovecot": (["/usr/sbin/dovecot", "--version"], (b"2.3.", b"2.4.")),
     "courier": (["test", "-x", "/usr/lib/courier/courier/courierpop3d"], b""),
 }
 
@@ -104,8 +105,8 @@ def inside(name, command):
 
 # --- Dovecot -------------------------------------------------------------------------------
 
+# What is the same in both versions.
 CONF = """
-protocols = imap pop3
 listen = 127.0.0.1
 base_dir = {dir}/run
 state_dir = {dir}/state
@@ -114,16 +115,8 @@ default_internal_user = {internal}
 default_internal_group = {internal}
 default_login_user = {login}
 ssl = no
-disable_plaintext_auth = no
 first_valid_uid = 1
 auth_mechanisms = plain
-passdb {{
-{passdb}
-}}
-userdb {{
-  driver = passwd
-}}
-mail_location = maildir:~/Maildir
 mail_max_userip_connections = 0
 service imap-login {{
   inet_listener imap {{
@@ -146,16 +139,44 @@ service stats {{
     mode = 0666
   }}
 }}
-{more}
 """
+
+CONF_2_3 = """
+protocols = imap pop3
+disable_plaintext_auth = no
+passdb {{
+  driver = {passdb}
+  args = {passdb_args}
+}}
+userdb {{
+  driver = passwd
+}}
+mail_location = maildir:~/Maildir
+""" + CONF
+
+CONF_2_4 = """
+dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+protocols {{
+  imap = yes
+  pop3 = yes
+}}
+auth_allow_cleartext = yes
+passdb {passdb} {{
+  {passdb_args}
+}}
+userdb passwd {{
+}}
+mail_driver = maildir
+mail_path = ~/Maildir
+""" + CONF
 
 # Renames as often as it can.
 FAST = """
 mail_fsync = never
 """
 
-# Its own maildirsize, as a site with quotas has it.
-QUOTA = """
+QUOTA_2_3 = """
 mail_plugins = quota
 protocol imap {
   mail_plugins = quota imap_quota
@@ -166,23 +187,69 @@ plugin {
 }
 """
 
+QUOTA_2_4 = """
+mail_plugins {
+  quota = yes
+}
+protocol imap {
+  mail_plugins {
+    imap_quota = yes
+  }
+}
+quota "User quota" {
+  driver = maildir
+  storage_size = 1M
+  storage_grace = 100K
+}
+"""
+
+# Formats of unique-ids as 2.3 spells them, and as 2.4 does.
+UIDL_FORMATS = {
+    "%08Xu%08Xv": "%{uid | hex(8)}%{uidvalidity | hex(8)}",
+    "UID%u-%v": "UID%{uid}-%{uidvalidity}",
+    "%v.%u": "%{uidvalidity}.%{uid}",
+    "%f": "%{filename}",
+    "%g": "%{guid}",
+    "%Mf": "%{filename | md5 | hexlify}",
+}
+
+
+@functools.lru_cache
+def is_2_4():
+    """Is the Dovecot that was fetched of 2.4, whose configuration is another one?"""
+    return subprocess.run(inside("dovecot", PROBES["dovecot"][0]), stdout=subprocess.PIPE).stdout.startswith(b"2.4.")
+
+
+def quota():
+    """Settings for its own maildirsize, as a site with quotas has it."""
+    return QUOTA_2_4 if is_2_4() else QUOTA_2_3
+
+
+def uidl_format(spelling, save):
+    """Settings for unique-ids of a format, as 2.3 spells it, kept in dovecot-uidlist or not."""
+    return "pop3_uidl_format = %s\npop3_save_uidl = %s\n" % (
+        UIDL_FORMATS[spelling] if is_2_4() else spelling, "yes" if save else "no")
+
 
 class Dovecot:
     """One Dovecot with IMAP and POP3 for the users of the tests, who have one password for all there."""
 
-    def __init__(self, more="", passdb=None):
-        """`passdb`: what it takes passwords from, if not one for all."""
+    def __init__(self, more="", pam=None):
+        """`pam`: the service that it asks about passwords, if there is not one for all."""
         w = harness.world()
         self.dir = tempfile.mkdtemp(prefix="dovecot-", dir=w.dir)
         os.chmod(self.dir, 0o755)
         self.imap_port, self.pop3_port = harness.free_port(), harness.free_port()
-        self.password = None if passdb else secrets.token_hex(8)
-        passdb = passdb or "  driver = static\n  args = password=" + self.password
+        self.password = None if pam else secrets.token_hex(8)
+        if is_2_4():
+            conf, arguments = CONF_2_4, "service_name = " + pam if pam else "password = " + self.password
+        else:
+            conf, arguments = CONF_2_3, pam or "password=" + self.password
         internal, login = w.system_users()
         self.conf = os.path.join(self.dir, "dovecot.conf")
         with open(self.conf, "w") as f:
-            f.write(CONF.format(dir=self.dir, internal=internal, login=login, passdb=passdb,
-                                imap=self.imap_port, pop3=self.pop3_port, more=more))
+            f.write(conf.format(dir=self.dir, internal=internal, login=login, passdb="pam" if pam else "static",
+                                passdb_args=arguments, imap=self.imap_port, pop3=self.pop3_port) + more)
         self.process = None
         self.seen = 0  # octets of the log that were looked at
         self.start()

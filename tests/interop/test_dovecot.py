@@ -15,16 +15,19 @@ MESSAGES = mailbox.simple(5)
 class DovecotCase(TestCase):
     """A Dovecot that all tests of the class share; whatever it complains of fails the test."""
 
-    more = peers.FAST
-
     @classmethod
     def setUpClass(cls):
         why = peers.missing("dovecot")
         if why:
             cls.skipTest(cls, why)
         super().setUpClass()
-        cls.dovecot = peers.Dovecot(cls.more)
+        cls.dovecot = peers.Dovecot(peers.FAST + cls.more())
         cls.addClassCleanup(cls.dovecot.stop)
+
+    @staticmethod
+    def more():
+        """Settings of the class."""
+        return ""
 
     def setUp(self):
         super().setUp()
@@ -220,7 +223,7 @@ class Imap(DovecotCase):
 
 
 class Quota(DovecotCase):
-    more = peers.FAST + peers.QUOTA
+    more = staticmethod(peers.quota)
 
     def asked(self, user):
         """Octets and limit in KiB as Dovecot tells its clients."""

@@ -69,7 +69,7 @@ class FromDovecot(Migration):
 
     def there_and_back(self, uidl_format, save):
         user = self.user(MESSAGES)
-        dovecot = peers.Dovecot(peers.FAST + "pop3_uidl_format = %s\npop3_save_uidl = %s\n" % (uidl_format, "yes" if save else "no"))
+        dovecot = peers.Dovecot(peers.FAST + peers.uidl_format(uidl_format, save))
         try:
             self.served(user, dovecot)
             self.out_of_order(user)
@@ -102,7 +102,7 @@ class FromDovecot(Migration):
         # they are fields of dovecot-uidlist, whatever the format says now
         user = self.user(MESSAGES)
         for uidl_format in ("%v.%u", "%f"):
-            dovecot = peers.Dovecot(peers.FAST + "pop3_uidl_format = %s\npop3_save_uidl = yes\n" % uidl_format)
+            dovecot = peers.Dovecot(peers.FAST + peers.uidl_format(uidl_format, save=True))
             theirs = self.served(user, dovecot)
             self.assertEqual(dovecot.complaints(), [])
             dovecot.stop()
