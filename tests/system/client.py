@@ -247,11 +247,14 @@ class Client:
         pending = self.sock.pending() if isinstance(self.sock, ssl.SSLSocket) else 0
         ready = pending or select.select([self.sock], [], [], seconds)[0]
         if ready:
+            timeout = self.sock.gettimeout()
             self.sock.settimeout(0.1)
             try:
                 piece = self.sock.recv(4096)
             except (TimeoutError, ssl.SSLWantReadError):
                 return  # a session ticket, for example
+            finally:
+                self.sock.settimeout(timeout)
             raise AssertionError("unexpected: %r" % (piece or "EOF"))
 
     def pump(self, octets, enough):

@@ -22,6 +22,7 @@ import stat
 import subprocess
 import tempfile
 import time
+import unittest
 
 import mailbox
 
@@ -298,6 +299,14 @@ def free_port():
         return last
 
 
+def private_mounts(script, *arguments):
+    """The start of a command line whose rest runs under mounts of its own, which a shell script makes of its
+    arguments $0, $1 …"""
+    if subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL).returncode != 0:
+        raise unittest.SkipTest("no mounts of its own are possible here, as in a chroot whose root is not a mount")
+    return ["unshare", "-m", "sh", "-c", script + ' && exec "$@"', *arguments]
+
+
 def private_syslog():
     """The socket of a log daemon, and what to start a pop3d with (wrap) so that it alone sees it as /dev/log:
     other programs of this host would wait when nobody reads."""
@@ -309,7 +318,7 @@ def private_syslog():
     s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     s.bind(os.path.join(dev, "log"))
     os.chmod(os.path.join(dev, "log"), 0o666)
-    return s, ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /dev && exec "$@"', dev]
+    return s, private_mounts('mount --bind "$0" /dev', dev)
 
 
 def outside_address():

@@ -134,22 +134,27 @@ class Timers(TestCase):
         self.assertEqual(len(user.maildir.stored()), 2)
 
     def test_CON_07_slow_download_does_not_expire(self):
+        idle = 8  # a busy host may stop the client for some of it
+        daemon = self.own_daemon(idle_timeout=idle)
         message = mailbox.letter("slow", (b"0123456789abcdef" * 4 + b"\n") * (20 << 14))
-        for kind in self.each_kind((PLAIN, TLS)):
-            user = self.user([message])
-            client = self.session(user, kind, rcvbuf=65536)
+        want, got = mailbox.wire(message) + b".\r\n", {}
+        for kind in (PLAIN, TLS):
+            client = self.session(self.user([message]), kind, daemon, rcvbuf=65536)
             client.ok(b"RETR 1")
-            want, got, begun = mailbox.wire(message) + b".\r\n", bytearray(client.buffer), time.monotonic()
+            got[client] = bytearray(client.buffer)
             client.buffer = b""
-            while len(got) < len(want):
-                piece = client.sock.recv(65536)
-                self.assertTrue(piece, "closed in the middle of a download")
-                got += piece
-                ahead = len(got) / len(want) * IDLE * 1.6 - (time.monotonic() - begun)
-                if ahead > 0:
-                    time.sleep(ahead)
-            self.assertTrue(got == want)
-            self.assertGreater(time.monotonic() - begun, IDLE * 1.4)
+        begun = time.monotonic()
+        while min(map(len, got.values())) < len(want):
+            client = min(got, key=lambda c: len(got[c]))
+            piece = client.sock.recv(65536)
+            self.assertTrue(piece, "closed in the middle of a download")
+            got[client] += piece
+            ahead = len(got[client]) / len(want) * idle * 1.6 - (time.monotonic() - begun)
+            if ahead > 0:
+                time.sleep(ahead)
+        self.assertGreater(time.monotonic() - begun, idle * 1.4)
+        for client, octets in got.items():
+            self.assertTrue(octets == want)
             client.ok(b"NOOP")
             client.quit()
 

@@ -19,7 +19,7 @@ NEEDED = ("setuid", "setgid", "setpcap", "sys_chroot", "kill")
 
 
 def with_proc(mount):
-    return ["unshare", "-m", "sh", "-c", 'mount %s /proc && exec "$@"' % mount, "sh"]
+    return harness.private_mounts("mount %s /proc" % mount, "sh")
 
 
 def without(*capabilities):

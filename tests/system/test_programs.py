@@ -27,8 +27,8 @@ class Replaced(TestCase):
         shutil.copytree(PROGRAMS, self.programs)
         if before is not None:
             self.replace(*before)
-        mount = 'mount --make-rprivate / && mount --bind "$0" "$1" && shift && exec "$@"'
-        self.daemon = self.own_daemon(wrap=["unshare", "-m", "sh", "-c", mount, self.programs, PROGRAMS], start=start, **settings)
+        own = harness.private_mounts('mount --bind "$0" "$1" && shift', self.programs, PROGRAMS)
+        self.daemon = self.own_daemon(wrap=own, start=start, **settings)
         self.ctl = Control(self.daemon)
         return self.daemon
 
