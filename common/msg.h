@@ -493,6 +493,9 @@ struct msg_lock_answer {
 	uint32_t unused;
 };
 
+/* What of the user's every user of the host can write into. */
+enum exposed { EXPOSED_NOTHING, EXPOSED_HOME, EXPOSED_MAILBOX, EXPOSED_COUNT };
+
 struct msg_session_open {
 	conn_id id;
 	uint32_t result; /* enum login_result */
@@ -500,6 +503,8 @@ struct msg_session_open {
 	uint64_t messages, octets;
 	struct msg_lock_place lock; /* what this session has locked */
 	uint64_t known, vanished; /* unique-ids at the end of the session before; of these, gone now */
+	uint32_t exposed;	  /* enum exposed */
+	uint32_t unused;
 };
 
 /* A message was deleted for good. */

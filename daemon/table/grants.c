@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "daemon/remember.h"
 #include "daemon/table/conns_priv.h"
+#include "daemon/table/exposed.h"
 #include "daemon/roles/helper.h"
 #include "daemon/table/jobs.h"
 #include "daemon/table/report.h"
@@ -223,6 +224,9 @@ conns_opened(struct master *m, struct conn *c, const struct msg_session_open *op
 
 	if (open->result == LOGIN_OK) {
 		report_login(c, open);
+		if (open->exposed != EXPOSED_NOTHING &&
+		    exposed_is_due(c->server->set.name, c->login->user, clock_ms()))
+			report_exposed(c, (enum exposed)open->exposed);
 		if (open->messages > 0)
 			remember_mail(c->login->uid, c->login->mailbox);
 		helper_about(m, MSG_GRANT_TAKEN, c->row.id);

@@ -167,6 +167,16 @@ report_deleted(char *dst, const struct conn *c, const struct msg_receipt *r)
 }
 
 void
+report_exposed(const struct conn *c, enum exposed what)
+{
+	static const char *const words[EXPOSED_COUNT] = {
+	    [EXPOSED_HOME] = "home", [EXPOSED_MAILBOX] = "mailbox"};
+	struct common p;
+
+	log_warn(c->row.id, "exposed %s what=%s", common_part(&p, c)->text, words[what]);
+}
+
+void
 report_vanished(const struct conn *c, uint64_t vanished, uint64_t known)
 {
 	struct common p;

@@ -31,8 +31,10 @@ void report_login_failed(const struct conn *c, enum login_result result, const c
 /* A message was deleted: into dst of REPORT_SIZE, for who sees that it is not lost.  Returns dst. */
 enum { REPORT_SIZE = MSG_TEXT_MAX };
 const char *report_deleted(char *dst, const struct conn *c, const struct msg_receipt *r);
-/* Warnings: of the unique-ids that the session before left many are gone; many messages were
- * fetched that an earlier session had fetched. */
+/* Warnings: every user can write into what the session found exposed; of the unique-ids that the
+ * session before left many are gone; many messages were fetched that an earlier session had
+ * fetched. */
+void report_exposed(const struct conn *c, enum exposed what);
 void report_vanished(const struct conn *c, uint64_t vanished, uint64_t known);
 void report_fetched_again(const struct conn *c, uint64_t again, uint64_t messages);
 /* A login of the same user ends the session of `holder`. */

@@ -139,6 +139,19 @@ class Lines(TestCase):
             self.assertEqual((fields["conn"], fields["peer"]), (failed["conn"], failed["peer"]))
         holder.quit()
 
+    def test_a_home_or_mailbox_that_everybody_can_write_into(self):
+        daemon = self.own_daemon()
+        for what, mode, warned in (("mailbox", 0o777, 1), ("home", 0o777, 1), ("home", 0o702, 1), ("home", 0o1777, 0), ("mailbox", 0o775, 0)):
+            with self.subTest(what=what, mode=oct(mode)):
+                user = self.user(MESSAGES)
+                os.chmod(user.home if what == "home" else user.maildir.path, mode)
+                for kind in ALL_KINDS:
+                    self.session(user, kind, daemon).quit()
+                    daemon.log_fields("session-end", user=user.name)
+                lines = re.findall(r"\bexposed conn=\S+ server=(\S+) user=%s peer=\S+ what=%s\n" % (user.name, what), daemon.log())
+                # one a server: two of the three kinds are of one
+                self.assertEqual(sorted(lines), sorted(daemon.servers) if warned else [])
+
     def test_one_line_each(self):
         user, mark = self.user(MESSAGES), self.mark()
         for kind in ALL_KINDS:

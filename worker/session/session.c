@@ -171,6 +171,7 @@ session_open(struct session *ss, const struct msg_spawn_conf *conf, uint32_t *ab
 
 	if (result != STORE_OK)
 		return result;
+	ss->exposed = store_exposed(s);
 	result = s->backend->open(s, ss->grant.missing_maildir == MISSING_EMPTY);
 	if (result != STORE_OK || (result = session_confine(ss, conf, abi)) != STORE_OK)
 		return result;
@@ -262,6 +263,7 @@ session_answer(struct session *ss, enum store_result opened, uint32_t abi)
 					  .messages = ss->store.count,
 					  .known = ss->store.known,
 					  .vanished = ss->store.vanished,
+					  .exposed = ss->exposed,
 					  .octets = opened == STORE_OK ? ss->store.octets
 								       : STORE_NO_SIZE};
 

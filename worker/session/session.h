@@ -26,6 +26,7 @@ struct session {
 	uint64_t *fetched; /* a bit a message: it was sent whole */
 	uint64_t octets; /* of the messages not marked, if octets_known */
 	bool octets_known;
+	enum exposed exposed;	       /* what open() was about to open */
 	struct msg_lock_answer holder; /* who has it locked, when we could not */
 	struct msg_session_end end; /* what is reported at the end */
 	struct session_board *board; /* what it shows of itself; NULL: nothing */

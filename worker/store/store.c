@@ -92,6 +92,23 @@ store_confine(struct store *s, int fd, enum sandbox_access access)
 	s->confine[s->confine_count++] = (struct sandbox_path){fd, access};
 }
 
+static bool
+is_exposed(const char *path)
+{
+	struct stat st;
+
+	return path != NULL && path[0] == '/' && stat(path, &st) == 0 &&
+	       (st.st_mode & S_IWOTH) != 0 && (!S_ISDIR(st.st_mode) || (st.st_mode & S_ISVTX) == 0);
+}
+
+enum exposed
+store_exposed(const struct store *s)
+{
+	return is_exposed(s->path)   ? EXPOSED_MAILBOX
+	       : is_exposed(s->home) ? EXPOSED_HOME
+				     : EXPOSED_NOTHING;
+}
+
 void
 store_keep_history(struct store *s, int dir_fd, const char *name)
 {

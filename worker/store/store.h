@@ -133,6 +133,10 @@ const struct store_backend *store_find(const char *name);
 /* Let the session reach what is open at fd; see sandbox_landlock_paths(). */
 void store_confine(struct store *s, int fd, enum sandbox_access access);
 
+/* Can every user of the host write into the home or the mailbox?  A directory with the sticky bit,
+ * as /tmp, does not count.  Looks at the modes alone; what cannot be looked at is not exposed. */
+enum exposed store_exposed(const struct store *s);
+
 /* Where the history of the mailbox is kept: see history.h. */
 void store_keep_history(struct store *s, int dir_fd, const char *name);
 
