@@ -79,8 +79,7 @@ class Hosts(TestCase):
     def refused(self, user, daemon, kind=PLAIN):
         client = self.connect(kind, daemon)
         self.assertEqual(client.try_login(user), ELSEWHERE)
-        client.eof()
-        client.close()
+        client.quit()
 
     STORES = ("maildir:%u/Maildir", "dir:%u/letters", "mbox:%u/mail/inbox")
 

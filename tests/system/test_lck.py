@@ -22,8 +22,11 @@ class Locks(TestCase):
                 user = self.user(MESSAGES)
                 holder = self.session(user, kind)
                 client = self.connect(second)
-                self.assertTrue(client.try_login(user).startswith(b"-ERR [IN-USE] "))
-                client.eof()
+                answer = client.try_login(user)
+                self.assertTrue(answer.startswith(b"-ERR [IN-USE] "))
+                for command in (b"AUTH LOGIN", b"USER " + user.name_octets, b"STAT", b"", b"N" * 600):
+                    self.assertEqual(client.command(command), answer)
+                client.quit()
                 holder.ok(b"NOOP")
                 holder.quit()
                 client = self.connect(second)
@@ -37,9 +40,23 @@ class Locks(TestCase):
             client = self.connect(kind)
             client.send(b"USER %s\r\nPASS %s\r\nDELE 1\r\nQUIT\r\n" % (user.name_octets, user.password_octets))
             client.response()
-            self.assertTrue(client.response().startswith(b"-ERR [IN-USE] "))
+            for _ in ("PASS", "DELE"):
+                self.assertTrue(client.response().startswith(b"-ERR [IN-USE] "))
+            self.assertTrue(client.response().startswith(b"+OK "))
             client.eof()
         self.assertEqual(len(holder.listing(b"LIST")), 3)
+        holder.quit()
+
+    def test_LCK_01_refused_login_has_an_end(self):
+        user, daemon = self.user(MESSAGES), self.own_daemon(idle_timeout=1)
+        holder = self.session(user)
+        for kind in self.each_kind():
+            for sent in (b"NOOP\r\n" * 40, b""):  # more than anybody needs, and nothing
+                client = self.connect(kind, daemon)
+                self.assertTrue(client.try_login(user).startswith(b"-ERR [IN-USE] "))
+                client.send(sent)
+                self.assertEqual(client.rest().count(b"-ERR [IN-USE] "), 20 if sent else 0)
+                client.close()
         holder.quit()
 
     def test_LCK_01_race_has_one_winner(self):

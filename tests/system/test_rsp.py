@@ -103,7 +103,7 @@ class Responses(TestCase):
             client = self.connect(kind)
             self.assertTrue(client.try_login(user, b"wrong").startswith(b"-ERR [AUTH] "))
             self.assertTrue(client.try_login(user).startswith(b"-ERR [IN-USE] "))
-            client.eof()
+            client.quit()
         holder.quit()
 
     def test_RSP_08_sys_perm_for_a_mailbox_that_cannot_be_read(self):

@@ -3,10 +3,12 @@
 #include "worker/session/busy.h"
 
 #include <inttypes.h>
+#include <string.h>
 #include <time.h>
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/pop3.h"
 #include "common/replies.h"
 
 enum {
@@ -14,7 +16,9 @@ enum {
 	RETRY_MS = 1000,   /* a shared file system may free a lock later than its holder's end */
 	RETRY_PAUSE_NS = 20000000,
 	CLAIMS = 3, /* the end of a session may reach master later than its client */
-	CLAIM_PAUSE_NS = 100000000
+	CLAIM_PAUSE_NS = 100000000,
+	STAY_MS = 30000, /* for clients that go on with another mechanism, or with QUIT */
+	STAY_COMMANDS = 20
 };
 
 /* Ask master who has the lock; ss->holder is the answer, or "unknown". */
@@ -97,4 +101,27 @@ busy_reply(struct session *ss)
 		stream_reply(&ss->stream, "%s", reply_text(REPLY_IN_USE_OTHER));
 	else
 		stream_reply(&ss->stream, "%s", reply_text(REPLY_IN_USE_ELSEWHERE));
+}
+
+void
+busy_stay(struct session *ss)
+{
+	int64_t deadline = (int64_t)clock_ms() + STAY_MS, left;
+	enum stream_event input;
+	struct pop3_command c;
+	const char *line;
+	size_t len;
+
+	for (int n = 0; n < STAY_COMMANDS && (left = deadline - (int64_t)clock_ms()) > 0; n++) {
+		if (ss->stream.idle_ms > left)
+			ss->stream.idle_ms = left;
+		if ((input = stream_line(&ss->stream, &line, &len)) == STREAM_END)
+			return;
+		if (input == STREAM_LINE && pop3_parse(line, len, &c) == 0 &&
+		    strcmp(c.keyword, "QUIT") == 0) {
+			stream_reply(&ss->stream, "%s", reply_text(REPLY_QUIT));
+			return;
+		}
+		busy_reply(ss);
+	}
 }

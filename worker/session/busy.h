@@ -25,4 +25,9 @@ void busy_look(struct session *ss);
  * how long idle, to the same user only. */
 void busy_reply(struct session *ss);
 
+/* After busy_reply(), with the mailbox closed: answer QUIT, and everything else as the login, for
+ * up to half a minute.  Mail programs that are cut off here do not show the answer, but tell of a
+ * broken connection or ask for another password. */
+void busy_stay(struct session *ss);
+
 #endif

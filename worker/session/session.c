@@ -300,6 +300,8 @@ session_serve(struct session *ss, const struct msg_spawn_conf *conf, bool became
 		session_update(ss);
 	else
 		session_close(ss);
+	if (opened == STORE_IN_USE)
+		busy_stay(ss);
 	ss->end.left = ss->store.count - ss->end.deleted;
 	if (!stream_is_over(&ss->stream))
 		stream_flush(&ss->stream);
