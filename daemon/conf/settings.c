@@ -194,7 +194,7 @@ const struct conf_setting conf_global_settings[] = {
 	NUMBER(handshake_timeout, "30", 1, 600, &conf_seconds),
 	NUMBER(idle_timeout, "600", 1, 86400, &conf_seconds),
 	NUMBER(shutdown_timeout, "30", 0, 3600, &conf_seconds),
-	NUMBER(max_auth_failures, "3", 1, 100, &failures),
+	NUMBER(max_auth_failures, "6", 1, 100, &failures),
 	NUMBER(auth_deadline, "30", 1, 600, &conf_seconds),
 	NUMBER(auth_failure_delay, "1000", 0, 60000, &conf_milliseconds),
 	NUMBER(auth_failure_window, "300", 1, 86400, &conf_seconds),

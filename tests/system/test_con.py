@@ -1,12 +1,13 @@
 """CONFORMANCE group CON: connection, greeting, timers."""
 
+import base64
 import signal
 import socket
 import time
 
 import harness
 import mailbox
-from client import EOF, Ok, TestCase, tls_context
+from client import EOF, Ok, TestCase, plain_response, tls_context
 from harness import ALL_KINDS, PLAIN, STLS, TLS
 
 IDLE = 3  # seconds, idle_timeout of the timer tests
@@ -336,6 +337,20 @@ class Limits(TestCase):
             for _ in range(3):
                 self.assertTrue(client.try_login(user, b"wrong").startswith(b"-ERR [AUTH] "))
             client.eof()
+
+    def test_CON_11_default_bears_a_wrong_password_by_each_mechanism(self):
+        """As Thunderbird tries it, which then asks for another."""
+        daemon, user = self.own_daemon(max_auth_failures=None), self.user()
+        for kind in self.each_kind():
+            client = self.connect(kind, daemon)
+            client.err(b"AUTH PLAIN " + plain_response(user, b"wrong"))
+            for sent in (b"AUTH LOGIN", base64.b64encode(user.name_octets)):
+                client.send(sent + b"\r\n")
+                client.challenge()
+            client.err(base64.b64encode(b"wrong"))
+            self.assertTrue(client.try_login(user, b"wrong").startswith(b"-ERR [AUTH] "))
+            client.ok(b"AUTH PLAIN " + plain_response(user))
+            client.quit()
 
     def test_CON_11_failed_sasl_counts_too(self):
         daemon = self.own_daemon(max_auth_failures=3)

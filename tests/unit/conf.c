@@ -88,7 +88,7 @@ test_defaults(void)
 	CU_ASSERT_EQUAL(conf.handshake_timeout, 30);
 	CU_ASSERT_EQUAL(conf.idle_timeout, 600);
 	CU_ASSERT_EQUAL(conf.shutdown_timeout, 30);
-	CU_ASSERT_EQUAL(conf.max_auth_failures, 3);
+	CU_ASSERT_EQUAL(conf.max_auth_failures, 6);
 	CU_ASSERT_EQUAL(conf.auth_deadline, 30);
 	CU_ASSERT_EQUAL(conf.auth_failure_delay, 1000);
 	CU_ASSERT_EQUAL(conf.auth_failure_window, 300);
