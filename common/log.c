@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 #include <bsd/string.h>
@@ -20,12 +19,14 @@
 #include "common/clock.h"
 #include "common/count.h"
 #include "common/log.h"
+#include "common/outlet.h"
 #include "common/syslog_socket.h"
 
 enum {
 	LOG_OUT_MAX = 8192,    /* octets of one line as written, escapes included */
 	LOG_ESCAPE = 4,	       /* octets of \xNN */
 	LOG_PREFIX_MAX = 96,   /* "role=... pid=... conn=... " */
+	LOG_HEAD_MAX = 64,     /* what stands before a line on standard error */
 	LOG_REPEAT_SLOTS = 16, /* different repeated lines watched at a time */
 	LOG_REPEAT_HEAD = 160, /* octets kept of a repeated line */
 	LOG_REPEAT_SECONDS = 10,
@@ -43,6 +44,8 @@ static struct {
 	int level;
 	unsigned long lost; /* lines that the full channel did not take */
 } out = {.kind = LOG_TO_STDERR, .level = LOG_INFO};
+
+static struct outlet standard_error;
 
 /* A line from another process that came lately. */
 static struct repeat {
@@ -90,6 +93,7 @@ log_to_stderr(void)
 {
 	out.kind = LOG_TO_STDERR;
 	out.journal = log_stderr_is_journal();
+	outlet_open(&standard_error, STDERR_FILENO);
 }
 
 void
@@ -110,11 +114,14 @@ void
 log_echo_errors(void)
 {
 	out.echo = true;
+	outlet_open(&standard_error, STDERR_FILENO);
 }
 
 void
 log_leave_stderr(const char *ident)
 {
+	log_finish();
+	outlet_close(&standard_error);
 	out.echo = false;
 	if (out.kind == LOG_TO_STDERR)
 		log_to_syslog(ident);
@@ -242,22 +249,40 @@ log_head(char *head, size_t cap, int prio)
 }
 
 static void
+log_put_stderr(const char *head, const char *text)
+{
+	char line[LOG_HEAD_MAX + LOG_OUT_MAX + LOG_PREFIX_MAX];
+	int n = snprintf(line, sizeof(line), "%s%s\n", head, text);
+
+	if (!standard_error.open)
+		outlet_open(&standard_error, STDERR_FILENO);
+	outlet_put(&standard_error, line, (size_t)n);
+	if (out.bare)
+		outlet_finish(&standard_error, UINT64_MAX);
+}
+
+static void
+log_put_stderr_lost(void)
+{
+	unsigned long lost = outlet_lost(&standard_error);
+	char head[LOG_HEAD_MAX], text[80];
+
+	if (lost == 0)
+		return;
+	log_head(head, sizeof(head), LOG_WARNING);
+	(void)snprintf(text, sizeof(text), "lost %lu log lines: standard error did not take them",
+		       lost);
+	log_put_stderr(head, text);
+}
+
+static void
 log_write_stderr(int prio, const char *text)
 {
-	char head[64];
-	struct iovec iov[3];
+	char head[LOG_HEAD_MAX];
 
+	log_put_stderr_lost();
 	log_head(head, sizeof(head), prio);
-	iov[0].iov_base = head;
-	iov[0].iov_len = strlen(head);
-	iov[1].iov_base = (void *)(uintptr_t)text;
-	iov[1].iov_len = strlen(text);
-	iov[2].iov_base = (void *)(uintptr_t) "\n";
-	iov[2].iov_len = 1;
-	/* one write, so that lines of several processes do not mix; there is nobody to tell of
-	 * a failure */
-	while (writev(STDERR_FILENO, iov, 3) < 0 && errno == EINTR)
-		;
+	log_put_stderr(head, text);
 }
 
 /* Write a line that is escaped already. */
@@ -330,6 +355,20 @@ repeat_report(struct repeat *r)
 	(void)snprintf(line, sizeof(line), "role=%s repeated %lu times: %s", role_name(r->role),
 		       r->count, r->head);
 	log_emit(LOG_WARNING, 0, line);
+}
+
+void
+log_tell(const char *fmt, ...)
+{
+	char text[MSG_TEXT_MAX], escaped[LOG_OUT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_escape(escaped, sizeof(escaped), text);
+	log_put_stderr_lost();
+	log_put_stderr("", escaped);
 }
 
 static time_t
@@ -405,11 +444,8 @@ log_line(int prio, conn_id id, const char *fmt, ...)
 static bool
 log_is_ready(void)
 {
-	struct pollfd pfd = {STDERR_FILENO, POLLOUT, 0};
-
-	if (out.kind == LOG_TO_SYSLOG)
-		return syslog_socket_flush() == 0;
-	return poll(&pfd, 1, 0) != 0; /* also if nobody is there any more */
+	return out.kind == LOG_TO_SYSLOG ? syslog_socket_flush() == 0
+					 : outlet_is_ready(&standard_error);
 }
 
 int
@@ -427,7 +463,7 @@ int
 log_wait_fd(void)
 {
 	return out.kind == LOG_TO_SYSLOG ? syslog_socket_wait()
-					 : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+					 : fcntl(standard_error.fd, F_DUPFD_CLOEXEC, 0);
 }
 
 void
@@ -435,21 +471,30 @@ log_flush(void)
 {
 	if (out.kind == LOG_TO_SYSLOG)
 		(void)syslog_socket_flush();
+	if (outlet_flush(&standard_error) == 0)
+		log_put_stderr_lost();
+}
+
+static void
+log_finish_syslog(uint64_t deadline)
+{
+	struct pollfd pfd = {syslog_socket_wait(), POLLOUT, 0};
+
+	while (syslog_socket_flush() == 1 && clock_ms() < deadline)
+		(void)poll(&pfd, 1, LOG_FINISH_MS / 10);
+	if (pfd.fd != -1)
+		close(pfd.fd);
 }
 
 void
 log_finish(void)
 {
 	uint64_t deadline = clock_ms() + LOG_FINISH_MS;
-	struct pollfd pfd = {-1, POLLOUT, 0};
 
-	if (out.kind != LOG_TO_SYSLOG)
-		return;
-	pfd.fd = syslog_socket_wait();
-	while (syslog_socket_flush() == 1 && clock_ms() < deadline)
-		(void)poll(&pfd, 1, LOG_FINISH_MS / 10);
-	if (pfd.fd != -1)
-		close(pfd.fd);
+	if (out.kind == LOG_TO_SYSLOG)
+		log_finish_syslog(deadline);
+	outlet_finish(&standard_error, deadline);
+	log_flush();
 }
 
 static bool

@@ -13,13 +13,13 @@
 #include "common/channel.h"
 
 /*
- * Where lines go from now on.  Before any of these: standard error.
- * stderr: "2025-01-31T23:59:59+0100 pop3d[PID]: TEXT", or "<PRIO>TEXT" if it is the
- * journal's stream (JOURNAL_STREAM, systemd.exec(5)), which adds the rest.  terminal: standard error,
- * the text alone.  syslog: facility mail, without
- * waiting: while the log daemon is behind some lines wait for it.  channel: MSG_LOG.  A line that finds no
- * room there or in a full channel is dropped, and a later line tells how many were.
- * The channel is borrowed.
+ * Where lines go from now on, without waiting for who reads them.  Before any of these: standard
+ * error. stderr: "2025-01-31T23:59:59+0100 pop3d[PID]: TEXT", or "<PRIO>TEXT" if it is the
+ * journal's stream (JOURNAL_STREAM, systemd.exec(5)), which adds the rest; opened as outlet_open()
+ * does, before privs_become().  terminal: standard error, the text alone, for a command that waits
+ * for who reads it.  syslog: facility mail.  While the reader is behind some lines wait for it.
+ * channel: MSG_LOG. A line that finds no room is dropped, and a later line tells how many were. The
+ * channel is borrowed.
  */
 void log_to_stderr(void);
 void log_to_terminal(void);
@@ -41,6 +41,10 @@ void log_set_level(int prio);
  */
 void log_line(int prio, conn_id id, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
+/* One line for whoever started this process: the text alone, escaped, on standard error, at every
+ * level.  Like the others it waits for nobody; log_finish() before the process ends. */
+void log_tell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 /*
  * A line that must not get lost, to syslog or standard error.  0: it is written (or left out by its
  * level); -1: the log takes none now.  Then log_wait_fd() gives a descriptor, the caller's, that can
@@ -49,10 +53,10 @@ void log_line(int prio, conn_id id, const char *fmt, ...) __attribute__((format(
 int log_try(int prio, conn_id id, const char *text);
 int log_wait_fd(void);
 
-/* Once a second: write what waits for the log daemon. */
+/* Once a second: write what waits for a reader that is behind. */
 void log_flush(void);
 
-/* The last line was written: give a log daemon that is behind a second to take what waits. */
+/* The last line was written: give a reader that is behind a second to take what waits. */
 void log_finish(void);
 
 #define log_error(id, ...) log_line(LOG_ERR, id, __VA_ARGS__)

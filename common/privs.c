@@ -295,8 +295,7 @@ privs_raise_nofile(void)
 	return (uint64_t)limit.rlim_cur;
 }
 
-/* Standard descriptors that are closed would be given to the next file opened. */
-static void
+void
 privs_fill_standard_fds(void)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)

@@ -54,9 +54,13 @@ int privs_harden(bool no_new_privs);
 /* Raise RLIMIT_NOFILE to its hard limit.  Returns the limit in force. */
 uint64_t privs_raise_nofile(void);
 
-/* What every role does first: descriptors 0..2 on /dev/null if closed, SIGPIPE ignored, INT and
+/* Descriptors 0..2 that are closed are opened on /dev/null, since the next file opened would get
+ * their number and what is written for people.  Ends the process if they cannot be had. */
+void privs_fill_standard_fds(void);
+
+/* What every role does first: privs_fill_standard_fds(), SIGPIPE ignored, INT and
  * TERM ignored, CHLD as by default, no signal blocked, umask 077, descriptors from `keep_below`
- * on closed.  Ends the process if descriptors 0..2 cannot be had. */
+ * on closed. */
 void privs_role_start(int keep_below);
 
 #endif

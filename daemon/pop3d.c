@@ -122,6 +122,7 @@ main(int argc, char *argv[], char *envp[])
 	struct options o;
 	int status;
 
+	privs_fill_standard_fds();
 	if (serve_is_asked(argc, argv)) {
 		status = master_run(&master, serve_prepare(argc, argv, envp));
 		serve_report_end();

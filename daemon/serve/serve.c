@@ -47,7 +47,8 @@ struct options {
 static noreturn void
 fail(int status, const char *what, const char *why)
 {
-	fprintf(stderr, "pop3d: %s%s%s\n", what, why[0] != '\0' ? ": " : "", why);
+	log_tell("pop3d: %s%s%s", what, why[0] != '\0' ? ": " : "", why);
+	log_finish();
 	exit(status);
 }
 
@@ -308,7 +309,7 @@ scan_apart(const struct serve *s, const struct conf_server *server, int in, enum
 		snprintf(program, sizeof(program), "%s/%s", PKGLIBEXECDIR,
 			 child_program(ROLE_SPAWNER));
 		(void)archive_order_exec(&order, program, in, s->table);
-		fprintf(stderr, "pop3d: %s: %s\n", program, strerror(errno));
+		log_tell("pop3d: %s: %s", program, strerror(errno));
 		_exit(STATUS_FAILED);
 	}
 	if (pid == -1)
@@ -443,6 +444,8 @@ serve_prepare(int argc, char *argv[], char *envp[])
 	struct conf *conf;
 
 	title_init(argc, argv, envp);
+	log_to_stderr();
+	serve_report_begin(&s);
 	read_options(argc, argv, &o);
 	take_credentials(&one, &o);
 	s.path = whole_path(o.path);
@@ -451,7 +454,7 @@ serve_prepare(int argc, char *argv[], char *envp[])
 	s.exit_when_done = o.exit_when_done != 0;
 	one.trace = TRACE_LINES | TRACE_ALL | (o.log_bodies ? TRACE_BODIES : 0u) |
 		    (o.log_secrets ? TRACE_SECRETS : 0u);
-	if (serve_report_open(&s, o.log) == -1)
+	if (o.log != NULL && serve_report_log_to(o.log) == -1)
 		fail(STATUS_FAILED, o.log, strerror(errno));
 	read_archive(&s, &o, &conf->servers[0]);
 	make_storage(&s, conf->servers[0].storage);
@@ -460,7 +463,6 @@ serve_prepare(int argc, char *argv[], char *envp[])
 	conf->one_user = one;
 	report_to(&serve_sink);
 	title_set("master", "--serve %s", s.path);
-	log_to_stderr();
 	log_set_level(conf->log_level);
 	if (chdir("/") == -1)
 		fail(STATUS_FAILED, "/", strerror(errno));

@@ -26,7 +26,8 @@ struct serve {
 	struct archive archive;
 	char below[SERVE_BELOW_SIZE]; /* folders with mail that is not served; "": none */
 	/* what is told */
-	FILE *log;	/* lines; standard output or a file */
+	FILE *out;	/* standard output */
+	FILE *log;	/* lines; `out` or a file */
 	bool terminal;	/* standard output is one: a bar is shown */
 	bool complete;	/* it was said that all is done */
 	uint64_t begun; /* clock_ms(); 0: it does not serve yet */
@@ -39,10 +40,15 @@ bool serve_is_asked(int argc, char *argv[]);
  * reason if that cannot be. */
 struct conf *serve_prepare(int argc, char *argv[], char *envp[]);
 
-/* Where lines are logged from now on: a file that is appended to.  0, or -1 with errno. */
-int serve_report_open(struct serve *s, const char *log_path);
+/* What is told goes to standard output from now on, without waiting for who reads it (outlet.h:
+ * before privs_become()).  Ends the process if there is no memory. */
+void serve_report_begin(struct serve *s);
 
-/* The run is over: tell what was left, if it ever served. */
+/* Lines are logged to a file from now on, which is appended to.  0, or -1 with errno. */
+int serve_report_log_to(const char *path);
+
+/* The run is over: tell what was left, if it ever served.  A reader that is behind is given some
+ * seconds. */
 void serve_report_end(void);
 
 /* What tells it: report.h. */

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -10,12 +11,17 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/outlet.h"
 #include "daemon/ports/listeners.h"
 #include "daemon/table/report.h"
 #include "daemon/serve/serve.h"
 #include "daemon/ports/servers.h"
 
-enum { BAR_CELLS = 20 };
+enum {
+	BAR_CELLS = 20,
+	LINE_SIZE = 5 * MSG_TEXT_MAX, /* octets; no line is longer: \\xNN four times as long */
+	END_MS = 5000		      /* for who reads what was left */
+};
 
 /* What sessions have done so far. */
 struct progress {
@@ -23,15 +29,57 @@ struct progress {
 };
 
 static struct serve *running; /* sinks have no argument of ours */
+static struct outlet to_stdout, to_file;
 
 /* ---- lines ---- */
+
+static ssize_t
+put_lines(void *outlet, const char *octets, size_t len)
+{
+	outlet_put(outlet, octets, len);
+	return (ssize_t)len;
+}
+
+/* A stream to an outlet: what is flushed is whole lines, written or lost.  NULL with errno. */
+static FILE *
+open_stream(struct outlet *o, int fd)
+{
+	FILE *f = fopencookie(o, "w", (cookie_io_functions_t){.write = put_lines});
+
+	if (f == NULL || setvbuf(f, NULL, _IOFBF, LINE_SIZE) != 0)
+		return NULL;
+	outlet_open(o, fd);
+	return f;
+}
 
 /* A bar that stands in the terminal's last line has to go before anything else is written. */
 static void
 bar_wipe(const struct serve *s)
 {
 	if (s->terminal)
-		fputs("\r\033[K", stdout);
+		fputs("\r\033[K", s->out);
+}
+
+/* Once the reader is there again it is told what it has missed. */
+static void
+tell_lost(const struct serve *s, struct outlet *o, FILE *f)
+{
+	unsigned long lost = outlet_lost(o);
+
+	if (lost == 0)
+		return;
+	if (f == s->out)
+		bar_wipe(s);
+	fprintf(f, "note: %lu lines are missing here: nobody read them in time\n", lost);
+	fflush(f);
+}
+
+static void
+tell_all_lost(const struct serve *s)
+{
+	tell_lost(s, &to_stdout, s->out);
+	if (to_file.open)
+		tell_lost(s, &to_file, s->log);
 }
 
 /* "2026-01-31 23:59:59.123456 17 ": when, and which connection. */
@@ -45,7 +93,8 @@ log_begin(const struct serve *s, conn_id id)
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
-	if (s->log == stdout)
+	tell_all_lost(s);
+	if (s->log == s->out)
 		bar_wipe(s);
 	/* ids are counted from the time of the start on, see conns_new() */
 	fprintf(s->log, "%s.%06ld %" PRIu64 " ", text, now.tv_nsec / 1000, id & 0xffffff);
@@ -80,29 +129,39 @@ static void __attribute__((format(printf, 2, 3))) say(const struct serve *s, con
 {
 	va_list ap;
 
+	tell_all_lost(s);
 	bar_wipe(s);
 	va_start(ap, fmt);
-	vprintf(fmt, ap);
+	vfprintf(s->out, fmt, ap);
 	va_end(ap);
-	putchar('\n');
-	fflush(stdout);
+	putc('\n', s->out);
+	fflush(s->out);
+}
+
+void
+serve_report_begin(struct serve *s)
+{
+	running = s;
+	s->terminal = isatty(STDOUT_FILENO) == 1;
+	s->log = s->out = open_stream(&to_stdout, STDOUT_FILENO);
+	if (s->out == NULL) {
+		log_tell("pop3d: standard output: %s", strerror(errno));
+		exit(EXIT_FAILURE);
+	}
+	log_trace_to(log_traced);
 }
 
 int
-serve_report_open(struct serve *s, const char *log_path)
+serve_report_log_to(const char *path)
 {
-	int fd;
+	/* it may hold names, mail and passwords; a FIFO that nobody reads is not waited for */
+	int fd =
+	    open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
 
-	running = s;
-	s->log = stdout;
-	s->terminal = isatty(STDOUT_FILENO) == 1;
-	log_trace_to(log_traced);
-	if (log_path == NULL)
-		return 0;
-	/* it may hold names, mail and passwords */
-	fd = open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
-	s->log = fd == -1 ? NULL : fdopen(fd, "a");
-	return s->log == NULL ? -1 : 0;
+	if (fd == -1)
+		return -1;
+	running->log = open_stream(&to_file, fd);
+	return running->log == NULL ? -1 : 0;
 }
 
 /* ---- progress ---- */
@@ -142,19 +201,24 @@ bar_show(const struct serve *s)
 	rate = p.octets / seconds;
 	memset(cells, '.', BAR_CELLS);
 	memset(cells, '#', all > 0 ? (size_t)(p.octets * BAR_CELLS / all) : 0);
-	printf("\r\033[K[%s] %" PRIu64 "/%" PRIu64 " fetched, %" PRIu64 " deleted, %" PRIu64
-	       " KB/s",
-	       cells, p.fetched, s->archive.head->count, p.deleted, rate / 1024);
+	fprintf(s->out,
+		"\r\033[K[%s] %" PRIu64 "/%" PRIu64 " fetched, %" PRIu64 " deleted, %" PRIu64
+		" KB/s",
+		cells, p.fetched, s->archive.head->count, p.deleted, rate / 1024);
 	if (rate > 0)
-		printf(", %" PRIu64 ":%02" PRIu64 " to go", (all - p.octets) / rate / 60,
-		       (all - p.octets) / rate % 60);
-	fflush(stdout);
+		fprintf(s->out, ", %" PRIu64 ":%02" PRIu64 " to go", (all - p.octets) / rate / 60,
+			(all - p.octets) / rate % 60);
+	fflush(s->out);
 }
 
+/* A bar that nobody looks at is not put behind the one before. */
 static void
 tick(const struct master *m)
 {
-	if (running->terminal && m->state == MASTER_SERVING)
+	tell_all_lost(running);
+	if (to_file.open)
+		(void)outlet_flush(&to_file);
+	if (outlet_flush(&to_stdout) == 0 && running->terminal && m->state == MASTER_SERVING)
 		bar_show(running);
 }
 
@@ -225,6 +289,7 @@ serve_report_end(void)
 	    [ARCHIVE_FETCHED] = "never deleted",
 	    [ARCHIVE_DELETED] = "never fetched",
 	};
+	uint64_t deadline = clock_ms() + END_MS;
 
 	log_trace_to(NULL);
 	for (size_t i = 0; s->begun != 0 && i < a->head->count; i++) {
@@ -233,14 +298,19 @@ serve_report_end(void)
 		if (flags == (ARCHIVE_FETCHED | ARCHIVE_DELETED))
 			continue;
 		bar_wipe(s);
-		fputs("left: ", stdout);
-		log_escaped(stdout, archive_name(a, i));
+		fputs("left: ", s->out);
+		log_escaped(s->out, archive_name(a, i));
 		if (a->head->kind == ARCHIVE_MBOX)
-			printf("message %zu at %" PRIu64, i + 1, a->entries[i].start);
-		printf(" (%s)\n", states[flags]);
+			fprintf(s->out, "message %zu at %" PRIu64, i + 1, a->entries[i].start);
+		fprintf(s->out, " (%s)\n", states[flags]);
+		fflush(s->out);
+		outlet_finish(&to_stdout, deadline);
 	}
 	bar_wipe(s);
-	fflush(stdout);
+	fflush(s->out);
+	outlet_finish(&to_stdout, deadline);
+	outlet_finish(&to_file, deadline);
+	tell_all_lost(s);
 }
 
 /* ---- connections ---- */

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import os
 import re
+import select
 import signal
 import socket
 import time
@@ -11,6 +12,7 @@ import time
 import harness
 import mailbox
 from client import TestCase, plain_response
+from control import Control
 from harness import ALL_KINDS, PLAIN, STLS, TLS
 
 MESSAGES = mailbox.simple(4)
@@ -318,3 +320,83 @@ class Secrets(TestCase):
         told = len([line for line in lines if b" trace conn=" in line])
         self.assertGreater(told, 256 - 20)
         self.assertGreaterEqual(told + int(re.search(rb"lost (\d+)", lines[-1]).group(1)), 800)
+
+
+def pipe_ends(case):
+    """The ends of a pipe, which are closed at the end of the test."""
+    ends = [os.fdopen(fd, mode, buffering=0) for fd, mode in zip(os.pipe(), ("rb", "wb"))]
+    for end in ends:
+        case.addCleanup(end.close)
+    return ends
+
+
+class Unread(TestCase):
+    """Standard error is a pipe, and nobody reads it."""
+
+    LINE = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} pop3d\[\d+\]: ([ -~]*)\n")
+
+    def start(self, **settings):
+        """The end that reads, and a pop3d that has the other."""
+        reads, writes = pipe_ends(self)
+        put = 'exec "$@" 2>&%d %d>&-' % (writes.fileno(), writes.fileno())
+        daemon = self.own_daemon(wrap=["sh", "-c", put, "sh"], pass_fds=(writes.fileno(),), idle_timeout=600, **settings)
+        writes.close()
+        return reads, daemon
+
+    def chatter(self, client, count=1500):
+        """Two traced lines each."""
+        client.pump(b"NOOP\r\n" * count, lambda got: got.count(b"\n") >= count)
+
+    def read_until(self, reads, word):
+        """All that comes until a line has this word, in lines that are whole."""
+        text = b""
+        deadline = time.monotonic() + 30
+        while not (word in text and text.endswith(b"\n")) and time.monotonic() < deadline:
+            if select.select([reads], [], [], 1)[0]:
+                text += reads.read(65536)
+        lines = text.splitlines(keepends=True)
+        self.assertEqual([line for line in lines if not self.LINE.fullmatch(line)], [])
+        return [self.LINE.fullmatch(line).group(1) for line in lines]
+
+    def test_mail_goes_on_and_the_lost_are_counted(self):
+        user = self.user(MESSAGES)
+        reads, daemon = self.start(trace=True)
+        client = self.session(user, PLAIN, daemon)
+        self.chatter(client)
+        for kind in (TLS, PLAIN):
+            self.session(self.user(MESSAGES), kind, daemon).quit()
+        client.ok(b"DELE 1")
+        client.quit()
+        self.assertEqual(len(user.maildir.paths()), len(MESSAGES) - 1)
+        self.assertEqual(Control(daemon).pairs("status")["state"], "serving")
+        lines = self.read_until(reads, b"log lines: standard error did not take them")
+        found = [re.fullmatch(rb"lost (\d+) log lines: standard error did not take them", line) for line in lines]
+        lost = sum(int(m.group(1)) for m in found if m)
+        told = len([line for line in lines if line.startswith(b"trace conn=")])
+        self.assertGreater(told * 60, 65536)
+        self.assertGreater(told + lost, 3000)
+        # what comes now is read
+        self.session(user, PLAIN, daemon).quit()
+        self.assertTrue(self.read_until(reads, b"session-end "))
+
+    def test_it_ends(self):
+        user = self.user(MESSAGES)
+        _reads, daemon = self.start(trace=True)
+        client = self.session(user, PLAIN, daemon)
+        self.chatter(client)
+        client.quit()  # the rest is looked at by whoever stops the daemon
+
+    def test_the_reader_has_gone(self):
+        user = self.user(MESSAGES)
+        reads, daemon = self.start(trace=True)
+        reads.close()
+        client = self.session(user, PLAIN, daemon)
+        self.chatter(client)
+        client.ok(b"DELE 1")
+        client.quit()
+        self.assertEqual(len(user.maildir.paths()), len(MESSAGES) - 1)
+
+    def test_whoever_shares_the_pipe_is_not_affected(self):
+        _reads, daemon = self.start()
+        flags = [line for line in harness.proc_octets(daemon.pid, "fdinfo/2").splitlines() if line.startswith(b"flags:")]
+        self.assertEqual(int(flags[0].split()[1], 8) & os.O_NONBLOCK, 0)

@@ -3,6 +3,7 @@
 P3T_ARCHIVE is the number of messages of the archive that the importer reads (400).
 """
 
+import contextlib
 import hashlib
 import os
 import poplib
@@ -19,6 +20,7 @@ import unittest
 import harness
 import mailbox
 from client import TestCase
+from test_logs import pipe_ends
 
 COUNT = int(os.environ.get("P3T_ARCHIVE", "400"))
 A_CONNECTION = 200  # messages that the importer fetches before it quits
@@ -41,13 +43,13 @@ class From(poplib.POP3):
 class Serve:
     """A run of pop3d --serve."""
 
-    def __init__(self, path, *arguments, uid=None, start=True):
+    def __init__(self, path, *arguments, uid=None, start=True, stdout=None, stderr=None, wrap=()):
         self.out = harness.world().path("serve-%d" % time.monotonic_ns())
         command = [harness.program(), "--serve", path, *arguments]
         if uid is not None:
             command[:0] = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
         with open(self.out, "wb") as out:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/",
+            self.process = subprocess.Popen([*wrap, *command], stdin=subprocess.DEVNULL, stdout=stdout or out, stderr=stderr or out, cwd="/",
                                             start_new_session=True)
         harness.world().registry.add("process", self.process.pid, harness.start_time(self.process.pid))
         if start:
@@ -799,6 +801,106 @@ class Told(ServeCase):
         status, said = self.refused(path, "--port", str(taken.port))
         self.assertEqual(status, 1)
         self.assertNotIn("left:", said)
+
+
+class Unread(ServeCase):
+    """Nobody reads what is told: the mail goes on, and it ends all the same."""
+
+    COUNT = 2500
+
+    def fetch(self, port, count):
+        run = From("127.0.0.1", port, "127.0.0.1")
+        run.user("importer")
+        run.pass_(PASSWORD)
+        for n in range(1, count + 1):
+            run.retr(n)
+        run.quit()
+
+    def first_line(self, reads):
+        line = b""
+        while not line.endswith(b"\n"):
+            octet = reads.read(1)
+            self.assertTrue(octet, "it does not serve")
+            line += octet
+        return int(line)
+
+    def test_standard_output(self):
+        # as root the pipe is opened anew; an ordinary user may not open another's
+        path = self.archive(letters(self.COUNT))
+        for uid in (None, self.owner.uid):
+            with self.subTest(uid=uid):
+                reads, writes = pipe_ends(self)
+                run = self.serve(path, uid=uid, stdout=writes, start=False)
+                writes.close()
+                self.fetch(self.first_line(reads), self.COUNT)
+                # it goes on where whoever reads now finds all lines or their number
+                text = b""
+                while b" lines are missing here" not in text:
+                    more = reads.read(65536)
+                    self.assertTrue(more, "no line tells of the others")
+                    text += more
+                lines = text.decode().splitlines()
+                self.assertEqual([line for line in lines if not STAMP.match(line) and not line.startswith(("serving ", "note: ", "progress: "))], [])
+                found = [re.fullmatch(r"note: (\d+) lines are missing here: nobody read them in time", line) for line in lines]
+                lost = [int(m.group(1)) for m in found if m]
+                self.assertEqual(len(lost), 1)
+                self.assertGreater(lost[0] + len(lines), 2 * self.COUNT)
+                run.process.send_signal(signal.SIGTERM)
+                self.assertEqual(run.process.wait(30), 0)
+
+    def test_it_ends(self):
+        # what was left is told, and nobody reads that either
+        path = self.archive(letters(5000))
+        reads, writes = pipe_ends(self)
+        run = self.serve(path, stdout=writes, start=False)
+        writes.close()
+        self.fetch(self.first_line(reads), 1)
+        run.process.send_signal(signal.SIGTERM)
+        self.assertEqual(run.process.wait(30), 0)
+
+    def test_the_reader_has_gone(self):
+        path = self.archive(letters(50))
+        reads, writes = pipe_ends(self)
+        run = self.serve(path, stdout=writes, start=False)
+        writes.close()
+        port = self.first_line(reads)
+        reads.close()
+        self.fetch(port, 50)
+        run.process.send_signal(signal.SIGTERM)
+        self.assertEqual(run.process.wait(30), 0)
+
+    def test_closed(self):
+        # its number is not given to what is opened next
+        path, port = self.archive(letters(50)), harness.free_port()
+        run = self.serve(path, "--port", str(port), start=False, wrap=["sh", "-c", 'exec "$@" >&- 2>&-', "sh"])
+
+        def greets():
+            with contextlib.suppress(ConnectionRefusedError), contextlib.closing(socket.create_connection(("127.0.0.1", port), 5)) as s:
+                return s.recv(3) == b"+OK"
+            return False
+        self.assertTrue(harness.wait_for(greets, 30))
+        for fd in (1, 2):
+            self.assertEqual(os.readlink("/proc/%d/fd/%d" % (run.process.pid, fd)), "/dev/null")
+        self.fetch(port, 50)
+
+    def test_left_out_while_it_starts(self):
+        path = self.archive(letters(1))
+        for n in range(800):
+            name = os.path.join(path, "%d-%s.eml" % (n, "x" * 200))
+            open(name, "w").close()
+            os.chmod(name, 0)
+        reads, writes = pipe_ends(self)
+        run = self.serve(path, stderr=writes)
+        writes.close()
+        run.login().quit()
+        self.assertIn("note: 800 files are left out", run.text())
+        self.assertIn(b"x.eml: Permission denied; it is left out\n", reads.read(4096))
+
+    def test_log_to_a_fifo(self):
+        path, fifo = self.archive(letters(1)), harness.world().path("fifo-%d" % time.monotonic_ns())
+        os.mkfifo(fifo)
+        os.chmod(fifo, 0o666)
+        self.assertEqual(self.refused(path, "--log", fifo)[0], 1)
 
 
 if __name__ == "__main__":

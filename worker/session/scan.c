@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <pwd.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,7 +26,7 @@ recover_mbox(const struct archive_order *o)
 	enum store_result result = archive_mbox_recover(&box);
 
 	if (result == STORE_IN_USE)
-		fprintf(stderr, "pop3d: the mbox is in use\n");
+		log_tell("pop3d: the mbox is in use");
 	return result == STORE_OK;
 }
 
@@ -40,21 +39,19 @@ tell_unreadable(void)
 		form = archive_form(ARCHIVE_SCAN_IN);
 	else
 		why = strerror(errno);
-	fprintf(stderr, "pop3d: the archive cannot be read: %s%s%s\n", why,
-		form != NULL ? "; " : "", form != NULL ? form : "");
+	log_tell("pop3d: the archive cannot be read: %s%s%s", why, form != NULL ? "; " : "",
+		 form != NULL ? form : "");
 }
 
-int
-scan_run(int argc, char *argv[])
+static int
+scan(int argc, char *argv[])
 {
 	struct archive_order o;
 	struct mbox_style style;
 	int in = ARCHIVE_SCAN_IN;
 
-	log_to_stderr();
-	log_set_level(LOG_WARNING);
 	if (archive_order_read(&o, argc, argv) == -1) {
-		fputs("pop3d-session: started by pop3d only\n", stderr);
+		log_tell("pop3d-session: started by pop3d only");
 		return EXIT_FAILURE;
 	}
 	style = mbox_style_of(o.mbox_format, o.mbox_split);
@@ -66,4 +63,16 @@ scan_run(int argc, char *argv[])
 		return EXIT_SUCCESS;
 	tell_unreadable();
 	return EXIT_FAILURE;
+}
+
+int
+scan_run(int argc, char *argv[])
+{
+	int status;
+
+	log_to_stderr();
+	log_set_level(LOG_WARNING);
+	status = scan(argc, argv);
+	log_finish();
+	return status;
 }

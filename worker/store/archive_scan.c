@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/count.h"
+#include "common/log.h"
 #include "worker/store/wire.h"
 #include "worker/store/archive.h"
 #include "worker/store/maildir_build.h"
@@ -103,7 +104,7 @@ static void
 leave_out(struct scan *s, const char *name, const char *why)
 {
 	s->head.left_out++;
-	fprintf(stderr, "pop3d: %s: %s; it is left out\n", name, why);
+	log_tell("pop3d: %s: %s; it is left out", name, why);
 }
 
 /* Messages in a file that is an mbox; 0: it is none. */
