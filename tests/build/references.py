@@ -3,9 +3,9 @@
 
 Numbers of items ("LIN-03", or in the name of a test "test_LIN_03_...") have to
 stand in tests/CONFORMANCE; sections ("DESIGN 3.2", "HACKING section 4") in that
-document; files that the documents name have to be in the tree; DESIGN 4.2 lists
-the messages of common/msg.c, and no other.  Prints what is not so, and the items
-that no test names.
+document; files that the documents name have to be in the tree; DESIGN lists the
+messages of common/msg.c and the steps of daemon/steps.c, and no others.  Prints
+what is not so, and the items that no test names.
 """
 
 import os
@@ -94,12 +94,20 @@ def message_faults(top):
             + ["DESIGN 4.2: there is no message %s" % name for name in sorted(listed - ruled)])
 
 
+def step_faults(top):
+    """The steps of settling are listed in their order."""
+    table = re.search(r"steps\[\]\)\([^)]*\) = \{(.*?)\}", text_of(top, "daemon/steps.c"), re.S)
+    taken = re.findall(r"\w+", table.group(1)) if table else []
+    listed = re.findall(r"^ +\d+  (\w+)  ", text_of(top, "DESIGN"), re.M)
+    return [] if taken and taken == listed else ["DESIGN 5.2: daemon/steps.c has the steps %s" % " ".join(taken)]
+
+
 def main():
     top = sys.argv[1]
     known = items(top)
     groups = groups_of(known)
     headings = {d: sections(top, p) for d, p in DOCUMENTS.items() if os.path.exists(os.path.join(top, p))}
-    bad, tested = message_faults(top), set()
+    bad, tested = message_faults(top) + step_faults(top), set()
     for path in files(top):
         text = text_of(top, path)
         for line, number in named_items(text, groups) if path != ITEMS else ():
