@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/channel.h"
+#include "common/count.h"
 
 struct channel_item {
 	struct channel_item *next;
@@ -243,6 +244,23 @@ channel_recv(struct channel *c, struct msg *m)
 	msg_discard(m);
 	errno = EBADMSG;
 	return -1;
+}
+
+const char *
+channel_end_text(int error)
+{
+	static const struct {
+		int error;
+		const char *text;
+	} texts[] = {{EPIPE, "gone"},
+		     {EBADMSG, "broke a rule"},
+		     {ENOBUFS, "does not read"},
+		     {ETIMEDOUT, "does not answer"}};
+
+	for (size_t i = 0; i < COUNT_OF(texts); i++)
+		if (texts[i].error == error)
+			return texts[i].text;
+	return strerror(error);
 }
 
 int

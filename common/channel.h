@@ -50,6 +50,10 @@ int channel_flush(struct channel *c);
  */
 int channel_recv(struct channel *c, struct msg *m);
 
+/* Why a channel ended, for the log: `error` is the errno that the calls above gave, or ETIMEDOUT of
+ * a peer that does not answer.  EBADMSG alone says that the peer broke a rule. */
+const char *channel_end_text(int error);
+
 /* Wait up to `ms` milliseconds (-1: for ever) for a message.  As channel_recv;
  * 0 also on time-out or when a signal came. */
 int channel_wait(struct channel *c, struct msg *m, int ms);

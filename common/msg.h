@@ -53,22 +53,22 @@ enum msg_type {
 	MSG_DRAIN,	 /* no body: take nothing new, end with the last connection */
 
 	/* master to worker */
-	MSG_LOGIN_CONF,	  /* msg_login_conf */
-	MSG_LOGIN_SERVER, /* msg_login_server, one a certificate of a server */
-	MSG_LOGIN_START,  /* no body: all settings were sent; load, drop, answer */
-	MSG_TICKET_KEYS,  /* msg_ticket_keys */
-	MSG_AUTH_CHANNEL, /* no body; descriptor: channel to the auth helper */
-	MSG_CONN_NEW,	  /* msg_conn; descriptor: the client's socket */
-	MSG_STLS_GO,	  /* msg_conn_ref: row renewed, say +OK and begin */
-	MSG_LOGIN_TAKEN,  /* msg_conn_ref; descriptor with TLS: relay end */
-	MSG_LOGIN_FAILED, /* msg_login_failed: granted, but nobody took it */
-	MSG_CONN_DROP,	  /* msg_conn_ref: close it unsent */
+	MSG_LOGIN_CONF,	    /* msg_login_conf */
+	MSG_LOGIN_SERVER,   /* msg_login_server, one a certificate of a server */
+	MSG_LOGIN_START,    /* no body: all settings were sent; load, drop, answer */
+	MSG_TICKET_KEYS,    /* msg_ticket_keys */
+	MSG_AUTH_CHANNEL,   /* no body; descriptor: channel to the auth helper */
+	MSG_CONN_NEW,	    /* msg_conn; descriptor: the client's socket */
+	MSG_STLS_GO,	    /* msg_conn_ref: row renewed, say +OK and begin */
+	MSG_LOGIN_TAKEN,    /* msg_conn_ref; descriptor with TLS: relay end */
+	MSG_LOGIN_FAILED,   /* msg_login_failed: granted, but nobody took it */
+	MSG_CONN_DROP,	    /* msg_conn_ref: close it unsent */
 	MSG_CONN_STATE_ASK, /* msg_conn_ref: how far is its login? */
 	/* worker to master */
 	MSG_CERTIFICATE, /* msg_certificate, before it is ready */
-	MSG_STLS_ASK, /* msg_conn_ref */
-	MSG_CONN_END, /* msg_conn_end */
-	MSG_CONN_STATE, /* msg_conn_state */
+	MSG_STLS_ASK,	 /* msg_conn_ref */
+	MSG_CONN_END,	 /* msg_conn_end */
+	MSG_CONN_STATE,	 /* msg_conn_state */
 
 	/* master to auth helper */
 	MSG_AUTH_CONF,	 /* msg_auth_conf */
@@ -82,10 +82,10 @@ enum msg_type {
 	MSG_GRANT_VOID,	 /* msg_conn_ref: the grant came to nothing, the row stands */
 	MSG_LOOKUP,	 /* msg_lookup: whose mailbox is a job about? */
 	/* auth helper to master */
-	MSG_GRANT,	/* msg_grant */
-	MSG_FOUND,	/* msg_found: the answer to a look-up; never for a connection with a peer */
+	MSG_GRANT, /* msg_grant */
+	MSG_FOUND, /* msg_found: the answer to a look-up; never for a connection with a peer */
 	MSG_REFUSED_ONE, /* no body: a login was refused, for the count */
-	MSG_WORKER_BAD, /* msg_worker: broke a rule, kill it */
+	MSG_WORKER_BAD,	 /* msg_worker: its channel to the helper ended, kill it */
 
 	/* worker to auth helper, and back */
 	MSG_LOGIN_ASK,	   /* msg_login_ask */
@@ -270,7 +270,7 @@ struct msg_login_failed {
 
 struct msg_worker {
 	uint32_t worker;
-	uint32_t unused;
+	uint32_t error; /* MSG_WORKER_BAD: errno, see channel_end_text(); else 0 */
 };
 
 struct msg_auth_conf {
@@ -527,6 +527,7 @@ enum session_end {
 	SESSION_END_REFUSED,  /* mailbox not opened */
 	SESSION_END_TAKEOVER, /* another login of the user took the mailbox over */
 	SESSION_END_KILLED,   /* set by master: it ended without a report */
+	SESSION_END_WORKER,   /* set by master: the worker that carried its TLS ended */
 	SESSION_END_COUNT
 };
 

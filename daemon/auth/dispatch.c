@@ -105,12 +105,20 @@ handle_start(struct msg *m)
 }
 
 static void
+worker_bad(uint32_t number, int error)
+{
+	struct msg_worker m = {.worker = number, .error = (uint32_t)error};
+
+	master_put(MSG_WORKER_BAD, &m, sizeof(m));
+}
+
+static void
 handle_worker_new(struct msg *m)
 {
 	int fd = msg_take_fd(m, 0);
 
 	if (fd < 0) { /* did not arrive: master starts that worker anew */
-		master_put(MSG_WORKER_BAD, &m->u.worker, sizeof(m->u.worker));
+		worker_bad(m->u.worker.worker, EMFILE);
 		return;
 	}
 	workers_add(m->u.worker.worker, fd);
@@ -190,14 +198,6 @@ master_end(struct evchannel *ec, int error, void *arg)
 	(void)ec;
 	(void)arg;
 	helper_exit(error == EPIPE ? EXIT_SUCCESS : EXIT_FAILURE);
-}
-
-static void
-worker_bad(uint32_t number)
-{
-	struct msg_worker m = {.worker = number};
-
-	master_put(MSG_WORKER_BAD, &m, sizeof(m));
 }
 
 /* A row that left master before the worker got the socket is read before the

@@ -68,16 +68,15 @@ static void
 worker_end(struct evchannel *ec, int error, void *arg)
 {
 	struct worker *w = arg;
+	uint32_t number = w->number;
 
 	(void)ec;
-	if (error == EPIPE) {
-		uint32_t number = w->number;
-
-		worker_free(w);
-		all.bad(number); /* one that lives on without us is of no use */
-	} else
-		workers_give_up(w->number,
-				error == ENOBUFS ? "does not read" : "message against the rules");
+	if (error == EBADMSG) {
+		workers_give_up(number, "message against the rules");
+		return;
+	}
+	worker_free(w);
+	all.bad(number, error);
 }
 
 void
@@ -93,7 +92,7 @@ workers_add(uint32_t number, int fd)
 					worker_message, worker_end, w) < 0) {
 		log_error(0, "no channel to worker %u: %m", number);
 		free(w);
-		all.bad(number);
+		all.bad(number, ENOMEM);
 		return;
 	}
 	w->number = number;
@@ -114,7 +113,7 @@ workers_give_up(uint32_t number, const char *why)
 {
 	log_warn(0, "worker %u broke a rule: %s", number, why);
 	workers_remove(number);
-	all.bad(number);
+	all.bad(number, EBADMSG);
 }
 
 void

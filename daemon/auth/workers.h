@@ -11,8 +11,9 @@
 
 /* A request of worker `number`; the callee wipes nothing. */
 typedef void worker_ask_fn(uint32_t number, const struct msg_login_ask *ask);
-/* A worker broke a rule, and its channel is closed. */
-typedef void worker_bad_fn(uint32_t number);
+/* A worker's channel ended with that errno and is closed.  One that lives on without us is of no
+ * use. */
+typedef void worker_bad_fn(uint32_t number, int error);
 
 /* Once, before everything else. */
 void workers_init(struct event_base *base, worker_ask_fn *ask, worker_bad_fn *bad);
@@ -23,7 +24,7 @@ void workers_add(uint32_t number, int fd);
 /* The worker has ended. */
 void workers_remove(uint32_t number);
 
-/* Give a worker up, for that reason. */
+/* A worker broke that rule: give it up. */
 void workers_give_up(uint32_t number, const char *why);
 
 /* Tell a worker the end of a login; nothing happens if it has gone. */

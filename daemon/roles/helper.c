@@ -128,8 +128,7 @@ helper_end(struct evchannel *ec, int error, void *arg)
 	struct master *m = arg;
 
 	(void)ec;
-	log_warn(0, "auth helper lost (%s); logins wait for a new one",
-		 error == EPIPE ? "gone" : "broke a rule or stalled");
+	log_warn(0, "auth helper lost (%s); logins wait for a new one", channel_end_text(error));
 	helper_gone(m);
 }
 

@@ -225,7 +225,7 @@ worker_end(struct evchannel *ec, int error, void *arg)
 	(void)ec;
 	if (!expected)
 		log_warn(0, "worker=%u lost (%s) connections=%u", w->number,
-			 error == EPIPE ? "gone" : "broke a rule or stalled", w->connections);
+			 channel_end_text(error), w->connections);
 	worker_forget(w);
 	if (newest && (!expected || refused))
 		count_lost(m, ready);
@@ -393,13 +393,13 @@ workers_connect_helper(struct master *m)
 }
 
 void
-workers_kill(struct master *m, uint32_t number)
+workers_kill(struct master *m, uint32_t number, int error)
 {
 	struct worker *w;
 
 	TAILQ_FOREACH (w, &m->workers->list, next)
 		if (w->number == number) {
-			worker_end(&w->child.ec, EBADMSG, w);
+			worker_end(&w->child.ec, error, w);
 			return;
 		}
 }

@@ -68,8 +68,8 @@ void workers_took(struct master *m, struct worker *w);
 /* Give every worker a channel to the (new) helper. */
 void workers_connect_helper(struct master *m);
 
-/* Kill the worker of this number (it broke a rule towards the helper). */
-void workers_kill(struct master *m, uint32_t number);
+/* Kill the worker of this number: its channel to the helper ended with that errno. */
+void workers_kill(struct master *m, uint32_t number, int error);
 
 /* One of those that serve; NULL: there is none now. */
 const struct worker *workers_serving(const struct master *m);

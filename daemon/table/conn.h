@@ -51,6 +51,7 @@ struct conn {
 	int stream, relay;	 /* with TLS and for jobs, while offered: the session's end, and the
 				  * worker's or the administrator's */
 	struct worker *worker;	 /* NULL: it is done with it */
+	bool worker_lost;	 /* ... because that ended */
 	struct session *session; /* offered to, or serving */
 	struct msg_grant *grant; /* until a session has it */
 	struct conn_login *login;

@@ -378,10 +378,18 @@ conns_worker_lost(struct master *m, struct worker *w)
 				shutdown(c->fd, SHUT_RDWR);
 			conns_free(m, c);
 		} else {
+			c->worker_lost = true;
 			conns_leave_worker(m, c);
 			conns_free_if_done(m, c);
 		}
 	}
+}
+
+bool
+conns_lost_worker(const struct conn *c)
+{
+	return c->row.tls != CONN_TLS_NONE &&
+	       (c->worker_lost || (c->worker != NULL && child_is_gone(&c->worker->child)));
 }
 
 void

@@ -233,7 +233,7 @@ helper_refused_one(void *who, struct msg *m)
 static int
 helper_worker_bad(void *who, struct msg *m)
 {
-	workers_kill(who, m->u.worker.worker);
+	workers_kill(who, m->u.worker.worker, (int)m->u.worker.error);
 	return 0;
 }
 
@@ -401,9 +401,11 @@ session_told_end(void *who, struct msg *m)
 	struct session *s = who;
 	uint32_t why = m->u.session_end.why;
 
-	/* Who opened a mailbox has an end to report; only we say who is taken over or killed. */
+	/* Who opened a mailbox has an end to report; only we say who is taken over or killed, and
+	 * whose worker ended. */
 	if ((why == SESSION_END_REFUSED) != s->refused ||
-	    (why == SESSION_END_TAKEOVER && s->takeover.told == 0) || why == SESSION_END_KILLED)
+	    (why == SESSION_END_TAKEOVER && s->takeover.told == 0) || why == SESSION_END_KILLED ||
+	    why == SESSION_END_WORKER)
 		s->end = session_end_unreported;
 	else
 		s->end = m->u.session_end;
@@ -453,6 +455,28 @@ from_session(struct session *s, struct msg *m)
 	return inbox_take(&session_inbox, s, m);
 }
 
+/* It ended without a report: what its page tells.  Nothing was deleted before UPDATE. */
+static struct msg_session_end
+end_unreported(const struct session *s)
+{
+	struct msg_session_end end = session_end_unreported;
+	struct session_page page;
+
+	if (s->takeover.killed)
+		end.why = SESSION_END_TAKEOVER;
+	if (!s->opened || s->refused || sessions_read_page(s, &page, NULL) == -1)
+		return end;
+	end.retrieved = page.retrieved;
+	end.retrieved_octets = page.retrieved_octets;
+	end.topped = page.topped;
+	end.again = page.again;
+	if (page.state != PAGE_UPDATE) {
+		end.deleted = 0;
+		end.left = s->messages;
+	}
+	return end;
+}
+
 /* The process is gone, and with it its descriptors and locks. */
 static void
 session_gone(struct session *s)
@@ -460,18 +484,17 @@ session_gone(struct session *s)
 	struct master *m = s->master;
 	struct conn *c = s->conn;
 	bool taken = c != NULL && c->state == CONN_SESSION;
-	struct msg_session_end end = session_end_unreported;
+	struct msg_session_end end;
 
 	receipts_forget(s);
 	if (c == NULL)
 		return;
-	if (s->reported)
-		end = s->end;
-	else if (s->takeover.killed)
-		end.why = SESSION_END_TAKEOVER;
+	end = s->reported ? s->end : end_unreported(s);
+	if (end.why == SESSION_END_CLIENT && conns_lost_worker(c))
+		end.why = SESSION_END_WORKER;
 	if (taken)
 		takeover_session_gone(m, c);
-	if (taken && end.again != UINT64_MAX)
+	if (taken && s->reported && end.again != UINT64_MAX)
 		receipts_ended(m, c, &end, s->messages);
 	c->session = NULL;
 	if (taken)

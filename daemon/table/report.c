@@ -31,6 +31,7 @@ static const struct {
     [SESSION_END_REFUSED] = {"refused", "server"},
     [SESSION_END_TAKEOVER] = {"takeover", "server"},
     [SESSION_END_KILLED] = {"killed", "server"},
+    [SESSION_END_WORKER] = {"worker-lost", "server"},
 };
 
 /* The part that every line begins with. */

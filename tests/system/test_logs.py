@@ -100,10 +100,36 @@ class Lines(TestCase):
                 else:
                     getattr(client, end)()
                 fields = daemon.log_fields("session-end", since=mark, user=user.name)
-                # a session that was killed could not say what it had done
-                deleted = ("unknown", "0") if end == "kill" else ("0",)
-                self.assertEqual((fields["reason"], fields["by"]), (reason, by), (kind, end))
-                self.assertIn(fields["deleted"], deleted, (kind, end))
+                self.assertEqual((fields["reason"], fields["by"], fields["deleted"]), (reason, by, "0"), (kind, end))
+
+    def killed(self, kind, who):
+        """The end of a session that had done something when that process was killed, and the log since."""
+        daemon, user = self.own_daemon(login_workers=1), self.user(MESSAGES)
+        client = self.session(user, kind, daemon)
+        client.multi(b"RETR 1")
+        client.multi(b"RETR 2")
+        client.multi(b"TOP 3 0")
+        client.ok(b"DELE 1")
+        client.ok(b"NOOP")
+        os.kill(who(daemon, user), signal.SIGKILL)
+        fields = daemon.log_fields("session-end", user=user.name)
+        self.check_values(fields)
+        octets = str(sum(map(mailbox.size, MESSAGES[:2])))
+        self.assertEqual([fields[key] for key in ("retrieved", "retrieved_octets", "topped", "deleted", "left", "fetched_again")],
+                         ["2", octets, "1", "0", str(len(MESSAGES)), "0"])
+        return daemon, fields
+
+    def test_killed_session_keeps_its_counts(self):
+        for kind in self.each_kind():
+            _, fields = self.killed(kind, lambda daemon, user: daemon.session_of(user)[0])
+            self.assertEqual((fields["reason"], fields["by"]), ("killed", "server"))
+
+    def test_killed_worker(self):
+        for kind in self.each_kind((STLS, TLS)):
+            daemon, fields = self.killed(kind, lambda daemon, user: daemon.role("pop3d-login")[0])
+            self.assertEqual((fields["reason"], fields["by"]), ("worker-lost", "server"))
+            daemon.log_wait(r"worker=1 lost \(gone\) connections=1")
+            self.assertNotIn("broke a rule", daemon.log())
 
     def test_login_failed_line(self):
         user = self.user(MESSAGES)

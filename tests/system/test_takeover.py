@@ -266,7 +266,7 @@ class Takeover(Base):
             self.assertEqual(len(new.listing(b"LIST")), 3)
             new.quit()
             end = self.ended(self.daemon, user, since=mark)
-            self.assertEqual((end["retrieved"], end["deleted"], end["left"]), ("unknown",) * 3)
+            self.assertEqual((end["retrieved"], end["deleted"], end["left"]), ("0", "0", "3"))
 
     def test_LCK_01_never_a_session_in_UPDATE(self):
         daemon = harness.shared_daemon(takeover=1, storage=STORES[0])

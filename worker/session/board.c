@@ -46,6 +46,8 @@ board_command(struct session *ss, const char *keyword)
 		b->page.octets = ss->store.octets;
 	b->page.retrieved = ss->end.retrieved;
 	b->page.retrieved_octets = ss->end.retrieved_octets;
+	b->page.topped = ss->end.topped;
+	b->page.again = ss->end.again;
 	b->page.marked = ss->marked_count;
 	page_end(b);
 }
