@@ -24,7 +24,9 @@ struct session_page {
 	char command[8];   /* the last keyword, or the job's word; terminated */
 	uint64_t messages; /* at login */
 	uint64_t octets;   /* at login; UINT64_MAX: not known yet */
-	uint64_t retrieved, retrieved_octets, topped, again, marked;
+	uint64_t retrieved, retrieved_octets; /* sent */
+	uint64_t confirmed, confirmed_octets; /* those of them that the client has */
+	uint64_t topped, again, marked;
 	uint64_t active; /* clock_ms() when the client last sent or took anything */
 };
 

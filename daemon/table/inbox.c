@@ -466,8 +466,8 @@ end_unreported(const struct session *s)
 		end.why = SESSION_END_TAKEOVER;
 	if (!s->opened || s->refused || sessions_read_page(s, &page, NULL) == -1)
 		return end;
-	end.retrieved = page.retrieved;
-	end.retrieved_octets = page.retrieved_octets;
+	end.retrieved = page.confirmed;
+	end.retrieved_octets = page.confirmed_octets;
 	end.topped = page.topped;
 	end.again = page.again;
 	if (page.state != PAGE_UPDATE) {

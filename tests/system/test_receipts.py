@@ -21,7 +21,7 @@ from test_upd import Traced
 
 MESSAGES = mailbox.simple(5)
 RECEIPT = ["conn", "server", "user", "peer", "uid", "octets", "retrieved"]
-WORDS = ["uid", "octets", "retrieved", "conn", "peer", "tls", "mech", "server", "user"]
+WORDS = ["uid", "octets", "retrieved", "delivered", "conn", "peer", "tls", "mech", "server", "user"]
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
@@ -138,7 +138,9 @@ class Receipts(Case):
             self.skipTest("the store does not keep it")
         self.assertTrue(before <= self.seconds(found[0]["retrieved"]) <= after)
         self.assertEqual(found[1]["retrieved"], "never")
-        self.assertEqual([e["retrieved"] for e in History(user).events("deleting")], [f["retrieved"] for f in found])
+        told = History(user).events("deleting")
+        self.assertEqual([e["retrieved"] for e in told], [f["retrieved"] for f in found])
+        self.assertEqual([e["delivered"] for e in told], ["yes", "no"])
 
     def test_a_name_cannot_write_a_line(self):
         # a uid is the file's name: what stands in it is quoted, or digested
@@ -610,6 +612,81 @@ class Told(Case):
         client.quit()
         found = Control(daemon).json("history", "clear", user.name)
         self.assertEqual([(f["event"], f["uid"]) for f in found], [("deleted", uids[1])])
+
+
+class Confirmed(Case):
+    """What counts as retrieved: the client's TCP has acknowledged it, and a command came that was sent after it."""
+
+    COUNT = 60
+    LETTERS = [mailbox.letter("%d" % i, b"0123456789abcde\n" * 64) for i in range(COUNT)]
+    RETR = b"".join(b"RETR %d\r\n" % n for n in range(1, COUNT + 1))
+
+    def ended(self, daemon, user, mark):
+        end = daemon.log_fields("session-end", since=mark, user=user.name)
+        return end["retrieved"], end["retrieved_octets"], end["fetched_again"]
+
+    def sent(self, control, user):
+        """How many messages were sent, as `top` shows."""
+        _, names, *rows = control.lines("top", "--once")
+        return [dict(zip(names.split(), row.split()))["retrieved"] for row in rows if user.name in row]
+
+    def test_a_client_that_reads_nothing(self):
+        octets = str(sum(map(mailbox.size, self.LETTERS)))
+        for kind in self.each_kind():
+            daemon, user = self.own_daemon(), self.user(self.LETTERS)
+            control, mark = Control(daemon), len(daemon.log())
+            client = self.session(user, kind, daemon)
+            for n in range(1, self.COUNT + 1):
+                client.multi(b"RETR %d" % n)
+            client.quit()
+            self.assertEqual(self.ended(daemon, user, mark), (str(self.COUNT), octets, "0"))
+            mark = len(daemon.log())
+            client = self.session(user, kind, daemon)
+            client.send(self.RETR)
+            self.assertTrue(harness.wait_for(lambda: self.sent(control, user) == [str(self.COUNT)], 10))
+            client.close()
+            self.assertEqual(self.ended(daemon, user, mark), ("0", "0", "0"))
+            self.assertEqual(control.pairs("status")["fetched_again"], "0")
+
+    def test_commands_sent_ahead(self):
+        for kind in self.each_kind():
+            user, mark = self.user(self.LETTERS), self.mark()
+            client = self.session(user, kind)
+            client.pump(self.RETR, lambda got: got.count(b"\r\n.\r\n") == self.COUNT)
+            client.quit()
+            self.assertEqual(self.ended(self.daemon, user, mark)[0], str(self.COUNT))
+
+    def test_history_tells_delivered_from_retrieved(self):
+        big = mailbox.letter("big", b"0123456789abcde\n" * (8 << 16))
+        for kind in self.each_kind():
+            user, mark = self.user([MESSAGES[0], big]), self.mark()
+            client = self.session(user, kind, rcvbuf=65536)
+            client.pump(b"RETR 1\r\nRETR 2\r\nDELE 1\r\nDELE 2\r\nQUIT\r\n", lambda got: got.endswith(b"+OK bye\r\n"))
+            self.assertEqual(self.ended(self.daemon, user, mark)[0], "0")
+            # the end of the second was still here when QUIT was obeyed
+            self.assertEqual([(e["retrieved"], e["delivered"]) for e in History(user).events("deleting")],
+                             [("never", "yes"), ("never", "no")])
+
+    def test_little_is_taken_from_a_session_ahead_of_its_client(self):
+        user = self.user([mailbox.letter("big", b"0123456789abcde\n" * (16 << 16))])
+        client = self.session(user, rcvbuf=65536)
+        client.send(b"RETR 1\r\n")
+        client.response()
+        local, remote = client.sock.getsockname()[1], client.sock.getpeername()[1]
+
+        def queued():
+            with open("/proc/net/tcp") as f:
+                rows = [line.split() for line in f.readlines()[1:]]
+            return [int(row[4].split(":")[0], 16) for row in rows if row[1].endswith(":%04X" % remote) and row[2].endswith(":%04X" % local)]
+        seen = []
+
+        def settled():
+            seen.append(queued())
+            return len(seen) > 5 and all(s == seen[-1] for s in seen[-5:])
+        self.assertTrue(harness.wait_for(settled, 10, 0.1))
+        self.assertEqual(len(seen[-1]), 1)
+        self.assertLess(seen[-1][0], 512 << 10)
+        client.reset()
 
 
 class Warned(Case):

@@ -180,6 +180,7 @@ class Takeover(Base):
                 old = self.session(user, kind)
                 old.ok(b"DELE 1")
                 old.multi(b"RETR 2")
+                old.ok(b"NOOP")
                 new = self.takes_over(user, second)
                 self.assertEqual(old.rest(), b"")
                 self.assertEqual(len(new.listing(b"LIST")), 3)

@@ -73,7 +73,7 @@ update(const char *who, const char *asked, const char *kept)
 	CU_ASSERT_EQUAL(history_begin(&h, dir_fd, NAME, who), 0);
 	for (const char *p = asked; *p != '\0'; p++) {
 		uid[0] = *p;
-		history_deleting(&h, uid, 5, 0);
+		history_deleting(&h, uid, 5, 0, false);
 	}
 	CU_ASSERT_EQUAL(history_sync(&h), 0);
 	for (const char *p = kept; *p != '\0'; p++) {
@@ -86,23 +86,24 @@ update(const char *who, const char *asked, const char *kept)
 static void
 test_form(void)
 {
-	static const char first[] = " deleting uid=u1 octets=120 retrieved=never conn=7b ";
+	static const char first[] =
+	    " deleting uid=u1 octets=120 retrieved=never delivered=no conn=7b ";
 	const char *text;
 
 	begin();
 	CU_ASSERT_EQUAL(history_begin(&h, dir_fd, NAME, WHO), 0);
-	history_deleting(&h, "u1", 120, 0);
-	history_deleting(&h, "a\"b=c", UINT64_MAX, 86400);
-	history_deleting(&h, "u3", 1, -1);
+	history_deleting(&h, "u1", 120, 0, false);
+	history_deleting(&h, "a\"b=c", UINT64_MAX, 86400, true);
+	history_deleting(&h, "u3", 1, -1, false);
 	CU_ASSERT_EQUAL(history_sync(&h), 0);
 	text = text_now();
 	CU_ASSERT(strlen(text) > 20 && text[4] == '-' && text[10] == 'T' && text[19] == 'Z');
 	CU_ASSERT_PTR_EQUAL(strstr(text, first), text + 20);
-	CU_ASSERT_PTR_NOT_NULL(strstr(
-	    text,
-	    " deleting uid=\"a\\\"b=c\" octets=unknown retrieved=1970-01-02T00:00:00Z " WHO "\n"));
 	CU_ASSERT_PTR_NOT_NULL(
-	    strstr(text, " deleting uid=u3 octets=1 retrieved=unknown " WHO "\n"));
+	    strstr(text, " deleting uid=\"a\\\"b=c\" octets=unknown retrieved=1970-01-02T00:00:00Z "
+			 "delivered=yes " WHO "\n"));
+	CU_ASSERT_PTR_NOT_NULL(
+	    strstr(text, " deleting uid=u3 octets=1 retrieved=unknown delivered=no " WHO "\n"));
 	history_kept(&h, "u3");
 	CU_ASSERT_EQUAL(history_done(&h, 2, 1), 0);
 	text = text_now();
@@ -122,8 +123,8 @@ test_outcomes(void)
 	update("conn=2", "e", "");
 	/* one that was cut off, then another of the same letters */
 	CU_ASSERT_EQUAL(history_begin(&h, dir_fd, NAME, "conn=3"), 0);
-	history_deleting(&h, "f", 5, 0);
-	history_deleting(&h, "g", 5, 0);
+	history_deleting(&h, "f", 5, 0, false);
+	history_deleting(&h, "g", 5, 0, false);
 	CU_ASSERT_EQUAL(history_sync(&h), 0);
 	history_kept(&h, "g");
 	close(h.fd);
@@ -147,7 +148,7 @@ test_many(void)
 	CU_ASSERT_EQUAL(history_begin(&h, dir_fd, NAME, WHO), 0);
 	for (int i = 0; i < MANY; i++) {
 		(void)snprintf(uid, sizeof(uid), "u%d", i);
-		history_deleting(&h, uid, 1, 0);
+		history_deleting(&h, uid, 1, 0, false);
 	}
 	CU_ASSERT_EQUAL(history_sync(&h), 0);
 	CU_ASSERT_EQUAL(history_done(&h, MANY, 0), 0);
@@ -257,7 +258,7 @@ test_not_a_file(void)
 	box_put("other", "precious");
 	CU_ASSERT_EQUAL(symlink("other", box_path(NAME)), 0);
 	CU_ASSERT_EQUAL(history_begin(&h, dir_fd, NAME, WHO), -1);
-	history_deleting(&h, "a", 1, 0);
+	history_deleting(&h, "a", 1, 0, false);
 	CU_ASSERT_EQUAL(history_sync(&h), 0);
 	CU_ASSERT_EQUAL(history_done(&h, 1, 0), 0);
 	CU_ASSERT_STRING_EQUAL(box_text("other"), "precious");
@@ -295,7 +296,7 @@ test_full_disk(void)
 	CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &small), 0);
 	CU_ASSERT_EQUAL(history_begin(&h, dir_fd, NAME, WHO), 0);
 	for (int i = 0; i < 1000; i++)
-		history_deleting(&h, "b", 1, 0);
+		history_deleting(&h, "b", 1, 0, false);
 	CU_ASSERT_EQUAL(history_sync(&h), -1);
 	CU_ASSERT_EQUAL(errno, EFBIG);
 	CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &before), 0);

@@ -44,8 +44,10 @@ board_command(struct session *ss, const char *keyword)
 	snprintf(b->page.command, sizeof(b->page.command), "%s", keyword);
 	if (ss->store.octets != STORE_NO_SIZE)
 		b->page.octets = ss->store.octets;
-	b->page.retrieved = ss->end.retrieved;
-	b->page.retrieved_octets = ss->end.retrieved_octets;
+	b->page.retrieved = ss->sent;
+	b->page.retrieved_octets = ss->sent_octets;
+	b->page.confirmed = ss->end.retrieved;
+	b->page.confirmed_octets = ss->end.retrieved_octets;
 	b->page.topped = ss->end.topped;
 	b->page.again = ss->end.again;
 	b->page.marked = ss->marked_count;

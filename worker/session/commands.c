@@ -318,9 +318,9 @@ command_retr(struct session *ss, const struct pop3_command *c)
 		return event;
 	if (w.octets != octets)
 		message_missized(ss, t.i, w.octets, octets);
-	receipts_fetched(ss, t.i);
-	ss->end.retrieved++;
-	ss->end.retrieved_octets += w.octets;
+	delivery_put(ss, t.i, w.octets, true);
+	ss->sent++;
+	ss->sent_octets += w.octets;
 	return event;
 }
 
@@ -345,7 +345,7 @@ command_top(struct session *ss, const struct pop3_command *c)
 		ss->end.topped++;
 		/* Some clients fetch whole messages by TOP with a very large number. */
 		if (!w.done)
-			receipts_fetched(ss, t.i);
+			delivery_put(ss, t.i, w.octets, false);
 	}
 	return event;
 }
@@ -364,7 +364,7 @@ command_dele(struct session *ss, const struct pop3_command *c)
 			     "nobody has seen it");
 		return COMMAND_GO_ON;
 	}
-	ss->marked[i / 64] |= UINT64_C(1) << (i % 64);
+	store_mark(ss->marked, i);
 	ss->marked_count++;
 	board_marked(ss, i);
 	(void)ss->store.backend->size(&ss->store, i, false, &octets);

@@ -9,8 +9,8 @@
 #include "worker/session/job.h"
 #include "worker/store/history.h"
 
-static const char *const columns[] = {"uid", "octets", "retrieved", "conn", "peer",
-				      "tls", "mech",   "server",    "user"};
+static const char *const columns[] = {"uid",  "octets", "retrieved", "delivered", "conn",
+				      "peer", "tls",	"mech",	     "server",	  "user"};
 
 struct telling {
 	struct session *ss;
@@ -98,7 +98,9 @@ job_history(struct session *ss, size_t argc, char *const argv[])
 		return JOB_FAILED;
 	}
 	(void)snprintf(old, sizeof(old), "%s" HISTORY_OLD, ss->store.history);
-	job_say(ss, "time\tevent\tuid\toctets\tretrieved\tconn\tpeer\ttls\tmech\tserver\tuser");
+	job_say(
+	    ss,
+	    "time\tevent\tuid\toctets\tretrieved\tdelivered\tconn\tpeer\ttls\tmech\tserver\tuser");
 	status = tell_file(&t, old);
 	return status == JOB_DONE ? tell_file(&t, ss->store.history) : status;
 }

@@ -34,7 +34,7 @@ receipts_fetched(struct session *ss, size_t i)
 
 	if (!store_is_marked(ss->fetched, i) && retrieved_at(ss, i) > 0)
 		ss->end.again++;
-	ss->fetched[i / 64] |= UINT64_C(1) << (i % 64);
+	store_mark(ss->fetched, i);
 	if (backend->fetched != NULL)
 		backend->fetched(&ss->store, i);
 }
@@ -90,7 +90,8 @@ receipts_begin(struct session *ss)
 		if (!store_is_marked(ss->marked, i))
 			continue;
 		s->backend->uid(s, i, uid);
-		history_deleting(h, uid, octets_of(ss, i), retrieved_at(ss, i));
+		history_deleting(h, uid, octets_of(ss, i), retrieved_at(ss, i),
+				 delivery_is_done(ss, i) || retrieved_at(ss, i) > 0);
 	}
 	if (history_sync(h) == -1)
 		history_failed(ss);

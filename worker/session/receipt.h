@@ -8,7 +8,7 @@
 
 #include "worker/session/session.h"
 
-/* Message i was sent whole: tell the store, and count it if an earlier session had it already. */
+/* The client has confirmed message i: tell the store, and count it if an earlier session had it already. */
 void receipts_fetched(struct session *ss, size_t i);
 
 /* Before the marked messages are removed.  A history that cannot be written is logged, and keeps

@@ -186,11 +186,12 @@ session_open(struct session *ss, const struct msg_spawn_conf *conf, uint32_t *ab
 	words = s->count / 64 + 1;
 	/* not malloc(3), which asks for memory as often as it sees fit: a login is to make the
 	 * same calls for any number of messages */
-	ss->marked = mmap(NULL, 2 * words * sizeof(ss->marked[0]), PROT_READ | PROT_WRITE,
+	ss->marked = mmap(NULL, 3 * words * sizeof(ss->marked[0]), PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (ss->marked == MAP_FAILED)
 		return STORE_TEMP;
 	ss->fetched = ss->marked + words;
+	ss->delivered = ss->fetched + words;
 	return STORE_OK;
 }
 
@@ -221,6 +222,7 @@ session_transaction(struct session *ss)
 
 	while (event == COMMAND_GO_ON &&
 	       (input = stream_line(&ss->stream, &line, &len)) != STREAM_END) {
+		delivery_look(ss);
 		if (input == STREAM_LONG)
 			stream_reply(&ss->stream, "-ERR line too long");
 		else
@@ -240,6 +242,7 @@ session_update(struct session *ss)
 {
 	enum store_result result = STORE_OK;
 
+	delivery_finish(ss);
 	session_title(ss, "update");
 	board_state(ss, PAGE_UPDATE);
 	if (ss->marked_count > 0) {

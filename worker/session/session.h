@@ -11,6 +11,7 @@
 
 #include "common/channel.h"
 #include "common/page.h"
+#include "worker/session/delivery.h"
 #include "worker/session/stream.h"
 #include "worker/store/store.h"
 
@@ -23,7 +24,10 @@ struct session {
 	struct store store;
 	uint64_t *marked; /* a bit a message: DELE was said */
 	uint64_t marked_count;
-	uint64_t *fetched; /* a bit a message: it was sent whole */
+	uint64_t *fetched;   /* a bit a message: the client has confirmed it (delivery.h) */
+	uint64_t *delivered; /* a bit a message: it has only been delivered */
+	struct delivery delivery;
+	uint64_t sent, sent_octets; /* messages by RETR, confirmed or not, for the page */
 	uint64_t octets; /* of the messages not marked, if octets_known */
 	bool octets_known;
 	enum exposed exposed;	       /* what open() was about to open */

@@ -18,7 +18,7 @@
 #include "common/trace.h"
 #include "worker/session/stream.h"
 
-enum { LINGER_MS = 2000, LINGER_OCTETS = 65536 };
+enum { LINGER_MS = 2000, LINGER_OCTETS = 65536, ACK_LOOK_MS = 10 };
 
 enum { LINE_NONE = -1 };
 
@@ -48,7 +48,8 @@ stream_init(struct stream *s, int fd, struct channel *master, conn_id id, uint32
 	s->line_max = POP3_LINE_MAX;
 	s->idle_ms = (int64_t)(idle_seconds > 0 ? idle_seconds : 1) * 1000;
 	s->in_pos = s->in_len = s->seen = s->out_pos = s->out_len = 0;
-	s->skipped = s->traced = 0;
+	s->skipped = s->traced = s->received = s->sent = s->seen_before = 0;
+	s->look_before = false;
 	s->line_len = 0;
 	s->board = NULL;
 }
@@ -281,6 +282,7 @@ stream_receive(struct stream *s)
 	n = recv(s->fd, s->in + s->in_len, sizeof(s->in) - s->in_len, MSG_DONTWAIT);
 	if (n > 0) {
 		s->in_len += (size_t)n;
+		s->received += (uint64_t)n;
 		stream_show_active(s);
 	} else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
 		stream_give_up(s, STREAM_CLIENT);
@@ -296,6 +298,24 @@ stream_unread_output(const struct stream *s)
 	int octets = 0;
 
 	return ioctl(s->fd, SIOCOUTQ, &octets) == 0 ? octets : 0;
+}
+
+uint64_t
+stream_acked(const struct stream *s)
+{
+	uint64_t unread = (uint64_t)stream_unread_output(s);
+
+	return unread < s->sent ? s->sent - unread : 0;
+}
+
+void
+stream_await_acked(struct stream *s, uint64_t octets, int ms)
+{
+	int64_t now = now_ms(), deadline = now + ms;
+
+	for (; stream_acked(s) < octets && now < deadline; now = now_ms())
+		if (stream_wait(s, 0, now + ACK_LOOK_MS) != 0)
+			return;
 }
 
 /* Wait for input until the idle limit. */
@@ -356,6 +376,16 @@ stream_line(struct stream *s, const char **line, size_t *len)
 	return STREAM_END;
 }
 
+/* What has come by now is no answer to what is sent next. */
+static void
+stream_note_input(struct stream *s)
+{
+	int octets = 0;
+
+	if (s->look_before && ioctl(s->fd, FIONREAD, &octets) == 0)
+		s->seen_before = s->received + (uint64_t)octets;
+}
+
 void
 stream_flush(struct stream *s)
 {
@@ -365,9 +395,11 @@ stream_flush(struct stream *s)
 	while (s->out_pos < s->out_len && !stream_is_over(s)) {
 		size_t want = s->out_len - s->out_pos;
 
+		stream_note_input(s);
 		n = send(s->fd, s->out + s->out_pos, want, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n > 0) {
 			s->out_pos += (size_t)n;
+			s->sent += (uint64_t)n;
 			stream_show_active(s);
 			if ((size_t)n == want)
 				break;
@@ -387,6 +419,7 @@ stream_flush(struct stream *s)
 			stream_give_up(s, STREAM_DEAD);
 	}
 	s->out_pos = s->out_len = 0;
+	s->look_before = false;
 }
 
 char *

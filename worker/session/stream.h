@@ -61,6 +61,10 @@ struct stream {
 	size_t line_max;       /* octets of a line with its end; below STREAM_IN_SIZE */
 	size_t in_pos, in_len; /* what was received and not yet taken */
 	size_t seen;	       /* octets from in_pos on that hold no line end */
+	uint64_t received;     /* octets in all */
+	uint64_t sent;	       /* octets in all that the kernel has taken */
+	bool look_before;      /* set: note before the next octets are sent ... */
+	uint64_t seen_before;  /* ... how many octets of input had come */
 	uint64_t skipped;      /* octets thrown away of a line that is too long; 0: none */
 	size_t out_pos, out_len;
 	uint64_t traced;	/* octets of the response's lines behind the first so far */
@@ -95,6 +99,27 @@ void stream_put_end(struct stream *s, const char *tail, size_t len);
  * and told with stream_filled(). */
 char *stream_room(struct stream *s, size_t need);
 void stream_filled(struct stream *s, size_t len);
+
+/* Octets of the input up to the end of the line that was taken last. */
+static inline uint64_t
+stream_taken(const struct stream *s)
+{
+	return s->received - (s->in_len - s->in_pos);
+}
+
+/* Octets of the output up to the end of what was put last. */
+static inline uint64_t
+stream_put_so_far(const struct stream *s)
+{
+	return s->sent + (s->out_len - s->out_pos);
+}
+
+/* Octets of the output that the client's TCP has acknowledged; with TLS, that the worker has taken.
+ * Never more than there are, and fewer while what was sent before this process is unacknowledged. */
+uint64_t stream_acked(const struct stream *s);
+
+/* Wait until so many are acknowledged, no longer than `ms` milliseconds. */
+void stream_await_acked(struct stream *s, uint64_t octets, int ms);
 
 /* In the midst of long work: have client or master gone?  Then the stream is over. */
 void stream_look(struct stream *s);

@@ -122,15 +122,16 @@ history_begin(struct history *h, int dir_fd, const char *name, const char *who)
 enum { QUOTED_UID = 4 * STORE_UID_SIZE + 8 };
 
 void
-history_deleting(struct history *h, const char *uid, uint64_t octets, int64_t retrieved)
+history_deleting(struct history *h, const char *uid, uint64_t octets, int64_t retrieved,
+		 bool delivered)
 {
 	char quoted[QUOTED_UID], when[CLOCK_UTC_SIZE], size[24] = "unknown";
 
 	if (octets != UINT64_MAX)
 		snprintf(size, sizeof(size), "%" PRIu64, octets);
-	history_put(h, "deleting uid=%s octets=%s retrieved=%s",
+	history_put(h, "deleting uid=%s octets=%s retrieved=%s delivered=%s",
 		    log_quote(quoted, sizeof(quoted), uid, strlen(uid)), size,
-		    retrieved_text(when, retrieved));
+		    retrieved_text(when, retrieved), delivered ? "yes" : "no");
 }
 
 int

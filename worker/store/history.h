@@ -6,8 +6,8 @@
  * the log (log_quote).  An UPDATE is a run of lines that nobody else writes in
  * between, since the mailbox is locked:
  *
- *	2026-01-31T23:59:59Z deleting uid=a octets=120 retrieved=never conn=... peer=... ...
- *	2026-01-31T23:59:59Z deleting uid=b octets=99 retrieved=2026-01-30T08:00:00Z conn=... ...
+ *	2026-01-31T23:59:59Z deleting uid=a octets=120 retrieved=never delivered=no conn=... peer=... ...
+ *	2026-01-31T23:59:59Z deleting uid=b octets=99 retrieved=2026-01-30T08:00:00Z delivered=yes conn=... ...
  *	2026-01-31T23:59:59Z kept uid=b conn=...
  *	2026-01-31T23:59:59Z done deleted=1 kept=1 conn=...
  *
@@ -54,7 +54,8 @@ struct history {
 int history_begin(struct history *h, int dir_fd, const char *name, const char *who);
 
 /* A message is to be deleted.  `octets` UINT64_MAX: not known.  `retrieved` as retrieved_text(). */
-void history_deleting(struct history *h, const char *uid, uint64_t octets, int64_t retrieved);
+void history_deleting(struct history *h, const char *uid, uint64_t octets, int64_t retrieved,
+    bool delivered);
 
 /* All messages were named: put that on stable storage.  0; -1 with errno: it may not be there.  What could not
  * even be written is taken back, and the file closed, so that what follows does nothing. */

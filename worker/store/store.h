@@ -113,9 +113,9 @@ struct store_backend {
 	/* Is message i stored in a form that cannot be sent (see unpack.h)?  Then it is not to be
 	 * marked as deleted: nobody has seen it.  NULL: never. */
 	bool (*refused)(struct store *s, size_t i);
-	/* Message i was sent whole.  NULL: the back end does not want to know. */
+	/* Message i was sent whole, and the client has it.  NULL: the back end does not want to know. */
 	void (*fetched)(struct store *s, size_t i);
-	/* When message i was first sent whole, in this session or an earlier one: seconds since the
+	/* When the client first had message i, in this session or an earlier one: seconds since the
 	 * Epoch; 0: never, or not known.  NULL: the back end does not know. */
 	int64_t (*fetched_at)(struct store *s, size_t i);
 	/* Remove the messages whose bits are set, every one that can be, for good: it is on
@@ -174,6 +174,12 @@ static inline bool
 store_is_marked(const uint64_t *marked, size_t i)
 {
 	return (marked[i / 64] >> (i % 64) & 1) != 0;
+}
+
+static inline void
+store_mark(uint64_t *marked, size_t i)
+{
+	marked[i / 64] |= UINT64_C(1) << (i % 64);
 }
 
 static inline void
