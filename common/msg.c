@@ -13,8 +13,8 @@ enum {
 	FROM_ANY_CHILD = FROM_CHILDREN | BIT(ROLE_SESSION) | BIT(ROLE_AUTH_CHILD),
 	FD_NEVER = 0,
 	FD_ALWAYS = 1,
-	FD_MAYBE = 2,
-	FD_TO_FOUR = 3
+	FD_PAIR_MAYBE = 2,
+	FD_TO_FIVE = 3
 };
 
 /* Who may send what to whom, how long, with a descriptor or without. */
@@ -51,7 +51,7 @@ static const struct msg_rule {
 [MSG_AUTH_CHANNEL]	= {"auth-channel", MASTER, LOGIN, BARE, FD_ALWAYS},
 [MSG_CONN_NEW]		= {"conn-new", MASTER, LOGIN, EXACT(msg_conn), FD_ALWAYS},
 [MSG_STLS_GO]		= {"stls-go", MASTER, LOGIN, EXACT(msg_conn_ref), FD_NEVER},
-[MSG_LOGIN_TAKEN]	= {"login-taken", MASTER, LOGIN, EXACT(msg_conn_ref), FD_MAYBE},
+[MSG_LOGIN_TAKEN]	= {"login-taken", MASTER, LOGIN, EXACT(msg_conn_ref), FD_PAIR_MAYBE},
 [MSG_LOGIN_FAILED]	= {"login-failed", MASTER, LOGIN, EXACT(msg_login_failed), FD_NEVER},
 [MSG_CONN_DROP]		= {"conn-drop", MASTER, LOGIN, EXACT(msg_conn_ref), FD_NEVER},
 [MSG_CONN_STATE_ASK]	= {"conn-state-ask", MASTER, LOGIN, EXACT(msg_conn_ref), FD_NEVER},
@@ -89,7 +89,7 @@ static const struct msg_rule {
 [MSG_EXITED]		= {"exited", SPAWNER, MASTER, EXACT(msg_exited), FD_NEVER},
 
 [MSG_HELLO]		= {"hello", SESSION, MASTER, BARE, FD_NEVER},
-[MSG_SERVE]		= {"serve", MASTER, SESSION, LIST(msg_grant, account.groups), FD_TO_FOUR},
+[MSG_SERVE]		= {"serve", MASTER, SESSION, LIST(msg_grant, account.groups), FD_TO_FIVE},
 [MSG_JOB]		= {"job", MASTER, SESSION, UP_TO(msg_job, words), FD_NEVER},
 [MSG_HAVE_IT]		= {"have-it", SESSION, MASTER, EXACT(msg_conn_ref), FD_NEVER},
 [MSG_LOCK_ASK]		= {"lock-ask", SESSION, MASTER, EXACT(msg_lock_ask), FD_NEVER},
@@ -275,7 +275,7 @@ tail_fits(const struct msg *m)
 static const struct {
 	size_t min, max;
 } fds_allowed[] = {
-    [FD_NEVER] = {0, 0}, [FD_ALWAYS] = {1, 1}, [FD_MAYBE] = {0, 1}, [FD_TO_FOUR] = {1, 4}};
+    [FD_NEVER] = {0, 0}, [FD_ALWAYS] = {1, 1}, [FD_PAIR_MAYBE] = {0, 2}, [FD_TO_FIVE] = {1, 5}};
 
 int
 msg_check(enum role from, enum role to, const struct msg *m)

@@ -36,7 +36,7 @@ enum {
 	MSG_GROUPS_MAX = 1024,	 /* supplementary groups of one account */
 	MSG_TEXT_MAX = 4096,	 /* a log line or a traced line */
 	MSG_JOB_SIZE = 2048,	 /* the words of a mailbox job, each with its NUL */
-	MSG_FDS_MAX = 4,	 /* descriptors in one message */
+	MSG_FDS_MAX = 5,	 /* descriptors in one message */
 	MSG_BODY_MAX = 12288,	 /* octets behind the head */
 	MSG_TICKET_KEY_SIZE = 80 /* name 16, AES-256 32, HMAC 32 */
 };
@@ -60,7 +60,7 @@ enum msg_type {
 	MSG_AUTH_CHANNEL,   /* no body; descriptor: channel to the auth helper */
 	MSG_CONN_NEW,	    /* msg_conn; descriptor: the client's socket */
 	MSG_STLS_GO,	    /* msg_conn_ref: row renewed, say +OK and begin */
-	MSG_LOGIN_TAKEN,    /* msg_conn_ref; descriptor with TLS: relay end */
+	MSG_LOGIN_TAKEN,    /* msg_conn_ref; descriptors with TLS: relay end, a page (acked.h) */
 	MSG_LOGIN_FAILED,   /* msg_login_failed: granted, but nobody took it */
 	MSG_CONN_DROP,	    /* msg_conn_ref: close it unsent */
 	MSG_CONN_STATE_ASK, /* msg_conn_ref: how far is its login? */
@@ -105,8 +105,8 @@ enum msg_type {
 
 	/* master to spare, and back */
 	MSG_HELLO,	  /* no body; the kernel vouches for the pid */
-	MSG_SERVE,	  /* msg_grant; descriptors: the stream, a page to write (page.h), and in
-			   * one-user mode the archive's table and flags (archive.h) */
+	MSG_SERVE,	  /* msg_grant; descriptors: the stream, with TLS a page (acked.h), a page
+			   * to write (page.h), and in one-user mode the archive's table and flags (archive.h) */
 	MSG_JOB,	  /* msg_job: behind a grant that says so */
 	MSG_HAVE_IT,	  /* msg_conn_ref: grant and stream are here */
 	MSG_LOCK_ASK,	  /* msg_lock_ask: who has the mailbox locked, may his session go? */

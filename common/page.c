@@ -13,13 +13,13 @@
 enum { READ_TRIES = 100 };
 
 int
-page_make(void)
+page_make_sealed(const char *name, size_t size)
 {
-	int fd = memfd_create("pop3d-page", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd == -1)
 		return -1;
-	if (ftruncate(fd, sizeof(struct session_board)) == -1 ||
+	if (ftruncate(fd, (off_t)size) == -1 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == -1) {
 		int error = errno;
 
@@ -28,6 +28,12 @@ page_make(void)
 		return -1;
 	}
 	return fd;
+}
+
+int
+page_make(void)
+{
+	return page_make_sealed("pop3d-page", sizeof(struct session_board));
 }
 
 struct session_board *

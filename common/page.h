@@ -8,6 +8,7 @@
 #ifndef POP3D_PAGE_H
 #define POP3D_PAGE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum page_state { PAGE_LOGIN, PAGE_TRANS, PAGE_UPDATE, PAGE_STATE_COUNT };
@@ -35,7 +36,11 @@ struct session_board {
 	uint32_t deleted[PAGE_DELETED_MAX];
 };
 
-/* A new sealed memfd, zeroed; its descriptor, or -1 with errno. */
+/* A new memfd of so many octets, zeroed, sealed so that it can neither shrink nor grow; its
+ * descriptor, or -1 with errno. */
+int page_make_sealed(const char *name, size_t size);
+
+/* One for a session_board. */
 int page_make(void);
 
 /* Map it for writing.  NULL with errno. */

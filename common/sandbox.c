@@ -96,6 +96,7 @@ static const struct rule common_rules[] = {
 
 static const struct rule login_rules[] = {
 	ANY(epoll_create1), ANY(epoll_ctl), ANY(epoll_wait), ANY(epoll_pwait), ANY(epoll_pwait2),
+	WHEN(ioctl, ARG_IS(1, TIOCOUTQ)), /* SIOCOUTQ: what the client's TCP has not acknowledged */
 };
 
 /* The spawner and, since a filter is inherited, its sessions. */

@@ -421,19 +421,21 @@ sessions_take_spare(struct master *m)
 }
 
 int
-sessions_serve(struct session *s, const struct msg_grant *g, size_t len, int stream)
+sessions_serve(struct session *s, const struct msg_grant *g, size_t len, int stream, int acked)
 {
 	const struct conf_one_user *one = &s->master->conf->one_user;
-	int fds[4] = {stream, -1, -1, -1};
+	int fds[MSG_FDS_MAX] = {stream};
 	size_t nfds = 1;
 
+	if (acked != -1)
+		fds[nfds++] = acked;
 	if ((s->page = page_make()) == -1)
 		log_warn(g->id, "no page for a session: %s", strerror(errno));
 	else
 		fds[nfds++] = s->page;
 	/* A session knows what each is by its place, so without a page the archive is not served.
 	 */
-	for (size_t i = 0; one->on && nfds >= 2 && i < COUNT_OF(one->archive); i++)
+	for (size_t i = 0; one->on && s->page != -1 && i < COUNT_OF(one->archive); i++)
 		fds[nfds++] = one->archive[i];
 	return evchannel_send(&s->ec, MSG_SERVE, g, len, fds, nfds);
 }

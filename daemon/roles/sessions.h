@@ -70,8 +70,9 @@ extern const struct msg_session_end session_end_unreported;
 /* A spare that may be given a grant; NULL: none now. */
 struct session *sessions_take_spare(struct master *m);
 
-/* Give it the grant, the stream and a page to write its state on.  0 or -1. */
-int sessions_serve(struct session *s, const struct msg_grant *g, size_t len, int stream);
+/* Give it the grant, the stream, with TLS the page of common/acked.h (-1: none), and a page to write
+ * its state on.  0 or -1. */
+int sessions_serve(struct session *s, const struct msg_grant *g, size_t len, int stream, int acked);
 
 /* Ask it to bring its page up to date and say so (MSG_STATE). */
 void sessions_ask_state(struct session *s);

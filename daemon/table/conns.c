@@ -147,6 +147,7 @@ conns_free(struct master *m, struct conn *c)
 	conns_close_fd(&c->fd);
 	conns_close_fd(&c->stream);
 	conns_close_fd(&c->relay);
+	conns_close_fd(&c->acked);
 	free(c->grant);
 	free(c->login);
 	waiters_wake(m->waiters, WAIT_CONN, c->row.id, NULL);
@@ -193,7 +194,7 @@ conns_add(struct master *m, struct server *server)
 	server->connections++;
 	c->accepted = clock_ms();
 	c->state = CONN_NEW;
-	c->fd = c->stream = c->relay = -1;
+	c->fd = c->stream = c->relay = c->acked = -1;
 	RB_INSERT(conn_tree, &m->conns->tree, c);
 	m->conns->count++;
 	m->conns->undecided++;
@@ -294,7 +295,7 @@ conns_settle(struct master *m)
 void
 conns_accept(struct master *m)
 {
-	enum { FDS_A_GRANT = 3 }; /* two ends of a pair, a page */
+	enum { FDS_A_GRANT = 4 }; /* two ends of a pair, two pages */
 
 	listeners_accept(m, m->state == MASTER_SERVING && TAILQ_EMPTY(&m->conns->waiting),
 			 FDS_A_GRANT * m->conns->ngranted);

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/acked.h"
 #include "common/clock.h"
 #include "common/count.h"
 #include "common/log.h"
@@ -39,6 +40,7 @@ grant_failed(struct master *m, struct conn *c, enum login_result result, const c
 	conns_set_state(m, c, CONN_LOGIN);
 	conns_close_fd(&c->stream);
 	conns_close_fd(&c->relay);
+	conns_close_fd(&c->acked);
 	free(c->grant);
 	free(c->login);
 	c->grant = NULL;
@@ -144,7 +146,7 @@ has_pair(const struct conn *c)
 	return c->row.tls != CONN_TLS_NONE || c->job != NULL;
 }
 
-/* Make that pair. */
+/* Make that pair, and with TLS the page on which the worker tells what was acknowledged. */
 static int
 stream_make(struct conn *c)
 {
@@ -152,6 +154,8 @@ stream_make(struct conn *c)
 
 	if (!has_pair(c) || c->stream != -1)
 		return 0;
+	if (c->row.tls != CONN_TLS_NONE && (c->acked = acked_make()) == -1)
+		return -1;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == -1)
 		return -1;
 	c->stream = pair[0];
@@ -175,7 +179,7 @@ offer_one(struct master *m, struct conn *c, struct session *s)
 	c->tries++;
 	c->session = s;
 	s->conn = c;
-	sessions_serve(s, c->grant, grant_size(c->grant), stream);
+	sessions_serve(s, c->grant, grant_size(c->grant), stream, c->acked);
 	if (c->job != NULL)
 		jobs_send(c, s);
 }
@@ -194,6 +198,7 @@ conns_taken(struct master *m, struct conn *c)
 {
 	struct msg_conn_ref ref = {c->row.id};
 	bool tls = c->row.tls != CONN_TLS_NONE;
+	const int fds[] = {c->relay, c->acked};
 
 	conns_set_state(m, c, CONN_SESSION);
 	c->login->since = (int64_t)time(NULL);
@@ -202,7 +207,7 @@ conns_taken(struct master *m, struct conn *c)
 		jobs_taken(m, c);
 	/* Without its end of the pair the worker can do nothing for it. */
 	if (c->worker != NULL && evchannel_send(&c->worker->child.ec, MSG_LOGIN_TAKEN, &ref,
-						sizeof(ref), &c->relay, tls ? 1 : 0) == -1)
+						sizeof(ref), fds, tls ? COUNT_OF(fds) : 0) == -1)
 		evchannel_put(&c->worker->child.ec, MSG_CONN_DROP, &ref, sizeof(ref));
 	/* Without TLS the worker has nothing left to do with it. */
 	if (!tls)
@@ -210,6 +215,7 @@ conns_taken(struct master *m, struct conn *c)
 	conns_close_fd(&c->fd);
 	conns_close_fd(&c->stream);
 	conns_close_fd(&c->relay);
+	conns_close_fd(&c->acked);
 	free(c->grant);
 	c->grant = NULL;
 }

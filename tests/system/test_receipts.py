@@ -625,10 +625,10 @@ class Confirmed(Case):
         end = daemon.log_fields("session-end", since=mark, user=user.name)
         return end["retrieved"], end["retrieved_octets"], end["fetched_again"]
 
-    def sent(self, control, user):
-        """How many messages were sent, as `top` shows."""
+    def shown(self, control, user, column):
+        """What `top` shows in a column: how many messages were sent, the last command."""
         _, names, *rows = control.lines("top", "--once")
-        return [dict(zip(names.split(), row.split()))["retrieved"] for row in rows if user.name in row]
+        return [dict(zip(names.split(), row.split()))[column] for row in rows if user.name in row]
 
     def test_a_client_that_reads_nothing(self):
         octets = str(sum(map(mailbox.size, self.LETTERS)))
@@ -643,10 +643,23 @@ class Confirmed(Case):
             mark = len(daemon.log())
             client = self.session(user, kind, daemon)
             client.send(self.RETR)
-            self.assertTrue(harness.wait_for(lambda: self.sent(control, user) == [str(self.COUNT)], 10))
+            self.assertTrue(harness.wait_for(lambda: self.shown(control, user, "retrieved") == [str(self.COUNT)], 10))
             client.close()
             self.assertEqual(self.ended(daemon, user, mark), ("0", "0", "0"))
             self.assertEqual(control.pairs("status")["fetched_again"], "0")
+
+    def test_a_client_whose_window_is_closed(self):
+        # what has left for it is not acknowledged, though commands go on coming
+        for kind in self.each_kind():
+            user, mark = self.user([MESSAGES[0], mailbox.letter("long", b"0123456789abcde\n" * (60 << 6))]), self.mark()
+            client, control = self.session(user, kind, rcvbuf=4096), Control(self.daemon)
+            client.multi(b"RETR 1")
+            client.send(b"RETR 2\r\n")
+            self.assertTrue(harness.wait_for(lambda: self.shown(control, user, "retrieved") == ["2"], 10))
+            client.send(b"NOOP\r\n")
+            self.assertTrue(harness.wait_for(lambda: self.shown(control, user, "command") == ["NOOP"], 10))
+            client.close()
+            self.assertEqual(self.ended(self.daemon, user, mark), ("1", str(mailbox.size(MESSAGES[0])), "0"))
 
     def test_commands_sent_ahead(self):
         for kind in self.each_kind():

@@ -65,6 +65,7 @@ child_socket_calls(void)
 	NEED(send(pair[1], "x", 1, MSG_NOSIGNAL) == 1);
 	NEED(poll(&pfd, 1, 1000) == 1);
 	NEED(ioctl(pair[0], FIONREAD, &waits) == 0 && waits == 1);
+	NEED(ioctl(pair[0], TIOCOUTQ, &waits) == 0);
 	NEED(recv(pair[0], &c, 1, MSG_PEEK) == 1 && read(pair[0], &c, 1) == 1 && c == 'x');
 	NEED(fcntl(pair[0], F_SETFL, fcntl(pair[0], F_GETFL) | O_NONBLOCK) == 0);
 	NEED_ERROR(recv(pair[0], &c, 1, 0), EAGAIN);

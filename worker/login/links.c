@@ -239,7 +239,7 @@ links_on_login_taken(struct worker *w, struct msg *m)
 		c = links_find(w, m->u.ref.id, CONN_LOGIN);
 	if (c == NULL)
 		return;
-	login_taken(c, msg_take_fd(m, 0));
+	login_taken(c, msg_take_fd(m, 0), msg_take_fd(m, 1));
 	conn_settle(c);
 }
 

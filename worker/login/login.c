@@ -69,12 +69,12 @@ login_failed(struct conn *c, enum login_result result)
 }
 
 void
-login_taken(struct conn *c, int fd)
+login_taken(struct conn *c, int fd, int acked)
 {
 	if (c->stream.ssl == NULL) {
 		c->handed_over = true;
 		conn_end(c, CONN_END_ERROR);
-	} else if (fd == -1 || relay_start(c, fd) == -1) {
+	} else if (fd == -1 || relay_start(c, fd, acked) == -1) {
 		conn_end(c, CONN_END_ERROR);
 	}
 }

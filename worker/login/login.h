@@ -18,8 +18,9 @@ void login_refused(struct conn *c, enum login_result result, uint32_t delay);
 void login_reply(struct conn *c);
 /* Granted, but no session took it. */
 void login_failed(struct conn *c, enum login_result result);
-/* A session has it: `fd` is the relay's end with TLS (-1: it was lost), else -1. */
-void login_taken(struct conn *c, int fd);
+/* A session has it.  With TLS `fd` is the relay's end (-1: it was lost) and `acked` the page of
+ * common/acked.h; else -1. */
+void login_taken(struct conn *c, int fd, int acked);
 /* The helper ended before it answered; master may have the grant already. */
 void login_orphan(struct conn *c);
 /* Nobody decided in time. */

@@ -3,16 +3,20 @@
 #include "worker/login/relay.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/acked.h"
 #include "common/log.h"
 #include "common/peer.h"
 
 enum {
-	RELAY_TURN = 4 /* records before other connections get their turn */
+	RELAY_TURN = 4,	   /* records before other connections get their turn */
+	RECORD_MAX = 16384 /* octets of a TLS record's content */
 };
 
 struct relay {
@@ -25,6 +29,8 @@ struct relay {
 	bool gone; /* the session has ended, what it wrote is still being sent */
 	char *up;  /* octets from the client that the session had no room for */
 	size_t up_len, up_at;
+	uint64_t taken;	 /* octets of the session's output */
+	uint64_t *acked; /* how many of them are known to be acknowledged; the session reads it */
 };
 
 static bool
@@ -69,6 +75,27 @@ relay_write_up(struct relay *r, const char *octets, size_t len)
 	return r->deaf ? len : 0;
 }
 
+/*
+ * Tell the session what the client's TCP has acknowledged: always before it is sent
+ * what the client says.  Octets of TLS that are not acknowledged hold no more of the
+ * session's; of a record that is acknowledged in part nothing counts.
+ */
+static void
+relay_tell_acked(struct conn *c)
+{
+	struct relay *r = c->relay;
+	uint64_t left = c->out.len - c->out.at, sum;
+	int unacked;
+
+	if (ioctl(c->stream.fd, SIOCOUTQ, &unacked) == -1)
+		return;
+	if (unacked > 0)
+		left += (uint64_t)unacked + RECORD_MAX;
+	sum = left < r->taken ? r->taken - left : 0;
+	if (sum > acked_read(r->acked))
+		acked_tell(r->acked, sum);
+}
+
 static int
 relay_send_up(struct conn *c, const char *octets, size_t len)
 {
@@ -102,6 +129,7 @@ relay_readable(struct conn *c)
 			conn_end(c, CONN_END_RELAY);
 			return;
 		}
+		relay_tell_acked(c);
 		if (n == 0) {
 			r->client_eof = true;
 			shutdown(r->fd, SHUT_WR);
@@ -120,6 +148,7 @@ relay_on_read(evutil_socket_t fd, short what, void *arg)
 	char *octets = c->w->scratch;
 
 	(void)what;
+	relay_tell_acked(c);
 	for (int turn = 0; turn < RELAY_TURN && !conn_has_output(c); turn++) {
 		ssize_t n = recv(fd, octets, WORKER_SCRATCH_SIZE, MSG_DONTWAIT);
 
@@ -130,6 +159,7 @@ relay_on_read(evutil_socket_t fd, short what, void *arg)
 			conn_finish(c, CONN_END_RELAY);
 			break;
 		}
+		c->relay->taken += (uint64_t)n;
 		if (conn_send(c, octets, (size_t)n) == -1 || n < WORKER_SCRATCH_SIZE)
 			break;
 	}
@@ -162,14 +192,18 @@ relay_on_gone(evutil_socket_t fd, short what, void *arg)
 }
 
 int
-relay_start(struct conn *c, int fd)
+relay_start(struct conn *c, int fd, int acked)
 {
 	struct relay *r = calloc(1, sizeof(*r));
+	uint64_t *page = acked_map_to_tell(acked);
 
-	if (r == NULL) {
+	if (r == NULL || page == NULL) {
+		free(r);
+		acked_unmap(page);
 		close(fd);
 		return -1;
 	}
+	r->acked = page;
 	r->fd = fd;
 	event_assign(&r->on_read, c->w->base, fd, EV_READ | EV_PERSIST, relay_on_read, c);
 	event_assign(&r->on_write, c->w->base, fd, EV_WRITE | EV_PERSIST, relay_on_write, c);
@@ -192,6 +226,7 @@ relay_free(struct conn *c)
 	event_del(&r->on_gone);
 	close(r->fd);
 	relay_drop_up(r);
+	acked_unmap(r->acked);
 	free(r);
 	c->relay = NULL;
 }

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/acked.h"
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/replies.h"
@@ -81,6 +82,7 @@ static int
 session_await_grant(struct session *ss)
 {
 	struct msg m;
+	size_t at = 1;
 	int r, fd;
 
 	while ((r = channel_wait(&ss->master, &m, -1)) != -1) {
@@ -96,9 +98,11 @@ session_await_grant(struct session *ss)
 	if (r == -1 || (fd = msg_take_fd(&m, 0)) == -1)
 		_exit(EXIT_SUCCESS);
 	memcpy(&ss->grant, m.u.octets, m.len);
-	board_open(ss, msg_take_fd(&m, 1));
-	ss->store.given[0] = msg_take_fd(&m, 2);
-	ss->store.given[1] = msg_take_fd(&m, 3);
+	if (ss->grant.tls != CONN_TLS_NONE)
+		ss->acked = acked_map(msg_take_fd(&m, at++));
+	board_open(ss, msg_take_fd(&m, at));
+	ss->store.given[0] = msg_take_fd(&m, at + 1);
+	ss->store.given[1] = msg_take_fd(&m, at + 2);
 	msg_discard(&m);
 	if (ss->grant.job != 0)
 		session_await_job(ss);
@@ -329,6 +333,7 @@ session_run(const struct msg_spawn_conf *conf, int channel)
 	title_detail((enum ps_titles)ss.grant.ps_titles);
 	stream_init(&ss.stream, fd, &ss.master, ss.grant.id, ss.grant.idle_timeout);
 	ss.stream.board = ss.board;
+	ss.stream.acked = ss.acked;
 	if (ss.board != NULL)
 		ss.store.shown = &ss.board->page.wait;
 	ss.stream.trace = ss.grant.trace;

@@ -33,6 +33,7 @@ struct session {
 	enum exposed exposed;	       /* what open() was about to open */
 	struct msg_lock_answer holder; /* who has it locked, when we could not */
 	struct msg_session_end end; /* what is reported at the end */
+	const uint64_t *acked;	     /* what the worker tells (common/acked.h); NULL: nothing */
 	struct session_board *board; /* what it shows of itself; NULL: nothing */
 };
 

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/acked.h"
 #include "common/clock.h"
 #include "common/peer.h"
 #include "common/pop3.h"
@@ -52,6 +53,7 @@ stream_init(struct stream *s, int fd, struct channel *master, conn_id id, uint32
 	s->look_before = false;
 	s->line_len = 0;
 	s->board = NULL;
+	s->acked = NULL;
 }
 
 void
@@ -303,8 +305,13 @@ stream_unread_output(const struct stream *s)
 uint64_t
 stream_acked(const struct stream *s)
 {
-	uint64_t unread = (uint64_t)stream_unread_output(s);
+	uint64_t unread, told;
 
+	if (s->acked != NULL) {
+		told = acked_read(s->acked);
+		return told < s->sent ? told : s->sent;
+	}
+	unread = (uint64_t)stream_unread_output(s);
 	return unread < s->sent ? s->sent - unread : 0;
 }
 
@@ -313,7 +320,7 @@ stream_await_acked(struct stream *s, uint64_t octets, int ms)
 {
 	int64_t now = now_ms(), deadline = now + ms;
 
-	for (; stream_acked(s) < octets && now < deadline; now = now_ms())
+	for (; s->acked == NULL && stream_acked(s) < octets && now < deadline; now = now_ms())
 		if (stream_wait(s, 0, now + ACK_LOOK_MS) != 0)
 			return;
 }

@@ -63,6 +63,7 @@ struct stream {
 	size_t seen;	       /* octets from in_pos on that hold no line end */
 	uint64_t received;     /* octets in all */
 	uint64_t sent;	       /* octets in all that the kernel has taken */
+	const uint64_t *acked; /* of these, with TLS (common/acked.h); NULL: the socket tells */
 	bool look_before;      /* set: note before the next octets are sent ... */
 	uint64_t seen_before;  /* ... how many octets of input had come */
 	uint64_t skipped;      /* octets thrown away of a line that is too long; 0: none */
@@ -114,11 +115,11 @@ stream_put_so_far(const struct stream *s)
 	return s->sent + (s->out_len - s->out_pos);
 }
 
-/* Octets of the output that the client's TCP has acknowledged; with TLS, that the worker has taken.
- * Never more than there are, and fewer while what was sent before this process is unacknowledged. */
+/* Octets of the output that the client's TCP has acknowledged, as far as is certain; with TLS,
+ * when the client's last octets came at least. */
 uint64_t stream_acked(const struct stream *s);
 
-/* Wait until so many are acknowledged, no longer than `ms` milliseconds. */
+/* Wait until so many are acknowledged, no longer than `ms` milliseconds, and with TLS not at all. */
 void stream_await_acked(struct stream *s, uint64_t octets, int ms);
 
 /* In the midst of long work: have client or master gone?  Then the stream is over. */
