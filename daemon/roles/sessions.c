@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "common/count.h"
+#include "common/inbox.h"
 #include "common/log.h"
 #include "common/process.h"
 #include "daemon/roles/sessions.h"
@@ -279,34 +280,119 @@ sessions_exited(struct master *m, pid_t pid, int status)
 	settle_soon(m->settle);
 }
 
+/* ---- what the spawner says ---- */
+
+enum { SPAWNER_STARTING = 1, SPAWNER_READY = 2, SPAWNER_FORMER = 4 };
+
+/* Who speaks: the spawner that serves, or the one before it. */
+struct speaker {
+	struct master *m;
+	struct child *child;
+};
+
+static int
+speaker_state(const void *who, const struct msg *msg)
+{
+	const struct speaker *s = who;
+
+	(void)msg;
+	if (s->child != s->m->sessions->spawner)
+		return SPAWNER_FORMER;
+	return s->child->ready ? SPAWNER_READY : SPAWNER_STARTING;
+}
+
+static int
+spawner_log(void *who, struct msg *msg)
+{
+	const struct speaker *s = who;
+
+	child_log(s->child, &msg->u.log);
+	return 0;
+}
+
+static int
+spawner_pong(void *who, struct msg *msg)
+{
+	const struct speaker *s = who;
+
+	(void)msg;
+	s->child->unanswered = 0;
+	return 0;
+}
+
+static int
+spawner_sandbox_log(void *who, struct msg *msg)
+{
+	const struct speaker *s = who;
+
+	child_sandbox_log(s->child, msg);
+	return 0;
+}
+
+static int
+spawner_is_ready(void *who, struct msg *msg)
+{
+	const struct speaker *s = who;
+
+	s->child->ready = true;
+	s->m->sessions->confined = msg->u.ready;
+	log_info(0, "spawner ready seccomp=%u", msg->u.ready.seccomp);
+	settle_soon(s->m->settle);
+	return 0;
+}
+
+static int
+spawner_refused(void *who, struct msg *msg)
+{
+	const struct speaker *s = who;
+
+	role_refused(&s->m->trouble[ROLE_SPAWNER], ROLE_SPAWNER, msg->u.refused.why);
+	settle_soon(s->m->settle);
+	return 0;
+}
+
+static int
+spawner_spare(void *who, struct msg *msg)
+{
+	const struct speaker *s = who;
+
+	spare_arrived(s->m, msg);
+	return 0;
+}
+
+static int
+spawner_exited(void *who, struct msg *msg)
+{
+	const struct speaker *s = who;
+
+	sessions_exited(s->m, msg->u.exited.pid, msg->u.exited.status);
+	return 0;
+}
+
+static const struct inbox_row spawner_rows[] = {
+    {MSG_LOG, INBOX_ALWAYS, 0, spawner_log},
+    {MSG_PONG, INBOX_ALWAYS, 0, spawner_pong},
+    {MSG_SANDBOX_LOG, SPAWNER_STARTING, 0, spawner_sandbox_log},
+    {MSG_READY, SPAWNER_STARTING, 0, spawner_is_ready},
+    {MSG_REFUSED, SPAWNER_STARTING, 0, spawner_refused},
+    {MSG_SPARE, SPAWNER_READY, SPAWNER_FORMER, spawner_spare},
+    {MSG_EXITED, SPAWNER_READY | SPAWNER_FORMER, 0, spawner_exited},
+};
+
+static const struct inbox spawner_inbox = {spawner_rows, COUNT_OF(spawner_rows), speaker_state};
+
 static void
 spawner_msg(struct evchannel *ec, struct msg *msg, void *arg)
 {
 	struct master *m = arg;
 	struct sessions *ss = m->sessions;
-	bool current = ec == &ss->spawner->ec;
-	struct child *c = current ? ss->spawner : ss->former;
+	struct speaker s = {m, ec == &ss->spawner->ec ? ss->spawner : ss->former};
 
-	if (msg->type == MSG_LOG) {
-		child_log(c, &msg->u.log);
-	} else if (msg->type == MSG_PONG) {
-		c->unanswered = 0;
-	} else if (msg->type == MSG_SANDBOX_LOG && !c->ready) {
-		child_sandbox_log(c, msg);
-	} else if (msg->type == MSG_EXITED) {
-		sessions_exited(m, msg->u.exited.pid, msg->u.exited.status);
-	} else if (msg->type == MSG_SPARE && current) {
-		spare_arrived(m, msg);
-	} else if (msg->type == MSG_READY) {
-		ss->spawner->ready = true;
-		ss->confined = msg->u.ready;
-		log_info(0, "spawner ready seccomp=%u", msg->u.ready.seccomp);
-		settle_soon(m->settle);
-	} else if (msg->type == MSG_REFUSED) {
-		role_refused(&m->trouble[ROLE_SPAWNER], ROLE_SPAWNER, msg->u.refused.why);
-		settle_soon(m->settle);
-	}
+	if (inbox_take(&spawner_inbox, &s, msg) == -1)
+		spawner_end(ec, EBADMSG, m);
 }
+
+/* ---- its start and its end ---- */
 
 static void
 spawner_gone(struct master *m)

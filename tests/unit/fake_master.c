@@ -16,6 +16,7 @@
 #include "common/process.h"
 #include "daemon/change.h"
 #include "daemon/master.h"
+#include "daemon/ports/listeners.h"
 #include "daemon/roles/helper.h"
 #include "daemon/roles/sessions.h"
 #include "daemon/roles/workers.h"
@@ -334,7 +335,7 @@ fake_exit(struct fake_peer *p, int status)
 	fake_lose(p, EPIPE);
 	if (child_reaped(p->pid, status))
 		return;
-	if (spawner != NULL) {
+	if (spawner != NULL && spawner->state != 0) {
 		struct msg_exited exited = {p->pid, status};
 
 		fake_say(spawner, MSG_EXITED, &exited, sizeof(exited));
@@ -552,8 +553,10 @@ fake_begin(const char *settings)
 	*m = (struct master){.conf = kept, .rootless = true, .state = MASTER_STARTING};
 	log_set_level(kept->log_level);
 	if ((m->base = event_base_new()) == NULL || event_base_priority_init(m->base, 2) == -1 ||
-	    master_make_parts(m) == -1 || change_find_accounts(m, m->conf) == -1 ||
-	    change_prepare(m, m->conf) == -1)
+	    master_make_parts(m) == -1 || change_find_accounts(m, m->conf) == -1)
+		abort();
+	listeners_inherit(m);
+	if (change_prepare(m, m->conf) == -1)
 		abort();
 	change_start(m);
 	fake_loop();

@@ -544,7 +544,7 @@ wrong_message(void)
 
 	if (p == NULL)
 		return;
-	if (p->role == ROLE_LOGIN)
+	if (p->role != ROLE_SESSION)
 		fake_say(p, MSG_READY, &ready, sizeof(ready));
 	else if (p->role == ROLE_SESSION && type == MSG_HELLO)
 		fake_hello(p);
