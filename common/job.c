@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "common/escape.h"
 #include "common/job.h"
 
 /* What the octets of a line are, and its LF. */
@@ -54,12 +55,10 @@ job_read(struct job_reader *r, unsigned char octet)
 void
 job_escape(FILE *out, unsigned char octet)
 {
-	if (octet == '\\')
-		fputs("\\\\", out);
-	else if ((octet >= ' ' && octet < 0x7f) || octet == '\t')
+	if (octet == '\t')
 		putc(octet, out);
 	else
-		fprintf(out, "\\x%02x", octet);
+		escape_print(out, octet);
 }
 
 size_t

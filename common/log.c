@@ -18,13 +18,14 @@
 
 #include "common/clock.h"
 #include "common/count.h"
+#include "common/escape.h"
+#include "common/hash.h"
 #include "common/log.h"
 #include "common/outlet.h"
 #include "common/syslog_socket.h"
 
 enum {
 	LOG_OUT_MAX = 8192,    /* octets of one line as written, escapes included */
-	LOG_ESCAPE = 4,	       /* octets of \xNN */
 	LOG_PREFIX_MAX = 96,   /* "role=... pid=... conn=... " */
 	LOG_HEAD_MAX = 64,     /* what stands before a line on standard error */
 	LOG_REPEAT_SLOTS = 16, /* different repeated lines watched at a time */
@@ -141,40 +142,6 @@ log_set_level(int prio)
 	out.level = prio;
 }
 
-static size_t
-log_put_hex(char *dst, unsigned char c)
-{
-	static const char hex[] = "0123456789abcdef";
-
-	dst[0] = '\\';
-	dst[1] = 'x';
-	dst[2] = hex[c >> 4];
-	dst[3] = hex[c & 15];
-	return LOG_ESCAPE;
-}
-
-/* Copy with control and 8-bit octets as \xNN, cut with "..." at a whole escape. */
-static void
-log_escape(char *dst, size_t cap, const char *src)
-{
-	size_t n = 0;
-
-	for (; *src != '\0'; src++) {
-		unsigned char c = (unsigned char)*src;
-
-		if (n + LOG_ESCAPE + sizeof("...") > cap) {
-			memcpy(dst + n, "...", 3);
-			n += 3;
-			break;
-		}
-		if (c >= 0x20 && c < 0x7f)
-			dst[n++] = (char)c;
-		else
-			n += log_put_hex(dst + n, c);
-	}
-	dst[n] = '\0';
-}
-
 /* Length of the own key that begins here, 0 if none does. */
 static size_t
 log_own_key(const char *at)
@@ -200,8 +167,7 @@ log_quoted_value(const char *at)
 	return (size_t)(p + 1 - at);
 }
 
-/* The same for a line of a process that is not believed: it cannot name a role, process or
- * connection either, since the "=" of such a word is escaped.  In a quoted value it is no word, and
+/* The text of a process that is not believed: it cannot name a role, process or connection, since the "=" of such a word is escaped.  In a quoted value it is no word, and
  * stays as people look for it. */
 static void
 log_escape_foreign(char *dst, size_t cap, const char *src)
@@ -210,7 +176,7 @@ log_escape_foreign(char *dst, size_t cap, const char *src)
 	const char *unquoted = src;
 	size_t n = 0;
 
-	while (*src != '\0' && n + sizeof("role=") + LOG_ESCAPE < sizeof(neutral)) {
+	while (*src != '\0' && n + sizeof("role=") + ESCAPE_SIZE < sizeof(neutral)) {
 		size_t key;
 
 		if (src >= unquoted)
@@ -222,11 +188,11 @@ log_escape_foreign(char *dst, size_t cap, const char *src)
 		}
 		memcpy(neutral + n, src, key - 1);
 		n += key - 1;
-		n += log_put_hex(neutral + n, '=');
+		n += escape_octet(neutral + n, '=');
 		src += key;
 	}
 	neutral[n] = '\0';
-	log_escape(dst, cap, neutral);
+	escape_text(dst, cap, neutral);
 }
 
 /* What stands before a line on standard error. */
@@ -337,7 +303,7 @@ log_emit(int prio, conn_id id, const char *line)
 		log_send(prio, id, line);
 		return;
 	}
-	log_escape(escaped, LOG_OUT_MAX, line);
+	escape_text(escaped, LOG_OUT_MAX, line);
 	n = strlen(escaped);
 	if (id != 0 && strstr(escaped, " conn=") == NULL)
 		(void)snprintf(escaped + n, sizeof(escaped) - n, " conn=%s", log_conn(conn, id));
@@ -389,21 +355,11 @@ repeat_expire(time_t now)
 			repeat_report(&repeats[i]);
 }
 
-static uint64_t
-repeat_hash(const char *text)
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a, 64 bits */
-
-	for (; *text != '\0'; text++)
-		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-	return hash;
-}
-
 /* Is this line to be counted only?  `text` is escaped. */
 static bool
 repeat_held(enum role role, const char *text)
 {
-	uint64_t hash = repeat_hash(text);
+	uint64_t hash = hash_add(HASH_START, text, strlen(text));
 	struct repeat *slot = &repeats[0];
 	time_t now = log_now();
 
@@ -566,7 +522,7 @@ log_is_bare(const char *octets, size_t len)
 	return len > 0;
 }
 
-/* One octet inside double quotes; returns the octets written, at most LOG_ESCAPE. */
+/* One octet inside double quotes; returns the octets written, at most ESCAPE_SIZE. */
 static size_t
 log_quote_octet(char *dst, unsigned char c)
 {
@@ -579,7 +535,7 @@ log_quote_octet(char *dst, unsigned char c)
 		dst[0] = (char)c;
 		return 1;
 	}
-	return log_put_hex(dst, c);
+	return escape_octet(dst, c);
 }
 
 const char *
@@ -596,7 +552,7 @@ log_quote(char *dst, size_t cap, const char *octets, size_t len)
 	}
 	dst[0] = '"';
 	for (size_t i = 0; i < len; i++) {
-		char one[LOG_ESCAPE];
+		char one[ESCAPE_SIZE];
 		size_t k = log_quote_octet(one, (unsigned char)octets[i]);
 
 		if (n + k + end > cap) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <bsd/unistd.h>
 
+#include "common/escape.h"
 #include "common/title.h"
 
 enum { TITLE_MAX = 512 };
@@ -23,28 +24,6 @@ title_detail(enum ps_titles detail)
 	title_tells = detail;
 }
 
-/* Names come from clients and ps(1) runs on terminals: printable ASCII only. */
-static void
-title_escape(char *dst, size_t cap, const char *src)
-{
-	static const char hex[] = "0123456789abcdef";
-	size_t n = 0;
-
-	for (; *src != '\0' && n + 5 <= cap; src++) {
-		unsigned char c = (unsigned char)*src;
-
-		if (c >= 0x20 && c < 0x7f) {
-			dst[n++] = (char)c;
-			continue;
-		}
-		dst[n++] = '\\';
-		dst[n++] = 'x';
-		dst[n++] = hex[c >> 4];
-		dst[n++] = hex[c & 15];
-	}
-	dst[n] = '\0';
-}
-
 void
 title_set(const char *role, const char *fmt, ...)
 {
@@ -56,7 +35,8 @@ title_set(const char *role, const char *fmt, ...)
 		(void)vsnprintf(text, sizeof(text), fmt, ap);
 		va_end(ap);
 	}
-	title_escape(shown, sizeof(shown), text);
+	/* names come from clients, and ps(1) runs on terminals */
+	escape_text(shown, sizeof(shown), text);
 	/* "-": the program's own name is not put in front */
 	if (shown[0] == '\0')
 		setproctitle("-pop3d-%s", role);

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "common/clock.h"
+#include "common/hash.h"
 #include "common/log.h"
 #include "daemon/certificates.h"
 #include "daemon/change.h"
@@ -23,17 +24,6 @@ static struct {
 	uint64_t since, looked; /* clock_ms() */
 } watch;
 
-/* FNV-1a: tells changes apart, no more. */
-static uint64_t
-mix(uint64_t hash, const void *octets, size_t len)
-{
-	const unsigned char *p = octets;
-
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ p[i]) * UINT64_C(1099511628211);
-	return hash;
-}
-
 /* Device, inode, size and times of the file that the path leads to now. */
 static uint64_t
 mix_file(uint64_t hash, const char *path)
@@ -42,18 +32,18 @@ mix_file(uint64_t hash, const char *path)
 
 	memset(&st, 0, sizeof(st));
 	if (stat(path, &st) == -1)
-		return mix(hash, &errno, sizeof(errno));
-	hash = mix(hash, &st.st_dev, sizeof(st.st_dev));
-	hash = mix(hash, &st.st_ino, sizeof(st.st_ino));
-	hash = mix(hash, &st.st_size, sizeof(st.st_size));
-	hash = mix(hash, &st.st_mtim, sizeof(st.st_mtim));
-	return mix(hash, &st.st_ctim, sizeof(st.st_ctim));
+		return hash_add(hash, &errno, sizeof(errno));
+	hash = hash_add(hash, &st.st_dev, sizeof(st.st_dev));
+	hash = hash_add(hash, &st.st_ino, sizeof(st.st_ino));
+	hash = hash_add(hash, &st.st_size, sizeof(st.st_size));
+	hash = hash_add(hash, &st.st_mtim, sizeof(st.st_mtim));
+	return hash_add(hash, &st.st_ctim, sizeof(st.st_ctim));
 }
 
 static uint64_t
 stamp(struct master *m)
 {
-	uint64_t hash = UINT64_C(14695981039346656037);
+	uint64_t hash = HASH_START;
 	const struct server *s;
 
 	TAILQ_FOREACH (s, servers_all(m), next) {
@@ -61,7 +51,7 @@ stamp(struct master *m)
 
 		if (set == NULL)
 			continue;
-		hash = mix(hash, &s->slot, sizeof(s->slot));
+		hash = hash_add(hash, &s->slot, sizeof(s->slot));
 		for (size_t i = 0; i < set->certificate.n; i++) {
 			hash = mix_file(hash, set->certificate.path[i]);
 			hash = mix_file(hash, set->certificate_key.path[i]);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/hash.h"
 #include "common/log.h"
 #include "common/msg.h"
 #include "daemon/remember.h"
@@ -28,21 +29,10 @@ digest_compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* FNV-1a, 64 bits. */
-static uint64_t
-digest_of(const char *line)
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-	for (; *line != '\0'; line++)
-		hash = (hash ^ (unsigned char)*line) * UINT64_C(0x100000001b3);
-	return hash;
-}
-
 static bool
 is_known(const char *line)
 {
-	uint64_t digest = digest_of(line);
+	uint64_t digest = hash_add(HASH_START, line, strlen(line));
 
 	return tfind(&digest, &known, digest_compare) != NULL;
 }
@@ -55,7 +45,7 @@ learn(const char *line)
 
 	if (nknown == ACCOUNTS_MAX || is_known(line) || (digest = malloc(sizeof(*digest))) == NULL)
 		return false;
-	*digest = digest_of(line);
+	*digest = hash_add(HASH_START, line, strlen(line));
 	if (tsearch(digest, &known, digest_compare) == NULL) {
 		free(digest);
 		return false;

@@ -1,35 +1,43 @@
 #include "config.h"
 
-#include <errno.h>
+#include <bsd/sys/tree.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/random.h>
 
 #include "daemon/auth/failures.h"
 
-enum { BUCKETS = 4096 };
-
 struct entry {
-	TAILQ_ENTRY(entry) used;   /* most recent failure first */
-	LIST_ENTRY(entry) sibling; /* in its bucket */
-	uint64_t first;		   /* when its count began */
+	TAILQ_ENTRY(entry) used; /* most recent failure first */
+	RB_ENTRY(entry) by_key;
+	uint64_t first; /* when its count began */
 	uint32_t count;
 	bool known;
 	size_t len;
-	unsigned char key[];
+	const unsigned char *key;
+	unsigned char own_key[];
 };
 
 TAILQ_HEAD(entry_order, entry);
-LIST_HEAD(entry_bucket, entry);
+RB_HEAD(entry_tree, entry);
 
 struct failures {
 	size_t cap, n;
 	uint32_t window;
-	uint64_t seed; /* so that nobody outside can choose who shares a bucket */
 	struct entry_order order;
-	struct entry_bucket bucket[BUCKETS];
+	struct entry_tree tree;
 };
+
+static int
+entry_compare(const struct entry *a, const struct entry *b)
+{
+	if (a->len != b->len)
+		return a->len < b->len ? -1 : 1;
+	return memcmp(a->key, b->key, a->len);
+}
+
+RB_PROTOTYPE(entry_tree, entry, by_key, entry_compare)
+RB_GENERATE(entry_tree, entry, by_key, entry_compare)
 
 struct failures *
 failures_new(size_t cap)
@@ -38,13 +46,10 @@ failures_new(size_t cap)
 
 	if (f == NULL)
 		return NULL;
-	if (getrandom(&f->seed, sizeof(f->seed), 0) < 0) {
-		free(f);
-		return NULL;
-	}
 	f->cap = cap;
 	f->window = 1;
 	TAILQ_INIT(&f->order);
+	RB_INIT(&f->tree);
 	return f;
 }
 
@@ -52,8 +57,8 @@ static void
 failures_drop(struct failures *f, struct entry *e)
 {
 	TAILQ_REMOVE(&f->order, e, used);
-	LIST_REMOVE(e, sibling);
-	explicit_bzero(e->key, e->len); /* people type passwords as names */
+	RB_REMOVE(entry_tree, &f->tree, e);
+	explicit_bzero(e->own_key, e->len); /* people type passwords as names */
 	free(e);
 	f->n--;
 }
@@ -76,29 +81,12 @@ failures_set_window(struct failures *f, uint32_t seconds)
 	f->window = seconds;
 }
 
-/* A seeded mixing hash; flooding one bucket costs an attacker nothing but a
- * walk over at most `cap` short keys. */
-static size_t
-failures_bucket(const struct failures *f, const unsigned char *key, size_t len)
-{
-	uint64_t h = f->seed ^ len;
-
-	for (size_t i = 0; i < len; i++) {
-		h = (h ^ key[i]) * UINT64_C(0x9e3779b97f4a7c15);
-		h ^= h >> 29;
-	}
-	return (size_t)(h % BUCKETS);
-}
-
 static struct entry *
-failures_find(const struct failures *f, const void *key, size_t len)
+failures_find(struct failures *f, const void *key, size_t len)
 {
-	struct entry *e;
+	struct entry wanted = {.key = key, .len = len};
 
-	LIST_FOREACH (e, &f->bucket[failures_bucket(f, key, len)], sibling)
-		if (e->len == len && memcmp(e->key, key, len) == 0)
-			return e;
-	return NULL;
+	return RB_FIND(entry_tree, &f->tree, &wanted);
 }
 
 static struct entry *
@@ -113,8 +101,9 @@ failures_make(struct failures *f, const void *key, size_t len, uint64_t now)
 		return NULL;
 	e->len = len;
 	e->first = now;
-	memcpy(e->key, key, len);
-	LIST_INSERT_HEAD(&f->bucket[failures_bucket(f, key, len)], e, sibling);
+	memcpy(e->own_key, key, len);
+	e->key = e->own_key;
+	RB_INSERT(entry_tree, &f->tree, e);
 	TAILQ_INSERT_HEAD(&f->order, e, used);
 	f->n++;
 	return e;
@@ -149,7 +138,7 @@ failures_add(struct failures *f, const void *key, size_t len, uint64_t now, bool
 }
 
 uint32_t
-failures_count(const struct failures *f, const void *key, size_t len, uint64_t now, bool *known)
+failures_count(struct failures *f, const void *key, size_t len, uint64_t now, bool *known)
 {
 	const struct entry *e = failures_find(f, key, len);
 

@@ -24,8 +24,7 @@ void failures_set_window(struct failures *f, uint32_t seconds);
 void failures_add(struct failures *f, const void *key, size_t len, uint64_t now, bool known);
 
 /* Failures of key in its window; *known (may be NULL) as last told. */
-uint32_t failures_count(
-    const struct failures *f, const void *key, size_t len, uint64_t now, bool *known);
+uint32_t failures_count(struct failures *f, const void *key, size_t len, uint64_t now, bool *known);
 
 /* Forget the key. */
 void failures_clear(struct failures *f, const void *key, size_t len);

@@ -4,22 +4,21 @@
 
 #include "daemon/auth/rows.h"
 
-/* Ids come from master, one after the other: their low bits spread well. */
-static struct row_bucket *
-rows_bucket(const struct rows *t, conn_id id)
+static int
+row_compare(const struct row *a, const struct row *b)
 {
-	return (struct row_bucket *)&t->bucket[id % ROWS_BUCKETS];
+	return (a->conn.id > b->conn.id) - (a->conn.id < b->conn.id);
 }
 
-struct row *
-rows_find(const struct rows *t, conn_id id)
-{
-	struct row *row;
+RB_PROTOTYPE(rows, row, by_id, row_compare)
+RB_GENERATE(rows, row, by_id, row_compare)
 
-	LIST_FOREACH (row, rows_bucket(t, id), sibling)
-		if (row->conn.id == id)
-			return row;
-	return NULL;
+struct row *
+rows_find(struct rows *t, conn_id id)
+{
+	struct row wanted = {.conn.id = id};
+
+	return RB_FIND(rows, t, &wanted);
 }
 
 struct row *
@@ -31,8 +30,8 @@ rows_set(struct rows *t, const struct msg_conn *conn)
 		row = calloc(1, sizeof(*row));
 		if (row == NULL)
 			return NULL;
-		LIST_INSERT_HEAD(rows_bucket(t, conn->id), row, sibling);
-		t->n++;
+		row->conn.id = conn->id;
+		RB_INSERT(rows, t, row);
 	}
 	row->conn = *conn;
 	return row;
@@ -41,7 +40,6 @@ rows_set(struct rows *t, const struct msg_conn *conn)
 void
 rows_remove(struct rows *t, struct row *row)
 {
-	LIST_REMOVE(row, sibling);
-	t->n--;
+	RB_REMOVE(rows, t, row);
 	free(row);
 }

@@ -5,8 +5,8 @@
 #ifndef POP3D_AUTH_ROWS_H
 #define POP3D_AUTH_ROWS_H
 
+#include <bsd/sys/tree.h>
 #include <stdbool.h>
-#include <sys/queue.h>
 
 #include "common/msg.h"
 
@@ -14,24 +14,18 @@ struct child;
 struct request;
 
 struct row {
-	LIST_ENTRY(row) sibling;
+	RB_ENTRY(row) by_id;
 	struct msg_conn conn;
 	struct request *request; /* login under way; NULL: none */
 	bool granted;		 /* master has a grant for it */
 	struct child *keeper;	 /* keeps its PAM session; NULL: none */
 };
 
-enum { ROWS_BUCKETS = 4096 };
-
-LIST_HEAD(row_bucket, row);
-
-struct rows {
-	struct row_bucket bucket[ROWS_BUCKETS];
-	size_t n;
-};
+/* Empty when its octets are 0. */
+RB_HEAD(rows, row);
 
 /* The row of a connection, or NULL. */
-struct row *rows_find(const struct rows *t, conn_id id);
+struct row *rows_find(struct rows *t, conn_id id);
 
 /* Add the row, or renew what it says of the connection.  NULL: no memory. */
 struct row *rows_set(struct rows *t, const struct msg_conn *conn);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/escape.h"
 #include "common/log.h"
 #include "common/outlet.h"
 #include "daemon/ports/listeners.h"
@@ -103,13 +104,8 @@ log_begin(const struct serve *s, conn_id id)
 static void
 log_escaped(FILE *out, const char *text)
 {
-	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++)
-		if (*p == '\\')
-			fputs("\\\\", out);
-		else if (*p < ' ' || *p > '~')
-			fprintf(out, "\\x%02x", *p);
-		else
-			putc(*p, out);
+	for (; *text != '\0'; text++)
+		escape_print(out, (unsigned char)*text);
 }
 
 static void

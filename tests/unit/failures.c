@@ -10,7 +10,7 @@
 #include "tests/unit/unit.h"
 
 static uint32_t
-count(const struct failures *f, const char *key, uint64_t now)
+count(struct failures *f, const char *key, uint64_t now)
 {
 	return failures_count(f, key, strlen(key), now, NULL);
 }
