@@ -167,8 +167,9 @@ log_quoted_value(const char *at)
 	return (size_t)(p + 1 - at);
 }
 
-/* The text of a process that is not believed: it cannot name a role, process or connection, since the "=" of such a word is escaped.  In a quoted value it is no word, and
- * stays as people look for it. */
+/* The text of a process that is not believed: it cannot name a role, process or connection, since
+ * the "=" of such a word is escaped.  In a quoted value it is no word, and stays as people look for
+ * it. */
 static void
 log_escape_foreign(char *dst, size_t cap, const char *src)
 {
@@ -332,7 +333,7 @@ log_tell(const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	log_escape(escaped, sizeof(escaped), text);
+	escape_text(escaped, sizeof(escaped), text);
 	log_put_stderr_lost();
 	log_put_stderr("", escaped);
 }

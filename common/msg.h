@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "common/secret.h"
+
 /* A connection's id: unique while the host's clock does not go back. 0: none. */
 typedef uint64_t conn_id;
 
@@ -27,7 +29,7 @@ enum role {
 };
 
 enum {
-	MSG_NAME_SIZE = 256,	 /* user name, password, SASL part: up to 255 octets and NUL */
+	MSG_NAME_SIZE = 256,	 /* user name, SASL part: up to 255 octets and NUL */
 	MSG_SPEC_SIZE = 512,	 /* "pam:SERVICE", "maildir:TEMPLATE" and NUL */
 	MSG_PATH_SIZE = 1024,	 /* a path and NUL */
 	MSG_UID_SIZE = 72,	 /* a unique-id (RFC 1939 section 7) and NUL */
@@ -286,7 +288,7 @@ struct msg_auth_conf {
 	uint32_t auth_uid, auth_gid; /* of user-file children */
 	uint32_t ps_titles;
 	char user[MSG_NAME_SIZE];     /* one-user mode: who may log in; empty: any name */
-	char password[MSG_NAME_SIZE]; /* and his password; empty: any */
+	struct secret password;	      /* and his password; empty: any */
 };
 
 /* How a server reads the names that clients send, daemon/auth/username.h. */
@@ -319,7 +321,7 @@ struct msg_login_ask {
 	uint32_t unused;
 	char authzid[MSG_NAME_SIZE]; /* empty: none */
 	char user[MSG_NAME_SIZE];
-	char password[MSG_NAME_SIZE];  /* MECH_APOP: the digest */
+	struct secret password;	       /* MECH_APOP: the digest */
 	char challenge[MSG_NAME_SIZE]; /* MECH_APOP: the timestamp that it is of */
 	struct msg_tls_facts tls;
 };
@@ -337,7 +339,8 @@ struct msg_child_conf {
 	uint32_t rootless;
 	uint32_t ps_titles;
 	uint32_t uid, gid; /* what a child that needs no root becomes */
-	char user[MSG_NAME_SIZE], password[MSG_NAME_SIZE]; /* as in msg_auth_conf */
+	char user[MSG_NAME_SIZE]; /* as in msg_auth_conf */
+	struct secret password;
 };
 
 struct msg_child_ask {
@@ -345,7 +348,7 @@ struct msg_child_ask {
 	uint32_t mech; /* enum login_mech */
 	uint32_t lookup; /* 1: no password is asked; who is the user? */
 	char user[MSG_NAME_SIZE];
-	char password[MSG_NAME_SIZE];  /* MECH_APOP: the digest */
+	struct secret password;	       /* MECH_APOP: the digest */
 	char challenge[MSG_NAME_SIZE]; /* MECH_APOP: the timestamp that it is of */
 	char rhost[MSG_WORD_SIZE]; /* numeric */
 };

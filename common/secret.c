@@ -21,7 +21,6 @@ secret_set(struct secret *s, const char *octets, size_t len)
 	}
 	if (len > 0)
 		memcpy(s->octets, octets, len);
-	s->len = len;
 	return 0;
 }
 
@@ -32,7 +31,7 @@ secret_wipe(struct secret *s)
 }
 
 bool
-secret_equal(const char *a, const char *b, size_t len)
+secret_digest_equal(const char *a, const char *b, size_t len)
 {
 	/* volatile: the compiler may not leave the loop at the first difference */
 	volatile uint8_t differ = 0;
@@ -40,4 +39,10 @@ secret_equal(const char *a, const char *b, size_t len)
 	for (size_t i = 0; i < len; i++)
 		differ = (uint8_t)(differ | ((uint8_t)a[i] ^ (uint8_t)b[i]));
 	return differ == 0;
+}
+
+bool
+secret_equal(const struct secret *a, const struct secret *b)
+{
+	return secret_digest_equal(a->octets, b->octets, sizeof(a->octets));
 }

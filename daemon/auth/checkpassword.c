@@ -60,7 +60,7 @@ answer_set(struct msg_child_answer *a, enum login_result result, const char *why
 static int
 credentials_pipe(const struct msg_child_ask *ask)
 {
-	const char *const parts[] = {ask->user, ask->password, ask->challenge};
+	const char *const parts[] = {ask->user, ask->password.octets, ask->challenge};
 	char text[3 * MSG_NAME_SIZE], *to = text;
 	int fd[2], saved = 0;
 	size_t len;

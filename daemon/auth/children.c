@@ -247,7 +247,7 @@ child_ask(struct child *c, struct request *r)
 	ask.mech = r->mech;
 	ask.lookup = r->lookup;
 	memcpy(ask.user, r->user, sizeof(ask.user));
-	memcpy(ask.password, r->password, sizeof(ask.password));
+	ask.password = r->password;
 	memcpy(ask.challenge, r->challenge, sizeof(ask.challenge));
 	snprintf(ask.rhost, sizeof(ask.rhost), "%s", log_host(host, &r->conn.peer));
 	result = evchannel_put(&c->ec, MSG_CHILD_ASK, &ask, sizeof(ask));
@@ -256,7 +256,7 @@ child_ask(struct child *c, struct request *r)
 		child_kill(c);
 		return -1;
 	}
-	explicit_bzero(r->password, sizeof(r->password));
+	secret_wipe(&r->password);
 	c->state = CHILD_BUSY;
 	c->request = r;
 	TAILQ_REMOVE(&c->pool->children, c, link);

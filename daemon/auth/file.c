@@ -33,36 +33,33 @@ static struct {
 
 /* Does the password have this crypt(3) hash? */
 static bool
-hash_matches(const char *password, const char *hash)
+hash_matches(const struct secret *password, const char *hash)
 {
-	const char *result = crypt_r(password, hash, &state.crypt);
+	const char *result = crypt_r(password->octets, hash, &state.crypt);
 	size_t len = strlen(hash);
 	bool same;
 
 	/* "*0" and the like are how crypt says no */
 	same = result != NULL && result[0] != '*' && strlen(result) == len &&
-	       secret_equal(result, hash, len);
+	       secret_digest_equal(result, hash, len);
 	explicit_bzero(&state.crypt, sizeof(state.crypt));
 	return same;
 }
 
 static bool
-plain_matches(const char *password, const char *secret)
+plain_matches(const struct secret *password, const char *secret)
 {
-	struct secret a = {0}, b = {0};
-	bool same = false;
+	struct secret right;
+	bool same =
+	    secret_set(&right, secret, strlen(secret)) == 0 && secret_equal(password, &right);
 
-	if (secret_set(&a, password, strlen(password)) == 0 &&
-	    secret_set(&b, secret, strlen(secret)) == 0)
-		same = a.len == b.len && secret_equal(a.octets, b.octets, sizeof(a.octets));
-	secret_wipe(&a);
-	secret_wipe(&b);
+	secret_wipe(&right);
 	return same;
 }
 
 /* Whoever asks for whatever name waits for one hash (USR-09). */
 static bool
-password_matches(const struct userfile_entry *e, const char *password)
+password_matches(const struct userfile_entry *e, const struct secret *password)
 {
 	bool has_hash = e != NULL && e->scheme == USERFILE_HASH;
 
@@ -81,7 +78,7 @@ digest_matches(const struct userfile_entry *e, const struct msg_child_ask *ask)
 {
 	const char *secret = e != NULL ? userfile_apop(e) : NULL;
 
-	return apop_matches(ask->challenge, secret != NULL ? secret : "", ask->password);
+	return apop_matches(ask->challenge, secret != NULL ? secret : "", &ask->password);
 }
 
 static void
@@ -114,7 +111,7 @@ file_login(const struct msg_child_ask *ask, struct msg_child_answer *a)
 	}
 	e = userfile_find(&state.users, ask->user);
 	right =
-	    ask->mech == MECH_APOP ? digest_matches(e, ask) : password_matches(e, ask->password);
+	    ask->mech == MECH_APOP ? digest_matches(e, ask) : password_matches(e, &ask->password);
 	if (!right)
 		answer_set(a, LOGIN_BAD,
 			   e == NULL			  ? "no such user"

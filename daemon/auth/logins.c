@@ -161,7 +161,7 @@ request_objection(const struct request *r, const struct msg_auth_server *server)
 	const struct auth_backend *backend;
 	const char *arg;
 
-	if (r->user[0] == '\0' || r->password[0] == '\0')
+	if (r->user[0] == '\0' || secret_is_empty(&r->password))
 		return "empty name or password";
 	if (!request_name_is_clean(r->user))
 		return "control characters in the name";

@@ -21,11 +21,12 @@
 enum { PAM_FLAGS = PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK };
 
 /* Modules refuse replies of this length and more; a password never gets there. */
-_Static_assert(MSG_NAME_SIZE <= PAM_MAX_RESP_SIZE, "passwords fit a PAM reply");
+_Static_assert(SECRET_SIZE <= PAM_MAX_RESP_SIZE, "passwords fit a PAM reply");
 
 struct talk {
 	conn_id id;
-	const char *user, *password;
+	const char *user;
+	const struct secret *password;
 };
 
 static struct {
@@ -120,7 +121,7 @@ talk_reply(const struct talk *t, const struct pam_message *m, struct pam_respons
 
 	switch (m->msg_style) {
 	case PAM_PROMPT_ECHO_OFF:
-		text = t->password;
+		text = t->password->octets;
 		break;
 	case PAM_PROMPT_ECHO_ON:
 		text = t->user;
@@ -289,7 +290,7 @@ pam_login(const struct msg_child_ask *ask, struct msg_child_answer *a)
 	pam_handle_t *h = NULL;
 	int code;
 
-	state.talk = (struct talk){ask->id, ask->user, ask->password};
+	state.talk = (struct talk){ask->id, ask->user, &ask->password};
 	code = transaction_start(ask->user, ask->rhost, &h);
 	if (code == PAM_SUCCESS)
 		code = transaction_run(h, a);
@@ -317,12 +318,13 @@ pam_lookup(const char *user, struct msg_child_answer *a)
 static void
 pam_close(void)
 {
+	static const struct secret nothing;
 	int code;
 
 	if (state.kept == NULL)
 		return;
 	/* names and password of the login are gone; a module that asks gets nothing */
-	state.talk = (struct talk){0, "", ""};
+	state.talk = (struct talk){0, "", &nothing};
 	code = pam_close_session(state.kept, PAM_SILENT);
 	if (code != PAM_SUCCESS)
 		log_warn(0, "pam close_session: %s", pam_strerror(state.kept, code));

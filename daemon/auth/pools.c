@@ -257,7 +257,7 @@ pool_configure(struct pool *p, const struct msg_auth_conf *s)
 	conf.uid = s->auth_uid;
 	conf.gid = s->auth_gid;
 	memcpy(conf.user, s->user, sizeof(conf.user));
-	memcpy(conf.password, s->password, sizeof(conf.password));
+	conf.password = s->password;
 	if (memcmp(&conf, &p->conf, sizeof(conf)) != 0 || p->nchildren == 0) {
 		p->conf = conf;
 		pool_read_accounts(p);

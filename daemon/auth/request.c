@@ -22,7 +22,7 @@ request_new(const struct msg_login_ask *ask, const struct msg_conn *conn)
 	r->facts = ask->tls;
 	memcpy(r->authzid, ask->authzid, sizeof(r->authzid));
 	memcpy(r->user, ask->user, sizeof(r->user));
-	memcpy(r->password, ask->password, sizeof(r->password));
+	r->password = ask->password;
 	memcpy(r->challenge, ask->challenge, sizeof(r->challenge));
 	return r;
 }

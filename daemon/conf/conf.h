@@ -59,7 +59,8 @@ struct conf_server {
 struct conf_one_user {
 	bool on;
 	uint32_t trace;					   /* TRACE_… */
-	char user[MSG_NAME_SIZE], password[MSG_NAME_SIZE]; /* empty: any */
+	char user[MSG_NAME_SIZE];			   /* empty: any */
+	struct secret password;				   /* empty: any */
 	int archive[2]; /* memfds: the table and the flags (archive.h) */
 };
 

@@ -21,19 +21,19 @@ fail(const char *what)
 static int
 password_type(struct secret *s)
 {
-	char again[sizeof(s->octets)];
+	char first[SECRET_SIZE], again[SECRET_SIZE];
 	const int flags = RPP_ECHO_OFF | RPP_REQUIRE_TTY;
 	int done = -1;
 
-	if (readpassphrase("Password: ", s->octets, sizeof(s->octets), flags) == NULL ||
+	if (readpassphrase("Password: ", first, sizeof(first), flags) == NULL ||
 	    readpassphrase("Again: ", again, sizeof(again), flags) == NULL)
 		fail("no password was read from the terminal");
-	else if (strcmp(s->octets, again) != 0)
+	else if (strcmp(first, again) != 0)
 		fail("the passwords differ");
 	else
-		done = 0;
+		done = secret_set(s, first, strlen(first));
+	explicit_bzero(first, sizeof(first));
 	explicit_bzero(again, sizeof(again));
-	s->len = strlen(s->octets);
 	return done;
 }
 
@@ -41,15 +41,16 @@ password_type(struct secret *s)
 static int
 password_pipe(struct secret *s)
 {
+	size_t len = 0;
 	ssize_t n;
 	char c;
 
 	while ((n = read(STDIN_FILENO, &c, 1)) == 1 && c != '\n') {
 		if (c == '\0' || c == '\r')
 			return fail("the password holds a control character");
-		if (s->len == sizeof(s->octets) - 1)
+		if (len == sizeof(s->octets) - 1)
 			return fail("the password is longer than 255 octets");
-		s->octets[s->len++] = c;
+		s->octets[len++] = c;
 	}
 	return n < 0 ? edit_complain("standard input") : 0;
 }
@@ -63,7 +64,7 @@ password_store(const struct secret *s, const char *mark, struct stored *out)
 	const char *hash = NULL;
 
 	if (mark != NULL) {
-		if (memchr(s->octets, ':', s->len) != NULL)
+		if (strchr(s->octets, ':') != NULL)
 			return fail("a password that is kept as it is cannot hold a colon");
 		snprintf(out->text, sizeof(out->text), "%s%s", mark, s->octets);
 		return 0;
@@ -84,7 +85,7 @@ password_read(const char *mark, struct stored *out)
 	struct secret s = {0};
 	int done = isatty(STDIN_FILENO) ? password_type(&s) : password_pipe(&s);
 
-	if (done == 0 && s.len == 0)
+	if (done == 0 && secret_is_empty(&s))
 		done = fail("password not specified");
 	if (done == 0)
 		done = password_store(&s, mark, out);

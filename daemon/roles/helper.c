@@ -42,7 +42,7 @@ settings_fill(const struct master *m, struct msg_auth_conf *out)
 	out->auth_gid = m->accounts.auth_gid;
 	out->ps_titles = c->ps_titles;
 	memcpy(out->user, c->one_user.user, sizeof(out->user));
-	memcpy(out->password, c->one_user.password, sizeof(out->password));
+	out->password = c->one_user.password;
 }
 
 void

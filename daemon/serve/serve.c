@@ -36,7 +36,8 @@ static const char usage_text[] =
     "             [--log file] [--log-bodies] [--log-secrets] [--as user]\n";
 
 struct options {
-	const char *path, *user, *password, *password_file, *log, *as;
+	const char *path, *user, *password_file, *log, *as;
+	const struct secret *password;
 	const char *format, *mbox_format, *mbox_split, *certificate, *key;
 	char address[MSG_WORD_SIZE];
 	uint32_t port;
@@ -63,8 +64,8 @@ serve_is_asked(int argc, char *argv[])
 
 /* ---- the command line ---- */
 
-/* The password out of the arguments, where everybody on the host can read it. */
-static const char *
+/* The password out of the arguments, where everybody on the host can read it; NULL: none. */
+static const struct secret *
 take_password(int argc, char *argv[])
 {
 	static struct secret taken;
@@ -81,7 +82,7 @@ take_password(int argc, char *argv[])
 			fail(STATUS_USAGE, "--password: expected at most 255 octets", "");
 		explicit_bzero(found, strlen(found));
 	}
-	return found != NULL ? taken.octets : NULL;
+	return found != NULL ? &taken : NULL;
 }
 
 static uint32_t
@@ -176,21 +177,24 @@ read_options(int argc, char *argv[], struct options *o)
 
 /* The first line of a file; "-": of standard input, asked for on a terminal. */
 static void
-read_password(const char *path, char out[MSG_NAME_SIZE])
+read_password(const char *path, struct secret *out)
 {
+	char line[SECRET_SIZE + 2]; /* with CR LF */
 	bool input = strcmp(path, "-") == 0;
 	FILE *f = input ? stdin : fopen(path, "re");
 
 	if (input && isatty(STDIN_FILENO)) {
-		if (readpassphrase("Password: ", out, MSG_NAME_SIZE, RPP_ECHO_OFF) == NULL)
+		if (readpassphrase("Password: ", line, sizeof(line), RPP_ECHO_OFF) == NULL)
 			fail(STATUS_FAILED, "password", strerror(errno));
-	} else if (f == NULL || fgets(out, MSG_NAME_SIZE, f) == NULL) {
+	} else if (f == NULL || fgets(line, sizeof(line), f) == NULL) {
 		fail(STATUS_FAILED, path, f == NULL ? strerror(errno) : "no password in it");
 	}
 	if (f != NULL && !input)
 		fclose(f);
-	out[strcspn(out, "\r\n")] = '\0';
-	if (out[0] == '\0')
+	if (secret_set(out, line, strcspn(line, "\r\n")) == -1)
+		fail(STATUS_FAILED, path, "expected a password of at most 255 octets");
+	explicit_bzero(line, sizeof(line));
+	if (secret_is_empty(out))
 		fail(STATUS_FAILED, path, "no password in it");
 }
 
@@ -212,10 +216,10 @@ take_credentials(struct conf_one_user *s, const struct options *o)
 	    (o->user[0] == '\0' || strlcpy(s->user, o->user, sizeof(s->user)) >= sizeof(s->user)))
 		fail(STATUS_USAGE, "--user: expected a name of 1 to 255 octets", "");
 	if (o->password_file != NULL)
-		read_password(o->password_file, s->password);
+		read_password(o->password_file, &s->password);
 	else if (o->password != NULL)
-		strlcpy(s->password, o->password, sizeof(s->password));
-	if ((s->user[0] == '\0' || s->password[0] == '\0') && !is_loopback(o->address) &&
+		s->password = *o->password;
+	if ((s->user[0] == '\0' || secret_is_empty(&s->password)) && !is_loopback(o->address) &&
 	    !o->accept_any)
 		fail(STATUS_USAGE,
 		     "without --user and a password only this host may connect; --accept-any lets "

@@ -43,7 +43,7 @@ check_promises(void)
 {
 	if (m.type == MSG_LOGIN_ASK) {
 		must_end(m.u.login_ask.user, sizeof(m.u.login_ask.user));
-		must_end(m.u.login_ask.password, sizeof(m.u.login_ask.password));
+		must_end(m.u.login_ask.password.octets, SECRET_SIZE);
 	} else if (m.type == MSG_SERVE || m.type == MSG_GRANT) {
 		must_end(m.u.grant.mailbox, sizeof(m.u.grant.mailbox));
 		must_end(m.u.grant.account.user, sizeof(m.u.grant.account.user));

@@ -93,9 +93,9 @@ static void
 test_strings_end(void)
 {
 	fresh(MSG_LOGIN_ASK, sizeof(struct msg_login_ask));
-	memset(m.u.login_ask.password, 'x', sizeof(m.u.login_ask.password) - 1);
+	memset(m.u.login_ask.password.octets, 'x', SECRET_SIZE - 1);
 	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_AUTH), 0);
-	m.u.login_ask.password[sizeof(m.u.login_ask.password) - 1] = 'x';
+	m.u.login_ask.password.octets[SECRET_SIZE - 1] = 'x';
 	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_AUTH), -1);
 	fresh(MSG_LOGIN_ASK, sizeof(struct msg_login_ask));
 	memset(m.u.login_ask.tls.sni, 'x', sizeof(m.u.login_ask.tls.sni));

@@ -14,7 +14,7 @@ static struct request *
 request_of(uint8_t host, conn_id id)
 {
 	struct msg_conn conn = {.id = id, .peer = {.family = AF_INET, .octets = {192, 0, 2, host}}};
-	struct msg_login_ask ask = {.id = id, .user = "alice", .password = "secret"};
+	struct msg_login_ask ask = {.id = id, .user = "alice", .password = {"secret"}};
 	struct request *r = request_new(&ask, &conn);
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(r);

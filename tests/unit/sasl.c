@@ -49,7 +49,7 @@ static int
 asks(enum login_mech mech, const char *authzid, const char *user, const char *password)
 {
 	return ask.mech == mech && strcmp(ask.authzid, authzid) == 0 &&
-	       strcmp(ask.user, user) == 0 && strcmp(ask.password, password) == 0;
+	       strcmp(ask.user, user) == 0 && strcmp(ask.password.octets, password) == 0;
 }
 
 static void
@@ -116,7 +116,7 @@ test_plain_lengths(void)
 	CU_ASSERT_EQUAL(begin_plain(octets, 767), SASL_LOGIN);
 	CU_ASSERT_EQUAL(strlen(ask.authzid), 255);
 	CU_ASSERT_EQUAL(strlen(ask.user), 255);
-	CU_ASSERT_EQUAL(strlen(ask.password), 255);
+	CU_ASSERT_EQUAL(strlen(ask.password.octets), 255);
 	CU_ASSERT_EQUAL(begin_plain(octets, 768), SASL_MALFORMED);
 	CU_ASSERT_EQUAL(begin_plain(octets + 255, 257 + 255), SASL_LOGIN);
 	octets[511] = 'x';

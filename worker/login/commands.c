@@ -55,7 +55,7 @@ command_pass(struct conn *c, const struct pop3_command *cmd)
 
 	c->user = NULL;
 	c->user_chosen = false; /* it fails, or nothing more comes */
-	if (cmd->rest_len == 0 || cmd->rest_len >= sizeof(ask->password))
+	if (cmd->rest_len == 0 || cmd->rest_len >= SECRET_SIZE)
 		reply = REPLY_MALFORMED;
 	else if (user == NULL)
 		reply = REPLY_NEEDS_USER;
@@ -64,7 +64,7 @@ command_pass(struct conn *c, const struct pop3_command *cmd)
 	else {
 		ask->mech = MECH_USER;
 		memcpy(ask->user, user, strlen(user));
-		memcpy(ask->password, cmd->rest, cmd->rest_len);
+		memcpy(ask->password.octets, cmd->rest, cmd->rest_len);
 		conn_enter(c, CONN_ASK);
 	}
 	if (user != NULL)
@@ -87,7 +87,7 @@ command_apop(struct conn *c, const struct pop3_command *cmd)
 	if (c->user_chosen)
 		return REPLY_USER_CHOSEN;
 	if (cmd->argc != 2 || cmd->arg_len[0] >= sizeof(ask->user) ||
-	    cmd->arg_len[1] >= sizeof(ask->password))
+	    cmd->arg_len[1] >= SECRET_SIZE)
 		return REPLY_MALFORMED;
 	free(c->name);
 	c->name = strndup(cmd->argv[0], cmd->arg_len[0]);
@@ -95,7 +95,7 @@ command_apop(struct conn *c, const struct pop3_command *cmd)
 		return REPLY_TEMP;
 	ask->mech = MECH_APOP;
 	memcpy(ask->user, cmd->argv[0], cmd->arg_len[0]);
-	memcpy(ask->password, cmd->argv[1], cmd->arg_len[1]);
+	memcpy(ask->password.octets, cmd->argv[1], cmd->arg_len[1]);
 	memcpy(ask->challenge, c->timestamp, strlen(c->timestamp));
 	c->in_apop = true;
 	conn_enter(c, CONN_ASK);

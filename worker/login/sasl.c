@@ -45,7 +45,7 @@ sasl_step_plain(struct sasl *s, const char *octets, size_t len)
 	password++;
 	if ((authzid_len > 0 && sasl_take(s->ask->authzid, octets, authzid_len) == -1) ||
 	    sasl_take(s->ask->user, user, user_len) == -1 ||
-	    sasl_take(s->ask->password, password, (size_t)(end - password)) == -1)
+	    sasl_take(s->ask->password.octets, password, (size_t)(end - password)) == -1)
 		return SASL_MALFORMED;
 	return SASL_LOGIN;
 }
@@ -54,7 +54,7 @@ sasl_step_plain(struct sasl *s, const char *octets, size_t len)
 static enum sasl_result
 sasl_step_login(struct sasl *s, const char *octets, size_t len)
 {
-	char *parts[] = {s->ask->user, s->ask->password};
+	char *parts[] = {s->ask->user, s->ask->password.octets};
 	static const char *const challenges[] = {"VXNlcm5hbWU6" /* Username: */,
 						 "UGFzc3dvcmQ6" /* Password: */};
 
