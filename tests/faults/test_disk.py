@@ -34,8 +34,8 @@ class Case(TestCase):
         harness.world().registry.add("mount", user.home)
         self.addCleanup(subprocess.run, ["umount", "-l", user.home])
 
-    def fill_up(self, user):
-        """Take every octet and every inode."""
+    def fill_up(self, user, inodes=True):
+        """Take every octet and, unless told otherwise, every inode."""
         path = os.path.join(user.home, "filler")
         with open(path, "wb", buffering=0) as f:
             try:
@@ -44,7 +44,7 @@ class Case(TestCase):
             except OSError:
                 pass
         try:
-            for i in range(100000):
+            for i in range(100000 if inodes else 0):
                 open(os.path.join(user.home, "inode%d" % i), "x").close()
         except OSError:
             pass
@@ -182,18 +182,54 @@ class FullMbox(Case):
     def test_other_messages_are_refused_with_a_way_out(self):
         user, daemon, box = self.full()
         words = rb"\A-ERR \[SYS/TEMP\] disk full or over quota: .*the last ones alone, needs no room\Z"
-        self.assertRegex(self.delete(user, daemon, (2, 4)), words)
+        self.assertRegex(self.delete(user, daemon, (2,)), words)
         self.assertEqual(box.stored(), self.without(box, ()))
         # the same where only the journal has no room
         self.make_room(user)
         self.session(user, TLS, daemon).quit()
+        os.unlink(os.path.join(box.state, "mbox.reserve"))
         self.fill_up(user)
-        self.assertRegex(self.delete(user, daemon, (2, 4)), words)
+        self.assertRegex(self.delete(user, daemon, (2,)), words)
         self.assertEqual(box.stored(), self.without(box, ()))
         self.assertEqual(box.leftovers(), [])
         self.make_room(user)
         self.assertRegex(self.delete(user, daemon, (2, 4)), rb"\A\+OK ")
         self.assertEqual(box.stored(), self.without(box, (2, 4)))
+
+    def test_deleting_at_the_end_makes_room_for_the_rest(self):
+        messages = mailbox.simple(3) + [mailbox.letter("big", b"x" * 70 + b"\n" * 60000)]
+        user, daemon = self.small_home("512k", storage=self.STORAGE)
+        box = mboxes.home_box(user).fill(messages)
+        self.session(user, TLS, daemon).quit()
+        os.unlink(os.path.join(box.state, "mbox.reserve"))
+        self.fill_up(user, False)
+        self.assertRegex(self.delete(user, daemon, (1,)), rb"\A-ERR \[SYS/TEMP\] disk full ")
+        self.assertRegex(self.delete(user, daemon, (1, 3, 4)), rb"\A\+OK ")
+        self.assertEqual(box.stored(), mboxes.block(messages[1], 1))
+
+    def test_what_is_gone_is_not_told_as_kept(self):
+        """Those at the end go first; the journal for the rest has no room all the same."""
+        big = mailbox.letter("big", b"x" * 70 + b"\n" * 300000)
+        user, daemon = self.small_home("512k", storage=self.STORAGE)
+        messages = [MESSAGES[0], big, MESSAGES[1]]
+        box = mboxes.home_box(user).fill(messages)
+        self.fill_up(user)
+        self.assertRegex(self.delete(user, daemon, (1, 3)), rb"\A-ERR \[SYS/TEMP\] disk full ")
+        self.assertEqual(box.stored(), mboxes.block(messages[0]) + mboxes.block(big, 1))
+        daemon.log_fields("session-end", user=user.name, deleted="1")
+
+    def test_the_reserve_is_room_for_the_journal(self):
+        user, daemon = self.small_home("512k", storage=self.STORAGE)
+        box = mboxes.home_box(user).fill(MESSAGES)
+        reserve = os.path.join(box.state, "mbox.reserve")
+        self.session(user, TLS, daemon).quit()
+        self.assertEqual((os.stat(reserve).st_size, os.stat(reserve).st_blocks), (65536, 128))
+        self.fill_up(user, False)
+        self.assertRegex(self.delete(user, daemon, (2,)), rb"\A\+OK ")
+        self.assertEqual(box.stored(), self.without(box, (2,)))
+        self.make_room(user)
+        self.session(user, TLS, daemon).quit()
+        self.assertTrue(os.path.exists(reserve), "not made anew")
 
     def test_journal_on_another_file_system(self):
         user, daemon, box = self.full(mbox_journal=mboxes.journals())

@@ -76,6 +76,10 @@ class Case(TestCase):
         self.assertEqual(box.leftovers(), [])
         return len(texts)
 
+    def set_right(self, user):
+        """The next login finishes what was cut off, and frees what an agent waits for."""
+        self.session(user).quit()
+
     def walk(self, user, box, agent, between):
         """Kill at the first call, the second … of UPDATE."""
         seen, points = set(), 0
@@ -87,7 +91,7 @@ class Case(TestCase):
                 response, killed = self.quit_killed(client, pid, call, None if between else lambda: delivery.append(agent(box, LATE)))
                 if between:
                     self.assertEqual(agent(box, LATE).wait(60), 0)
-                self.session(user).quit()  # sets right what was cut off, and frees what an agent waits for
+                self.set_right(user)
                 for process in delivery:
                     self.assertEqual(process.wait(60), 0, "delivery failed")
                 seen.add(self.check(user, box, response.startswith(b"+OK "), 1))
@@ -162,24 +166,53 @@ class All(Case):
         self.tell(self.walk(user, mboxes.home_box(user), mboxes.procmail, False))
 
 
-@unittest.skipUnless(harness.have("strace", "procmail"), "no strace or no procmail")
-class Elsewhere(Case):
-    """No file can be made in the home: no lock file, and the journal goes where mbox_journal says."""
+class FullCase(Case):
+    def mount(self, user, options):
+        return subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", user.home], stderr=subprocess.DEVNULL).returncode == 0
 
-    settings = dict(Spool.settings, mbox_journal=mboxes.journals())
-
-    def full_user(self):
+    def full_user(self, files):
+        """A user in whose home so many files and directories can be made."""
         user = self.user()
-        options = "nr_inodes=1,mode=700,uid=%d,gid=%d" % (user.uid, user.gid)
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", user.home], stderr=subprocess.DEVNULL).returncode != 0:
+        if not self.mount(user, "mode=700,uid=%d,gid=%d,nr_inodes=%d" % (user.uid, user.gid, files + 1)):
             self.skipTest("cannot mount a tmpfs")
         harness.world().registry.add("mount", user.home)
         self.addCleanup(subprocess.run, ["umount", "-l", user.home])
         return user
 
+
+@unittest.skipUnless(harness.have("strace", "procmail"), "no strace or no procmail")
+class Elsewhere(FullCase):
+    """There is no room for a lock file, and the journal goes where mbox_journal says."""
+
+    settings = dict(Spool.settings, mbox_journal=mboxes.journals())
+
     def test_MBX_04_UPD_08_mail_that_comes_before_the_next_login(self):
-        user = self.full_user()
+        user = self.full_user(0)
         box = mboxes.spool_box(user, mboxes.journals())
         self.tell(self.walk(user, box, mboxes.procmail, True))
         self.assertEqual(os.listdir(user.home), [])
         self.assertTrue(os.path.isdir(box.spare))
+
+
+@unittest.skipUnless(harness.have("strace", "procmail"), "no strace or no procmail")
+class Reserve(FullCase):
+    """The journal has room in place of the reserve only."""
+
+    settings = Spool.settings
+    FILES = 4  # .pop3d, and in it lock, history and reserve
+
+    def marked(self, user):
+        self.assertTrue(self.mount(user, "remount,nr_inodes=%d" % (self.FILES + 1)))
+        return super().marked(user)
+
+    def set_right(self, user):
+        """Mail that came has to be taken up in the journal, for which there is room by then."""
+        self.assertTrue(self.mount(user, "remount,nr_inodes=%d" % (self.FILES + 2)))
+        super().set_right(user)
+
+    def test_MBX_04_UPD_08_mail_that_comes_before_the_next_login(self):
+        user = self.full_user(self.FILES)
+        box = mboxes.spool_box(user)
+        self.quit_calls(user, box)
+        self.assertNotIn("mbox.reserve", os.listdir(box.state), "it was not needed")
+        self.tell(self.walk(user, box, mboxes.procmail, True))

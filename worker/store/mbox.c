@@ -26,6 +26,7 @@
 #include "worker/store/mbox_guard.h"
 #include "worker/store/mbox_journal.h"
 #include "worker/store/mbox_place.h"
+#include "worker/store/mbox_reserve.h"
 #include "worker/store/mbox_table.h"
 #include "worker/store/store.h"
 #include "worker/store/twins.h"
@@ -45,6 +46,8 @@ struct mbox {
 	struct mbox_guard guard;
 	struct mbox_table table;
 	uint32_t *numbers; /* of each entry among those with equal digests */
+	uint64_t shortened; /* what was marked from this offset on is gone, even if the rest is not;
+			     * UINT64_MAX: nothing */
 };
 
 struct state_name {
@@ -151,6 +154,7 @@ mbox_open(struct store *s, bool missing_is_empty)
 		return STORE_TEMP;
 	s->data = m;
 	m->style = mbox_style_of(s->mbox_format, s->mbox_split);
+	m->shortened = UINT64_MAX;
 	m->place.dir_fd = m->fd = m->state_fd = m->spare_fd = m->lock_fd = -1;
 	if (mbox_place_find(&m->place, s->path) == -1)
 		return errno == ENOENT && (result = absent_judge_home(s)) != STORE_OK
@@ -306,6 +310,7 @@ mbox_list(struct store *s)
 	mbox_guard_drop(&m->guard);
 	if (result != STORE_OK)
 		return result;
+	mbox_reserve_make(m->state_fd);
 	mbox_tell_alike(s, m);
 	first = m->table.internal ? 1 : 0;
 	m->numbers = calloc(m->table.count + 1, sizeof(m->numbers[0]));
@@ -443,47 +448,67 @@ mbox_remove_fault(const struct store *s, const char *what)
 	return full ? STORE_FULL : result;
 }
 
-/* Nothing behind `cut` stays: that is one step, which needs no journal and no room. */
-static enum store_result
-mbox_shorten(const struct store *s, uint64_t cut)
+/* Nothing behind `end` stays: that is one step, which needs no journal and no room. */
+static int
+mbox_shorten(struct mbox *m, uint64_t end)
 {
-	const struct mbox *m = s->data;
-
-	if (ftruncate(m->fd, (off_t)cut) == -1 || fsync(m->fd) == -1)
-		return mbox_remove_fault(s, "truncate");
-	return STORE_OK;
+	if (ftruncate(m->fd, (off_t)end) == -1 || fsync(m->fd) == -1)
+		return -1;
+	m->shortened = end;
+	return 0;
 }
 
-/* Write the journal where there is room for it.  0 or -1 with errno. */
+/* Write the journal where there is room for it: in the usual place, there once more without the
+ * reserve, and where mbox_journal says.  0 or -1 with errno. */
 static int
 mbox_journal_put(struct mbox *m, struct mbox_journal *j, uint64_t cut, uint64_t old_end,
 		 const struct mbox_range *kept, size_t count)
 {
-	const int dirs[] = {m->state_fd, m->spare_fd};
+	enum { USUAL, UNRESERVED, SPARE, PLACES };
+	const int dirs[PLACES] = {m->state_fd, m->state_fd, m->spare_fd};
+	int error = ENOSPC;
 
-	errno = ENOSPC;
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
-		if (dirs[i] == -1)
+	for (int i = 0; i < PLACES; i++) {
+		if (dirs[i] == -1 || (i == UNRESERVED && !mbox_reserve_free(dirs[i])))
 			continue;
 		mbox_journal_begin(m, j, dirs[i]);
 		if (mbox_journal_write(j, cut, old_end, kept, count) == 0)
 			return 0;
+		error = errno;
 		/* one that has got its name may be found by the next login */
-		if (!store_is_full(errno) || j->trusted)
-			return -1;
+		if (!store_is_full(error) || j->trusted)
+			break;
 	}
+	errno = error;
 	return -1;
 }
 
-/* Write the journal and do what it says. */
+/* The same.  Where there is no room what is marked at the end of the file goes first, which makes
+ * some. */
+static int
+mbox_journal_make(struct mbox *m, struct mbox_journal *j, uint64_t cut, uint64_t old_end,
+		  const struct mbox_range *kept, size_t count)
+{
+	uint64_t end = kept[count - 1].to;
+
+	if (mbox_journal_put(m, j, cut, old_end, kept, count) == 0)
+		return 0;
+	if (!store_is_full(errno) || j->trusted || end == old_end || mbox_shorten(m, end) == -1)
+		return -1;
+	return mbox_journal_put(m, j, cut, end, kept, count);
+}
+
+/* Take out what stands between the kept ranges: by the journal, unless nothing is kept. */
 static enum store_result
-mbox_move(const struct store *s, uint64_t cut, uint64_t old_end, const struct mbox_range *kept,
-	  size_t count)
+mbox_take_out(const struct store *s, uint64_t cut, uint64_t old_end, const struct mbox_range *kept,
+	      size_t count)
 {
 	struct mbox *m = s->data;
-	struct mbox_journal j;
+	struct mbox_journal j = {0};
 
-	if (mbox_journal_put(m, &j, cut, old_end, kept, count) == -1)
+	if (count == 0)
+		return mbox_shorten(m, cut) == 0 ? STORE_OK : mbox_remove_fault(s, "truncate");
+	if (mbox_journal_make(m, &j, cut, old_end, kept, count) == -1)
 		return mbox_remove_fault(s, "journal");
 	return mbox_journal_run(&j) == 1 ? STORE_OK : mbox_remove_fault(s, "rewrite");
 }
@@ -501,7 +526,7 @@ mbox_rewrite(struct store *s, const struct mbox_table *now, const uint64_t *mark
 	if (kept == NULL)
 		return STORE_TEMP;
 	n = mbox_kept(m, now, s->count, marked, kept, &cut);
-	result = n == 0 ? mbox_shorten(s, cut) : mbox_move(s, cut, now->size, kept, n);
+	result = mbox_take_out(s, cut, now->size, kept, n);
 	if (result == STORE_OK)
 		mbox_keep_newness(m);
 	free(kept);
@@ -552,17 +577,19 @@ mbox_remove_marked(struct store *s, const uint64_t *marked)
 	return result;
 }
 
-/* All of them or none. */
+/* All of them or none; on a full disk those at the end alone, perhaps. */
 static enum store_result
 mbox_remove(struct store *s, uint64_t *marked, uint64_t *removed)
 {
+	const struct mbox *m = s->data;
 	enum store_result result = mbox_remove_marked(s, marked);
 
 	*removed = 0;
-	if (result != STORE_OK)
-		memset(marked, 0, (s->count + 63) / 64 * sizeof(marked[0]));
-	for (size_t i = 0; i < s->count; i++)
+	for (size_t i = 0; i < s->count; i++) {
+		if (result != STORE_OK && m->table.entries[mbox_entry(m, i)].start < m->shortened)
+			store_unmark(marked, i);
 		*removed += store_is_marked(marked, i);
+	}
 	return result;
 }
 
