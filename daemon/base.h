@@ -25,6 +25,7 @@
 
 #include "daemon/conf/conf.h"
 #include "daemon/settle.h"
+#include "daemon/users.h"
 
 struct change;
 struct conns;
@@ -45,11 +46,6 @@ enum master_stop { MASTER_STOP_NOT, MASTER_STOP_DRAIN, MASTER_STOP_NOW };
 enum master_state { MASTER_STARTING, MASTER_SERVING, MASTER_STOPPING };
 
 /* The ids of the accounts and groups that the settings name. */
-struct accounts {
-	uint32_t login_uid, login_gid, auth_uid, auth_gid;
-	uint32_t control_gid; /* of control_group */
-};
-
 struct master {
 	struct event_base *base;
 	enum master_state state;

@@ -186,28 +186,13 @@ conf_read(struct master *m)
 int
 change_find_accounts(struct master *m, const struct conf *c)
 {
-	static const char text[] = "no usable system user \"%s\": %s (systemd-sysusers or useradd "
-				   "--system makes it)";
+	char why[MSG_PATH_SIZE];
 
-	if (c->control_group[0] != '\0' &&
-	    users_find_group(c->control_group, &m->accounts.control_gid) == -1) {
-		log_refusal(m, "control_group \"%s\": %s", c->control_group, strerror(errno));
-		return -1;
-	}
-	if (m->rootless) {
-		m->accounts.login_uid = m->accounts.auth_uid = geteuid();
-		m->accounts.login_gid = m->accounts.auth_gid = getegid();
+	if (users_find_accounts(&m->accounts, c->login_user, c->auth_user, c->control_group,
+				m->rootless, why, sizeof(why)) == 0)
 		return 0;
-	}
-	if (users_find(c->login_user, &m->accounts.login_uid, &m->accounts.login_gid) == -1) {
-		log_refusal(m, text, c->login_user, strerror(errno));
-		return -1;
-	}
-	if (users_find(c->auth_user, &m->accounts.auth_uid, &m->accounts.auth_gid) == -1) {
-		log_refusal(m, text, c->auth_user, strerror(errno));
-		return -1;
-	}
-	return 0;
+	log_refusal(m, "%s", why);
+	return -1;
 }
 
 /* What holds from start to end keeps its former value. */

@@ -8,40 +8,147 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/auth/check.h"
+#include "common/check.h"
+#include "common/count.h"
+#include "common/log.h"
 #include "daemon/inspect.h"
+#include "daemon/ports/sockets.h"
+#include "daemon/runtime.h"
+#include "daemon/users.h"
 
-/* Does an earlier server have the same setting? */
-static bool
-is_known(const struct conf *conf, size_t n)
+/* The arguments of a program: its name, CHECK_WORD, those that are added, NULL. */
+struct arguments {
+	size_t n;
+	const char *word[2 * CONF_SERVERS_MAX * CONF_PATHS_MAX + 4];
+};
+
+static void
+arguments_begin(struct arguments *a, const char *program)
 {
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(conf->servers[i].auth, conf->servers[n].auth) == 0)
+	*a = (struct arguments){2, {program, CHECK_WORD}};
+}
+
+/* Run the program and wait for it.  0: it found nothing wrong. */
+static int
+arguments_run(const struct arguments *a)
+{
+	int error, status;
+	pid_t pid;
+
+	error = posix_spawn(&pid, a->word[0], NULL, NULL, (char **)(uintptr_t)a->word, environ);
+	if (error == 0 && waitpid(pid, &status, 0) == -1)
+		error = errno;
+	if (error != 0)
+		fprintf(stderr, "%s: %s\n", a->word[0], strerror(error));
+	return error == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+}
+
+/* Is the setting among the arguments already? */
+static bool
+is_known(const struct arguments *a, const char *auth)
+{
+	for (size_t i = 2; i < a->n; i++)
+		if (strcmp(a->word[i], auth) == 0)
 			return true;
 	return false;
 }
 
-int
+static int
 inspect_auth(const struct conf *conf)
 {
-	static char program[] = PKGLIBEXECDIR "/pop3d-auth", word[] = CHECK_WORD;
-	char **argv = calloc(conf->nservers + 3, sizeof(*argv));
-	size_t n = 0;
-	int error, status;
-	pid_t pid;
+	static struct arguments a;
 
-	if (argv == NULL)
-		return -1;
-	argv[n++] = program;
-	argv[n++] = word;
+	arguments_begin(&a, PKGLIBEXECDIR "/pop3d-auth");
 	for (size_t i = 0; i < conf->nservers; i++)
-		if (conf->servers[i].auth[0] != '\0' && !is_known(conf, i))
-			argv[n++] = (char *)(uintptr_t)conf->servers[i].auth;
-	error = posix_spawn(&pid, program, NULL, NULL, argv, environ);
-	free(argv);
-	if (error == 0 && waitpid(pid, &status, 0) == -1)
-		error = errno;
-	if (error != 0)
-		fprintf(stderr, "%s: %s\n", program, strerror(error));
-	return error == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
+		if (conf->servers[i].auth[0] != '\0' && !is_known(&a, conf->servers[i].auth))
+			a.word[a.n++] = conf->servers[i].auth;
+	return arguments_run(&a);
+}
+
+static void
+add_pair(struct arguments *a, const char *certificate, const char *key)
+{
+	for (size_t i = 3; i < a->n; i += 2)
+		if (strcmp(a->word[i], certificate) == 0 && strcmp(a->word[i + 1], key) == 0)
+			return;
+	a->word[a->n++] = certificate;
+	a->word[a->n++] = key;
+}
+
+static int
+inspect_certificates(const struct conf *conf)
+{
+	static struct arguments a;
+
+	arguments_begin(&a, PKGLIBEXECDIR "/pop3d-login");
+	a.word[a.n++] = conf->tls_ciphers;
+	for (size_t i = 0; i < conf->nservers; i++) {
+		const struct conf_server *s = &conf->servers[i];
+
+		for (size_t k = 0; k < s->certificate.n && s->socket != SOCKET_PLAIN; k++)
+			add_pair(&a, s->certificate.path[k], s->certificate_key.path[k]);
+	}
+	fflush(stdout);
+	return arguments_run(&a);
+}
+
+static int
+inspect_accounts(const struct conf *conf)
+{
+	char why[MSG_PATH_SIZE];
+	struct accounts a;
+
+	if (users_find_accounts(&a, conf->login_user, conf->auth_user, conf->control_group, false,
+				why, sizeof(why)) == 0)
+		return 0;
+	fprintf(stderr, "pop3d: %s\n", why);
+	return -1;
+}
+
+/* Something else may have a port now and not when pop3d starts, and systemd may hold it for us. */
+static int
+inspect_port(const struct conf_server *s, const struct sockaddr_storage *ss, bool optional,
+	     bool running)
+{
+	char text[LOG_ADDR_SIZE];
+	struct msg_addr a;
+	int error = socket_try(ss) == 0 ? 0 : errno;
+
+	if (error == 0 || (error == EADDRINUSE && running) ||
+	    (optional && (error == EAFNOSUPPORT || error == EADDRNOTAVAIL)))
+		return 0;
+	socket_addr(&a, ss);
+	fprintf(stderr, "pop3d: %sserver %s: %s: %s\n", error == EADDRINUSE ? "warning: " : "",
+		s->name, log_addr(text, &a), strerror(error));
+	return error == EADDRINUSE ? 0 : -1;
+}
+
+static int
+inspect_ports(const struct conf *conf)
+{
+	bool running = runtime_is_taken(conf), optional;
+	struct sockaddr_storage ss;
+	int result = 0;
+
+	for (size_t i = 0; i < conf->nservers; i++) {
+		struct sockets wanted = {.set = &conf->servers[i]};
+
+		while (sockets_next(&wanted, &ss, &optional))
+			if (inspect_port(wanted.set, &ss, optional, running) == -1)
+				result = -1;
+	}
+	return result;
+}
+
+int
+inspect(const struct conf *conf)
+{
+	static int (*const as_root[])(const struct conf *) = {inspect_accounts,
+							      inspect_certificates, inspect_ports};
+	int result = inspect_auth(conf);
+
+	for (size_t i = 0; i < COUNT_OF(as_root) && geteuid() == 0; i++)
+		if (as_root[i](conf) == -1)
+			result = -1;
+	return result;
 }

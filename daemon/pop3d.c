@@ -95,7 +95,7 @@ options_read(int argc, char *argv[], struct options *o)
 static int
 check(const struct options *o, const struct conf *conf)
 {
-	if (inspect_auth(conf) == -1)
+	if (inspect(conf) == -1)
 		return 1;
 	printf("%s: good\n", o->conf_path);
 	return 0;

@@ -94,6 +94,22 @@ runtime_take(const struct conf *conf, bool rootless)
 	return -1;
 }
 
+bool
+runtime_is_taken(const struct conf *conf)
+{
+	char path[sizeof(pid_path)];
+	bool taken;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/pop3d.pid", conf->runtime_dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd == -1)
+		return false;
+	taken = flock(fd, LOCK_SH | LOCK_NB) == -1 && errno == EWOULDBLOCK;
+	close(fd);
+	return taken;
+}
+
 void
 runtime_state(const struct conf *conf, bool rootless)
 {

@@ -18,6 +18,9 @@ int runtime_take(const struct conf *conf, bool rootless);
  * unless rootless. */
 void runtime_state(const struct conf *conf, bool rootless);
 
+/* Does another master run with this runtime_dir? */
+bool runtime_is_taken(const struct conf *conf);
+
 /* Remove the pid file, if it was taken. */
 void runtime_release(void);
 

@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/users.h"
 
@@ -64,4 +65,35 @@ users_find_group(const char *name, uint32_t *gid)
 	}
 	*gid = gr->gr_gid;
 	return 0;
+}
+
+static int
+find_system_user(const char *name, uint32_t *uid, uint32_t *gid, char *why, size_t cap)
+{
+	if (users_find(name, uid, gid) == 0)
+		return 0;
+	(void)snprintf(why, cap,
+		       "no usable system user \"%s\": %s (systemd-sysusers or useradd --system "
+		       "makes it)",
+		       name, strerror(errno));
+	return -1;
+}
+
+int
+users_find_accounts(struct accounts *a, const char *login_user, const char *auth_user,
+		    const char *control_group, bool rootless, char *why, size_t cap)
+{
+	if (control_group[0] != '\0' && users_find_group(control_group, &a->control_gid) == -1) {
+		(void)snprintf(why, cap, "control_group \"%s\": %s", control_group,
+			       strerror(errno));
+		return -1;
+	}
+	if (rootless) {
+		a->login_uid = a->auth_uid = geteuid();
+		a->login_gid = a->auth_gid = getegid();
+		return 0;
+	}
+	return find_system_user(login_user, &a->login_uid, &a->login_gid, why, cap) == -1
+		   ? -1
+		   : find_system_user(auth_user, &a->auth_uid, &a->auth_gid, why, cap);
 }

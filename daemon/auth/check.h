@@ -1,12 +1,8 @@
 /*
- * "pop3d-auth check SPEC ...", which pop3d -t runs: looks at what `auth` settings
- * name, as the caller of pop3d -t, and serves nobody.
+ * "pop3d-auth check SPEC ...": looks at what `auth` settings name; see common/check.h.
  */
 #ifndef POP3D_AUTH_CHECK_H
 #define POP3D_AUTH_CHECK_H
-
-/* The word behind the program's name. */
-#define CHECK_WORD "check"
 
 /*
  * Say on standard error what is wrong with each of the settings (terminated by NULL).

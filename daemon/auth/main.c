@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/channel.h"
+#include "common/check.h"
 #include "common/privs.h"
 #include "common/title.h"
 #include "daemon/auth/check.h"

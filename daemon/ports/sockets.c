@@ -126,10 +126,12 @@ socket_share(int fd, bool on)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &value, sizeof(value));
 }
 
-int
-socket_listen(struct sockaddr_storage *ss, bool beside)
+/* Bind a new socket.  -1 with errno. */
+static int
+socket_bind(const struct sockaddr_storage *ss, bool beside)
 {
-	int on = 1, fd = socket(ss->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	static const int on = 1;
+	int fd = socket(ss->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error;
 	socklen_t len =
 	    ss->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 
@@ -138,13 +140,27 @@ socket_listen(struct sockaddr_storage *ss, bool beside)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (ss->ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	socket_tune(fd);
 	if (beside)
 		socket_share(fd, true);
-	if (bind(fd, (const struct sockaddr *)ss, len) == -1 || listen(fd, SOMAXCONN) == -1 ||
-	    getsockname(fd, (struct sockaddr *)ss, &len) == -1) {
-		int error = errno;
+	if (bind(fd, (const struct sockaddr *)ss, len) == 0)
+		return fd;
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
 
+int
+socket_listen(struct sockaddr_storage *ss, bool beside)
+{
+	socklen_t len = sizeof(*ss);
+	int fd = socket_bind(ss, beside), error;
+
+	if (fd == -1)
+		return -1;
+	socket_tune(fd);
+	if (listen(fd, SOMAXCONN) == -1 || getsockname(fd, (struct sockaddr *)ss, &len) == -1) {
+		error = errno;
 		close(fd);
 		errno = error;
 		return -1;
@@ -152,4 +168,14 @@ socket_listen(struct sockaddr_storage *ss, bool beside)
 	if (beside)
 		socket_share(fd, false);
 	return fd;
+}
+
+int
+socket_try(const struct sockaddr_storage *ss)
+{
+	int fd = socket_bind(ss, false);
+
+	if (fd != -1)
+		close(fd);
+	return fd != -1 ? 0 : -1;
 }

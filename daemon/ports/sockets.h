@@ -31,6 +31,9 @@ bool sockets_next(struct sockets *w, struct sockaddr_storage *ss, bool *optional
  */
 int socket_listen(struct sockaddr_storage *ss, bool beside);
 
+/* Could a socket be bound there?  Nothing listens meanwhile.  0, or -1 with errno. */
+int socket_try(const struct sockaddr_storage *ss);
+
 /* Let others be bound to its address or not (socket(7), SO_REUSEPORT). */
 void socket_share(int fd, bool on);
 

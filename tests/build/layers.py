@@ -15,11 +15,11 @@ import sys
 MASTER = [
     ["settle", "waiters", "notify", "users", "background", "remember"],
     ["conf", "log"],
-    ["base", "runtime", "inspect"],
+    ["base", "runtime"],
     ["ports"],
     ["roles"],
     ["table"],
-    ["certificates", "change"],
+    ["certificates", "change", "inspect"],
     ["serve"],
     ["control"],
     ["steps"],

@@ -171,6 +171,49 @@ class Checks(TestCase):
         self.assertIn(b"600", done.stderr)
         self.assertIn(b"idle_timeout", done.stderr)
 
+    def checked(self, text):
+        """pop3d -t: its status, standard output and standard error."""
+        self.write(text)
+        done = run("-t", "-c", self.path)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    def test_what_a_start_needs(self):
+        server = 'server a { port = %d socket = "tls" }\n' % harness.free_port()
+        status, out, err = self.checked(self.good_head() + server)
+        self.assertEqual((status, err), (0, ""))
+        self.assertRegex(out, r"(?m)\Acertificate %s: valid for \d+ days\n%s: good\n\Z" % (re.escape(self.certificate), re.escape(self.path)))
+        other = harness.make_certificate(harness.world().dir, "check-other", key="ec")
+        missing = harness.world().path("no-such-file")
+        for text, fault in (('certificate = "%s"\ncertificate_key = "%s"\n' % (self.certificate, other[1]) + server, "%s does not belong to certificate" % other[1]),
+                            ('certificate = "%s"\ncertificate_key = "%s"\n' % (missing, self.key) + server, "certificate %s: No such file" % missing),
+                            (self.good_head() + 'tls_ciphers = "NONE-SUCH"\n' + server, "no cipher of this list"),
+                            (self.good_head() + 'login_user = "p3t-nobody"\n' + server, 'no usable system user "p3t-nobody"'),
+                            (self.good_head() + 'auth_user = "root"\n' + server, 'no usable system user "root"'),
+                            (self.good_head() + 'control_group = "p3t-no-such-group"\n' + server, 'control_group "p3t-no-such-group"'),
+                            (self.good_head() + 'server a { port = 1 addresses = { "192.0.2.1" } socket = "plain" }\n', "192.0.2.1:1: Cannot assign requested address")):
+            with self.subTest(fault=fault):
+                status, out, err = self.checked(text)
+                self.assertEqual(status, 1, err)
+                self.assertNotIn(": good", out)
+                self.assertIn(fault, err)
+
+    def test_every_thing_that_a_start_lacks_is_named_in_one_run(self):
+        missing = harness.world().path("no-such-file")
+        status, _, err = self.checked('certificate = "%s"\nlogin_user = "p3t-nobody"\nserver a { port = 1 addresses = { "192.0.2.1" } }\n' % missing)
+        self.assertEqual(status, 1)
+        for word in (missing, "p3t-nobody", "192.0.2.1:1"):
+            self.assertIn(word, err)
+
+    def test_a_port_that_is_in_use(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            status, _, err = self.checked(self.good_head() + 'runtime_dir = "%s"\nserver a { port = %d addresses = { "127.0.0.1" } socket = "plain" }\n' % (harness.world().path("none-runs"), port))
+            self.assertEqual((status, err), (0, "pop3d: warning: server a: 127.0.0.1:%d: Address already in use\n" % port))
+        daemon = self.own_daemon()  # its own ports are no news
+        done = run("-t", "-c", daemon.conf_path)
+        self.assertEqual(done.returncode, 0)
+        self.assertNotIn(b"in use", done.stderr)
+
     def test_no_certificate(self):
         self.write('server a { port = 1100 socket = "plain" }\n')
         done = run("-t", "-c", self.path)

@@ -13,6 +13,7 @@
  *   login.c      from credentials to a session    relay.c   TLS after the login
  *   handshake.c  STLS and handshakes              tls.c     certificates and settings
  *   stream.c     a socket with or without TLS     trace.c   what a trace may show
+ *   check.c      pop3d -t looks at certificates
  */
 #include "config.h"
 
@@ -23,10 +24,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/check.h"
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/sandbox.h"
 #include "common/title.h"
+#include "worker/login/check.h"
 #include "worker/login/conn.h"
 #include "worker/login/links.h"
 #include "worker/login/tls.h"
@@ -149,6 +152,8 @@ worker_free(struct worker *w)
 int
 main(int argc, char *argv[], char *envp[])
 {
+	if (argc > 1 && strcmp(argv[1], CHECK_WORD) == 0)
+		return worker_check(argv + 2);
 	title_init(argc, argv, envp);
 	privs_role_start(CHANNEL_FD + 1);
 	title_set(role_name(ROLE_LOGIN), "starting");

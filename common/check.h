@@ -1,0 +1,13 @@
+/*
+ * pop3d -t has the programs of roles look at their part of the configuration:
+ * "PROGRAM check ARGUMENT ...", run as the caller of pop3d -t.  A program says on
+ * standard error what is wrong, serves nobody, and ends with status 0 if a server
+ * can be started with that, 1 if not.
+ */
+#ifndef POP3D_CHECK_H
+#define POP3D_CHECK_H
+
+/* The word behind the program's name. */
+#define CHECK_WORD "check"
+
+#endif

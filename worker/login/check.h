@@ -1,0 +1,15 @@
+/*
+ * "pop3d-login check CIPHERS CERTIFICATE KEY ...": loads pairs as a worker does at
+ * its start; see common/check.h.
+ */
+#ifndef POP3D_LOGIN_CHECK_H
+#define POP3D_LOGIN_CHECK_H
+
+/*
+ * CIPHERS is the setting tls_ciphers, empty for the default; the arguments are
+ * terminated by NULL.  For each good pair a line on standard output says how long
+ * the certificate is valid.  An exit status.
+ */
+int worker_check(char *const args[]);
+
+#endif
