@@ -96,6 +96,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
 	log_flush();
+	(void)notify_flush();
 	steps_tick(arg);
 }
 
@@ -103,7 +104,7 @@ static void
 on_watchdog(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what, (void)arg;
-	notify_send("WATCHDOG=1");
+	notify_alive();
 }
 
 /* ---- start ---- */

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,14 +8,21 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <bsd/string.h>
 
 #include "common/pop3.h"
 #include "daemon/notify.h"
+
+enum { WAITING_MAX = 8, LINES_SIZE = 256 };
 
 static struct sockaddr_un manager;
 static socklen_t manager_len;
 static uint64_t watchdog_ms;
 static int listen_fds;
+
+/* What a manager that does not read has not taken, the oldest first. */
+static char waiting[WAITING_MAX][LINES_SIZE];
+static size_t nwaiting;
 
 /* A variable that is a number and, with `pid_name`, meant for this process. */
 static uint64_t
@@ -64,17 +72,54 @@ notify_init(void)
 	closefrom(NOTIFY_FDS_START + listen_fds);
 }
 
+/* 0: there is nothing more to do; -1: the manager is behind. */
+static int
+send_now(const char *lines)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool behind;
+
+	if (fd == -1)
+		return 0;
+	behind = sendto(fd, lines, strlen(lines), MSG_NOSIGNAL, (struct sockaddr *)&manager,
+			manager_len) == -1 &&
+		 (errno == EAGAIN || errno == ENOBUFS);
+	close(fd);
+	return behind ? -1 : 0;
+}
+
+static void
+drop_oldest(void)
+{
+	memmove(waiting[0], waiting[1], --nwaiting * sizeof(waiting[0]));
+}
+
+int
+notify_flush(void)
+{
+	while (nwaiting > 0) {
+		if (send_now(waiting[0]) == -1)
+			return 1;
+		drop_oldest();
+	}
+	return 0;
+}
+
 void
 notify_send(const char *lines)
 {
-	int fd;
+	if (manager_len == 0 || (notify_flush() == 0 && send_now(lines) == 0))
+		return;
+	if (nwaiting == WAITING_MAX)
+		drop_oldest();
+	(void)strlcpy(waiting[nwaiting++], lines, sizeof(waiting[0]));
+}
 
-	if (manager_len == 0)
-		return;
-	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) == -1)
-		return;
-	sendto(fd, lines, strlen(lines), MSG_NOSIGNAL, (struct sockaddr *)&manager, manager_len);
-	close(fd);
+void
+notify_alive(void)
+{
+	if (manager_len != 0 && notify_flush() == 0)
+		(void)send_now("WATCHDOG=1");
 }
 
 uint64_t

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/privs.h"
 #include "daemon/ctl/job.h"
 #include "daemon/ctl/print.h"
 #include "daemon/ctl/request.h"
@@ -114,6 +115,7 @@ main(int argc, char *argv[])
 	enum answer_form form = FORM_TEXT;
 	int c;
 
+	privs_fill_standard_fds();
 	/* "+": options of commands are theirs */
 	while ((c = getopt_long(argc, argv, "+hs:", longs, NULL)) != -1) {
 		if (c == 'h') {

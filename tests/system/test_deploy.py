@@ -1,5 +1,6 @@
 """Deployment: sockets from a service manager, sd_notify, the systemd files."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -207,6 +208,22 @@ class Notify(TestCase):
         self.assertTrue(notify.wait("STOPPING=1", 2, after=mark), notify.seen)
         self.assertEqual({pid for pid, _ in notify.seen}, {daemon.pid}, "a message from another process than master")
         self.assertTrue(any("STATUS=" in text for _, text in notify.seen), notify.seen)
+
+    def test_a_manager_that_does_not_read(self):
+        # it is not waited for, and finds the last word when it reads again
+        notify = NotifySocket()
+        daemon = harness.Daemon(start=False, environment={"NOTIFY_SOCKET": notify.path})
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as filler, contextlib.suppress(BlockingIOError):
+            while True:
+                filler.sendto(b"STATUS=filler", notify.path)
+        daemon.start()
+        daemon.reload()
+        self.connect(TLS, daemon).quit()
+        self.assertTrue(notify.wait("RELOADING=1"))
+        self.assertTrue(notify.wait("READY=1", after=len(notify.seen)))
+        texts = [text for _, text in notify.seen if "filler" not in text]
+        self.assertEqual([text.split("\n")[0] for text in texts], ["READY=1", "RELOADING=1", "READY=1"])
+        self.assertEqual(daemon.stop(), [])
 
     def test_SYS_07_ready_again_after_a_refused_reload(self):
         notify = NotifySocket()
