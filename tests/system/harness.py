@@ -332,6 +332,27 @@ def outside_address():
     return None if address.startswith("127.") or address == "0.0.0.0" else address
 
 
+class SlowModule:
+    """A PAM service whose check waits until it is released, for clients whose address is like a shell pattern."""
+
+    def __init__(self, address="*"):
+        number = next(_service_number)
+        self.gate, self.script = world().path("gate-%d" % number), world().path("slow-%d.sh" % number)
+        open(self.gate, "w").close()
+        with open(self.script, "w") as f:
+            f.write('#!/bin/sh\ncase $PAM_RHOST in %s) while test -e %s; do sleep 0.1; done ;; esac\n' % (address, self.gate))
+        os.chmod(self.script, 0o755)
+        self.service = pam_service("auth required pam_exec.so quiet %s\nauth required pam_unix.so\n"
+                                   "account required pam_unix.so\n" % self.script)
+
+    def release(self):
+        os.unlink(self.gate)
+
+    def waiting(self):
+        """How many checks wait now."""
+        return sum(self.script in command_line(pid) for pid in descendants(os.getpid()))
+
+
 # --- processes -----------------------------------------------------------------------------
 
 def start_time(pid):

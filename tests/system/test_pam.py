@@ -240,43 +240,36 @@ class Services(TestCase):
 
     def test_PAM_deadline_and_slow_modules(self):
         # one slow check holds up nobody else, and ends at the deadline
-        script = harness.world().path("pam-slow.sh")
-        with open(script, "w") as f:
-            f.write('#!/bin/sh\ntest "$PAM_RHOST" = 127.0.0.66 && sleep 8\nexit 0\n')
-        os.chmod(script, 0o755)
-        daemon = self.service_daemon("auth required pam_exec.so quiet %s\nauth required pam_unix.so\naccount required pam_unix.so\n" % script, auth_deadline=2)
+        slow = harness.SlowModule("127.0.0.66")
+        daemon = self.own_daemon(auth="pam:" + slow.service, auth_deadline=8)
         user = self.user(MESSAGES)
-        slow = [self.connect(kind, daemon, source="127.0.0.66") for kind in ALL_KINDS * 4]
-        begun = time.monotonic()
-        for client in slow:
+        clients = [self.connect(kind, daemon, source="127.0.0.66") for kind in ALL_KINDS * 4]
+        for client in clients:
             client.send(b"USER %s\r\nPASS %s\r\n" % (user.name_octets, user.password_octets))
-        time.sleep(0.2)
+            client.response()
+        self.assertTrue(harness.wait_for(slow.waiting))
         for kind in ALL_KINDS:
             self.session(user, kind, daemon).quit()
-        self.assertLess(time.monotonic() - begun, 2)
-        for client in slow:
-            client.response()
+        for client in clients:
+            client.silent(0)
+        for client in clients:
             self.assertRegex(client.response(), rb"\A-ERR \[SYS/TEMP\] ")
-        self.assertLess(time.monotonic() - begun, 20)
+        slow.release()
         self.session(user, TLS, daemon).quit()
-        # what a module has started is not the daemon's to end
-        harness.wait_for(lambda: not any("pam-slow" in harness.command_line(pid) for pid, _ in daemon.processes()), 12)
 
     def test_PAM_client_gone_while_pam_still_runs(self):
-        script = harness.world().path("pam-half.sh")
-        with open(script, "w") as f:
-            f.write("#!/bin/sh\nsleep 1\nexit 0\n")
-        os.chmod(script, 0o755)
-        daemon = self.service_daemon("auth required pam_exec.so quiet %s\nauth required pam_unix.so\naccount required pam_unix.so\n" % script)
+        slow = harness.SlowModule()
+        daemon = self.own_daemon(auth="pam:" + slow.service)
         user = self.user(MESSAGES)
         for kind in ALL_KINDS:
             for end in ("close", "reset"):
                 client = self.connect(kind, daemon)
                 client.send(b"USER %s\r\nPASS %s\r\n" % (user.name_octets, user.password_octets))
                 client.response()
-                time.sleep(0.05)
+                self.assertTrue(harness.wait_for(slow.waiting))
                 getattr(client, end)()
-        time.sleep(1.6)
+        slow.release()
+        self.assertTrue(harness.wait_for(lambda: slow.waiting() == 0))
         self.assertEqual(daemon.process.poll(), None)
         self.session(user, TLS, daemon).quit()
         self.assertEqual(user.maildir.stored(), MESSAGES)
