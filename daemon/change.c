@@ -388,18 +388,21 @@ static bool
 may_begin(struct master *m)
 {
 	struct change *c = m->change;
+	uint64_t waited;
 
-	if (workers_old_generations(m) < OLD_GENERATIONS) {
-		c->wanted_since = 0;
-		return true;
-	}
-	if (c->wanted_since == 0)
-		c->wanted_since = clock_ms();
-	if (clock_ms() - c->wanted_since > TURN_MS) {
+	if (workers_old_generations(m) >= OLD_GENERATIONS) {
+		if (c->wanted_since == 0)
+			c->wanted_since = clock_ms();
+		waited = clock_ms() - c->wanted_since;
+		if (waited < TURN_MS) {
+			settle_in(m->settle, (uint32_t)(TURN_MS - waited));
+			return false;
+		}
 		log_warn(0, "closing the connections of the oldest workers for a reload");
 		workers_close_oldest(m);
 	}
-	return false;
+	c->wanted_since = 0;
+	return true;
 }
 
 static void

@@ -256,10 +256,14 @@ static void
 renew_if_due(struct master *m)
 {
 	struct sessions *ss = m->sessions;
+	uint64_t age = clock_ms() - ss->renewed;
 
-	if (!ss->renew_due || m->state != MASTER_SERVING ||
-	    (ss->renewed != 0 && clock_ms() - ss->renewed < CRASH_INTERVAL))
+	if (!ss->renew_due || m->state != MASTER_SERVING)
 		return;
+	if (ss->renewed != 0 && age < CRASH_INTERVAL) {
+		settle_in(m->settle, (uint32_t)(CRASH_INTERVAL - age));
+		return;
+	}
 	ss->renew_due = false;
 	ss->renewed = clock_ms();
 	sessions_renew(m);
