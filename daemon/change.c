@@ -34,6 +34,7 @@ enum {
 struct change {
 	bool under_way;		 /* a generation of workers is being made ready */
 	bool failed;		 /* it was the start, and nothing serves */
+	uint64_t number;	 /* of this one, or of the last */
 	struct conf *next;	 /* the settings that come with it; NULL: those in force stay */
 	uint64_t begun;		 /* clock_ms() */
 	char why[MSG_PATH_SIZE]; /* it is refused, the first reason; empty: none yet */
@@ -251,11 +252,18 @@ settings_take(struct master *m)
 
 /* ---- asked for ---- */
 
-void
+uint64_t
 change_settings(struct master *m)
 {
 	m->change->settings_wanted = true;
 	settle_soon(m->settle);
+	return m->change->number + 1;
+}
+
+uint64_t
+change_number(const struct master *m)
+{
+	return m->change->number;
 }
 
 void
@@ -410,6 +418,7 @@ begin(struct master *m)
 {
 	struct change *c = m->change;
 
+	c->number++;
 	c->why[0] = '\0';
 	if (c->settings_wanted) {
 		c->settings_wanted = false;

@@ -14,8 +14,12 @@
 
 struct change *change_new(void);
 
-/* Ask for the configuration file to be taken up; settling begins it when it may. */
-void change_settings(struct master *m);
+/* Ask for the configuration file to be taken up; settling begins it when it may.  The number of the
+ * change that does it. */
+uint64_t change_settings(struct master *m);
+
+/* The number of the change under way, or of the last one. */
+uint64_t change_number(const struct master *m);
 
 /* Ask for a generation of workers that knows the certificates of all servers. */
 void change_workers(struct master *m);

@@ -30,10 +30,8 @@ control_server(struct master *m, struct ctl *c, const char *name)
 static void
 reload_then(struct master *m, struct ctl *c, uint64_t what, bool in_time, const void *refusal)
 {
-	(void)what;
-	if (in_time && refusal == NULL && change_is_pending(m))
-		ctl_wait(c, WAIT_GENERATION, 0, 0, READY_SECONDS,
-			 reload_then); /* ours is to come */
+	if (in_time && change_number(m) < what) /* ours is to come */
+		ctl_wait(c, WAIT_GENERATION, 0, what, READY_SECONDS, reload_then);
 	else
 		control_up_then(m, c, SERVERS_MAX, in_time, refusal);
 }
@@ -42,8 +40,7 @@ static void
 command_reload(struct master *m, struct ctl *c, size_t n, char *words[])
 {
 	(void)n, (void)words;
-	ctl_wait(c, WAIT_GENERATION, 0, 0, READY_SECONDS, reload_then);
-	change_settings(m);
+	ctl_wait(c, WAIT_GENERATION, 0, change_settings(m), READY_SECONDS, reload_then);
 }
 
 static void

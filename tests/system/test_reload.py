@@ -537,6 +537,35 @@ class Crashes(Case):
         self.ctl.done("reload")
         self.assertOneGeneration()
 
+    def test_a_reload_that_was_asked_for_meanwhile_hears_its_own_answer(self):
+        daemon = self.own_daemon()
+        ctl = Control(daemon)
+        key = daemon.settings["certificate_key"]
+        other = harness.make_certificate(harness.world().dir, "reload-other", key="ec")[1]
+        for _ in range(20):
+            old, held = set(daemon.role("pop3d-login")), set()
+            daemon.write_conf(certificate_key=other)
+            first = ctl.start("reload")
+            while first.poll() is None and not held:
+                held = set(daemon.role("pop3d-login")) - old
+                for pid in held:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGSTOP)
+            daemon.write_conf(certificate_key=key)
+            second = ctl.start("reload")
+            harness.wait_for(lambda: open("/proc/%d/stat" % second.pid).read().split()[2] == "S", 5)
+            ctl.json("status")
+            meanwhile = first.poll() is None
+            for pid in held:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+            self.assertIn(b"does not belong to", first.communicate(timeout=60)[1])
+            self.assertEqual(second.communicate(timeout=60), (b"", b""))
+            self.assertEqual(second.returncode, DONE)
+            if meanwhile:
+                return
+        self.skipTest("no worker was caught before it answered")
+
     def test_stop_while_a_reload_is_under_way(self):
         for signum in (signal.SIGTERM, signal.SIGINT):
             daemon = harness.Daemon()

@@ -34,6 +34,7 @@ static const struct msg_refused no_key = {"no key"};
 static struct answer {
 	struct waiter w;
 	unsigned times;
+	uint64_t number;	 /* of the change that was over */
 	char why[MSG_PATH_SIZE]; /* empty: adopted */
 } answer;
 
@@ -43,6 +44,7 @@ on_answer(struct waiter *w, const void *result)
 	struct answer *a = (struct answer *)w;
 
 	a->times++;
+	a->number = change_number(&fake.m);
 	(void)snprintf(a->why, sizeof(a->why), "%s", result != NULL ? (const char *)result : "");
 }
 
@@ -473,6 +475,33 @@ test_refused_file_then_workers(void)
 	finish();
 }
 
+/* Who asks while a change is under way is told by its number that another one is his. */
+static void
+test_numbers(void)
+{
+	uint64_t first, second;
+
+	fake_begin_serving(settings);
+	write_settings(settings);
+	first = change_settings(&fake.m);
+	ask();
+	fake_loop();
+	CU_ASSERT_EQUAL(change_number(&fake.m), first);
+	second = change_settings(&fake.m);
+	CU_ASSERT_EQUAL(second, first + 1);
+	CU_ASSERT_EQUAL(change_settings(&fake.m), second);
+	fake_say(new_worker(), MSG_REFUSED, &no_key, sizeof(no_key));
+	fake_loop();
+	CU_ASSERT_EQUAL(answer.times, 1);
+	CU_ASSERT_EQUAL(answer.number, first);
+	CU_ASSERT_STRING_EQUAL(answer.why, "no key");
+	ask();
+	fake_all_ready();
+	CU_ASSERT_EQUAL(answer.number, second);
+	CU_ASSERT_STRING_EQUAL(answer.why, "");
+	finish();
+}
+
 /* Many that wait count as one. */
 static void
 test_count_as_one(void)
@@ -652,6 +681,7 @@ main(void)
 	    {"helper and spawner lost", test_others_lost},
 	    {"the next one begins at once", test_begins_at_once},
 	    {"a refused file, and workers", test_refused_file_then_workers},
+	    {"the change that was asked for is known by its number", test_numbers},
 	    {"many count as one", test_count_as_one},
 	    {"a change waits for its turn", test_turn},
 	    {"its turn comes after ten minutes", test_turn_is_over},
