@@ -31,6 +31,7 @@ struct serve {
 	bool terminal;	/* standard output is one: a bar is shown */
 	bool complete;	/* it was said that all is done */
 	uint64_t begun; /* clock_ms(); 0: it does not serve yet */
+	uint64_t first; /* clock_ms() when the first client came; 0: none has */
 };
 
 /* Is this command line for the one-user mode? */

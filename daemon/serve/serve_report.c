@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -185,25 +186,41 @@ is_complete(const struct serve *s, const struct progress *p)
 	return p->fetched == s->archive.head->count && p->deleted == s->archive.head->count;
 }
 
-/* Rate and time to go are those of the octets fetched since the start. */
+static int
+terminal_columns(void)
+{
+	struct winsize size;
+
+	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+/* Octets a second since the first client came. */
+static uint64_t
+rate_of(const struct serve *s, const struct progress *p)
+{
+	return s->first == 0 ? 0 : p->octets * 1000 / (clock_ms() - s->first + 1);
+}
+
+/* Cut to the width of the terminal: one that goes on in the next line could not be wiped. */
 static void
 bar_show(const struct serve *s)
 {
-	uint64_t all = s->archive.head->octets, seconds = (clock_ms() - s->begun) / 1000 + 1, rate;
-	char cells[BAR_CELLS + 1] = {0};
+	uint64_t all = s->archive.head->octets, rate, left;
+	char cells[BAR_CELLS + 1] = {0}, to_go[48] = "", bar[192];
 	struct progress p;
 
 	count_progress(s, &p);
-	rate = p.octets / seconds;
+	if ((rate = rate_of(s, &p)) > 0) {
+		left = (all - p.octets) / rate;
+		snprintf(to_go, sizeof(to_go), ", %" PRIu64 ":%02" PRIu64 " to go", left / 60,
+			 left % 60);
+	}
 	memset(cells, '.', BAR_CELLS);
 	memset(cells, '#', all > 0 ? (size_t)(p.octets * BAR_CELLS / all) : 0);
-	fprintf(s->out,
-		"\r\033[K[%s] %" PRIu64 "/%" PRIu64 " fetched, %" PRIu64 " deleted, %" PRIu64
-		" KB/s",
-		cells, p.fetched, s->archive.head->count, p.deleted, rate / 1024);
-	if (rate > 0)
-		fprintf(s->out, ", %" PRIu64 ":%02" PRIu64 " to go", (all - p.octets) / rate / 60,
-			(all - p.octets) / rate % 60);
+	snprintf(bar, sizeof(bar),
+		 "[%s] %" PRIu64 "/%" PRIu64 " fetched, %" PRIu64 " deleted, %" PRIu64 " KB/s%s",
+		 cells, p.fetched, s->archive.head->count, p.deleted, rate / 1024, to_go);
+	fprintf(s->out, "\r\033[K%.*s", terminal_columns() - 1, bar);
 	fflush(s->out);
 }
 
@@ -275,35 +292,56 @@ session_over(struct master *m)
 		master_stop(m, true);
 }
 
-void
-serve_report_end(void)
+static void
+say_left(const struct serve *s, size_t i, uint8_t flags)
 {
-	struct serve *s = running;
-	const struct archive *a = &s->archive;
 	static const char *const states[] = {
 	    [0] = "never fetched, never deleted",
 	    [ARCHIVE_FETCHED] = "never deleted",
 	    [ARCHIVE_DELETED] = "never fetched",
 	};
+	const struct archive *a = &s->archive;
+
+	fputs("left: ", s->out);
+	log_escaped(s->out, archive_name(a, i));
+	if (a->head->kind == ARCHIVE_MBOX)
+		fprintf(s->out, "message %zu at %" PRIu64, i + 1, a->entries[i].start);
+	fprintf(s->out, " (%s)\n", states[flags]);
+	fflush(s->out);
+}
+
+/* In short first: the list may be long. */
+static void
+say_summary(const struct serve *s)
+{
+	struct progress p;
+
+	count_progress(s, &p);
+	say(s,
+	    "summary: of %" PRIu64 " messages %" PRIu64 " were never fetched, %" PRIu64
+	    " never deleted",
+	    s->archive.head->count, s->archive.head->count - p.fetched,
+	    s->archive.head->count - p.deleted);
+}
+
+void
+serve_report_end(void)
+{
 	uint64_t deadline = clock_ms() + END_MS;
+	struct serve *s = running;
+	const struct archive *a = &s->archive;
 
 	log_trace_to(NULL);
+	if (s->begun != 0)
+		say_summary(s);
 	for (size_t i = 0; s->begun != 0 && i < a->head->count; i++) {
 		uint8_t flags = archive_flags(a, i) & (ARCHIVE_FETCHED | ARCHIVE_DELETED);
 
 		if (flags == (ARCHIVE_FETCHED | ARCHIVE_DELETED))
 			continue;
-		bar_wipe(s);
-		fputs("left: ", s->out);
-		log_escaped(s->out, archive_name(a, i));
-		if (a->head->kind == ARCHIVE_MBOX)
-			fprintf(s->out, "message %zu at %" PRIu64, i + 1, a->entries[i].start);
-		fprintf(s->out, " (%s)\n", states[flags]);
-		fflush(s->out);
+		say_left(s, i, flags);
 		outlet_finish(&to_stdout, deadline);
 	}
-	bar_wipe(s);
-	fflush(s->out);
 	outlet_finish(&to_stdout, deadline);
 	outlet_finish(&to_file, deadline);
 	tell_all_lost(s);
@@ -316,6 +354,8 @@ connected(const struct conn *c)
 {
 	char peer[LOG_ADDR_SIZE];
 
+	if (running->first == 0)
+		running->first = clock_ms();
 	log_begin(running, c->row.id);
 	fprintf(running->log, "* connected from %s\n", log_addr(peer, &c->row.peer));
 	fflush(running->log);

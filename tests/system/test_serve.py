@@ -4,16 +4,20 @@ P3T_ARCHIVE is the number of messages of the archive that the importer reads (40
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import poplib
+import pty
 import random
 import re
 import shutil
 import signal
 import socket
 import ssl
+import struct
 import subprocess
+import termios
 import time
 import unittest
 
@@ -790,6 +794,38 @@ class Told(ServeCase):
         for want in ("< PASS " + PASSWORD, "< BAD \\x01\\\\", "> Subject: secret body", "> ..dot", "> .\n"):
             self.assertIn(want, text)
         self.assertFalse(any(STAMP.match(line) for line in run.lines()))
+
+    def test_summary_before_the_list(self):
+        run = self.serve(self.archive(letters(3)))
+        client = run.login()
+        client.retr(1)
+        client.retr(2)
+        client.dele(2)
+        client.quit()
+        run.progress(1)
+        self.assertEqual(len(run.stop()[1]), 2)
+        end = run.lines()[-3:]
+        self.assertEqual(end[0], "summary: of 3 messages 1 were never fetched, 2 never deleted")
+        self.assertTrue(all(line.startswith("left: ") for line in end[1:]), end)
+
+    def test_bar_fits_the_terminal(self):
+        path, log = self.archive(letters(3)), os.path.join(self.owner.home, "log-%d" % time.monotonic_ns())
+        for columns, widest in ((40, 39), (0, 79), (200, 199)):
+            reads, writes = (os.fdopen(fd, "r+b", buffering=0) for fd in pty.openpty())
+            self.addCleanup(reads.close)
+            fcntl.ioctl(writes, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            run = self.serve(path, "--log", log, stdout=writes, start=False)
+            writes.close()
+            text = b""
+            while text.count(b"\r\x1b[K[") < 2:  # one is whole when the next begins
+                text += reads.read(4096)
+            run.process.send_signal(signal.SIGTERM)
+            self.assertEqual(run.process.wait(30), 0)
+            bar = re.search(rb"\r\x1b\[K(\[[^\r]*)\r", text).group(1)
+            self.assertLessEqual(len(bar), widest)
+            self.assertTrue(bar.startswith(b"[....................] 0/3 fetched"), bar)
+            # nobody has come: no time has been lost
+            self.assertTrue(columns == 40 or bar.endswith(b" 0 KB/s"), bar)
 
     def test_bad_command_lines(self):
         path = self.archive(letters(1))
