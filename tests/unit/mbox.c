@@ -1,7 +1,11 @@
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <utime.h>
 
@@ -10,6 +14,50 @@
 #include "worker/store/mbox_anew.h"
 #include "worker/store/mbox_lines.h"
 #include "worker/store/mbox_text.h"
+
+/* ---- other file systems ---- */
+
+static int fallocate_error, pwrite_error; /* 0: the call is done */
+static bool fuse;			  /* files are on a shared file system */
+static unsigned waits;			  /* for what this host remembers to grow old */
+
+int
+fallocate(int fd, int mode, off_t from, off_t len)
+{
+	if (fallocate_error == 0)
+		return (int)syscall(SYS_fallocate, fd, mode, from, len);
+	errno = fallocate_error;
+	return -1;
+}
+
+ssize_t
+pwrite(int fd, const void *octets, size_t len, off_t at)
+{
+	if (pwrite_error == 0)
+		return syscall(SYS_pwrite64, fd, octets, len, at);
+	errno = pwrite_error;
+	return -1;
+}
+
+int
+fstatfs(int fd, struct statfs *fs)
+{
+	int result = (int)syscall(SYS_fstatfs, fd, fs);
+
+	if (fuse)
+		fs->f_type = FUSE_SUPER_MAGIC;
+	return result;
+}
+
+int
+nanosleep(const struct timespec *time, struct timespec *rest)
+{
+	(void)rest;
+	waits += time->tv_sec == 1;
+	return 0;
+}
+
+/* ---- the tests ---- */
 
 #define FROM	"From a@example.org Mon Jan  2 10:00:00 2023\n"
 #define MAIL(n) FROM "N: " n "\n\nbody " n "\n\n"
@@ -508,6 +556,84 @@ test_read_anew(void)
 	box_remove();
 }
 
+/* What a file system without the call, or a full one, says: time does the same. */
+static void
+test_read_anew_without_fallocate(void)
+{
+	static const int refusals[] = {EOPNOTSUPP, ENOSYS, ENOSPC, EDQUOT};
+	int fd;
+
+	box_make();
+	box_put("mbox", MAIL("1"));
+	CU_ASSERT_NOT_EQUAL_FATAL(fd = open(box_path("mbox"), O_RDWR | O_CLOEXEC), -1);
+	for (unsigned i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		waits = 0;
+		fallocate_error = refusals[i];
+		CU_ASSERT_EQUAL(mbox_read_anew(fd), 0);
+		CU_ASSERT_EQUAL(waits, 1);
+	}
+	fallocate_error = EIO;
+	CU_ASSERT_EQUAL(mbox_read_anew(fd), -1);
+	CU_ASSERT_EQUAL(errno, EIO);
+	CU_ASSERT_EQUAL(waits, 1);
+	(void)close(fd);
+	/* a session does so before it lists and before it removes */
+	fuse = true;
+	waits = 0;
+	fallocate_error = EOPNOTSUPP;
+	start();
+	CU_ASSERT_EQUAL(waits, 1);
+	CU_ASSERT_EQUAL(remove_marked(1, &(uint64_t){0}), STORE_OK);
+	CU_ASSERT_EQUAL(waits, 2);
+	store_end();
+	fuse = false;
+	fallocate_error = 0;
+	box_remove();
+}
+
+/* What another host has written may be seen in part, and whole a moment later. */
+static void
+test_garbled(void)
+{
+	char path[sizeof(box) + 8];
+
+	box_make();
+	box_put("mbox", "N: 1\n\nbody 1\n\n" MAIL("2"));
+	(void)snprintf(path, sizeof(path), "%s/mbox", box);
+	for (int shared = 0; shared < 2; shared++) {
+		fuse = shared != 0;
+		CU_ASSERT_EQUAL(box_open(&store, "mbox", path), fuse ? STORE_TEMP : STORE_PERM);
+		store_end();
+	}
+	fuse = false;
+	box_remove();
+}
+
+static void
+test_over_quota(void)
+{
+	uint64_t removed;
+
+	box_make();
+	box_put("mbox", MAIL("1") MAIL("2") MAIL("3") MAIL("4"));
+	pwrite_error = EDQUOT;
+	start();
+	CU_ASSERT_EQUAL(remove_marked(2, &removed), STORE_FULL);
+	CU_ASSERT_EQUAL(removed, 0);
+	CU_ASSERT_STRING_EQUAL(box_text("mbox"), MAIL("1") MAIL("2") MAIL("3") MAIL("4"));
+	CU_ASSERT_EQUAL(remove_marked(2 | 8, &removed), STORE_FULL);
+	CU_ASSERT_EQUAL(removed, 1);
+	CU_ASSERT_STRING_EQUAL(box_text("mbox"), MAIL("1") MAIL("2") MAIL("3"));
+	store_end();
+	start();
+	CU_ASSERT_EQUAL(remove_marked(2 | 4, &removed), STORE_OK);
+	CU_ASSERT_EQUAL(removed, 2);
+	CU_ASSERT_STRING_EQUAL(box_text("mbox"), MAIL("1"));
+	store_end();
+	pwrite_error = 0;
+	box_remove();
+}
+
 /* Other hosts know a change by the mtime; mail readers know by the atime that there is no new mail. */
 static void
 test_stamps(void)
@@ -544,6 +670,9 @@ static const struct unit_test tests[] = {
     {"MBX-04 UPD-08 removal", test_remove},
     {"MBX-03 TRX-07 changed by others", test_changed},
     {"MBX-03 read anew", test_read_anew},
+    {"MBX-03 read anew without fallocate", test_read_anew_without_fallocate},
+    {"MBX-09 garbled on a shared file system", test_garbled},
+    {"MBX-04 UPD-08 removal over quota", test_over_quota},
     {"MBX-04 time stamps", test_stamps},
     {"LCK-01 LCK-06 LCK-07 session lock", test_session_lock},
     {"MBX-01 dot-locks left behind", test_dot_lock},

@@ -264,18 +264,21 @@ mbox_recover(struct store *s)
 	return result == STORE_OK ? mbox_recover_from(s, m->spare_fd) : result;
 }
 
-/* Under the locks: read the file through into a table. */
+/* Under the locks: read the file through into a table.  What another host has written may be seen
+ * in part, so that a shared file which is no mbox may be one a moment later. */
 static enum store_result
 mbox_scan(struct store *s, struct mbox_table *t)
 {
 	struct mbox *m = s->data;
+	bool garbled;
 
 	if (fstat(m->fd, &m->seen) == -1)
 		return fault_log(s, NULL, "stat");
 	if (mbox_table_scan(t, &m->style, m->fd, (uint64_t)m->seen.st_size, mbox_guard_tick,
-			    &m->guard) == -1)
-		return fault_log(s, NULL, "read");
-	return STORE_OK;
+			    &m->guard) == 0)
+		return STORE_OK;
+	garbled = m->shared && errno == EILSEQ;
+	return fault_log(s, NULL, "read") == STORE_TEMP || garbled ? STORE_TEMP : STORE_PERM;
 }
 
 /* Perhaps several messages are served as one. */
