@@ -50,7 +50,7 @@ def text_of(node):
         shown = Atspi.Text.get_text(node, 0, Atspi.Text.get_character_count(node))
     except GLib.Error:
         shown = ""
-    return shown.replace("\ufffc", "").strip() or (node.get_name() or "").strip()
+    return shown.strip("\ufffc\u200b \n") or (node.get_name() or "").strip()
 
 
 def top_windows():
