@@ -23,7 +23,11 @@ enum archive_kind {
 };
 
 /* Options of the run, a set. */
-enum { ARCHIVE_NO_LOCK = 1, ARCHIVE_APPLY_DELETES = 2 };
+enum {
+	ARCHIVE_NO_LOCK = 1,
+	ARCHIVE_APPLY_DELETES = 2,
+	ARCHIVE_UIDL_CRLF = 4 /* the digest is that of the text with CRLF line ends */
+};
 
 /* Flags of a message, a set. */
 enum { ARCHIVE_FETCHED = 1, ARCHIVE_DELETED = 2 };

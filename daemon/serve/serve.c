@@ -32,13 +32,14 @@ static const char usage_text[] =
     "             [--certificate file --key file [--tls]]\n"
     "             [--format maildir|mbox|dir|mh|cyrus]\n"
     "             [--mbox-format format] [--mbox-split strict|lax]\n"
+    "             [--uidl sha1|sha1-crlf]\n"
     "             [--accept-any] [--no-lock] [--apply-deletes] [--exit-when-done]\n"
     "             [--log file] [--log-bodies] [--log-secrets] [--as user]\n";
 
 struct options {
 	const char *path, *user, *password_file, *log, *as;
 	const struct secret *password;
-	const char *format, *mbox_format, *mbox_split, *certificate, *key;
+	const char *format, *mbox_format, *mbox_split, *certificate, *key, *uidl;
 	char address[MSG_WORD_SIZE];
 	uint32_t port;
 	int listen_given, tls, accept_any, no_lock, apply_deletes, exit_when_done, log_bodies,
@@ -133,7 +134,7 @@ read_options(int argc, char *argv[], struct options *o)
 	/* Those whose value is kept as it is come first, with their places in the same order. */
 	const char **const places[] = {&o->path,	&o->user, &o->password_file, &o->log,
 				       &o->format,	&o->as,	  &o->mbox_format,   &o->mbox_split,
-				       &o->certificate, &o->key};
+				       &o->certificate, &o->key,  &o->uidl};
 	const struct option known[] = {{"serve", required_argument, NULL, 't'},
 				       {"user", required_argument, NULL, 't'},
 				       {"password-file", required_argument, NULL, 't'},
@@ -144,6 +145,7 @@ read_options(int argc, char *argv[], struct options *o)
 				       {"mbox-split", required_argument, NULL, 't'},
 				       {"certificate", required_argument, NULL, 't'},
 				       {"key", required_argument, NULL, 't'},
+				       {"uidl", required_argument, NULL, 't'},
 				       {"tls", no_argument, &o->tls, 1},
 				       {"password", required_argument, NULL, 'w'},
 				       {"listen", required_argument, NULL, 'l'},
@@ -332,13 +334,23 @@ make_memfd(const char *name)
 	return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 }
 
+static uint32_t
+scan_options(const struct options *o)
+{
+	bool crlf = o->uidl != NULL && strcmp(o->uidl, "sha1-crlf") == 0;
+
+	if (o->uidl != NULL && !crlf && strcmp(o->uidl, "sha1") != 0)
+		fail(STATUS_USAGE, "--uidl: expected sha1 or sha1-crlf", "");
+	return (o->no_lock ? ARCHIVE_NO_LOCK : 0u) |
+	       (o->apply_deletes ? ARCHIVE_APPLY_DELETES : 0u) | (crlf ? ARCHIVE_UIDL_CRLF : 0u);
+}
+
 static void
 read_archive(struct serve *s, const struct options *o, const struct conf_server *server)
 {
 	int in, fixed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	enum archive_kind kind = find_kind(s, &in, o->format);
-	uint32_t options =
-	    (o->no_lock ? ARCHIVE_NO_LOCK : 0u) | (o->apply_deletes ? ARCHIVE_APPLY_DELETES : 0u);
+	uint32_t options = scan_options(o);
 	struct archive_head head;
 
 	s->table = make_memfd("pop3d-archive");

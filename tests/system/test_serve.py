@@ -795,6 +795,20 @@ class Told(ServeCase):
             self.assertIn(want, text)
         self.assertFalse(any(STAMP.match(line) for line in run.lines()))
 
+    def test_uidl_of_the_text_with_CRLF(self):
+        # CRLF split over two blocks, mixed ends, bare CR, no end
+        texts = [b"x" * (n - 1) + b"\r\n" * 3 + b"\nend" for n in (4096, 16384, 65536, 131072)]
+        texts += [b"Subject: a\n\n.b\r\nc\rd\n\r\n", b"\n", b"Subject: c\r\n\r\nd\r", b"Subject: e\n\nf\n", b"Subject: e\r\n\r\nf\r\n"]
+        crlf = [sha1(re.sub(rb"(?<!\r)\n", b"\r\n", text)) for text in texts]
+        self.assertEqual(crlf[-1], crlf[-2])
+        for arguments, want in ((("--uidl", "sha1-crlf"), crlf[:-1] + [crlf[-1] + "-2"]), (("--uidl", "sha1"), [sha1(text) for text in texts])):
+            run = self.serve(self.archive(texts), *arguments)
+            client = run.login()
+            self.assertEqual([line.split()[1].decode() for line in client.uidl()[1]], want)
+            client.quit()
+            run.stop()
+        self.assertEqual(self.refused(self.archive(texts), "--uidl", "md5")[0], 2)
+
     def test_summary_before_the_list(self):
         run = self.serve(self.archive(letters(3)))
         client = run.login()

@@ -72,11 +72,32 @@ entry_add(struct scan *s, const char *name, uint64_t start, uint64_t end)
 	return e;
 }
 
+/* Add the next octets of a text with CRLF for each of its line ends; *cr: the last octet was CR. */
+static void
+digest_crlf(SHA1_CTX *sha, const char *in, size_t len, bool *cr)
+{
+	while (len > 0) {
+		const char *lf = memchr(in, '\n', len);
+		size_t n = lf != NULL ? (size_t)(lf - in) : len;
+
+		SHA1Update(sha, (const uint8_t *)in, n);
+		if (n > 0)
+			*cr = in[n - 1] == '\r';
+		if (lf == NULL)
+			return;
+		SHA1Update(sha, (const uint8_t *)(*cr ? "\n" : "\r\n"), *cr ? 1 : 2);
+		*cr = false;
+		in += n + 1;
+		len -= n + 1;
+	}
+}
+
 /* Read it: size on the wire and digest.  0 or -1 with errno. */
 static int
-entry_measure(struct archive_entry *e, struct store_reader *r)
+entry_measure(const struct scan *s, struct archive_entry *e, struct store_reader *r)
 {
 	static char block[READ_BLOCK];
+	bool crlf = (s->head.options & ARCHIVE_UIDL_CRLF) != 0, cr = false;
 	struct wire w;
 	SHA1_CTX sha;
 	ssize_t n;
@@ -85,7 +106,10 @@ entry_measure(struct archive_entry *e, struct store_reader *r)
 	SHA1Init(&sha);
 	while ((n = store_read(r, block, sizeof(block))) > 0) {
 		wire_count(&w, block, (size_t)n);
-		SHA1Update(&sha, (const uint8_t *)block, (size_t)n);
+		if (crlf)
+			digest_crlf(&sha, block, (size_t)n, &cr);
+		else
+			SHA1Update(&sha, (const uint8_t *)block, (size_t)n);
 	}
 	e->octets = wire_count_total(&w);
 	SHA1Final(e->digest, &sha);
@@ -144,7 +168,7 @@ scan_file(struct scan *s, const char *name)
 	unpack_watch(&r);
 	if ((e = entry_add(s, name, 0, r.end)) == NULL)
 		result = -1;
-	else if (entry_measure(e, &r) == 0)
+	else if (entry_measure(s, e, &r) == 0)
 		entry_keep(s, e);
 	else
 		goto unread;
@@ -264,7 +288,7 @@ scan_mbox_message(struct scan *s, const struct mbox_table *t, size_t i)
 	struct archive_entry *e = entry_add(s, "", m->text, m->end);
 	struct store_reader r = {.fd = s->in, .pos = m->text, .end = m->end};
 
-	if (e == NULL || entry_measure(e, &r) == -1)
+	if (e == NULL || entry_measure(s, e, &r) == -1)
 		return -1;
 	e->octets = m->octets;
 	memcpy(e->shown, t->digests[i], sizeof(e->shown));
