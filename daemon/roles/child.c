@@ -3,7 +3,6 @@
 #include <bsd/sys/queue.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,14 +155,6 @@ child_kill(struct child *c)
 	if (c->pid > 0)
 		kill(c->pid, SIGKILL); /* not its group: a spawner's sessions live on */
 	child_let_go(c);
-}
-
-bool
-child_is_gone(const struct child *c)
-{
-	struct pollfd pfd = {c->ec.ch.fd, 0, 0};
-
-	return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLHUP) != 0;
 }
 
 void

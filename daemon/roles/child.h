@@ -85,9 +85,6 @@ void child_let_go(struct child *c);
 /* Kill it at once, too. */
 void child_kill(struct child *c);
 
-/* Has it closed its channel, though that was not read to its end yet? */
-bool child_is_gone(const struct child *c);
-
 /* A line of its log, if it may still write one. */
 void child_log(struct child *c, const struct msg_log *line);
 

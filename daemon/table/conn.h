@@ -52,7 +52,9 @@ struct conn {
 				  * worker's or the administrator's */
 	int acked;		 /* with TLS, while offered: what its page is (common/acked.h) */
 	struct worker *worker;	 /* NULL: it is done with it */
-	bool worker_lost;	 /* ... because that ended */
+	bool worker_lost;	 /* ... because that ended, with the client's TLS */
+	bool end_due;		 /* its session said that the client closed: the worker knows better */
+	struct msg_session_end end; /* what it said, if so */
 	struct session *session; /* offered to, or serving */
 	struct msg_grant *grant; /* until a session has it */
 	struct conn_login *login;

@@ -63,6 +63,15 @@ conns_close_fd(int *fd)
 }
 
 void
+conns_report_end(struct conn *c)
+{
+	c->end_due = false;
+	if (c->end.why == SESSION_END_CLIENT && c->worker_lost)
+		c->end.why = SESSION_END_WORKER;
+	report_session_end(c, &c->end);
+}
+
+void
 conns_leave_worker(struct master *m, struct conn *c)
 {
 	struct worker *w = c->worker;
@@ -73,6 +82,8 @@ conns_leave_worker(struct master *m, struct conn *c)
 	TAILQ_REMOVE(&w->conns, c, in_worker);
 	w->connections--;
 	c->worker = NULL;
+	if (c->end_due)
+		conns_report_end(c);
 	settle_soon(m->settle);
 }
 
@@ -379,18 +390,11 @@ conns_worker_lost(struct master *m, struct worker *w)
 				shutdown(c->fd, SHUT_RDWR);
 			conns_free(m, c);
 		} else {
-			c->worker_lost = true;
+			c->worker_lost = c->row.tls != CONN_TLS_NONE;
 			conns_leave_worker(m, c);
 			conns_free_if_done(m, c);
 		}
 	}
-}
-
-bool
-conns_lost_worker(const struct conn *c)
-{
-	return c->row.tls != CONN_TLS_NONE &&
-	       (c->worker_lost || (c->worker != NULL && child_is_gone(&c->worker->child)));
 }
 
 void

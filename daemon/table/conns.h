@@ -40,8 +40,6 @@ bool conns_is_of_worker(struct master *m, const struct worker *w, conn_id id);
 void conns_stls_asked(struct master *m, struct worker *w, conn_id id);
 void conns_worker_done(struct master *m, struct worker *w, const struct msg_conn_end *end);
 void conns_worker_lost(struct master *m, struct worker *w);
-/* Has the worker ended that carried the connection's TLS?  Its session may notice first. */
-bool conns_lost_worker(const struct conn *c);
 
 /* From the helper: m->u.grant is checked against the row. */
 void conns_granted(struct master *m, const struct msg_grant *grant, size_t len);

@@ -32,6 +32,10 @@ struct conn *conns_add(struct master *m, struct server *server);
 /* Its user is known: find it a session.  Takes the grant over, which may be NULL (no memory). */
 void conns_grant(struct master *m, struct conn *c, struct msg_grant *grant);
 
+/* Log the end that its session told, or that the worker was lost, if the session took that for its
+ * client's end. */
+void conns_report_end(struct conn *c);
+
 /* Not the worker's any more. */
 void conns_leave_worker(struct master *m, struct conn *c);
 

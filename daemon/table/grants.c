@@ -250,7 +250,12 @@ conns_session_gone(struct master *m, struct conn *c, const struct msg_session_en
 		conns_free(m, c);
 		return;
 	}
-	report_session_end(c, end);
+	/* A lost worker looks like that to its session, which may be gone before we hear of the
+	 * worker's end. */
+	c->end = *end;
+	c->end_due = end->why == SESSION_END_CLIENT && c->worker != NULL;
+	if (!c->end_due)
+		conns_report_end(c);
 	helper_about(m, MSG_ROW_GONE, c->row.id);
 	c->session = NULL;
 	conns_free_if_done(m, c);

@@ -490,8 +490,6 @@ session_gone(struct session *s)
 	if (c == NULL)
 		return;
 	end = s->reported ? s->end : end_unreported(s);
-	if (end.why == SESSION_END_CLIENT && conns_lost_worker(c))
-		end.why = SESSION_END_WORKER;
 	if (taken)
 		takeover_session_gone(m, c);
 	if (taken && s->reported && end.again != UINT64_MAX)
