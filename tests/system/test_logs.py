@@ -158,7 +158,7 @@ class Lines(TestCase):
             mark = self.mark()
             client = self.connect(kind)
             client.try_login(user)
-            client.eof()
+            client.quit()
             failed = self.daemon.log_fields("login-failed", since=mark, user=user.name)
             self.assertEqual(failed["result"], "in-use")
             fields = self.daemon.log_fields("session-end", since=mark, user=user.name)
