@@ -77,27 +77,34 @@ links_on_conf(struct worker *w, struct msg *m)
 		w->timers[i] = event_base_init_common_timeout(w->base, &limits[i]);
 }
 
+/* Make a place for the server of that index.  0 or -1. */
+static int
+links_make_place(struct worker *w, uint32_t index)
+{
+	struct worker_server **grown;
+
+	if (index < w->nservers)
+		return 0;
+	if (index >= WORKER_SERVERS_MAX ||
+	    (grown = reallocarray(w->servers, index + 1, sizeof(*grown))) == NULL)
+		return -1;
+	w->servers = grown;
+	while (w->nservers <= index)
+		w->servers[w->nservers++] = NULL;
+	return 0;
+}
+
 static void
 links_on_server(struct worker *w, struct msg *m)
 {
 	uint32_t index = m->u.login_server.server;
 	struct worker_server *server = calloc(1, sizeof(*server));
-	struct worker_server **grown = NULL, **place;
+	struct worker_server **place;
 
-	if (index < WORKER_SERVERS_MAX && index >= w->nservers) {
-		grown = reallocarray(w->servers, index + 1, sizeof(*grown));
-		if (grown == NULL)
-			index = WORKER_SERVERS_MAX;
-	}
-	if (server == NULL || index >= WORKER_SERVERS_MAX) {
+	if (server == NULL || links_make_place(w, index) == -1) {
 		log_error(0, "server %u cannot be taken on", (unsigned)index);
 		free(server);
 		return;
-	}
-	if (grown != NULL) {
-		w->servers = grown;
-		while (w->nservers <= index)
-			w->servers[w->nservers++] = NULL;
 	}
 	server->conf = m->u.login_server;
 	for (place = &w->servers[index]; *place != NULL; place = &(*place)->next)
