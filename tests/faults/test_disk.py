@@ -252,7 +252,7 @@ class FullMbox(Case):
         user, daemon, box = self.full(mbox_journal="/nonexistent/journals")
         client = self.connect(TLS, daemon)
         self.assertRegex(client.try_login(user), rb"\A-ERR \[SYS/PERM\] ")
-        self.assertRegex(daemon.log(), r"mbox_journal: No such file or directory")
+        daemon.log_wait(r"mbox_journal: No such file or directory")
         self.assertEqual(box.stored(), self.without(box, ()))
 
     def test_box_locked_tells_of_a_session_without_lock_file(self):

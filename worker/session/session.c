@@ -39,8 +39,8 @@ static const char *const farewells[STORE_RESULT_COUNT] = {
     [STORE_OK] = "+OK bye",
     [STORE_IN_USE] = "-ERR [SYS/TEMP] some deleted messages not removed",
     [STORE_TEMP] = "-ERR [SYS/TEMP] some deleted messages not removed",
-    [STORE_FULL] = "-ERR [SYS/TEMP] disk full or over quota: some deleted messages not removed; "
-		   "to delete all of them, or the last ones alone, needs no room",
+    [STORE_FULL] = ("-ERR [SYS/TEMP] disk full or over quota: some deleted messages not removed; "
+		    "to delete all of them, or the last ones alone, needs no room"),
     [STORE_PERM] = "-ERR [SYS/PERM] some deleted messages not removed",
     [STORE_MISSING] = "-ERR [SYS/TEMP] some deleted messages not removed",
 };
