@@ -24,7 +24,7 @@
 #include "daemon/serve/serve.h"
 #include "daemon/users.h"
 
-enum { STATUS_FAILED = 1, STATUS_USAGE = 2 };
+enum { STATUS_FAILED = 1, STATUS_USAGE = 2, QUIET_SECONDS = 30 };
 
 static const char usage_text[] =
     "usage: pop3d --serve path [--user name] [--password-file file | --password password]\n"
@@ -33,7 +33,8 @@ static const char usage_text[] =
     "             [--format maildir|mbox|dir|mh|cyrus]\n"
     "             [--mbox-format format] [--mbox-split strict|lax]\n"
     "             [--uidl sha1|sha1-crlf]\n"
-    "             [--accept-any] [--no-lock] [--apply-deletes] [--exit-when-done]\n"
+    "             [--accept-any] [--no-lock] [--apply-deletes]\n"
+    "             [--exit-when-done] [--exit-when-fetched[=seconds]]\n"
     "             [--log file] [--log-bodies] [--log-secrets] [--as user]\n";
 
 struct options {
@@ -41,7 +42,7 @@ struct options {
 	const struct secret *password;
 	const char *format, *mbox_format, *mbox_split, *certificate, *key, *uidl;
 	char address[MSG_WORD_SIZE];
-	uint32_t port;
+	uint32_t port, exit_when_quiet;
 	int listen_given, tls, accept_any, no_lock, apply_deletes, exit_when_done, log_bodies,
 	    log_secrets;
 };
@@ -94,6 +95,17 @@ read_port(const char *text)
 
 	if (text[0] < '0' || text[0] > '9' || *end != '\0' || n > 65535)
 		fail(STATUS_USAGE, "expected a port from 0 to 65535", text);
+	return (uint32_t)n;
+}
+
+static uint32_t
+read_seconds(const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || n == 0 || n > 86400)
+		fail(STATUS_USAGE, "expected 1 to 86400 seconds", text);
 	return (uint32_t)n;
 }
 
@@ -154,6 +166,7 @@ read_options(int argc, char *argv[], struct options *o)
 				       {"no-lock", no_argument, &o->no_lock, 1},
 				       {"apply-deletes", no_argument, &o->apply_deletes, 1},
 				       {"exit-when-done", no_argument, &o->exit_when_done, 1},
+				       {"exit-when-fetched", optional_argument, NULL, 'f'},
 				       {"log-bodies", no_argument, &o->log_bodies, 1},
 				       {"log-secrets", no_argument, &o->log_secrets, 1},
 				       {NULL, 0, NULL, 0}};
@@ -166,6 +179,8 @@ read_options(int argc, char *argv[], struct options *o)
 			read_listen(o, optarg);
 		else if (c == 'p')
 			o->port = read_port(optarg);
+		else if (c == 'f')
+			o->exit_when_quiet = optarg != NULL ? read_seconds(optarg) : QUIET_SECONDS;
 		else if (c == '?')
 			fail_usage();
 	}
@@ -468,6 +483,7 @@ serve_prepare(int argc, char *argv[], char *envp[])
 	conf = make_conf(&o);
 	become_owner(s.path, o.as);
 	s.exit_when_done = o.exit_when_done != 0;
+	s.exit_when_quiet = o.exit_when_quiet;
 	one.trace = TRACE_LINES | TRACE_ALL | (o.log_bodies ? TRACE_BODIES : 0u) |
 		    (o.log_secrets ? TRACE_SECRETS : 0u);
 	if (o.log != NULL && serve_report_log_to(o.log) == -1)

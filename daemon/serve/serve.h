@@ -21,6 +21,7 @@ struct serve {
 	/* from the command line */
 	const char *path; /* absolute */
 	bool exit_when_done;
+	uint32_t exit_when_quiet; /* seconds without a client after all was fetched; 0: never */
 	/* the archive */
 	int table, flags; /* memfds */
 	struct archive archive;
@@ -32,6 +33,7 @@ struct serve {
 	bool complete;	/* it was said that all is done */
 	uint64_t begun; /* clock_ms(); 0: it does not serve yet */
 	uint64_t first; /* clock_ms() when the first client came; 0: none has */
+	uint64_t quiet_since; /* clock_ms() when all was fetched and the last client gone; 0: not */
 };
 
 /* Is this command line for the one-user mode? */

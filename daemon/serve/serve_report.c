@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/outlet.h"
 #include "daemon/ports/listeners.h"
+#include "daemon/table/conns.h"
 #include "daemon/table/report.h"
 #include "daemon/serve/serve.h"
 #include "daemon/ports/servers.h"
@@ -224,10 +225,33 @@ bar_show(const struct serve *s)
 	fflush(s->out);
 }
 
+/* All were fetched at least once, and for so long no client was there. */
+static void
+stop_when_quiet(struct serve *s, struct master *m)
+{
+	uint64_t count = s->archive.head->count, now = clock_ms();
+	struct progress p;
+
+	count_progress(s, &p);
+	if (s->first == 0 || conns_count(m) > 0 || p.fetched < count) {
+		s->quiet_since = 0;
+		return;
+	}
+	if (s->quiet_since == 0)
+		s->quiet_since = now;
+	if (now - s->quiet_since < UINT64_C(1000) * s->exit_when_quiet)
+		return;
+	say(s, "complete: all %" PRIu64 " messages were fetched, no client for %u s", count,
+	    (unsigned)s->exit_when_quiet);
+	master_stop(m, false);
+}
+
 /* A bar that nobody looks at is not put behind the one before. */
 static void
-tick(const struct master *m)
+tick(struct master *m)
 {
+	if (running->exit_when_quiet > 0 && m->state == MASTER_SERVING)
+		stop_when_quiet(running, m);
 	tell_all_lost(running);
 	if (to_file.open)
 		(void)outlet_flush(&to_file);
@@ -278,6 +302,7 @@ session_over(struct master *m)
 
 	if (s->begun == 0)
 		return;
+	s->quiet_since = 0; /* it may have come and gone between two ticks */
 	count_progress(s, &p);
 	count = s->archive.head->count;
 	say(s,
@@ -289,7 +314,7 @@ session_over(struct master *m)
 	s->complete = true;
 	say(s, "complete: all %" PRIu64 " messages were fetched and deleted", count);
 	if (s->exit_when_done)
-		master_stop(m, true);
+		master_stop(m, false);
 }
 
 static void

@@ -83,7 +83,7 @@ report_serving(struct master *m)
 }
 
 void
-report_tick(const struct master *m)
+report_tick(struct master *m)
 {
 	if (sink != NULL)
 		sink->tick(m);

@@ -10,7 +10,7 @@
 /* Who is told of connections beside the log, as they come and go. */
 struct report_sink {
 	void (*serving)(struct master *m);    /* the ports are open */
-	void (*tick)(const struct master *m); /* once a second */
+	void (*tick)(struct master *m);	      /* once a second */
 	void (*connected)(const struct conn *c);
 	void (*gone)(const struct conn *c);	/* a connection has ended */
 	void (*session_over)(struct master *m); /* a session, and its row has gone */
@@ -18,7 +18,7 @@ struct report_sink {
 void report_to(const struct report_sink *sink); /* NULL: nobody */
 
 void report_serving(struct master *m);
-void report_tick(const struct master *m);
+void report_tick(struct master *m);
 void report_gone(const struct conn *c);
 void report_session_over(struct master *m);
 

@@ -268,6 +268,33 @@ class Import(ServeCase):
         self.assertIn("complete: all 30 messages were fetched and deleted", run.lines())
         self.assertEqual(run.stop()[1], [])
 
+    def test_all_fetched_can_end_it(self):
+        """An importer that leaves mail on the server, or refuses one message."""
+        messages = letters(5)
+        run = self.serve(self.archive(messages), "--exit-when-fetched=1")
+        client = run.login()
+        for number in range(1, 5):
+            client.retr(number)
+        client.quit()
+        idle, last = poplib.POP3("127.0.0.1", run.port, timeout=20), run.login()
+        last.retr(5)
+        last.quit()
+        self.assertEqual(run.progress(2)[0], 5)
+        time.sleep(2)  # longer than it waits: one that is connected keeps it
+        self.assertIsNone(run.process.poll())
+        idle.capa()
+        idle.quit()
+        self.assertEqual(run.process.wait(20), 0)
+        self.assertIn("complete: all 5 messages were fetched, no client for 1 s", run.lines())
+
+    def test_nobody_came(self):
+        run = self.serve(self.archive([]), "--exit-when-fetched=1")
+        time.sleep(2)
+        self.assertIsNone(run.process.poll())
+        for wrong in ("0", "x", "-1", "86401"):
+            done = subprocess.run([harness.program(), "--serve", "/tmp", "--exit-when-fetched=" + wrong], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20)
+            self.assertEqual((done.returncode, done.stdout), (2, b"pop3d: expected 1 to 86400 seconds: %s\n" % wrong.encode()))
+
 
 class Maildrop(ServeCase):
     def test_natural_order_uids_of_twins_and_hidden_deletions(self):
