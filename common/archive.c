@@ -16,11 +16,8 @@ const char *
 archive_kind_name(enum archive_kind kind)
 {
 	static const char *const names[ARCHIVE_KINDS] = {
-	    [ARCHIVE_MAILDIR] = "maildir",
-	    [ARCHIVE_DIRECTORY] = "dir",
-	    [ARCHIVE_MH] = "mh",
-	    [ARCHIVE_CYRUS] = "cyrus",
-	    [ARCHIVE_MBOX] = "mbox",
+	    [ARCHIVE_MAILDIR] = "maildir", [ARCHIVE_DIRECTORY] = "dir", [ARCHIVE_MH] = "mh",
+	    [ARCHIVE_CYRUS] = "cyrus",	   [ARCHIVE_MBOX] = "mbox",
 	};
 
 	return names[kind];

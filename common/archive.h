@@ -48,8 +48,8 @@ struct archive_head {
 struct archive_entry {
 	uint64_t start, end; /* stored octets within the file */
 	uint64_t octets;     /* on the wire */
-	uint32_t name;	     /* where its file's name stands among the names; relative to the archive */
-	uint32_t twin;	     /* 1; 2, 3 … for later messages with the same digest */
+	uint32_t name; /* where its file's name stands among the names; relative to the archive */
+	uint32_t twin; /* 1; 2, 3 … for later messages with the same digest */
 	uint8_t digest[ARCHIVE_DIGEST];
 	uint8_t shown[ARCHIVE_SHOWN]; /* of an mbox: digest of what is shown of it */
 	uint32_t unused;
@@ -63,7 +63,8 @@ struct archive {
 	uint8_t *flags; /* changed by others at any time */
 };
 
-/* The stores that serve an archive: one that is only read, and an mbox that deletions are applied to. */
+/* The stores that serve an archive: one that is only read, and an mbox that deletions are applied
+ * to. */
 #define ARCHIVE_STORE	   "archive"
 #define ARCHIVE_MBOX_STORE "archive-mbox"
 
@@ -85,7 +86,8 @@ struct archive_order {
 	const char *path; /* absolute; borrowed */
 };
 
-/* Replace this process by `program`, the session's, for that.  Returns only if it fails: -1 with errno. */
+/* Replace this process by `program`, the session's, for that.  Returns only if it fails: -1 with
+ * errno. */
 int archive_order_exec(const struct archive_order *o, const char *program, int in, int table);
 
 /* 0, or -1 for arguments of other form. */

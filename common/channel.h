@@ -35,7 +35,7 @@ void channel_close(struct channel *c);
  * 0; -1 with errno ENOBUFS (queue full), EPIPE (peer gone), EMFILE.
  */
 int channel_send(struct channel *c, enum msg_type type, const void *body, size_t len,
-    const int *fds, size_t nfds);
+		 const int *fds, size_t nfds);
 
 /* The same without descriptors; `len` of 0 goes with a NULL body. */
 int channel_put(struct channel *c, enum msg_type type, const void *body, size_t len);

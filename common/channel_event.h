@@ -25,17 +25,18 @@ struct evchannel {
 	evchannel_drained_fn *drained; /* may be NULL: the queue became empty */
 	void *arg;
 	bool paused; /* nothing is read */
-	bool *gone; /* set while callbacks run, so that they may close the channel */
-	int failed; /* errno of a failed send, told to `end` from the loop */
+	bool *gone;  /* set while callbacks run, so that they may close the channel */
+	int failed;  /* errno of a failed send, told to `end` from the loop */
 };
 
 /* Take ownership of fd and serve it in `base`.  0, or -1 with errno (fd closed). */
 int evchannel_open(struct evchannel *ec, struct event_base *base, int fd, enum role self,
-    enum role peer, size_t queue_max, evchannel_msg_fn *msg, evchannel_end_fn *end, void *arg);
+		   enum role peer, size_t queue_max, evchannel_msg_fn *msg, evchannel_end_fn *end,
+		   void *arg);
 
 /* Send, as channel_send.  A failure is also told to `end`, later, from the loop. */
 int evchannel_send(struct evchannel *ec, enum msg_type type, const void *body, size_t len,
-    const int *fds, size_t nfds);
+		   const int *fds, size_t nfds);
 int evchannel_put(struct evchannel *ec, enum msg_type type, const void *body, size_t len);
 
 /* Handle every message that waits right now ("read the channel dry"). */

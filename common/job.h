@@ -11,10 +11,10 @@
 #include <stdio.h>
 
 enum {
-	JOB_TEXT = ':',	 /* a line of output; the other way, of input */
-	JOB_ERROR = '!', /* a line of what went wrong */
-	JOB_ASK = '<',	 /* nothing behind it: send the input */
-	JOB_END = '=',	 /* the last line: the exit status, a digit; the other way, the end of input */
+	JOB_TEXT = ':',	    /* a line of output; the other way, of input */
+	JOB_ERROR = '!',    /* a line of what went wrong */
+	JOB_ASK = '<',	    /* nothing behind it: send the input */
+	JOB_END = '=',	    /* last: the exit status, a digit; the other way, the end of input */
 	JOB_LINE_MAX = 8192 /* octets of a line of input, the first and the LF included */
 };
 
@@ -25,14 +25,14 @@ enum { JOB_DONE = 0, JOB_FAILED = 1, JOB_USAGE = 2 };
 
 /* What an octet of a job's stream is. */
 enum job_octet {
-	JOB_OCTET_NONE,	      /* of the frame */
-	JOB_OCTET_TEXT,	      /* to be shown, by job_escape() */
-	JOB_OCTET_TEXT_END,   /* the end of such a line */
-	JOB_OCTET_ERROR,      /* the same of what went wrong */
+	JOB_OCTET_NONE,	    /* of the frame */
+	JOB_OCTET_TEXT,	    /* to be shown, by job_escape() */
+	JOB_OCTET_TEXT_END, /* the end of such a line */
+	JOB_OCTET_ERROR,    /* the same of what went wrong */
 	JOB_OCTET_ERROR_END,
-	JOB_OCTET_ASK,	      /* it wants its input */
-	JOB_OCTET_END,	      /* the end: r->status is known */
-	JOB_OCTET_BROKEN      /* no job says such a thing: give it up */
+	JOB_OCTET_ASK,	 /* it wants its input */
+	JOB_OCTET_END,	 /* the end: r->status is known */
+	JOB_OCTET_BROKEN /* no job says such a thing: give it up */
 };
 
 /* Begins zeroed. */

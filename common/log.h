@@ -26,8 +26,8 @@ void log_to_terminal(void);
 void log_to_syslog(const char *ident);
 void log_to_channel(struct channel *c);
 
-/* Errors go to standard error, too, until log_leave_stderr(): from then on nothing does, and what would
- * goes to syslog. */
+/* Errors go to standard error, too, until log_leave_stderr(): from then on nothing does, and what
+ * would goes to syslog. */
 void log_echo_errors(void);
 void log_leave_stderr(const char *ident);
 
@@ -47,8 +47,8 @@ void log_tell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /*
  * A line that must not get lost, to syslog or standard error.  0: it is written (or left out by its
- * level); -1: the log takes none now.  Then log_wait_fd() gives a descriptor, the caller's, that can
- * be written to when it may (-1 with errno: there is none).
+ * level); -1: the log takes none now.  Then log_wait_fd() gives a descriptor, the caller's, that
+ * can be written to when it may (-1 with errno: there is none).
  */
 int log_try(int prio, conn_id id, const char *text);
 int log_wait_fd(void);

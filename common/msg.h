@@ -108,7 +108,8 @@ enum msg_type {
 	/* master to spare, and back */
 	MSG_HELLO,	  /* no body; the kernel vouches for the pid */
 	MSG_SERVE,	  /* msg_grant; descriptors: the stream, with TLS a page (acked.h), a page
-			   * to write (page.h), and in one-user mode the archive's table and flags (archive.h) */
+			   * to write (page.h), and in one-user mode the archive's table and flags
+			   * (archive.h) */
 	MSG_JOB,	  /* msg_job: behind a grant that says so */
 	MSG_HAVE_IT,	  /* msg_conn_ref: grant and stream are here */
 	MSG_LOCK_ASK,	  /* msg_lock_ask: who has the mailbox locked, may his session go? */
@@ -190,12 +191,12 @@ enum conn_tls { CONN_TLS_NONE, CONN_TLS_IMPLICIT, CONN_TLS_STLS };
 /* A row of the connection table, as worker and auth helper may know it. */
 struct msg_conn {
 	conn_id id;
-	uint32_t worker; /* the worker's number */
-	uint32_t server; /* index of the server */
-	uint8_t tls;	 /* enum conn_tls */
-	uint8_t stls;	 /* 1: STLS is offered */
+	uint32_t worker;  /* the worker's number */
+	uint32_t server;  /* index of the server */
+	uint8_t tls;	  /* enum conn_tls */
+	uint8_t stls;	  /* 1: STLS is offered */
 	uint8_t clear_ok; /* 1: logins without TLS are allowed from this peer */
-	uint8_t apop;	 /* 1: APOP is on: the greeting has a timestamp */
+	uint8_t apop;	  /* 1: APOP is on: the greeting has a timestamp */
 	uint8_t unused[4];
 	struct msg_addr peer, local;
 };
@@ -221,7 +222,7 @@ struct msg_login_conf {
 /* A further one for the same server brings a further certificate. */
 struct msg_login_server {
 	uint32_t server;   /* index */
-	uint32_t any_name; /* 1: a client may ask for a name that none of several certificates has */
+	uint32_t any_name; /* 1: a name that none of several certificates has may be asked for */
 	char name[MSG_SERVER_SIZE];
 	char certificate[MSG_PATH_SIZE]; /* PEM chain; empty: no TLS */
 	char certificate_key[MSG_PATH_SIZE];
@@ -229,22 +230,22 @@ struct msg_login_server {
 };
 
 struct msg_ticket_keys {
-	uint32_t count; /* 1 or 2; the first one issues, all decrypt */
+	uint32_t count;	   /* 1 or 2; the first one issues, all decrypt */
 	uint32_t lifetime; /* seconds a ticket is good for */
 	uint8_t key[2][MSG_TICKET_KEY_SIZE];
 };
 
 /* Why the worker is done with a connection. */
 enum conn_end {
-	CONN_END_QUIT,	    /* QUIT before login */
-	CONN_END_CLIENT,    /* EOF or reset */
-	CONN_END_TIMEOUT,   /* login_timeout */
-	CONN_END_TLS,	    /* handshake failed or took too long */
-	CONN_END_FAILURES,  /* max_auth_failures */
-	CONN_END_ABUSE,	    /* line without end, HTTP and the like */
-	CONN_END_DROPPED,   /* MSG_CONN_DROP or shutting down */
-	CONN_END_RELAY,	    /* relay of a session finished */
-	CONN_END_ERROR,	    /* own trouble */
+	CONN_END_QUIT,	   /* QUIT before login */
+	CONN_END_CLIENT,   /* EOF or reset */
+	CONN_END_TIMEOUT,  /* login_timeout */
+	CONN_END_TLS,	   /* handshake failed or took too long */
+	CONN_END_FAILURES, /* max_auth_failures */
+	CONN_END_ABUSE,	   /* line without end, HTTP and the like */
+	CONN_END_DROPPED,  /* MSG_CONN_DROP or shutting down */
+	CONN_END_RELAY,	   /* relay of a session finished */
+	CONN_END_ERROR,	   /* own trouble */
 	CONN_END_COUNT
 };
 
@@ -276,29 +277,29 @@ struct msg_worker {
 };
 
 struct msg_auth_conf {
-	uint32_t children;	/* PAM children kept ready */
-	uint32_t deadline;	/* seconds a check may take */
-	uint32_t failure_delay; /* milliseconds from request to refusal */
-	uint32_t failure_window; /* seconds over which failures are counted */
+	uint32_t children;	      /* PAM children kept ready */
+	uint32_t deadline;	      /* seconds a check may take */
+	uint32_t failure_delay;	      /* milliseconds from request to refusal */
+	uint32_t failure_window;      /* seconds over which failures are counted */
 	uint32_t failures_per_user;   /* in the window; 0: no limit */
 	uint32_t failures_per_source; /* in the window; 0: no limit */
 	uint32_t minimum_uid;
-	uint32_t pam_session; /* 1: open and close PAM sessions */
-	uint32_t rootless;    /* 1: only the own uid is ever granted */
+	uint32_t pam_session;	     /* 1: open and close PAM sessions */
+	uint32_t rootless;	     /* 1: only the own uid is ever granted */
 	uint32_t auth_uid, auth_gid; /* of user-file children */
 	uint32_t ps_titles;
-	char user[MSG_NAME_SIZE];     /* one-user mode: who may log in; empty: any name */
-	struct secret password;	      /* and his password; empty: any */
+	char user[MSG_NAME_SIZE]; /* one-user mode: who may log in; empty: any name */
+	struct secret password;	  /* and his password; empty: any */
 };
 
 /* How a server reads the names that clients send, daemon/auth/username.h. */
 enum username_fold { USERNAME_AS_IS, USERNAME_LOWER, USERNAME_FOLDS };
-#define USERNAME_DOMAIN_KEEP "keep"
+#define USERNAME_DOMAIN_KEEP  "keep"
 #define USERNAME_DOMAIN_STRIP "strip"
 
 struct msg_auth_server {
-	uint32_t server;	/* index */
-	uint32_t username_fold; /* enum username_fold */
+	uint32_t server;		     /* index */
+	uint32_t username_fold;		     /* enum username_fold */
 	char username_domain[MSG_NAME_SIZE]; /* one of the two words, or a domain */
 	char name[MSG_SERVER_SIZE];
 	char auth[MSG_SPEC_SIZE];    /* "pam:SERVICE", "file:PATH" */
@@ -338,19 +339,19 @@ struct msg_child_conf {
 	uint32_t pam_session;
 	uint32_t rootless;
 	uint32_t ps_titles;
-	uint32_t uid, gid; /* what a child that needs no root becomes */
+	uint32_t uid, gid;	  /* what a child that needs no root becomes */
 	char user[MSG_NAME_SIZE]; /* as in msg_auth_conf */
 	struct secret password;
 };
 
 struct msg_child_ask {
 	conn_id id;
-	uint32_t mech; /* enum login_mech */
+	uint32_t mech;	 /* enum login_mech */
 	uint32_t lookup; /* 1: no password is asked; who is the user? */
 	char user[MSG_NAME_SIZE];
 	struct secret password;	       /* MECH_APOP: the digest */
 	char challenge[MSG_NAME_SIZE]; /* MECH_APOP: the timestamp that it is of */
-	char rhost[MSG_WORD_SIZE]; /* numeric */
+	char rhost[MSG_WORD_SIZE];     /* numeric */
 };
 
 struct msg_account {
@@ -365,8 +366,9 @@ struct msg_child_answer {
 	conn_id id;
 	uint32_t result; /* enum login_result */
 	uint32_t unused;
-	char why[MSG_NAME_SIZE]; /* for the log: "password", "account expired" */
-	char mailbox[MSG_PATH_SIZE]; /* the account's own, absolute; empty: by the server's template */
+	char why[MSG_NAME_SIZE];     /* for the log: "password", "account expired" */
+	char mailbox[MSG_PATH_SIZE]; /* the account's own, absolute; empty: by the server's template
+				      */
 	struct msg_account account;
 };
 
@@ -420,8 +422,8 @@ struct msg_grant {
 	uint32_t mech; /* enum login_mech */
 	uint32_t tls;  /* enum conn_tls */
 	struct msg_tls_facts facts;
-	char storage[MSG_WORD_SIZE];	 /* store back end: "maildir" */
-	char mailbox[MSG_PATH_SIZE];	 /* absolute path */
+	char storage[MSG_WORD_SIZE]; /* store back end: "maildir" */
+	char mailbox[MSG_PATH_SIZE]; /* absolute path */
 	/* from master */
 	char server[MSG_SERVER_SIZE];
 	struct msg_addr peer;
@@ -430,11 +432,11 @@ struct msg_grant {
 	uint32_t trace;		  /* TRACE_… */
 	uint32_t ps_titles;
 	uint32_t rootless;
-	uint32_t job; /* 1: no client; msg_job follows */
-	uint16_t mbox_format; /* enum mbox_format */
-	uint16_t mbox_split;  /* enum mbox_split */
+	uint32_t job;			  /* 1: no client; msg_job follows */
+	uint16_t mbox_format;		  /* enum mbox_format */
+	uint16_t mbox_split;		  /* enum mbox_split */
 	char mbox_journal[MSG_PATH_SIZE]; /* a directory; empty: none */
-	uint32_t had_mail; /* 1: an earlier login has found messages there */
+	uint32_t had_mail;		  /* 1: an earlier login has found messages there */
 	struct msg_account account;
 };
 
@@ -483,7 +485,7 @@ enum lock_holder {
 	LOCK_HOLDER_UNKNOWN, /* no session that the asker may know of */
 	LOCK_HOLDER_OTHER,   /* a session of the same uid and another user name */
 	LOCK_HOLDER_OWN,     /* a session of the same user */
-	LOCK_HOLDER_ENDED,   /* it was a session of the same user: taken over, its process is gone */
+	LOCK_HOLDER_ENDED, /* it was a session of the same user: taken over, its process is gone */
 	LOCK_HOLDER_COUNT
 };
 
@@ -505,8 +507,9 @@ struct msg_session_open {
 	uint32_t landlock_abi;
 	uint64_t messages, octets;
 	struct msg_lock_place lock; /* what this session has locked */
-	uint64_t known, vanished; /* unique-ids at the end of the session before; of these, gone now */
-	uint32_t exposed;	  /* enum exposed */
+	uint64_t known,
+	    vanished;	  /* unique-ids at the end of the session before; of these, gone now */
+	uint32_t exposed; /* enum exposed */
 	uint32_t unused;
 };
 

@@ -10,7 +10,8 @@
 /* "ok", "auth", "temp", "perm", "in-use". */
 const char *login_result_name(enum login_result result);
 
-/* When a message was first retrieved: clock_utc(); "never" for 0, "unknown" for -1.  Returns dst. */
+/* When a message was first retrieved: clock_utc(); "never" for 0, "unknown" for -1.  Returns dst.
+ */
 const char *retrieved_text(char dst[CLOCK_UTC_SIZE], int64_t t);
 
 /* "USER", "PLAIN", "LOGIN", "APOP". */

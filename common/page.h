@@ -14,17 +14,25 @@
 enum page_state { PAGE_LOGIN, PAGE_TRANS, PAGE_UPDATE, PAGE_STATE_COUNT };
 
 /* What a session waits for, if it does. */
-enum page_wait { PAGE_WAIT_NOTHING, PAGE_WAIT_CLIENT, PAGE_WAIT_DISK, PAGE_WAIT_LOCK, PAGE_WAIT_COUNT };
+enum page_wait {
+	PAGE_WAIT_NOTHING,
+	PAGE_WAIT_CLIENT,
+	PAGE_WAIT_DISK,
+	PAGE_WAIT_LOCK,
+	PAGE_WAIT_COUNT
+};
 
-enum { PAGE_DELETED_MAX = 65536 }; /* marked messages that are listed; pages untouched cost nothing */
+enum {
+	PAGE_DELETED_MAX = 65536
+}; /* marked messages that are listed; pages untouched cost nothing */
 
 struct session_page {
 	uint32_t seq; /* odd while it is being written */
 	uint32_t state, wait;
-	uint32_t ndeleted; /* numbers in `deleted`, in the order of DELE */
-	char command[8];   /* the last keyword, or the job's word; terminated */
-	uint64_t messages; /* at login */
-	uint64_t octets;   /* at login; UINT64_MAX: not known yet */
+	uint32_t ndeleted;		      /* numbers in `deleted`, in the order of DELE */
+	char command[8];		      /* the last keyword, or the job's word; terminated */
+	uint64_t messages;		      /* at login */
+	uint64_t octets;		      /* at login; UINT64_MAX: not known yet */
 	uint64_t retrieved, retrieved_octets; /* sent */
 	uint64_t confirmed, confirmed_octets; /* those of them that the client has */
 	uint64_t topped, again, marked;

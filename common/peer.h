@@ -19,9 +19,9 @@ int peer_is_dead(int fd);
 
 /* What the kernel knows, by the names of its struct tcp_info. */
 struct peer_facts {
-	uint32_t unacked;      /* segments under way */
-	uint32_t notsent;      /* octets that have not left, behind a closed window */
-	uint32_t probes;       /* of that window, not answered */
+	uint32_t unacked;	/* segments under way */
+	uint32_t notsent;	/* octets that have not left, behind a closed window */
+	uint32_t probes;	/* of that window, not answered */
 	uint32_t last_ack_recv; /* milliseconds ago */
 };
 

@@ -18,10 +18,10 @@ enum {
 
 /* A command line cut into words.  Points into the caller's line. */
 struct pop3_command {
-	char keyword[8];   /* upper case, terminated; empty: malformed */
-	const char *rest;  /* behind the first SP after the keyword; NULL: no SP there */
-	size_t rest_len;   /* as sent, trailing blanks included */
-	unsigned argc;	   /* words in rest; 0 to 3 (3: more than any command takes) */
+	char keyword[8];  /* upper case, terminated; empty: malformed */
+	const char *rest; /* behind the first SP after the keyword; NULL: no SP there */
+	size_t rest_len;  /* as sent, trailing blanks included */
+	unsigned argc;	  /* words in rest; 0 to 3 (3: more than any command takes) */
 	const char *argv[2];
 	size_t arg_len[2];
 };

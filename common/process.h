@@ -18,7 +18,7 @@
  * fails in the new process ends it with status 127.
  */
 pid_t process_start(int program, const char *path, char *const argv[], int channel,
-    void (*before)(void));
+		    void (*before)(void));
 
 /* "exited with status 1", "killed by signal 11 (Segmentation fault)"; into dst. Returns dst. */
 const char *process_status_text(char *dst, size_t cap, int status);

@@ -35,9 +35,9 @@ int sandbox_seccomp(enum role role, enum sandbox_mode mode, int *listener);
  * it.  Not making directories, links other than hard ones, or special files; no execution.
  * From ABI 4 on TCP sockets are neither bound nor connected, from 6 on no signal and no abstract
  * socket leaves the process.  What is open stays usable.  no_new_privs must be set.
- * abi_max caps the ABI used (0: no cap); `write` needs ABI 2, since ABI 1 refuses each rename between
- * directories.  SANDBOX_LOG: does nothing, since Landlock cannot only log.
- * Returns the ABI in force; 0 for none; -1 with errno (with REQUIRE also if there is none).
+ * abi_max caps the ABI used (0: no cap); `write` needs ABI 2, since ABI 1 refuses each rename
+ * between directories.  SANDBOX_LOG: does nothing, since Landlock cannot only log. Returns the ABI
+ * in force; 0 for none; -1 with errno (with REQUIRE also if there is none).
  */
 int sandbox_landlock(int fd, int write, enum sandbox_mode mode, uint32_t abi_max);
 
@@ -46,10 +46,10 @@ int sandbox_is_listener(int fd);
 
 /* What may be done in and below a directory. */
 enum sandbox_access {
-	SANDBOX_READ,  /* read files and directories */
-	SANDBOX_WRITE, /* as sandbox_landlock() with `write` */
-	SANDBOX_MAKE,  /* make and remove files, but read and write none: for lock files */
-	SANDBOX_LOOK,  /* read directories, but no file */
+	SANDBOX_READ,	/* read files and directories */
+	SANDBOX_WRITE,	/* as sandbox_landlock() with `write` */
+	SANDBOX_MAKE,	/* make and remove files, but read and write none: for lock files */
+	SANDBOX_LOOK,	/* read directories, but no file */
 	SANDBOX_FOLDERS /* make, move and remove directories, but nothing in them */
 };
 
@@ -60,11 +60,11 @@ struct sandbox_path {
 
 /* The same for any number of directories; none of them: nothing may be opened at all. */
 int sandbox_landlock_paths(const struct sandbox_path *paths, size_t count, enum sandbox_mode mode,
-    uint32_t abi_max);
+			   uint32_t abi_max);
 
 /*
- * Answer one report on a listener from sandbox_seccomp: log "sandbox: pid N called NAME(NUMBER)", let
- * the call go on.  Never waits.  Run by master, in its event loop, when the listener is
+ * Answer one report on a listener from sandbox_seccomp: log "sandbox: pid N called NAME(NUMBER)",
+ * let the call go on.  Never waits.  Run by master, in its event loop, when the listener is
  * readable or hung up.  0; -1 with errno: the listener is of no more use (EPIPE: the
  * last process under the filter is gone), close it.
  */

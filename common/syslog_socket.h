@@ -16,7 +16,8 @@ void syslog_socket_send(int prio, const char *text);
 /* Send what waits.  0: nothing waits any more; 1: the log daemon is behind. */
 int syslog_socket_flush(void);
 
-/* A descriptor that can be written to when the log daemon may take more; the caller's.  -1 with errno. */
+/* A descriptor that can be written to when the log daemon may take more; the caller's.  -1 with
+ * errno. */
 int syslog_socket_wait(void);
 
 #endif

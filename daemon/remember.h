@@ -1,11 +1,11 @@
 /*
  * Who has had mail: the accounts whose login has found messages, kept over restarts in the file
- * had-mail of the state directory, so that a mailbox that is missing later is not taken for one that
- * never was.
+ * had-mail of the state directory, so that a mailbox that is missing later is not taken for one
+ * that never was.
  *
  * One line an account, "UID MAILBOX", appended as it is learnt and never removed; an administrator
- * may remove lines while the daemon is stopped.  A line that a crash has cut off counts for nothing.
- * It is not synced: what is lost is learnt again at the next login.
+ * may remove lines while the daemon is stopped.  A line that a crash has cut off counts for
+ * nothing. It is not synced: what is lost is learnt again at the next login.
  */
 #ifndef POP3D_REMEMBER_H
 #define POP3D_REMEMBER_H

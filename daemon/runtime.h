@@ -14,8 +14,8 @@
  */
 int runtime_take(const struct conf *conf, bool rootless);
 
-/* Make conf->state_dir, for what is kept over restarts, if it is missing; a warning if it cannot be had,
- * unless rootless. */
+/* Make conf->state_dir, for what is kept over restarts, if it is missing; a warning if it cannot be
+ * had, unless rootless. */
 void runtime_state(const struct conf *conf, bool rootless);
 
 /* Does another master run with this runtime_dir? */

@@ -11,12 +11,13 @@
 /* What happened, what the id is, and what the result points to. */
 enum wait_kind {
 	WAIT_NOTHING,
-	WAIT_SERVER,	 /* a server is gone; its slot; NULL */
-	WAIT_CONN,	 /* a connection is gone; its id; NULL */
-	WAIT_STATE,	 /* its state is known; its id; before login struct msg_conn_state, else NULL: read
-			  * its page */
-	WAIT_GENERATION, /* a change was adopted or refused; 0; the reason as a string, NULL: adopted */
-	WAIT_JOB	 /* a job has begun or failed; its row's id; the reason as a string, NULL: begun */
+	WAIT_SERVER, /* a server is gone; its slot; NULL */
+	WAIT_CONN,   /* a connection is gone; its id; NULL */
+	WAIT_STATE,  /* its state is known; its id; before login struct msg_conn_state, else NULL:
+		      * read  its page */
+	WAIT_GENERATION, /* a change was adopted or refused; 0; the reason as a string, NULL:
+			    adopted */
+	WAIT_JOB /* a job has begun or failed; its row's id; the reason as a string, NULL: begun */
 };
 
 struct waiter;
@@ -35,7 +36,7 @@ struct waiters *waiters_new(void); /* NULL: no memory */
 
 /* Wait.  `w` is the caller's, and waits for nothing yet (zeroed, woken or cancelled). */
 void waiters_add(struct waiters *ws, struct waiter *w, enum wait_kind kind, uint64_t id,
-    waiter_fn *fn);
+		 waiter_fn *fn);
 
 /* Wait no more; idempotent. */
 void waiters_cancel(struct waiters *ws, struct waiter *w);

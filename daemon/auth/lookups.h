@@ -21,6 +21,6 @@ void lookups_ask(const struct msg_lookup *ask);
 
 /* The end of a request that is a look-up; as login_decided_fn. */
 void lookups_decided(struct request *r, enum login_result result, const char *why,
-    const struct msg_child_answer *a);
+		     const struct msg_child_answer *a);
 
 #endif

@@ -21,7 +21,7 @@ struct child;
  * no child gave one.  keeper: the child that keeps a PAM session for this
  * login and wants child_release() some time; NULL: none. */
 typedef void login_decided_fn(struct request *r, enum login_result result, const char *why,
-    const struct msg_child_answer *answer, struct child *keeper);
+			      const struct msg_child_answer *answer, struct child *keeper);
 /* May the request still be put to a child?  If not, it is decided already. */
 typedef bool login_wanted_fn(struct request *r);
 /* A keeper has ended; id is the connection it was for. */

@@ -12,7 +12,7 @@
 #include "daemon/auth/request.h"
 
 enum {
-	QUEUE_MAX = 1024,	/* requests that wait */
+	QUEUE_MAX = 1024,      /* requests that wait */
 	QUEUE_SOURCE_MAX = 128 /* of one source */
 };
 

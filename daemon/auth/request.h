@@ -29,7 +29,7 @@ struct request {
 	char authzid[MSG_NAME_SIZE], user[MSG_NAME_SIZE];
 	struct secret password;
 	char challenge[MSG_NAME_SIZE]; /* MECH_APOP: password is a digest of this */
-	bool lookup; /* no login: an administrator asks who `user` is (lookups.h) */
+	bool lookup;		   /* no login: an administrator asks who `user` is (lookups.h) */
 	char other[MSG_NAME_SIZE]; /* and where the mailbox of this name would be */
 };
 
@@ -41,6 +41,5 @@ bool request_name_is_clean(const char *name);
 
 /* Wipe and free.  It must have left its queue. */
 void request_free(struct request *r);
-
 
 #endif

@@ -28,9 +28,10 @@ int settings_check(const struct settings *s, char *why, size_t cap);
 const struct msg_auth_server *settings_server(const struct settings *s, uint32_t server);
 
 /* What a server's `storage` says for an account: name of the store back end and
- * the mailbox; "dir:BASE" without any % is "dir:BASE/%u".  0, or -1 with errno as template_expand. */
+ * the mailbox; "dir:BASE" without any % is "dir:BASE/%u".  0, or -1 with errno as template_expand.
+ */
 int settings_mailbox(const struct msg_auth_server *server, const struct msg_account *account,
-    char storage[MSG_WORD_SIZE], char mailbox[MSG_PATH_SIZE]);
+		     char storage[MSG_WORD_SIZE], char mailbox[MSG_PATH_SIZE]);
 
 void settings_free(struct settings *s);
 

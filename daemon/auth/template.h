@@ -18,7 +18,7 @@ int template_check(const char *template);
  * path.  0, or -1 with errno EINVAL (unknown letter; a value for %u %d %n that
  * is empty, "." or ".." or holds a slash; result not absolute) or ENAMETOOLONG.
  */
-int template_expand(
-    const char *template, const char *user, const char *home, char *dst, size_t cap);
+int template_expand(const char *template, const char *user, const char *home, char *dst,
+		    size_t cap);
 
 #endif

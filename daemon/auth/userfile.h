@@ -69,11 +69,11 @@ int userfile_read(const char *path, char **text, size_t *len, char *why, size_t 
 /*
  * Parse text of len octets with a NUL behind them; takes ownership of it, also
  * when it fails.  Faulty lines and second lines for a name are told to `fault`
- * (NULL: nobody) and passed over, but for those with only a faulty password.  own: empty uid and gid mean the caller's.
- * 0, or -1 with errno ENOMEM.
+ * (NULL: nobody) and passed over, but for those with only a faulty password.  own: empty uid and
+ * gid mean the caller's. 0, or -1 with errno ENOMEM.
  */
-int userfile_parse(
-    struct userfile *u, char *text, size_t len, bool own, userfile_fault_fn *fault, void *arg);
+int userfile_parse(struct userfile *u, char *text, size_t len, bool own, userfile_fault_fn *fault,
+		   void *arg);
 
 /* The account of that name, or NULL. */
 const struct userfile_entry *userfile_find(const struct userfile *u, const char *name);

@@ -32,13 +32,12 @@ struct conf_paths {
 	char path[CONF_PATHS_MAX][MSG_PATH_SIZE];
 };
 
-
 struct conf_server {
 	char name[MSG_SERVER_SIZE];
 	size_t naddresses;
 	char addresses[CONF_ADDRESSES_MAX][MSG_WORD_SIZE]; /* numeric; "*": all, IPv4 and IPv6 */
 	size_t nports;
-	uint32_t ports[CONF_PORTS_MAX]; /* at each of the addresses; 0 alone: the kernel chooses one */
+	uint32_t ports[CONF_PORTS_MAX]; /* at each address; 0 alone: the kernel chooses one */
 	enum conf_socket socket;
 	enum conf_cleartext cleartext_login;
 	char auth[MSG_SPEC_SIZE];
@@ -58,10 +57,10 @@ struct conf_server {
 /* One-user mode: an archive instead of mailboxes (pop3d --serve). */
 struct conf_one_user {
 	bool on;
-	uint32_t trace;					   /* TRACE_… */
-	char user[MSG_NAME_SIZE];			   /* empty: any */
-	struct secret password;				   /* empty: any */
-	int archive[2]; /* memfds: the table and the flags (archive.h) */
+	uint32_t trace;		  /* TRACE_… */
+	char user[MSG_NAME_SIZE]; /* empty: any */
+	struct secret password;	  /* empty: any */
+	int archive[2];		  /* memfds: the table and the flags (archive.h) */
 };
 
 struct conf {
@@ -69,17 +68,18 @@ struct conf {
 	uint32_t login_workers, worker_connections;
 	uint32_t auth_children, session_spares;
 	char login_user[MSG_WORD_SIZE], auth_user[MSG_WORD_SIZE];
-	char state_dir[MSG_PATH_SIZE];	 /* "/var/lib/pop3d"; what is kept over restarts */
-	char runtime_dir[MSG_PATH_SIZE]; /* "/run/pop3d"; the workers' empty root is made below it */
+	char state_dir[MSG_PATH_SIZE]; /* "/var/lib/pop3d"; what is kept over restarts */
+	char
+	    runtime_dir[MSG_PATH_SIZE]; /* "/run/pop3d"; the workers' empty root is made below it */
 	char control_group[MSG_WORD_SIZE]; /* may read at the control socket; empty: root only */
 	/* limits */
 	uint32_t max_connections, max_connections_per_address;
 	uint32_t login_timeout, handshake_timeout, idle_timeout, shutdown_timeout; /* seconds */
 	/* logins */
 	uint32_t max_auth_failures;
-	uint32_t auth_deadline;		/* seconds */
-	uint32_t auth_failure_delay;	/* milliseconds */
-	uint32_t auth_failure_window;	/* seconds */
+	uint32_t auth_deadline;	      /* seconds */
+	uint32_t auth_failure_delay;  /* milliseconds */
+	uint32_t auth_failure_window; /* seconds */
 	uint32_t auth_failures_per_user, auth_failures_per_source;
 	uint32_t minimum_uid;
 	bool pam_session;
@@ -135,7 +135,7 @@ enum { CONF_EXPECTED_SIZE = 512 };
  * -1 with what was expected; nothing is changed then.
  */
 int conf_server_set(struct conf_server *s, const char *name, const char *value,
-    char expected[CONF_EXPECTED_SIZE]);
+		    char expected[CONF_EXPECTED_SIZE]);
 
 /* A server's name: NULL, or what was expected. */
 const char *conf_check_server_name(const char *name);

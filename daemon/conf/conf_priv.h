@@ -86,8 +86,8 @@ struct conf_setting {
 	const char *def; /* as it would be written in the file; NULL: made up from others */
 	size_t offset, size;
 	uint32_t min, max; /* CONF_NUMBER, CONF_PORTS; CONF_TEXT: max octets, 0: what fits */
-	const struct conf_unit *unit;	   /* CONF_NUMBER; NULL: a plain count */
-	const struct conf_word *words;	   /* CONF_WORD; CONF_NUMBER: a word for one number, or NULL */
+	const struct conf_unit *unit;  /* CONF_NUMBER; NULL: a plain count */
+	const struct conf_word *words; /* CONF_WORD; CONF_NUMBER: a word for one number, or NULL */
 	const char *(*check)(const char *); /* CONF_TEXT, CONF_PATHS: NULL, or what was expected */
 	bool shared; /* of servers: may stand at top level, for all of them */
 };
@@ -97,14 +97,14 @@ extern const struct conf_setting conf_server_settings[]; /* end: no name */
 
 /* The setting of that name and its index in the table, or NULL. */
 const struct conf_setting *conf_setting_find(const struct conf_setting *table, const char *name,
-    size_t *index);
+					     size_t *index);
 
 /*
  * Store a value as written in the file into the struct at base.  0, or -1 with
  * what was expected in `expected`; nothing is stored then.
  */
 int conf_setting_store(const struct conf_setting *s, void *base, const char *value,
-    char expected[CONF_EXPECTED_SIZE]);
+		       char expected[CONF_EXPECTED_SIZE]);
 
 /* Does each value that is stored lengthen a list? */
 bool conf_setting_is_list(const struct conf_setting *s);
@@ -138,7 +138,7 @@ void conf_servers_built_in(const struct conf *c, struct conf *out);
 
 /* What a server would be that says no more than its `socket`, as `server` has it. */
 void conf_server_plain(const struct conf *c, const struct conf_server *server,
-    struct conf_server *plain);
+		       struct conf_server *plain);
 
 /* After it was read: complete the servers (none: the built-in two) and check them. */
 void conf_finish(struct conf *c, struct conf_given *given, struct conf_faults *f);

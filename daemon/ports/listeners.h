@@ -27,7 +27,7 @@ void listeners_inherit(struct master *m);
  * 0, or -1 with `why`; what was newly bound is closed then.
  */
 int listeners_open(struct master *m, struct server *s, const struct conf_server *set,
-    char why[MSG_PATH_SIZE]);
+		   char why[MSG_PATH_SIZE]);
 
 /* The configuration is adopted: give what it moves to another server to that. */
 void listeners_hand_over(struct master *m);

@@ -20,14 +20,14 @@ struct server {
 	TAILQ_ENTRY(server) next;
 	uint32_t slot;
 	enum server_state state;
-	struct conf_server set; /* as asked for; port 0: the kernel chooses at `up` */
+	struct conf_server set;		  /* as asked for; port 0: the kernel chooses at `up` */
 	const struct conf_server *coming; /* of a configuration that is being taken up; else NULL */
-	bool configured;	/* stands in the configuration */
-	bool fresh;		/* made for the configuration that is being taken up */
-	bool wanted_up;		/* bound; goes up when the workers have its certificate */
-	uint16_t port;		/* while up: the first one that it listens on */
-	struct conf_server active; /* while up: what it was brought up with */
-	size_t connections;	/* in whatever state */
+	bool configured;		  /* stands in the configuration */
+	bool fresh;			  /* made for the configuration that is being taken up */
+	bool wanted_up;			  /* bound; goes up when the workers have its certificate */
+	uint16_t port;			  /* while up: the first one that it listens on */
+	struct conf_server active;	  /* while up: what it was brought up with */
+	size_t connections;		  /* in whatever state */
 	/* What the newest workers were told to load for its slot; empty: nothing. */
 	struct conf_paths told_certificate, told_key;
 };

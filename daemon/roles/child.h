@@ -22,7 +22,7 @@ struct child {
 	bool ready;	     /* it said MSG_READY */
 	unsigned unanswered; /* heartbeats */
 	uint64_t started;    /* clock_ms() */
-	bool may_report;     /* sandbox = log: it may send one seccomp listener before it is ready */
+	bool may_report; /* sandbox = log: it may send one seccomp listener before it is ready */
 	bool may_trace;
 	struct log_bucket bucket; /* what it may still log */
 };

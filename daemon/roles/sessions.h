@@ -30,16 +30,17 @@ struct session {
 	pid_t pid;	  /* as the kernel vouched for it */
 	int pidfd;
 	struct log_bucket bucket; /* what it may still log */
-	struct event *on_gone; /* the channel ended: waits for the process to be gone */
-	bool spare;	  /* has no grant yet */
-	bool hello;	  /* spare that has spoken */
-	bool dying;	  /* its channel ended */
-	bool opened;	  /* MSG_SESSION_OPEN came */
-	bool refused;	  /* and said that the mailbox could not be opened */
-	bool reported;	  /* MSG_SESSION_END came */
-	uint64_t messages; /* when it was opened */
-	uint64_t receipts; /* that came */
-	char *receipt;	   /* a line that waits for the log (receipts.h), nothing is heard meanwhile; NULL: none */
+	struct event *on_gone;	  /* the channel ended: waits for the process to be gone */
+	bool spare;		  /* has no grant yet */
+	bool hello;		  /* spare that has spoken */
+	bool dying;		  /* its channel ended */
+	bool opened;		  /* MSG_SESSION_OPEN came */
+	bool refused;		  /* and said that the mailbox could not be opened */
+	bool reported;		  /* MSG_SESSION_END came */
+	uint64_t messages;	  /* when it was opened */
+	uint64_t receipts;	  /* that came */
+	char *receipt; /* a line that waits for the log (receipts.h), nothing is heard meanwhile;
+			  NULL: none */
 	TAILQ_ENTRY(session) in_receipts;
 	struct msg_session_end end;
 	struct takeover takeover;
@@ -70,8 +71,8 @@ extern const struct msg_session_end session_end_unreported;
 /* A spare that may be given a grant; NULL: none now. */
 struct session *sessions_take_spare(struct master *m);
 
-/* Give it the grant, the stream, with TLS the page of common/acked.h (-1: none), and a page to write
- * its state on.  0 or -1. */
+/* Give it the grant, the stream, with TLS the page of common/acked.h (-1: none), and a page to
+ * write its state on.  0 or -1. */
 int sessions_serve(struct session *s, const struct msg_grant *g, size_t len, int stream, int acked);
 
 /* Ask it to bring its page up to date and say so (MSG_STATE). */

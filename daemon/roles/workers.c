@@ -18,9 +18,9 @@ TAILQ_HEAD(worker_list, worker);
 struct workers {
 	struct worker_list list;
 	uint32_t next_number;
-	uint32_t newest;  /* generation being started or serving */
-	uint32_t serving; /* generation that gets connections; 0: none yet */
-	uint64_t turns;	  /* connections given out */
+	uint32_t newest;	 /* generation being started or serving */
+	uint32_t serving;	 /* generation that gets connections; 0: none yet */
+	uint64_t turns;		 /* connections given out */
 	const struct conf *conf; /* of the newest generation; borrowed */
 	struct backoff backoff;
 };

@@ -22,10 +22,10 @@ struct worker {
 	uint32_t connections; /* undecided or relayed */
 	struct conn_list conns;
 	bool draining;
-	bool refused; /* could not serve with its settings */
-	uint64_t turn;	     /* when it got its last connection, in connections given out */
-	uint64_t done_since; /* clock_ms(): since then it should have ended */
-	bool used; /* one-shot worker: it had its connection */
+	bool refused;		   /* could not serve with its settings */
+	uint64_t turn;		   /* when it got its last connection, in connections given out */
+	uint64_t done_since;	   /* clock_ms(): since then it should have ended */
+	bool used;		   /* one-shot worker: it had its connection */
 	struct msg_ready confined; /* what it said of its confinement */
 	struct certificate_list certificates; /* what it serves */
 };

@@ -27,12 +27,12 @@ struct serve {
 	struct archive archive;
 	char below[SERVE_BELOW_SIZE]; /* folders with mail that is not served; "": none */
 	/* what is told */
-	FILE *out;	/* standard output */
-	FILE *log;	/* lines; `out` or a file */
-	bool terminal;	/* standard output is one: a bar is shown */
-	bool complete;	/* it was said that all is done */
-	uint64_t begun; /* clock_ms(); 0: it does not serve yet */
-	uint64_t first; /* clock_ms() when the first client came; 0: none has */
+	FILE *out;	      /* standard output */
+	FILE *log;	      /* lines; `out` or a file */
+	bool terminal;	      /* standard output is one: a bar is shown */
+	bool complete;	      /* it was said that all is done */
+	uint64_t begun;	      /* clock_ms(); 0: it does not serve yet */
+	uint64_t first;	      /* clock_ms() when the first client came; 0: none has */
 	uint64_t quiet_since; /* clock_ms() when all was fetched and the last client gone; 0: not */
 };
 

@@ -45,18 +45,18 @@ struct conn {
 	enum conn_state state;
 	struct msg_conn row;
 	struct server *server;
-	uint64_t since;		 /* clock_ms() when it came into its state */
-	uint64_t accepted;	 /* clock_ms() */
-	int fd;			 /* master's copy of the socket; -1: given away */
-	int stream, relay;	 /* with TLS and for jobs, while offered: the session's end, and the
-				  * worker's or the administrator's */
-	int acked;		 /* with TLS, while offered: what its page is (common/acked.h) */
-	struct worker *worker;	 /* NULL: it is done with it */
-	bool worker_lost;	 /* ... because that ended, with the client's TLS */
-	bool end_due;		 /* its session said that the client closed: the worker knows better */
+	uint64_t since;	       /* clock_ms() when it came into its state */
+	uint64_t accepted;     /* clock_ms() */
+	int fd;		       /* master's copy of the socket; -1: given away */
+	int stream, relay;     /* with TLS and for jobs, while offered: the session's end, and the
+				* worker's or the administrator's */
+	int acked;	       /* with TLS, while offered: what its page is (common/acked.h) */
+	struct worker *worker; /* NULL: it is done with it */
+	bool worker_lost;      /* ... because that ended, with the client's TLS */
+	bool end_due; /* its session said that the client closed: the worker knows better */
 	struct msg_session_end end; /* what it said, if so */
-	struct session *session; /* offered to, or serving */
-	struct msg_grant *grant; /* until a session has it */
+	struct session *session;    /* offered to, or serving */
+	struct msg_grant *grant;    /* until a session has it */
 	struct conn_login *login;
 	struct job *job;	  /* there is no client: no peer, no worker; else NULL */
 	unsigned tries;		  /* spares that it was offered to */

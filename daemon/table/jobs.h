@@ -19,7 +19,7 @@ enum { JOBS_MAX = 16 }; /* under way */
  * the id is woken once (waiters.h), and at the end the row goes.
  */
 conn_id jobs_begin(struct master *m, struct server *server, const char *user, const char *other,
-    size_t argc, char *const words[], char why[MSG_PATH_SIZE]);
+		   size_t argc, char *const words[], char why[MSG_PATH_SIZE]);
 
 /* Who asked has gone before he had an answer. */
 void jobs_abandon(struct master *m, conn_id id);

@@ -16,10 +16,10 @@ enum {
 
 struct receipts {
 	struct event_base *base;
-	TAILQ_HEAD(, session) waiting;	   /* with the line that the log did not take */
-	int fd;				   /* writable when it may */
-	struct event *ready;		   /* NULL: nothing waits */
-	bool stuck;			   /* it took none for long: lines are lost as others are */
+	TAILQ_HEAD(, session) waiting; /* with the line that the log did not take */
+	int fd;			       /* writable when it may */
+	struct event *ready;	       /* NULL: nothing waits */
+	bool stuck;		       /* it took none for long: lines are lost as others are */
 	struct receipts_status status;
 };
 

@@ -21,7 +21,7 @@ void receipts_forget(struct session *s);
 /* A session has opened its mailbox; a session has ended: warn if that is called for. */
 void receipts_opened(struct master *m, const struct conn *c, const struct msg_session_open *open);
 void receipts_ended(struct master *m, const struct conn *c, const struct msg_session_end *end,
-    uint64_t messages);
+		    uint64_t messages);
 
 /* Since the start. */
 struct receipts_status {

@@ -9,8 +9,8 @@
 
 /* Who is told of connections beside the log, as they come and go. */
 struct report_sink {
-	void (*serving)(struct master *m);    /* the ports are open */
-	void (*tick)(struct master *m);	      /* once a second */
+	void (*serving)(struct master *m); /* the ports are open */
+	void (*tick)(struct master *m);	   /* once a second */
 	void (*connected)(const struct conn *c);
 	void (*gone)(const struct conn *c);	/* a connection has ended */
 	void (*session_over)(struct master *m); /* a session, and its row has gone */
@@ -28,7 +28,8 @@ void report_disconnect(const struct conn *c, enum conn_end why, uint32_t failure
 /* Logged in and the mailbox is open; or the mailbox was refused. */
 void report_login(const struct conn *c, const struct msg_session_open *open);
 void report_login_failed(const struct conn *c, enum login_result result, const char *reason);
-/* A message was deleted: into dst of REPORT_SIZE, for who sees that it is not lost.  Returns dst. */
+/* A message was deleted: into dst of REPORT_SIZE, for who sees that it is not lost.  Returns dst.
+ */
 enum { REPORT_SIZE = MSG_TEXT_MAX };
 const char *report_deleted(char *dst, const struct conn *c, const struct msg_receipt *r);
 /* Warnings: every user can write into what the session found exposed; of the unique-ids that the

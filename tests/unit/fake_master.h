@@ -23,7 +23,7 @@ struct fake_msg {
 		struct msg_spawn spawn;
 		struct msg_lock_answer lock_answer;
 		uint32_t number; /* of a worker or server */
-	} u; /* as much of it as the message has */
+	} u;			 /* as much of it as the message has */
 };
 
 TAILQ_HEAD(fake_msgs, fake_msg);
@@ -49,7 +49,7 @@ TAILQ_HEAD(fake_peers, fake_peer);
 
 struct fake {
 	struct master m;
-	uint64_t now; /* clock_ms() */
+	uint64_t now;		 /* clock_ms() */
 	struct fake_peers peers; /* oldest first */
 	uint64_t sent;		 /* messages, in all */
 	uint64_t unlawful;	 /* that break a rule of msg.h */
@@ -102,8 +102,8 @@ void fake_bury(void);
 /* It answers the heartbeats that it has got. */
 void fake_pong(struct fake_peer *p);
 
-/* How many messages of this type it has got (about `id`, unless 0); the last of them or NULL; forget
- * all. */
+/* How many messages of this type it has got (about `id`, unless 0); the last of them or NULL;
+ * forget all. */
 unsigned fake_got(const struct fake_peer *p, enum msg_type type, conn_id id);
 const struct fake_msg *fake_last(const struct fake_peer *p, enum msg_type type);
 void fake_forget(struct fake_peer *p);

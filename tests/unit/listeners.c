@@ -102,8 +102,7 @@ served_by(uint16_t number)
 
 #define S(name) "server " name " { addresses = '127.0.0.1' socket = plain port = %u }\n"
 
-static const char *__attribute__((format(printf, 1, 2)))
-text(const char *fmt, ...)
+static const char *__attribute__((format(printf, 1, 2))) text(const char *fmt, ...)
 {
 	static char out[4096];
 	va_list ap;

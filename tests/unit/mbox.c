@@ -432,7 +432,7 @@ test_remove(void)
 			abort();
 		CU_ASSERT_STRING_EQUAL(box_text("mbox"), want);
 		CU_ASSERT_EQUAL(before.st_ino, after.st_ino);
-			CU_ASSERT_FALSE(box_has("mbox.lock"));
+		CU_ASSERT_FALSE(box_has("mbox.lock"));
 		box_remove();
 	}
 }
@@ -634,7 +634,8 @@ test_over_quota(void)
 	box_remove();
 }
 
-/* Other hosts know a change by the mtime; mail readers know by the atime that there is no new mail. */
+/* Other hosts know a change by the mtime; mail readers know by the atime that there is no new mail.
+ */
 static void
 test_stamps(void)
 {

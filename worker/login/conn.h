@@ -54,7 +54,7 @@ struct conn {
 	struct stream stream;
 	struct event on_read, on_write, timer;
 	enum conn_state state;
-	enum conn_end why;  /* from CONN_LAST on */
+	enum conn_end why;     /* from CONN_LAST on */
 	bool reading, writing; /* which of the events are armed */
 	bool greeted;	       /* a whole line came: it speaks POP3 */
 	bool handed_over;      /* a session has the socket: touch it no more */
@@ -64,12 +64,12 @@ struct conn {
 	enum login_result refused;
 	uint32_t failures; /* failed logins */
 	uint32_t refused_commands;
-	uint64_t since;	   /* clock_ms() of its beginning */
-	size_t lingered;   /* octets thrown away in CONN_LINGER */
+	uint64_t since;	 /* clock_ms() of its beginning */
+	size_t lingered; /* octets thrown away in CONN_LINGER */
 	struct line line;
 	struct conn_output out;
-	char *user; /* from the USER that just went before; NULL: none */
-	char *name; /* given last, kept for pop3ctl; NULL: none */
+	char *user;	  /* from the USER that just went before; NULL: none */
+	char *name;	  /* given last, kept for pop3ctl; NULL: none */
 	char *timestamp;  /* of the greeting, for APOP; NULL: APOP is off */
 	bool user_chosen; /* USER came and no PASS since: no APOP then */
 	bool in_apop;	  /* a login by APOP is under way */

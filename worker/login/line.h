@@ -12,7 +12,7 @@
 struct line {
 	char *octets; /* what came in earlier rounds */
 	size_t len, cap;
-	size_t total;  /* octets of the line so far, also those thrown away */
+	size_t total;	/* octets of the line so far, also those thrown away */
 	size_t give_up; /* overlong: from so many on no line end is waited for; else 0 */
 };
 
@@ -41,7 +41,7 @@ size_t line_share(const char *octets, size_t len);
  * responses counts; it does so as well for a line that begins with "AUTH ".
  */
 enum line_result line_feed(struct line *l, bool sasl, char *octets, size_t len,
-    struct line_text *text);
+			   struct line_text *text);
 
 /* What is known of the line under way (LINE_MORE); NULL and 0 if it is being thrown away. */
 struct line_text line_partial(const struct line *l);

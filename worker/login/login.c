@@ -11,7 +11,7 @@
 
 /* What the helper cannot say counts as trouble. */
 static const enum reply replies[] = {
-    [LOGIN_OK] = REPLY_TEMP,   [LOGIN_BAD] = REPLY_BAD,	     [LOGIN_TEMP] = REPLY_TEMP,
+    [LOGIN_OK] = REPLY_TEMP,   [LOGIN_BAD] = REPLY_BAD,	    [LOGIN_TEMP] = REPLY_TEMP,
     [LOGIN_PERM] = REPLY_PERM, [LOGIN_IN_USE] = REPLY_TEMP,
 };
 

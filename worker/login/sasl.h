@@ -16,8 +16,8 @@ struct sasl_mechanism;
 /* An exchange under way.  Zeroed: none. */
 struct sasl {
 	const struct sasl_mechanism *mechanism;
-	unsigned step;		/* responses received so far */
-	const char *challenge;	/* SASL_CHALLENGE: base64 text to send behind "+ " */
+	unsigned step;		   /* responses received so far */
+	const char *challenge;	   /* SASL_CHALLENGE: base64 text to send behind "+ " */
 	struct msg_login_ask *ask; /* filled as the responses come; borrowed */
 };
 
@@ -28,7 +28,8 @@ enum sasl_result {
 	SASL_CANCELLED	/* the client sent "*" */
 };
 
-/* Look a mechanism up, whatever its case.  NULL: there is none (or no valid name, RFC 4422 section 3.1). */
+/* Look a mechanism up, whatever its case.  NULL: there is none (or no valid name, RFC 4422
+ * section 3.1). */
 const struct sasl_mechanism *sasl_find(const char *name, size_t len);
 
 /* Does it send the password itself, so that it needs TLS as USER and PASS do? */
@@ -40,7 +41,7 @@ bool sasl_needs_tls(const struct sasl_mechanism *m);
  * `ask` (zeroed, id set) is filled.  Any result but SASL_CHALLENGE ends it.
  */
 enum sasl_result sasl_begin(struct sasl *s, const struct sasl_mechanism *m, char *initial,
-    size_t len, struct msg_login_ask *ask);
+			    size_t len, struct msg_login_ask *ask);
 
 /* The next line from the client, decoded in place. */
 enum sasl_result sasl_continue(struct sasl *s, char *line, size_t len);

@@ -20,6 +20,6 @@ char *timestamp_new(const char *host);
 
 /* The greeting (with its CRLF) with the timestamp at its end.  Its length. */
 size_t timestamp_greet(char text[POP3_RESPONSE_MAX + 1], const char *greeting, size_t len,
-    const char *timestamp);
+		       const char *timestamp);
 
 #endif

@@ -28,7 +28,7 @@ enum worker_timer {
 	TIMER_WATCH,	 /* PEER_LOOK_MS between two looks whether the peer is alive */
 	TIMER_LINGER,	 /* 2 s for the client to take the last line */
 	TIMER_ORPHAN,
-	TIMER_DECISION,	 /* the helper ended; could master still have the grant? */
+	TIMER_DECISION, /* the helper ended; could master still have the grant? */
 	TIMER_COUNT
 };
 
@@ -39,7 +39,7 @@ enum {
 
 struct worker_server {
 	struct msg_login_server conf;
-	SSL_CTX *tls;		     /* NULL: no certificate */
+	SSL_CTX *tls;		    /* NULL: no certificate */
 	struct worker_server *next; /* a further certificate of the same server */
 };
 

@@ -96,7 +96,8 @@ busy_reply(struct session *ss)
 
 	if (h->holder == LOCK_HOLDER_OWN)
 		stream_reply(&ss->stream, "%s since %s from %s, idle for %" PRIu32 " s",
-			     reply_text(REPLY_IN_USE), clock_utc(since, h->since), log_host(host, &h->peer), h->idle);
+			     reply_text(REPLY_IN_USE), clock_utc(since, h->since),
+			     log_host(host, &h->peer), h->idle);
 	else if (h->holder == LOCK_HOLDER_OTHER)
 		stream_reply(&ss->stream, "%s", reply_text(REPLY_IN_USE_OTHER));
 	else

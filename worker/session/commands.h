@@ -10,7 +10,7 @@
 
 enum command_event {
 	COMMAND_GO_ON,
-	COMMAND_QUIT, /* nothing is answered yet: UPDATE comes first */
+	COMMAND_QUIT,  /* nothing is answered yet: UPDATE comes first */
 	COMMAND_BROKEN /* a response could not be ended: close without another octet */
 };
 

@@ -22,7 +22,7 @@
 typedef int job_fn(struct session *ss, size_t argc, char *const argv[]);
 
 enum job_needs {
-	JOB_OPEN = 1, /* the mailbox, which must be there: what a session may reach in it, and no more */
+	JOB_OPEN = 1, /* the mailbox, which must be there: only what a session may reach */
 	JOB_LOCK = 2, /* and its lock; without it: "maildrop is in use ..." */
 	JOB_LIST = 4  /* and the list of its messages */
 };

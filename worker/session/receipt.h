@@ -8,15 +8,16 @@
 
 #include "worker/session/session.h"
 
-/* The client has confirmed message i: tell the store, and count it if an earlier session had it already. */
+/* The client has confirmed message i: tell the store, and count it if an earlier session had it
+ * already. */
 void receipts_fetched(struct session *ss, size_t i);
 
 /* Before the marked messages are removed.  A history that cannot be written is logged, and keeps
  * nobody from deleting mail. */
 void receipts_begin(struct session *ss);
 
-/* They were removed, but for those whose marks were cleared: finish the history, and report the others to
- * master, waiting until it has taken them all. */
+/* They were removed, but for those whose marks were cleared: finish the history, and report the
+ * others to master, waiting until it has taken them all. */
 void receipts_end(struct session *ss);
 
 #endif

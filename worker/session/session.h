@@ -28,21 +28,21 @@ struct session {
 	uint64_t *delivered; /* a bit a message: it has only been delivered */
 	struct delivery delivery;
 	uint64_t sent, sent_octets; /* messages by RETR, confirmed or not, for the page */
-	uint64_t octets; /* of the messages not marked, if octets_known */
+	uint64_t octets;	    /* of the messages not marked, if octets_known */
 	bool octets_known;
 	enum exposed exposed;	       /* what open() was about to open */
 	struct msg_lock_answer holder; /* who has it locked, when we could not */
-	struct msg_session_end end; /* what is reported at the end */
-	const uint64_t *acked;	     /* what the worker tells (common/acked.h); NULL: nothing */
-	struct session_board *board; /* what it shows of itself; NULL: nothing */
+	struct msg_session_end end;    /* what is reported at the end */
+	const uint64_t *acked;	       /* what the worker tells (common/acked.h); NULL: nothing */
+	struct session_board *board;   /* what it shows of itself; NULL: nothing */
 };
 
 /* For a session and for a job: the store back end of the grant, ready to open the mailbox; confine
  * the process to what was named by store_confine() (*abi: the Landlock ABI in force); close.
  * OK, PERM (logged). */
 enum store_result session_find_store(struct session *ss);
-enum store_result session_confine(
-    struct session *ss, const struct msg_spawn_conf *conf, uint32_t *abi);
+enum store_result session_confine(struct session *ss, const struct msg_spawn_conf *conf,
+				  uint32_t *abi);
 void session_close(struct session *ss);
 
 /*

@@ -47,10 +47,10 @@ struct stream {
 	int fd; /* -1: closed */
 	struct channel *master;
 	conn_id id;
-	uint32_t trace;	 /* report lines to master: TRACE_… */
-	bool in_message; /* what is put now is a message, until its end */
-	bool drain; /* MSG_DRAIN came: over when nothing is left to answer */
-	bool is_asked; /* MSG_STATE_ASK came; answered while waiting for a command */
+	uint32_t trace;		  /* report lines to master: TRACE_… */
+	bool in_message;	  /* what is put now is a message, until its end */
+	bool drain;		  /* MSG_DRAIN came: over when nothing is left to answer */
+	bool is_asked;		  /* MSG_STATE_ASK came; answered while waiting for a command */
 	void (*asked)(void *arg); /* how; NULL: not at all */
 	void *asked_arg;
 	bool settled; /* how the session ends is settled: MSG_TAKEOVER comes too late */
@@ -68,8 +68,8 @@ struct stream {
 	uint64_t seen_before;  /* ... how many octets of input had come */
 	uint64_t skipped;      /* octets thrown away of a line that is too long; 0: none */
 	size_t out_pos, out_len;
-	uint64_t traced;	/* octets of the response's lines behind the first so far */
-	size_t line_len;	/* of the line of them that has not ended yet, in line_text */
+	uint64_t traced; /* octets of the response's lines behind the first so far */
+	size_t line_len; /* of the line of them that has not ended yet, in line_text */
 	char line_text[STREAM_LINE_SIZE];
 	char in[STREAM_IN_SIZE];
 	char out[STREAM_OUT_SIZE];
@@ -77,7 +77,7 @@ struct stream {
 
 /* Take ownership of fd.  `master` is borrowed; idle_seconds of 0 counts as 1. */
 void stream_init(struct stream *s, int fd, struct channel *master, conn_id id,
-    uint32_t idle_seconds);
+		 uint32_t idle_seconds);
 
 /*
  * The next command line, without its line end (CRLF or a bare LF); it points
@@ -119,7 +119,8 @@ stream_put_so_far(const struct stream *s)
  * when the client's last octets came at least. */
 uint64_t stream_acked(const struct stream *s);
 
-/* Wait until so many are acknowledged, no longer than `ms` milliseconds, and with TLS not at all. */
+/* Wait until so many are acknowledged, no longer than `ms` milliseconds, and with TLS not at all.
+ */
 void stream_await_acked(struct stream *s, uint64_t octets, int ms);
 
 /* In the midst of long work: have client or master gone?  Then the stream is over. */
@@ -144,8 +145,8 @@ void stream_finish(struct stream *s);
 /* Do as a message from master says, that came while nobody waited in here. */
 void stream_obey(struct stream *s, const struct msg *m);
 
-/* Send a message to master, waiting for room as long as there is a master: nothing that is reported gets
- * lost. */
+/* Send a message to master, waiting for room as long as there is a master: nothing that is reported
+ * gets lost. */
 void stream_report(struct stream *s, enum msg_type type, const void *body, size_t len);
 
 /* Wait until master has all that was reported. */

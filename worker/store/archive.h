@@ -22,7 +22,7 @@
  * standard error and left out.  0, or -1 with errno, EILSEQ for what is no mbox.
  */
 int archive_scan(int in, enum archive_kind kind, const struct mbox_style *style, uint32_t options,
-    int out);
+		 int out);
 
 /* How to get at the mail in a file that is no mbox, in words; NULL: nothing is known of it. */
 const char *archive_form(int fd);

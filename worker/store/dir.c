@@ -26,8 +26,8 @@
 #include "worker/store/twins.h"
 #include "worker/store/unpack.h"
 
-#define LOCK_FILE ".pop3d-lock"
-#define UIDS_FILE ".pop3d-uids"
+#define LOCK_FILE    ".pop3d-lock"
+#define UIDS_FILE    ".pop3d-uids"
 #define HISTORY_FILE ".pop3d-history"
 
 enum { FIRST_FILES = 256 };

@@ -24,7 +24,7 @@
 #include "worker/store/maildir_priv.h"
 #include "worker/store/unpack.h"
 
-#define LOCK_FILE "pop3d-lock"
+#define LOCK_FILE    "pop3d-lock"
 #define HISTORY_FILE "pop3d-history"
 
 static enum store_result

@@ -16,7 +16,7 @@ struct maildir_place {
 /* The stamps of both directories and of the file of unique-ids that were taken over.  0 or -1 with
  * errno. */
 int build_stamps(const struct maildir_place *p, struct index_stamp dirs[MAILDIR_DIRS],
-    struct index_stamp *uids);
+		 struct index_stamp *uids);
 
 /* Is what the index lists still all that there is? */
 bool build_is_current(const struct maildir_place *p, const struct maildir_index *ix);
@@ -27,13 +27,13 @@ bool build_is_current(const struct maildir_place *p, const struct maildir_index 
  * or NULL.  `s` is for the log.  0 or -1 with errno.
  */
 int build_index(const struct maildir_place *p, struct maildir_index *ix,
-    const struct maildir_index *former, const struct store *s);
+		const struct maildir_index *former, const struct store *s);
 
 /* The same of both directories without knowing what there was, and to be forgotten when closed. */
 int build_list(const struct maildir_place *p, struct maildir_index *ix, const struct store *s);
 
 /* Is the file `is` the message `was`?  Base names are equal. */
 bool build_is_same(const struct maildir_place *p, const struct maildir_message *was,
-    const struct maildir_message *is);
+		   const struct maildir_message *is);
 
 #endif

@@ -23,14 +23,14 @@
 #define INDEX_NEW_FILE "pop3d-index.new"
 
 struct maildir_index {
-	int fd; /* -1: none is open */
+	int fd;	    /* -1: none is open */
 	bool quiet; /* built while cur/ did not change: nothing can have been missed */
 	struct mapped map;
 	struct index_head head;
 	struct index_stamp made; /* of the file when it was new; inode 0: in memory */
-	uint64_t end;	 /* of the file, with what waits to be written */
-	size_t pending;	 /* octets of that */
-	uint64_t salt;	 /* key of sizes that are good for this session only */
+	uint64_t end;		 /* of the file, with what waits to be written */
+	size_t pending;		 /* octets of that */
+	uint64_t salt;		 /* key of sizes that are good for this session only */
 	size_t former;	 /* when built: messages of the former index that we have not removed */
 	size_t vanished; /* and how many of them others have */
 };
@@ -68,7 +68,7 @@ uint32_t index_fetched(const struct maildir_index *ix, size_t i);
 int index_set_size(struct maildir_index *ix, size_t i, uint64_t octets, bool keep);
 /* Name, inode, flags and unique-id as in *m.  A new name cannot be read before index_map(). */
 int index_set_message(struct maildir_index *ix, size_t i, const struct maildir_message *m,
-    bool renamed);
+		      bool renamed);
 
 /* What only a later one would know is not worth that: */
 
@@ -90,14 +90,14 @@ int64_t index_put_block(struct maildir_index *ix, const struct maildir_message *
 
 /* Append the record of message i, whose block is at `block`.  Records follow each other. */
 int index_put_record(struct maildir_index *ix, size_t i, uint32_t block,
-    const struct maildir_message *m, uint64_t octets, uint32_t fetched);
+		     const struct maildir_message *m, uint64_t octets, uint32_t fetched);
 
 /* Write what waits, and map all of it. */
 int index_map(struct maildir_index *ix);
 
 /* A block of an index under construction.  -1: it has been damaged meanwhile. */
 int index_block(const struct maildir_index *ix, uint32_t block, uint32_t flags,
-    struct maildir_message *m);
+		struct maildir_message *m);
 
 /* The name in a block: octets that are not looked at, and how many there can be before NUL. */
 const char *index_block_name(const struct maildir_index *ix, uint32_t block, size_t *len);

@@ -21,7 +21,8 @@ bool maildir_name_counts(const char *name);
  * no digit, and one with more than fits: UINT64_MAX, behind all others. */
 uint64_t maildir_seconds(const char *name);
 
-/* The size on the wire that the name claims, ",W=" (Maildir++, maildirquota(7)), or STORE_NO_SIZE. */
+/* The size on the wire that the name claims, ",W=" (Maildir++, maildirquota(7)), or STORE_NO_SIZE.
+ */
 uint64_t maildir_claimed_size(const char *name);
 
 /* The unique-id: the base name, or its SHA-256 in hex if it is empty, longer than 70 octets or
@@ -31,7 +32,8 @@ void maildir_uid(const char *base, size_t len, char out[STORE_UID_SIZE]);
 /* The other unique-id, for a base name that another message has been given. */
 void maildir_digest_uid(const char *base, size_t len, char out[STORE_UID_SIZE]);
 
-/* The unique-id of a file whose base name another file has, too: SHA-256 of the name and the inode. */
+/* The unique-id of a file whose base name another file has, too: SHA-256 of the name and the inode.
+ */
 void maildir_twin_uid(const char *base, size_t len, uint64_t inode, char out[STORE_UID_SIZE]);
 
 #endif

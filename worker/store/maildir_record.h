@@ -21,14 +21,14 @@ enum maildir_dir { MAILDIR_NEW, MAILDIR_CUR, MAILDIR_DIRS };
 
 /* What is noted with a message. */
 enum {
-	ENTRY_IN_CUR = 1,   /* in cur/, else in new/ */
-	ENTRY_TWIN = 2,	    /* other files have its base name: its inode is noted */
-	ENTRY_MADE_UID = 4, /* a twin that cannot use the base name as its unique-id */
-	ENTRY_LINKED = 8,   /* the same file had a second name with this base */
-	ENTRY_GONE = 16,    /* was removed by others */
-	ENTRY_REMOVED = 32, /* was removed by us */
+	ENTRY_IN_CUR = 1,      /* in cur/, else in new/ */
+	ENTRY_TWIN = 2,	       /* other files have its base name: its inode is noted */
+	ENTRY_MADE_UID = 4,    /* a twin that cannot use the base name as its unique-id */
+	ENTRY_LINKED = 8,      /* the same file had a second name with this base */
+	ENTRY_GONE = 16,       /* was removed by others */
+	ENTRY_REMOVED = 32,    /* was removed by us */
 	ENTRY_DIGEST_UID = 64, /* its base name is the unique-id of another message */
-	ENTRY_RANKED = 128, /* its unique-id and place were taken over from another server */
+	ENTRY_RANKED = 128,    /* its unique-id and place were taken over from another server */
 	ENTRY_FLAGS = 255
 };
 
@@ -87,18 +87,18 @@ uint32_t number_check(uint64_t key, size_t i, uint64_t number);
 
 /* The record of message i says which one it is: sets block to name_check. */
 void record_name(struct index_record *r, uint64_t key, size_t i, uint32_t block,
-    const struct maildir_message *m);
+		 const struct maildir_message *m);
 
 /* Copy what a record says out of a file of `len` octets, and look at it.  0; -1: it is damaged. */
 int record_take(const struct index_record *r, uint64_t key, size_t i, const char *file, size_t len,
-    struct maildir_message *m);
+		struct maildir_message *m);
 
 /* The octets of a message's block; their number. */
 size_t block_make(const struct maildir_message *m, char block[BLOCK_MAX]);
 
 /* Copy the block at `at` of a file, with lengths that are known, and look at it.  0 or -1. */
 int block_take(const char *file, size_t len, size_t at, size_t name_len, size_t uid_len,
-    uint32_t flags, struct maildir_message *m);
+	       uint32_t flags, struct maildir_message *m);
 
 struct index_stamp index_stamp_of(const struct stat *st);
 bool index_stamps_equal(const struct index_stamp *a, const struct index_stamp *b);

@@ -45,7 +45,7 @@ struct mbox {
 	struct stat seen;
 	struct mbox_guard guard;
 	struct mbox_table table;
-	uint32_t *numbers; /* of each entry among those with equal digests */
+	uint32_t *numbers;  /* of each entry among those with equal digests */
 	uint64_t shortened; /* what was marked from this offset on is gone, even if the rest is not;
 			     * UINT64_MAX: nothing */
 };
@@ -426,8 +426,9 @@ mbox_kept(const struct mbox *m, const struct mbox_table *now, size_t messages,
 	return n;
 }
 
-/* The file was read later than written to if it was before, since mail readers tell so whether there is
- * new mail.  Never by its mtime, from which other hosts know that what they remember is stale. */
+/* The file was read later than written to if it was before, since mail readers tell so whether
+ * there is new mail.  Never by its mtime, from which other hosts know that what they remember is
+ * stale. */
 static void
 mbox_keep_newness(const struct mbox *m)
 {

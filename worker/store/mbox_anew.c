@@ -30,7 +30,7 @@
 
 /* File systems whose files are on this host alone. */
 static const unsigned long local_types[] = {
-    EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC,
+    EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC,	    BTRFS_SUPER_MAGIC,	   TMPFS_MAGIC,
     F2FS_SUPER_MAGIC, 0x2fc12fc1 /* ZFS */, OVERLAYFS_SUPER_MAGIC,
 };
 

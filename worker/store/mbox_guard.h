@@ -18,8 +18,10 @@
 #include "worker/store/mbox_place.h"
 #include "worker/store/store.h"
 
-enum { MBOX_LOCK_STALE = 300, /* seconds after which a dot-lock that nobody touches is none */
-       MBOX_LOCK_TOUCH = 60 };
+enum {
+	MBOX_LOCK_STALE = 300, /* seconds after which a dot-lock that nobody touches is none */
+	MBOX_LOCK_TOUCH = 60
+};
 
 struct mbox_guard {
 	const struct store *store; /* for the log */
@@ -33,7 +35,7 @@ struct mbox_guard {
 };
 
 void mbox_guard_init(struct mbox_guard *g, const struct store *s, const struct mbox_place *p,
-    int fd, bool read_only);
+		     int fd, bool read_only);
 
 /* Take both, waiting for them up to so many milliseconds.  Read-only: a shared fcntl lock, if there
  * is such a thing.  OK, IN_USE, TEMP, PERM. */

@@ -24,10 +24,10 @@
 
 struct mbox_journal {
 	const struct mbox_style *style;
-	int dir_fd;	    /* of the directory it is in; borrowed, as the next one */
-	int fd;		    /* of the mbox, open for reading and writing */
-	uint64_t inode;	    /* of the mbox */
-	bool trusted; /* written by this process and in place: its octets need not be checked */
+	int dir_fd;	/* of the directory it is in; borrowed, as the next one */
+	int fd;		/* of the mbox, open for reading and writing */
+	uint64_t inode; /* of the mbox */
+	bool trusted;	/* written by this process and in place: its octets need not be checked */
 	void (*tick)(void *); /* called at least once for every few megabytes */
 	void *tick_arg;
 	char name[64], fresh[64]; /* of the journal; of one that is being written */
@@ -41,18 +41,18 @@ struct mbox_range {
 
 /* Set the names, which go by the inode.  The style (borrowed) tells where mail begins. */
 void mbox_journal_init(struct mbox_journal *j, const struct mbox_style *style, int dir_fd, int fd,
-    uint64_t inode, void (*tick)(void *), void *arg);
+		       uint64_t inode, void (*tick)(void *), void *arg);
 
 /* Write down that the octets in `kept` shall stand from `cut` on, in place of all up to `old_end`,
- * the size of the mbox.  0: it is going to be done, whatever happens; -1 with errno: nothing is, but
- * after an error of fsync(2) it may be. */
+ * the size of the mbox.  0: it is going to be done, whatever happens; -1 with errno: nothing is,
+ * but after an error of fsync(2) it may be. */
 int mbox_journal_write(struct mbox_journal *j, uint64_t cut, uint64_t old_end,
-    const struct mbox_range *kept, size_t count);
+		       const struct mbox_range *kept, size_t count);
 
 /*
  * Do what the journal says and is not done yet, and remove it.  0: there was
- * none; 1: done; 2: it does not fit the mbox, which others have changed since; it has been renamed and
- * kept (*j->fresh is its name); -1 with errno: to be tried again.
+ * none; 1: done; 2: it does not fit the mbox, which others have changed since; it has been renamed
+ * and kept (*j->fresh is its name); -1 with errno: to be tried again.
  */
 int mbox_journal_run(struct mbox_journal *j);
 

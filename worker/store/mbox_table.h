@@ -14,15 +14,15 @@
 /* Offsets in the file.  The From_ line and the blank line that ends a message are no part of it. */
 struct mbox_entry {
 	uint64_t start; /* of the From_ line; of the first one 0, whatever blank lines are before */
-	uint64_t text;	 /* of the message itself */
-	uint64_t end;	 /* behind it, before the blank line */
+	uint64_t text;	/* of the message itself */
+	uint64_t end;	/* behind it, before the blank line */
 	uint64_t octets; /* of what is shown of it, on the wire */
 };
 
 struct mbox_table {
 	struct mbox_style style;
-	uint64_t size; /* of the file */
-	bool internal; /* the first one is a mail reader's notes, and no message */
+	uint64_t size;	   /* of the file */
+	bool internal;	   /* the first one is a mail reader's notes, and no message */
 	uint64_t alike;	   /* lines that begin with "From " and look as if a message began there */
 	uint64_t expunged; /* messages that Mozilla has marked as removed; they are there */
 	size_t count, room;
@@ -37,7 +37,7 @@ struct mbox_table {
  * freed in any case.
  */
 int mbox_table_scan(struct mbox_table *t, const struct mbox_style *style, int fd, uint64_t size,
-    void (*tick)(void *), void *arg);
+		    void (*tick)(void *), void *arg);
 void mbox_table_free(struct mbox_table *t);
 
 /* Where entry i and all that belongs to it ends: the next one's start, or the file's end. */
@@ -51,11 +51,11 @@ mbox_table_next(const struct mbox_table *t, size_t i)
  * fields) may have changed in them, if every message is still where it was. */
 bool mbox_table_continues(const struct mbox_table *old, const struct mbox_table *now);
 
-/* Begin to read what is shown of the octets `from` to `end` of fd, a message; all is borrowed, and one
- * message at a time is read in a process.  store_read() fails with EIO in the end if it does not come to
- * that digest. */
+/* Begin to read what is shown of the octets `from` to `end` of fd, a message; all is borrowed, and
+ * one message at a time is read in a process.  store_read() fails with EIO in the end if it does
+ * not come to that digest. */
 void mbox_message_read(const struct mbox_style *style, int fd, uint64_t from, uint64_t end,
-    const uint8_t digest[STORE_DIGEST], struct store_reader *r);
+		       const uint8_t digest[STORE_DIGEST], struct store_reader *r);
 
 /* The same for entry i. */
 static inline void

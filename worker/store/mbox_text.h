@@ -19,7 +19,7 @@
 enum { MBOX_LOOK = 1024 };
 
 struct mbox_style {
-	size_t quotes; /* one ">" is taken off a line of so many, and fewer, before "From " */
+	size_t quotes;	     /* one ">" is taken off a line of so many, and fewer, before "From " */
 	bool content_length; /* the field is believed where a message, or the file, ends there */
 	bool lax; /* "From " at the start of any line begins a message; else only a From_ line at
 		   * the start of the file or behind a blank line */

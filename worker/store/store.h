@@ -43,34 +43,36 @@ struct store_backend;
 
 struct store {
 	const struct store_backend *backend;
-	conn_id id;	  /* for the log */
-	size_t count;	  /* messages; set by list() */
-	uint64_t octets;  /* of all of them on the wire, or STORE_NO_SIZE; set by list() */
-	size_t known;	  /* messages at the end of the session before, as far as the back end
-			   * knows; set by list() */
-	size_t vanished;  /* messages of the session before that others have removed since, as far as
-			   * the back end knows; set by list() */
-	bool had_mail;	  /* a login has found messages here, maybe long ago */
-	bool lost;	  /* what was told of the messages cannot be kept to any more: nothing is to be
-			   * told or removed from here on */
+	conn_id id;	 /* for the log */
+	size_t count;	 /* messages; set by list() */
+	uint64_t octets; /* of all of them on the wire, or STORE_NO_SIZE; set by list() */
+	size_t known;	 /* messages at the end of the session before, as far as the back end
+			  * knows; set by list() */
+	size_t vanished; /* messages of the session before that others have removed since, as far as
+			  * the back end knows; set by list() */
+	bool had_mail;	 /* a login has found messages here, maybe long ago */
+	bool lost; /* what was told of the messages cannot be kept to any more: nothing is to be
+		    * told or removed from here on */
 	const char *path; /* of the mailbox; borrowed */
 	const char *home; /* the user's, for a store that keeps files of its own there; borrowed */
-	struct sandbox_path confine[STORE_PATHS]; /* all that is opened, made or removed after open();
-						   * the descriptors are the store's */
+	struct sandbox_path confine[STORE_PATHS]; /* all that is opened, made or removed after
+						   * open(); the descriptors are the store's */
 	size_t confine_count;
-	int history_fd;	   /* of the directory that the history is kept in; -1: none.  The back end's */
-	char history[256]; /* its file there; see history.h */
+	int history_fd; /* of the directory that the history is kept in; -1: none.  The back end's
+			 */
+	char history[256];	    /* its file there; see history.h */
 	struct msg_lock_place lock; /* what lock() locks, set by it; master tells sessions by it */
 	bool lock_claim; /* set by lock(): the place has other names that lead to other locks, and
 			  * so master has to agree */
 	bool
 	    lock_look; /* lock() is to tell whether another process has the lock, and not take it */
-	uint32_t *shown; /* where it shows what it waits for (enum page_wait); NULL: nowhere.  Borrowed */
-	int given[2];	/* descriptors that came with the grant; -1: none.  Borrowed */
+	uint32_t *
+	    shown; /* where it shows what it waits for (enum page_wait); NULL: nowhere.  Borrowed */
+	int given[2]; /* descriptors that came with the grant; -1: none.  Borrowed */
 	uint16_t mbox_format, mbox_split; /* for an mbox: enum mbox_format, enum mbox_split */
 	const char *mbox_journal; /* a directory for a journal that has no room in the usual place;
 				   * NULL or "": none.  Borrowed */
-	void *data; /* the back end's own */
+	void *data;		  /* the back end's own */
 };
 
 /* A message open for reading. */
@@ -113,7 +115,8 @@ struct store_backend {
 	/* Is message i stored in a form that cannot be sent (see unpack.h)?  Then it is not to be
 	 * marked as deleted: nobody has seen it.  NULL: never. */
 	bool (*refused)(struct store *s, size_t i);
-	/* Message i was sent whole, and the client has it.  NULL: the back end does not want to know. */
+	/* Message i was sent whole, and the client has it.  NULL: the back end does not want to
+	 * know. */
 	void (*fetched)(struct store *s, size_t i);
 	/* When the client first had message i, in this session or an earlier one: seconds since the
 	 * Epoch; 0: never, or not known.  NULL: the back end does not know. */

@@ -12,12 +12,12 @@
 
 /* Number the messages that have equal digests; `name` in the directory dir_fd (-1: none) is the
  * file.  0 or -1 with errno. */
-int twins_number(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST],
-    size_t count, uint32_t *numbers);
+int twins_number(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST], size_t count,
+		 uint32_t *numbers);
 
 /* Write the file anew for the messages that are not marked, or remove it.  0 or -1 with errno,
  * ENOSPC where there is no directory (-1) for one that is needed. */
 int twins_keep(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST],
-    const uint32_t *numbers, size_t count, const uint64_t *marked);
+	       const uint32_t *numbers, size_t count, const uint64_t *marked);
 
 #endif

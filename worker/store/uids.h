@@ -45,7 +45,7 @@ void uids_free(struct uids *u);
  * gaps.  All these messages come before those that are not found here.
  */
 bool uids_find(struct uids *u, const char *base, size_t len, uint32_t *rank,
-    char uid[STORE_UID_SIZE]);
+	       char uid[STORE_UID_SIZE]);
 
 /* Is this unique-id that of a message in the file, be it still there or not? */
 bool uids_taken(struct uids *u, const char *uid);

@@ -31,17 +31,18 @@ enum foreign_result {
 
 /* The reading of one file; zeroed, and with a format for Dovecot's. */
 struct foreign_reader {
-	const char *format; /* Dovecot's pop3_uidl_format; borrowed, and checked by uid_format_check() */
+	const char
+	    *format; /* Dovecot's pop3_uidl_format; borrowed, and checked by uid_format_check() */
 	const char *wrong;
-	bool begun;	    /* the first line was read */
+	bool begun; /* the first line was read */
 	unsigned version;
-	uint64_t validity;  /* Dovecot: UIDVALIDITY */
-	uint64_t last;	    /* Dovecot: UID of the line before */
+	uint64_t validity; /* Dovecot: UIDVALIDITY */
+	uint64_t last;	   /* Dovecot: UID of the line before */
 };
 
 /* Take the next line, without its end. */
 typedef enum foreign_result foreign_line_fn(struct foreign_reader *r, const char *line, size_t len,
-    struct foreign_entry *e);
+					    struct foreign_entry *e);
 
 /*
  * dovecot-uidlist of version 3, "3 V<UIDVALIDITY> N<next> G<guid>" and then
@@ -55,8 +56,8 @@ foreign_line_fn dovecot_line;
 /*
  * courierpop3dsizelist: "/VERSION NEXT UIDVALIDITY" and lines "NAME SIZE UID:UIDVALIDITY:UTF8"
  * (version 3), "NAME SIZE UID:UIDVALIDITY" (2), "NAME SIZE UID" (1), or, without a first
- * line, "NAME SIZE".  The unique-id is "UID<UID>-<UIDVALIDITY>", "UID<UID>" without UIDVALIDITY, and
- * without UID the base name with some octets as +XX.  The order is the file's.
+ * line, "NAME SIZE".  The unique-id is "UID<UID>-<UIDVALIDITY>", "UID<UID>" without UIDVALIDITY,
+ * and without UID the base name with some octets as +XX.  The order is the file's.
  */
 foreign_line_fn courier_line;
 

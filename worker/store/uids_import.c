@@ -220,8 +220,7 @@ static int
 take_add(struct uids_import *im, struct present *p, uint64_t order, const char *uid)
 {
 	struct take *list = list_grown(im->takes, im->take_count, &im->take_room, sizeof(*list));
-	struct take t = {
-	    .order = order, .number = im->added, .present = (size_t)(p - im->present)};
+	struct take t = {.order = order, .number = im->added, .present = (size_t)(p - im->present)};
 
 	if (list == NULL)
 		return -1;
