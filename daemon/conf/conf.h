@@ -27,6 +27,16 @@ enum {
 	CONF_SERVERS_MAX = 64
 };
 
+struct conf_addresses {
+	size_t n;
+	char address[CONF_ADDRESSES_MAX][MSG_WORD_SIZE]; /* numeric; "*": all, IPv4 and IPv6 */
+};
+
+struct conf_ports {
+	size_t n;
+	uint32_t number[CONF_PORTS_MAX]; /* 0 alone: the kernel chooses one */
+};
+
 struct conf_paths {
 	size_t n;
 	char path[CONF_PATHS_MAX][MSG_PATH_SIZE];
@@ -34,10 +44,8 @@ struct conf_paths {
 
 struct conf_server {
 	char name[MSG_SERVER_SIZE];
-	size_t naddresses;
-	char addresses[CONF_ADDRESSES_MAX][MSG_WORD_SIZE]; /* numeric; "*": all, IPv4 and IPv6 */
-	size_t nports;
-	uint32_t ports[CONF_PORTS_MAX]; /* at each address; 0 alone: the kernel chooses one */
+	struct conf_addresses addresses;
+	struct conf_ports port; /* each at each address */
 	enum conf_socket socket;
 	enum conf_cleartext cleartext_login;
 	char auth[MSG_SPEC_SIZE];

@@ -56,10 +56,7 @@ enum conf_kind {
 	CONF_WORD,
 	CONF_FLAG,
 	CONF_TEXT,
-	CONF_ADDRESSES,
-	CONF_PORTS,
-	CONF_PATHS,
-	CONF_KINDS
+	CONF_ADDRESS /* numeric, or "*" */
 };
 
 struct conf_word {
@@ -85,10 +82,17 @@ struct conf_setting {
 	enum conf_kind kind;
 	const char *def; /* as it would be written in the file; NULL: made up from others */
 	size_t offset, size;
-	uint32_t min, max; /* CONF_NUMBER, CONF_PORTS; CONF_TEXT: max octets, 0: what fits */
-	const struct conf_unit *unit;  /* CONF_NUMBER; NULL: a plain count */
+	/* a list: a struct of its length, a size_t, and the values */
+	size_t most, each; /* values at most, 0: no list; octets of one */
+	const char *noun;  /* of its values, for a fault */
+	bool once;	   /* none may stand twice */
+	/* CONF_NUMBER; CONF_TEXT: max octets, 0: what fits */
+	uint32_t min, max;
+	const struct conf_unit *unit;  /* NULL: a plain count */
+	uint32_t advised;	       /* a number below it is warned of, */
+	const char *advice;	       /* in these words */
 	const struct conf_word *words; /* CONF_WORD; CONF_NUMBER: a word for one number, or NULL */
-	const char *(*check)(const char *); /* CONF_TEXT, CONF_PATHS: NULL, or what was expected */
+	const char *(*check)(const char *); /* CONF_TEXT: NULL, or what was expected */
 	bool shared; /* of servers: may stand at top level, for all of them */
 };
 
@@ -106,11 +110,14 @@ const struct conf_setting *conf_setting_find(const struct conf_setting *table, c
 int conf_setting_store(const struct conf_setting *s, void *base, const char *value,
 		       char expected[CONF_EXPECTED_SIZE]);
 
-/* Does each value that is stored lengthen a list? */
+/* Print the value in the struct at base, in the form in which the file has it. */
+void conf_setting_print(const struct conf_setting *s, const void *base, FILE *out);
+
+/* Does each value that is stored lengthen a list?  One whose octets are 0 is empty. */
 bool conf_setting_is_list(const struct conf_setting *s);
 
-/* Empty a list. */
-void conf_setting_clear(const struct conf_setting *s, void *base);
+/* Is the number that is stored below the advised one? */
+bool conf_setting_is_unwise(const struct conf_setting *s, const void *base);
 
 /* Store the default of every setting of the table that has one. */
 void conf_settings_default(const struct conf_setting *table, void *base);

@@ -105,20 +105,17 @@ fault_unknown(struct load *l, struct conf_place at, const char *name)
 {
 	const struct conf_setting *elsewhere = conf_setting_find(
 	    l->server == NULL ? conf_server_settings : conf_global_settings, name, &(size_t){0});
-	const char *nearest;
+	const char *nearest = nearest_name(l, name);
 
 	if (elsewhere != NULL)
 		conf_fault(&l->faults, at, "%s: expected only %s server NAME { ... }", name,
 			   l->server == NULL ? "within" : "outside of");
-	else if ((nearest = nearest_name(l, name)) != NULL)
-		conf_fault(&l->faults, at,
-			   "unknown setting \"%.80s\": expected one of those in pop3d.conf(5), "
-			   "did you mean \"%s\"?",
-			   name, nearest);
 	else
 		conf_fault(&l->faults, at,
-			   "unknown setting \"%.80s\": expected one of those in pop3d.conf(5)",
-			   name);
+			   "unknown setting \"%.80s\": expected one of those in pop3d.conf(5)"
+			   "%s%s%s",
+			   name, nearest != NULL ? ", did you mean \"" : "",
+			   nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
 }
 
 /* A setting of the section that is being read, and where its value goes. */
@@ -155,7 +152,7 @@ target_begin(struct load *l, const struct target *t, struct conf_place at)
 	if ((*t->set & conf_bit(t->index)) != 0)
 		conf_fault(&l->faults, at, "%s: expected once only", t->setting->name);
 	if (conf_setting_is_list(t->setting))
-		conf_setting_clear(t->setting, t->base);
+		memset((char *)t->base + t->setting->offset, 0, t->setting->size);
 	*t->set |= conf_bit(t->index);
 	if (t->set == &l->given.shared_set)
 		l->given.shared_at[t->index] = at;
@@ -172,10 +169,10 @@ value_store(struct load *l, const struct target *t, struct conf_place at, const 
 		conf_fault(&l->faults, at, "%s: expected %s, not \"%.80s\"", s->name, expected,
 			   value);
 		/* So that what is checked later finds no second fault in the same value. */
-		if (s->def != NULL && (!conf_setting_is_list(s) || s->kind == CONF_PATHS))
+		if (s->def != NULL && s->kind != CONF_ADDRESS)
 			(void)conf_setting_store(s, t->base, s->def, expected);
-	} else if (strcmp(s->name, "idle_timeout") == 0 && l->conf->idle_timeout < 600)
-		conf_warning(&l->faults, at, "idle_timeout: RFC 1939 expects at least 600 seconds");
+	} else if (conf_setting_is_unwise(s, t->base))
+		conf_warning(&l->faults, at, "%s: %s", s->name, s->advice);
 }
 
 /* The current token is a value.  0, or -1: it is not one. */
@@ -327,59 +324,51 @@ read_server(struct reader *r, struct conf_place at)
 	server_end(r->load);
 }
 
-/* Read up to cap octets.  Returns how many, or -1 with errno. */
-static ssize_t
-read_all(int fd, char *buf, size_t cap)
+/* Open a regular file.  NULL and why not in `why`. */
+static FILE *
+file_open(const char *path, char why[CONF_EXPECTED_SIZE])
 {
-	size_t have = 0;
-	ssize_t n;
+	struct stat st;
+	/* A FIFO or a device must not hold up a daemon that reloads. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	bool found = fd != -1 && fstat(fd, &st) == 0;
+	FILE *f = found && S_ISREG(st.st_mode) ? fdopen(fd, "r") : NULL;
 
-	while (have < cap) {
-		n = read(fd, buf + have, cap - have);
-		if (n == 0)
-			break;
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		have += (size_t)n;
-	}
-	return (ssize_t)have;
+	if (f != NULL)
+		return f;
+	if (found && !S_ISREG(st.st_mode))
+		snprintf(why, CONF_EXPECTED_SIZE, "expected a regular file");
+	else
+		snprintf(why, CONF_EXPECTED_SIZE, "cannot open the configuration file: %s",
+			 strerror(errno));
+	if (fd != -1)
+		close(fd);
+	return NULL;
 }
 
-/*
- * Read a whole regular file, with room for a NUL behind it.  Returns it (free(3)
- * it), *len its length; NULL and why not in `why`.
- */
+/* Read a whole regular file, with room for a NUL behind it.  Returns it (free(3) it), *len its
+ * length; NULL and why not in `why`. */
 static char *
 file_read(const char *path, size_t *len, char why[CONF_EXPECTED_SIZE])
 {
-	struct stat st;
-	char *text = NULL;
-	ssize_t n = -1;
-	/* A FIFO or a device must not hold up a daemon that reloads. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	FILE *f = file_open(path, why);
+	char *text = malloc(CONF_FILE_MAX + 2);
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		snprintf(why, CONF_EXPECTED_SIZE, "cannot open the configuration file: %s",
-			 strerror(errno));
-	else if (!S_ISREG(st.st_mode))
-		snprintf(why, CONF_EXPECTED_SIZE, "expected a regular file");
-	else if ((text = malloc(CONF_FILE_MAX + 2)) == NULL ||
-		 (n = read_all(fd, text, CONF_FILE_MAX + 1)) < 0)
-		snprintf(why, CONF_EXPECTED_SIZE, "cannot read the configuration file: %s",
-			 strerror(errno));
-	else if (n > CONF_FILE_MAX)
+	*len = f != NULL && text != NULL ? fread(text, 1, CONF_FILE_MAX + 1, f) : 0;
+	if (f != NULL && text != NULL && ferror(f) == 0 && *len <= CONF_FILE_MAX) {
+		fclose(f);
+		return text;
+	}
+	if (*len > CONF_FILE_MAX)
 		snprintf(why, CONF_EXPECTED_SIZE, "expected a file of at most %d octets",
 			 CONF_FILE_MAX);
-	if (fd >= 0)
-		close(fd);
-	if (n < 0 || n > CONF_FILE_MAX) {
-		free(text);
-		return NULL;
-	}
-	*len = (size_t)n;
-	return text;
+	else if (f != NULL)
+		snprintf(why, CONF_EXPECTED_SIZE, "cannot read the configuration file: %s",
+			 strerror(errno));
+	if (f != NULL)
+		fclose(f);
+	free(text);
+	return NULL;
 }
 
 /* A path of the load's own, and a text, which becomes its. */

@@ -27,7 +27,7 @@ server_complete(const struct conf_given *given, struct conf_server *server, uint
 	}
 	(void)conf_setting_find(conf_server_settings, "port", &i);
 	if ((set & conf_bit(i)) == 0)
-		server->ports[server->nports++] = server->socket == SOCKET_TLS ? 995 : 110;
+		server->port.number[server->port.n++] = server->socket == SOCKET_TLS ? 995 : 110;
 }
 
 /* Is there a path, and none of them empty? */
@@ -96,10 +96,10 @@ server_overlap(const struct conf_server *a, const struct conf_server *b)
 {
 	size_t i, k;
 
-	for (i = 0; i < b->naddresses; i++)
-		for (k = 0; k < (a == b ? i : a->naddresses); k++)
-			if (address_overlap(a->addresses[k], b->addresses[i]))
-				return b->addresses[i];
+	for (i = 0; i < b->addresses.n; i++)
+		for (k = 0; k < (a == b ? i : a->addresses.n); k++)
+			if (address_overlap(a->addresses.address[k], b->addresses.address[i]))
+				return b->addresses.address[i];
 	return NULL;
 }
 
@@ -107,10 +107,10 @@ server_overlap(const struct conf_server *a, const struct conf_server *b)
 static uint32_t
 server_common_port(const struct conf_server *a, const struct conf_server *b)
 {
-	for (size_t i = 0; i < b->nports; i++)
-		for (size_t k = 0; k < a->nports; k++)
-			if (a->ports[k] == b->ports[i])
-				return b->ports[i];
+	for (size_t i = 0; i < b->port.n; i++)
+		for (size_t k = 0; k < a->port.n; k++)
+			if (a->port.number[k] == b->port.number[i])
+				return b->port.number[i];
 	return 0;
 }
 

@@ -1,17 +1,12 @@
 /*
- * The table of settings, and how a value of each kind is read.
+ * The table of settings: what each is, and the checks of texts.
  */
 #include "config.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <syslog.h>
 
-#include "common/count.h"
-#include "common/pop3.h"
 #include "daemon/conf/conf_priv.h"
 
 /* clang-format off */
@@ -163,83 +158,77 @@ check_storage(const char *spec)
 
 /* clang-format off */
 
-#define GLOBAL(field) offsetof(struct conf, field), sizeof(((struct conf *)0)->field)
-#define SERVER(field) offsetof(struct conf_server, field), sizeof(((struct conf_server *)0)->field)
-
-#define NUMBER(field, def, min, max, unit) \
-	{#field, CONF_NUMBER, def, GLOBAL(field), min, max, unit, NULL, NULL, false}
-#define NUMBER_OR_OFF(field, def, min, max, unit) \
-	{#field, CONF_NUMBER, def, GLOBAL(field), min, max, unit, off_words, NULL, false}
-#define WORD(field, def, words) \
-	{#field, CONF_WORD, def, GLOBAL(field), 0, 0, NULL, words, NULL, false}
-#define FLAG(field, def) \
-	{#field, CONF_FLAG, def, GLOBAL(field), 0, 0, NULL, NULL, NULL, false}
-#define TEXT(field, def, max, check) \
-	{#field, CONF_TEXT, def, GLOBAL(field), 0, max, NULL, NULL, check, false}
+/* A row: a member of struct IN, what it is, its default as the file would have it, and what else
+ * there is to say of it. */
+#define ROW(in, field, its_kind, its_default, ...)                                                 \
+	{.name = #field, .kind = its_kind, .def = its_default, .offset = offsetof(struct in, field),   \
+	    .size = sizeof(((struct in *)0)->field), __VA_ARGS__}
+#define GLOBAL(...) ROW(conf, __VA_ARGS__)
+#define SERVER(...) ROW(conf_server, __VA_ARGS__)
+#define RANGE(from, to, its_unit) .min = from, .max = to, .unit = its_unit
+#define LIST(of, member, its_noun)                                                                 \
+	.most = sizeof(((struct of *)0)->member) / sizeof(((struct of *)0)->member[0]),                \
+	.each = sizeof(((struct of *)0)->member[0]), .noun = its_noun
 
 const struct conf_setting conf_global_settings[] = {
-	NUMBER(login_workers, "2", 1, 64, &processes),
-	NUMBER(worker_connections, "4096", 1, 100000, &connections),
-	NUMBER(auth_children, "4", 1, 256, &processes),
-	NUMBER(session_spares, "4", 1, 256, &processes),
-	TEXT(login_user, "_pop3d", 0, check_account),
-	TEXT(auth_user, "_pop3auth", 0, check_account),
+	GLOBAL(login_workers, CONF_NUMBER, "2", RANGE(1, 64, &processes)),
+	GLOBAL(worker_connections, CONF_NUMBER, "4096", RANGE(1, 100000, &connections)),
+	GLOBAL(auth_children, CONF_NUMBER, "4", RANGE(1, 256, &processes)),
+	GLOBAL(session_spares, CONF_NUMBER, "4", RANGE(1, 256, &processes)),
+	GLOBAL(login_user, CONF_TEXT, "_pop3d", .check = check_account),
+	GLOBAL(auth_user, CONF_TEXT, "_pop3auth", .check = check_account),
 	/* The address of a local socket below it has 107 octets. */
-	TEXT(runtime_dir, "/run/pop3d", 95, check_path),
-	TEXT(state_dir, "/var/lib/pop3d", 95, check_path),
-	TEXT(control_group, "", 0, check_account_or_none),
-	NUMBER(max_connections, "2000", 1, 100000, &connections),
-	NUMBER(max_connections_per_address, "50", 1, 100000, &connections),
-	NUMBER(login_timeout, "60", 1, 3600, &conf_seconds),
-	NUMBER(handshake_timeout, "30", 1, 600, &conf_seconds),
-	NUMBER(idle_timeout, "600", 1, 86400, &conf_seconds),
-	NUMBER(shutdown_timeout, "30", 0, 3600, &conf_seconds),
-	NUMBER(max_auth_failures, "6", 1, 100, &failures),
-	NUMBER(auth_deadline, "30", 1, 600, &conf_seconds),
-	NUMBER(auth_failure_delay, "1000", 0, 60000, &conf_milliseconds),
-	NUMBER(auth_failure_window, "300", 1, 86400, &conf_seconds),
-	NUMBER(auth_failures_per_user, "20", 0, 1000000, &failures),
-	NUMBER(auth_failures_per_source, "100", 0, 1000000, &failures),
-	NUMBER(minimum_uid, "1000", 0, UINT32_MAX - 1, NULL),
-	FLAG(pam_session, "no"),
-	WORD(missing_maildir, "empty", missing_maildir_words),
-	NUMBER_OR_OFF(takeover, "off", 1, 86400, &conf_seconds),
-	TEXT(tls_ciphers, "", 0, NULL),
-	WORD(tls_unknown_name, "refuse", unknown_name_words),
-	NUMBER(tls_ticket_lifetime, "7200", 0, 604800, &conf_seconds),
-	WORD(sandbox, "on", sandbox_words),
-	NUMBER(landlock_abi_max, "0", 0, 1000, NULL),
-	WORD(ps_titles, "role", ps_titles_words),
-	WORD(log, "syslog", log_words),
-	WORD(log_level, "info", log_level_words),
-	FLAG(trace, "no"),
+	GLOBAL(runtime_dir, CONF_TEXT, "/run/pop3d", .max = 95, .check = check_path),
+	GLOBAL(state_dir, CONF_TEXT, "/var/lib/pop3d", .max = 95, .check = check_path),
+	GLOBAL(control_group, CONF_TEXT, "", .check = check_account_or_none),
+	GLOBAL(max_connections, CONF_NUMBER, "2000", RANGE(1, 100000, &connections)),
+	GLOBAL(max_connections_per_address, CONF_NUMBER, "50", RANGE(1, 100000, &connections)),
+	GLOBAL(login_timeout, CONF_NUMBER, "60", RANGE(1, 3600, &conf_seconds)),
+	GLOBAL(handshake_timeout, CONF_NUMBER, "30", RANGE(1, 600, &conf_seconds)),
+	GLOBAL(idle_timeout, CONF_NUMBER, "600", RANGE(1, 86400, &conf_seconds),
+	    .advised = 600, .advice = "RFC 1939 expects at least 600 seconds"),
+	GLOBAL(shutdown_timeout, CONF_NUMBER, "30", RANGE(0, 3600, &conf_seconds)),
+	GLOBAL(max_auth_failures, CONF_NUMBER, "6", RANGE(1, 100, &failures)),
+	GLOBAL(auth_deadline, CONF_NUMBER, "30", RANGE(1, 600, &conf_seconds)),
+	GLOBAL(auth_failure_delay, CONF_NUMBER, "1000", RANGE(0, 60000, &conf_milliseconds)),
+	GLOBAL(auth_failure_window, CONF_NUMBER, "300", RANGE(1, 86400, &conf_seconds)),
+	GLOBAL(auth_failures_per_user, CONF_NUMBER, "20", RANGE(0, 1000000, &failures)),
+	GLOBAL(auth_failures_per_source, CONF_NUMBER, "100", RANGE(0, 1000000, &failures)),
+	GLOBAL(minimum_uid, CONF_NUMBER, "1000", RANGE(0, UINT32_MAX - 1, NULL)),
+	GLOBAL(pam_session, CONF_FLAG, "no"),
+	GLOBAL(missing_maildir, CONF_WORD, "empty", .words = missing_maildir_words),
+	GLOBAL(takeover, CONF_NUMBER, "off", RANGE(1, 86400, &conf_seconds), .words = off_words),
+	GLOBAL(tls_ciphers, CONF_TEXT, ""),
+	GLOBAL(tls_unknown_name, CONF_WORD, "refuse", .words = unknown_name_words),
+	GLOBAL(tls_ticket_lifetime, CONF_NUMBER, "7200", RANGE(0, 604800, &conf_seconds)),
+	GLOBAL(sandbox, CONF_WORD, "on", .words = sandbox_words),
+	GLOBAL(landlock_abi_max, CONF_NUMBER, "0", RANGE(0, 1000, NULL)),
+	GLOBAL(ps_titles, CONF_WORD, "role", .words = ps_titles_words),
+	GLOBAL(log, CONF_WORD, "syslog", .words = log_words),
+	GLOBAL(log_level, CONF_WORD, "info", .words = log_level_words),
+	GLOBAL(trace, CONF_FLAG, "no"),
 	{.name = NULL}
 };
 
 const struct conf_setting conf_server_settings[] = {
-	{"addresses", CONF_ADDRESSES, "*", SERVER(addresses), 0, 0, NULL, NULL, NULL, false},
-	{"port", CONF_PORTS, NULL, SERVER(ports), 1, 65535, NULL, NULL, NULL, false},
-	{"socket", CONF_WORD, "tls", SERVER(socket), 0, 0, NULL, socket_words, NULL, false},
-	{"cleartext_login", CONF_WORD, "loopback", SERVER(cleartext_login), 0, 0, NULL,
-	    cleartext_words, NULL, true},
-	{"auth", CONF_TEXT, "pam:pop3d", SERVER(auth), 0, 0, NULL, NULL, check_auth, true},
-	{"username_domain", CONF_TEXT, USERNAME_DOMAIN_KEEP, SERVER(username_domain), 0, 0, NULL,
-	    NULL, check_username_domain, true},
-	{"username_fold", CONF_WORD, "no", SERVER(username_fold), 0, 0, NULL, username_fold_words,
-	    NULL, true},
-	{"apop", CONF_FLAG, "no", SERVER(apop), 0, 0, NULL, NULL, NULL, true},
-	{"storage", CONF_TEXT, "maildir:%h/Maildir", SERVER(storage), 0, 0, NULL, NULL,
-	    check_storage, true},
-	{"mbox_format", CONF_WORD, "mboxrd", SERVER(mbox_format), 0, 0, NULL, mbox_format_words,
-	    NULL, true},
-	{"mbox_split", CONF_WORD, "strict", SERVER(mbox_split), 0, 0, NULL, mbox_split_words, NULL,
-	    true},
-	{"mbox_journal", CONF_TEXT, "", SERVER(mbox_journal), 0, 0, NULL, NULL, check_path_or_none,
-	    true},
-	{"certificate", CONF_PATHS, SYSCONFDIR "/pop3d/cert.pem", SERVER(certificate), 0, 0, NULL,
-	    NULL, check_path_or_none, true},
-	{"certificate_key", CONF_PATHS, SYSCONFDIR "/pop3d/key.pem", SERVER(certificate_key), 0, 0,
-	    NULL, NULL, check_path_or_none, true},
+	SERVER(addresses, CONF_ADDRESS, "*", LIST(conf_addresses, address, "addresses")),
+	SERVER(port, CONF_NUMBER, NULL, RANGE(1, 65535, NULL), LIST(conf_ports, number, "ports"),
+	    .once = true),
+	SERVER(socket, CONF_WORD, "tls", .words = socket_words),
+	SERVER(cleartext_login, CONF_WORD, "loopback", .words = cleartext_words, .shared = true),
+	SERVER(auth, CONF_TEXT, "pam:pop3d", .check = check_auth, .shared = true),
+	SERVER(username_domain, CONF_TEXT, USERNAME_DOMAIN_KEEP, .check = check_username_domain,
+	    .shared = true),
+	SERVER(username_fold, CONF_WORD, "no", .words = username_fold_words, .shared = true),
+	SERVER(apop, CONF_FLAG, "no", .shared = true),
+	SERVER(storage, CONF_TEXT, "maildir:%h/Maildir", .check = check_storage, .shared = true),
+	SERVER(mbox_format, CONF_WORD, "mboxrd", .words = mbox_format_words, .shared = true),
+	SERVER(mbox_split, CONF_WORD, "strict", .words = mbox_split_words, .shared = true),
+	SERVER(mbox_journal, CONF_TEXT, "", .check = check_path_or_none, .shared = true),
+	SERVER(certificate, CONF_TEXT, SYSCONFDIR "/pop3d/cert.pem",
+	    LIST(conf_paths, path, "paths"), .check = check_path_or_none, .shared = true),
+	SERVER(certificate_key, CONF_TEXT, SYSCONFDIR "/pop3d/key.pem",
+	    LIST(conf_paths, path, "paths"), .check = check_path_or_none, .shared = true),
 	{.name = NULL}
 };
 
@@ -257,256 +246,6 @@ conf_setting_find(const struct conf_setting *table, const char *name, size_t *in
 		}
 	}
 	return NULL;
-}
-
-/* A part as "2h" at *text, of a unit further down than *suffix; moves both on.  0 or -1. */
-static int
-part_parse(const char **text, const struct conf_suffix **suffix, uint64_t *sum)
-{
-	size_t digits = strspn(*text, "0123456789"), letters = 0;
-	const struct conf_suffix *s = *suffix;
-	uint64_t n;
-
-	if (pop3_number(*text, digits, &n) == -1)
-		return -1;
-	letters = strcspn(*text + digits, "0123456789");
-	for (; s->suffix != NULL; s++)
-		if (strlen(s->suffix) == letters && memcmp(s->suffix, *text + digits, letters) == 0)
-			break;
-	if (s->suffix == NULL || n > (UINT64_MAX - *sum) / s->factor)
-		return -1;
-	*sum += n * s->factor;
-	*text += digits + letters;
-	*suffix = s + 1;
-	return 0;
-}
-
-/* "2h30m" or a plain number, in the unit (NULL: plain).  0 or -1. */
-static int
-quantity_parse(const char *text, const struct conf_unit *unit, uint64_t *n)
-{
-	const struct conf_suffix *suffix = unit != NULL ? unit->suffixes : NULL;
-
-	if (pop3_number(text, strlen(text), n) == 0)
-		return 0;
-	if (suffix == NULL || *text == '\0')
-		return -1;
-	for (*n = 0; *text != '\0';)
-		if (part_parse(&text, &suffix, n) == -1)
-			return -1;
-	return 0;
-}
-
-/* A number within the setting's range.  0, or -1 with what was expected. */
-static int
-number_parse(const struct conf_setting *s, const char *value, uint32_t *number,
-	     char expected[CONF_EXPECTED_SIZE])
-{
-	uint64_t n;
-
-	if (s->words != NULL && strcmp(value, s->words->word) == 0) {
-		n = (uint64_t)s->words->value;
-	} else if (quantity_parse(value, s->unit, &n) == -1 || n < s->min || n > s->max) {
-		snprintf(expected, CONF_EXPECTED_SIZE, "a number from %u to %u%s%s%s%s%s%s", s->min,
-			 s->max, s->unit != NULL ? " (" : "", s->unit != NULL ? s->unit->name : "",
-			 s->unit != NULL ? ")" : "", s->words != NULL ? " or \"" : "",
-			 s->words != NULL ? s->words->word : "", s->words != NULL ? "\"" : "");
-		return -1;
-	}
-	*number = (uint32_t)n;
-	return 0;
-}
-
-static int
-store_number(const struct conf_setting *s, void *base, const char *value,
-	     char expected[CONF_EXPECTED_SIZE])
-{
-	uint32_t n;
-
-	if (number_parse(s, value, &n, expected) == -1)
-		return -1;
-	memcpy((char *)base + s->offset, &n, sizeof(n));
-	return 0;
-}
-
-static int
-store_word(const struct conf_setting *s, void *base, const char *value,
-	   char expected[CONF_EXPECTED_SIZE])
-{
-	const struct conf_word *w;
-	size_t used;
-
-	for (w = s->words; w->word != NULL; w++) {
-		if (strcmp(w->word, value) == 0) {
-			memcpy((char *)base + s->offset, &w->value, sizeof(w->value));
-			return 0;
-		}
-	}
-	snprintf(expected, CONF_EXPECTED_SIZE, "one of");
-	for (w = s->words; w->word != NULL; w++) {
-		used = strlen(expected);
-		snprintf(expected + used, CONF_EXPECTED_SIZE - used, "%s \"%s\"",
-			 w == s->words ? "" : ",", w->word);
-	}
-	return -1;
-}
-
-static int
-store_flag(const struct conf_setting *s, void *base, const char *value,
-	   char expected[CONF_EXPECTED_SIZE])
-{
-	static const char *const words[][2] = {{"no", "yes"}, {"false", "true"}, {"off", "on"}};
-
-	for (size_t i = 0; i < COUNT_OF(words); i++)
-		for (size_t yes = 0; yes < 2; yes++)
-			if (strcasecmp(value, words[i][yes]) == 0) {
-				memcpy((char *)base + s->offset, &(bool){yes == 1}, sizeof(bool));
-				return 0;
-			}
-	snprintf(expected, CONF_EXPECTED_SIZE, "yes or no");
-	return -1;
-}
-
-/* A text that the setting accepts, of at most so many octets.  0, or -1 with what was expected. */
-static int
-text_check(const struct conf_setting *s, const char *value, size_t max,
-	   char expected[CONF_EXPECTED_SIZE])
-{
-	const char *why = s->check != NULL ? s->check(value) : NULL;
-
-	if (why != NULL) {
-		snprintf(expected, CONF_EXPECTED_SIZE, "%s", why);
-		return -1;
-	}
-	if (strlen(value) > max) {
-		snprintf(expected, CONF_EXPECTED_SIZE, "at most %zu octets", max);
-		return -1;
-	}
-	return 0;
-}
-
-static int
-store_text(const struct conf_setting *s, void *base, const char *value,
-	   char expected[CONF_EXPECTED_SIZE])
-{
-	if (text_check(s, value, s->max != 0 ? s->max : s->size - 1, expected) == -1)
-		return -1;
-	memset((char *)base + s->offset, 0, s->size);
-	memcpy((char *)base + s->offset, value, strlen(value));
-	return 0;
-}
-
-/* One element of the list. */
-static int
-store_path(const struct conf_setting *s, void *base, const char *value,
-	   char expected[CONF_EXPECTED_SIZE])
-{
-	struct conf_paths *paths = (struct conf_paths *)((char *)base + s->offset);
-
-	if (text_check(s, value, sizeof(paths->path[0]) - 1, expected) == -1)
-		return -1;
-	if (paths->n == CONF_PATHS_MAX) {
-		snprintf(expected, CONF_EXPECTED_SIZE, "at most %d paths", CONF_PATHS_MAX);
-		return -1;
-	}
-	memcpy(paths->path[paths->n++], value, strlen(value));
-	return 0;
-}
-
-/* Write the one form in which an address is kept.  0, or -1: none. */
-static int
-address_normalize(const char *value, char out[MSG_WORD_SIZE])
-{
-	struct in6_addr octets;
-	int family = strchr(value, ':') != NULL ? AF_INET6 : AF_INET;
-
-	memset(out, 0, MSG_WORD_SIZE);
-	if (strcmp(value, "*") == 0) {
-		out[0] = '*';
-		return 0;
-	}
-	if (inet_pton(family, value, &octets) != 1)
-		return -1;
-	/* IPv6 sockets serve IPv6 only, so a mapped address would never see a client. */
-	if (family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&octets))
-		return -1;
-	return inet_ntop(family, &octets, out, MSG_WORD_SIZE) != NULL ? 0 : -1;
-}
-
-/* One element of the list; base is the server. */
-static int
-store_address(const struct conf_setting *s, void *base, const char *value,
-	      char expected[CONF_EXPECTED_SIZE])
-{
-	struct conf_server *server = base;
-
-	(void)s;
-	if (server->naddresses == CONF_ADDRESSES_MAX) {
-		snprintf(expected, CONF_EXPECTED_SIZE, "at most %d addresses", CONF_ADDRESSES_MAX);
-		return -1;
-	}
-	if (address_normalize(value, server->addresses[server->naddresses]) < 0) {
-		snprintf(expected, CONF_EXPECTED_SIZE, "\"*\" or a numeric IPv4 or IPv6 address");
-		return -1;
-	}
-	server->naddresses++;
-	return 0;
-}
-
-/* One element of the list; base is the server. */
-static int
-store_port(const struct conf_setting *s, void *base, const char *value,
-	   char expected[CONF_EXPECTED_SIZE])
-{
-	struct conf_server *server = base;
-	uint32_t port;
-
-	if (number_parse(s, value, &port, expected) == -1)
-		return -1;
-	for (size_t i = 0; i < server->nports; i++)
-		if (server->ports[i] == port) {
-			snprintf(expected, CONF_EXPECTED_SIZE, "each port once");
-			return -1;
-		}
-	if (server->nports == CONF_PORTS_MAX) {
-		snprintf(expected, CONF_EXPECTED_SIZE, "at most %d ports", CONF_PORTS_MAX);
-		return -1;
-	}
-	server->ports[server->nports++] = port;
-	return 0;
-}
-
-int
-conf_setting_store(const struct conf_setting *s, void *base, const char *value,
-		   char expected[CONF_EXPECTED_SIZE])
-{
-	static int (*const store[CONF_KINDS])(const struct conf_setting *, void *, const char *,
-					      char[CONF_EXPECTED_SIZE]) = {
-	    [CONF_NUMBER] = store_number,     [CONF_WORD] = store_word,
-	    [CONF_FLAG] = store_flag,	      [CONF_TEXT] = store_text,
-	    [CONF_ADDRESSES] = store_address, [CONF_PORTS] = store_port,
-	    [CONF_PATHS] = store_path,
-	};
-
-	return store[s->kind](s, base, value, expected);
-}
-
-bool
-conf_setting_is_list(const struct conf_setting *s)
-{
-	return s->kind == CONF_ADDRESSES || s->kind == CONF_PORTS || s->kind == CONF_PATHS;
-}
-
-void
-conf_setting_clear(const struct conf_setting *s, void *base)
-{
-	struct conf_server *server = base;
-
-	memset((char *)base + s->offset, 0, s->size);
-	if (s->kind == CONF_ADDRESSES)
-		server->naddresses = 0;
-	else if (s->kind == CONF_PORTS)
-		server->nports = 0;
 }
 
 void
@@ -529,7 +268,7 @@ conf_server_set(struct conf_server *s, const char *name, const char *value,
 	struct conf_server kept = *s;
 
 	if (conf_setting_is_list(setting))
-		conf_setting_clear(setting, s);
+		memset((char *)s + setting->offset, 0, setting->size);
 	if (conf_setting_store(setting, s, value, expected) == 0)
 		return 0;
 	*s = kept;

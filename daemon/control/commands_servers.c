@@ -138,8 +138,8 @@ say_ports(struct ctl *c, const struct server *s)
 	const struct conf_server *set = s->state == SERVER_UP ? &s->active : &s->set;
 
 	ctl_say(c, "%u", server_port(s));
-	for (size_t i = 1; i < set->nports; i++)
-		ctl_say(c, ",%u", set->ports[i]);
+	for (size_t i = 1; i < set->port.n; i++)
+		ctl_say(c, ",%u", set->port.number[i]);
 }
 
 void

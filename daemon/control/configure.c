@@ -19,9 +19,9 @@ set_port(struct conf_server *set, const char *value, char expected[CONF_EXPECTED
 		snprintf(expected, CONF_EXPECTED_SIZE, "expected a port from 0 to 65535");
 		return -1;
 	}
-	memset(set->ports, 0, sizeof(set->ports));
-	set->nports = 1;
-	set->ports[0] = (uint32_t)port;
+	memset(&set->port, 0, sizeof(set->port));
+	set->port.n = 1;
+	set->port.number[0] = (uint32_t)port;
 	return 0;
 }
 
@@ -186,7 +186,7 @@ configure_set(struct master *m, struct ctl *c, struct server *s, size_t n, char 
 	}
 	if (s->set.socket_names_certificate && !set.socket_names_certificate)
 		certificates_restore(m->conf, &set);
-	if (memcmp(set.ports, s->set.ports, sizeof(set.ports)) != 0 && listeners_inherited(m, s)) {
+	if (memcmp(&set.port, &s->set.port, sizeof(set.port)) != 0 && listeners_inherited(m, s)) {
 		ctl_fail(c, CONTROL_FAILED,
 			 "server \"%s\" listens on a socket of the service manager", s->set.name);
 		return;

@@ -71,8 +71,8 @@ server_make(struct master *m, const char *name)
 	memset(s->set.storage, 0, sizeof(s->set.storage));
 	snprintf(s->set.name, sizeof(s->set.name), "%s", name);
 	s->set.socket = SOCKET_PLAIN;
-	s->set.nports = 1;
-	s->set.ports[0] = 110;
+	s->set.port.n = 1;
+	s->set.port.number[0] = 110;
 	m->servers->slots[s->slot] = s;
 	TAILQ_INSERT_TAIL(&m->servers->list, s, next);
 	return s;
@@ -114,7 +114,7 @@ servers_changed(struct master *m)
 uint32_t
 server_port(const struct server *s)
 {
-	return s->state == SERVER_UP ? s->port : s->set.ports[0];
+	return s->state == SERVER_UP ? s->port : s->set.port.number[0];
 }
 
 const char *
@@ -131,7 +131,8 @@ server_serve(struct master *m, struct server *s)
 	s->wanted_up = false;
 	s->state = SERVER_UP;
 	listeners_commit(m, s);
-	s->port = s->set.ports[0] != 0 ? (uint16_t)s->set.ports[0] : listeners_port(m, s);
+	s->port =
+	    s->set.port.number[0] != 0 ? (uint16_t)s->set.port.number[0] : listeners_port(m, s);
 	s->active = s->set;
 }
 

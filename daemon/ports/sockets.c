@@ -77,16 +77,16 @@ sockets_next(struct sockets *w, struct sockaddr_storage *ss, bool *optional)
 	enum { FAMILIES = sizeof(families) / sizeof(families[0]) };
 	const struct conf_server *set = w->set;
 
-	while (w->port < set->nports) {
-		const char *word = set->addresses[w->address];
-		uint32_t port = set->ports[w->port];
+	while (w->port < set->port.n) {
+		const char *word = set->addresses.address[w->address];
+		uint32_t port = set->port.number[w->port];
 		sa_family_t family = families[w->family];
 
 		if (++w->family == FAMILIES) {
 			w->family = 0;
 			w->address++;
 		}
-		if (w->address == set->naddresses) {
+		if (w->address == set->addresses.n) {
 			w->address = 0;
 			w->port++;
 		}

@@ -456,8 +456,8 @@ make_conf(const struct options *o)
 	server = &c->servers[0];
 	*server = c->shared;
 	snprintf(server->name, sizeof(server->name), "serve");
-	server->nports = 1;
-	server->ports[0] = o->port;
+	server->port.n = 1;
+	server->port.number[0] = o->port;
 	make_tls(server, o);
 	snprintf(server->auth, sizeof(server->auth), "any:");
 	make_setting(server, "addresses", "--listen", o->address);

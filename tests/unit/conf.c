@@ -124,11 +124,11 @@ test_default_servers(void)
 	for (i = 0; i < 2; i++) {
 		s = &conf.servers[i];
 		CU_ASSERT_STRING_EQUAL(s->name, expected[i].name);
-		CU_ASSERT_EQUAL(s->nports, 1);
-		CU_ASSERT_EQUAL(s->ports[0], expected[i].port);
+		CU_ASSERT_EQUAL(s->port.n, 1);
+		CU_ASSERT_EQUAL(s->port.number[0], expected[i].port);
 		CU_ASSERT_EQUAL(s->socket, expected[i].socket);
-		CU_ASSERT_EQUAL(s->naddresses, 1);
-		CU_ASSERT_STRING_EQUAL(s->addresses[0], "*");
+		CU_ASSERT_EQUAL(s->addresses.n, 1);
+		CU_ASSERT_STRING_EQUAL(s->addresses.address[0], "*");
 		CU_ASSERT_EQUAL(s->cleartext_login, CLEARTEXT_LOOPBACK);
 		CU_ASSERT_STRING_EQUAL(s->auth, "pam:pop3d");
 		CU_ASSERT_STRING_EQUAL(s->storage, "maildir:%h/Maildir");
@@ -221,9 +221,9 @@ test_round_trip(void)
 	    0);
 	expect_said("");
 	CU_ASSERT_STRING_EQUAL(conf.tls_ciphers, "a \"b\\ c' d");
-	CU_ASSERT_STRING_EQUAL(conf.servers[1].addresses[1], "::1");
-	CU_ASSERT_EQUAL(conf.servers[1].ports[0], 110);
-	CU_ASSERT_EQUAL(conf.servers[2].ports[0], 995);
+	CU_ASSERT_STRING_EQUAL(conf.servers[1].addresses.address[1], "::1");
+	CU_ASSERT_EQUAL(conf.servers[1].port.number[0], 110);
+	CU_ASSERT_EQUAL(conf.servers[2].port.number[0], 995);
 	CU_ASSERT_STRING_EQUAL(conf.servers[0].certificate.path[0], "");
 	CU_ASSERT_STRING_EQUAL(conf.servers[2].certificate.path[0], "/c \xc3\xa9.pem");
 	CU_ASSERT_TRUE(conf.trace);
@@ -576,11 +576,11 @@ test_ports(void)
 			     "server c { addresses = {::1, 127.0.0.1} port = {7} }"),
 			0);
 	expect_said("");
-	CU_ASSERT_EQUAL(conf.servers[0].nports, 2);
-	CU_ASSERT_EQUAL(conf.servers[0].ports[0], 995);
-	CU_ASSERT_EQUAL(conf.servers[0].ports[1], 1995);
-	CU_ASSERT_EQUAL(conf.servers[1].nports, 1);
-	CU_ASSERT_EQUAL(conf.servers[2].ports[0], 7);
+	CU_ASSERT_EQUAL(conf.servers[0].port.n, 2);
+	CU_ASSERT_EQUAL(conf.servers[0].port.number[0], 995);
+	CU_ASSERT_EQUAL(conf.servers[0].port.number[1], 1995);
+	CU_ASSERT_EQUAL(conf.servers[1].port.n, 1);
+	CU_ASSERT_EQUAL(conf.servers[2].port.number[0], 7);
 	refuse("server a {\nport = {}\n}", "x.conf:2: port: expected at least one\n");
 	refuse("server a {\nport = {110,\n110}\n}",
 	       "x.conf:3: port: expected each port once, not \"110\"\n");
@@ -608,7 +608,7 @@ test_server_many(void)
 	CU_ASSERT_EQUAL(load(text), 0);
 	expect_said("");
 	CU_ASSERT_EQUAL(conf.nservers, CONF_SERVERS_MAX);
-	CU_ASSERT_EQUAL(conf.servers[63].ports[0], 64);
+	CU_ASSERT_EQUAL(conf.servers[63].port.number[0], 64);
 	snprintf(text + used, sizeof(text) - used, "server x {\nport = 0}\nserver y { port = 0 }");
 	refuse(text, "x.conf:129: expected at most 64 servers\n"
 		     "x.conf:130: port: expected a number from 1 to 65535, not \"0\"\n"
@@ -793,7 +793,7 @@ test_text_forms(void)
 	    load("\xef\xbb\xbf# first\r\ntrace = yes\r\nserver a {\r\n\tport = 1\r\n}\r\n"), 0);
 	expect_said("");
 	CU_ASSERT_TRUE(conf.trace);
-	CU_ASSERT_EQUAL(conf.servers[0].ports[0], 1);
+	CU_ASSERT_EQUAL(conf.servers[0].port.number[0], 1);
 	refuse("trace = yes\r\n\r\nlog = x\r\n",
 	       "x.conf:3: log: expected one of \"syslog\", \"stderr\", not \"x\"\n");
 	refuse("\x7f"
@@ -893,7 +893,7 @@ test_set_one(void)
 	CU_ASSERT_EQUAL(s->certificate.n, 1);
 	CU_ASSERT_STRING_EQUAL(s->certificate.path[0], "/x");
 	CU_ASSERT_EQUAL(conf_server_set(s, "addresses", "::1", expected), 0);
-	CU_ASSERT_EQUAL(s->naddresses, 1);
+	CU_ASSERT_EQUAL(s->addresses.n, 1);
 }
 
 static void
@@ -929,7 +929,7 @@ test_overlap(void)
 			 "x.conf:2: server \"b\": expected another address or port than \"%s\" "
 			 "port 995, "
 			 "which server \"a\" has\n",
-			 conf.servers[1].addresses[0]);
+			 conf.servers[1].addresses.address[0]);
 		expect_said(cases[i].overlap ? expected : "");
 	}
 	CU_ASSERT_EQUAL(load("server a { port = 1 } server b { port = 2 }"), 0);

@@ -375,9 +375,9 @@ test_chosen_port(void)
 
 	begin(text(S("a"), port[0]));
 	s = server_make(&fake.m, "z");
-	s->set.ports[0] = 0;
-	snprintf(s->set.addresses[0], sizeof(s->set.addresses[0]), "127.0.0.1");
-	s->set.naddresses = 1;
+	s->set.port.number[0] = 0;
+	snprintf(s->set.addresses.address[0], sizeof(s->set.addresses.address[0]), "127.0.0.1");
+	s->set.addresses.n = 1;
 	CU_ASSERT_EQUAL(server_up(&fake.m, s, why), 0);
 	fake_loop();
 	CU_ASSERT_NOT_EQUAL(server_port(s), 0);
@@ -393,7 +393,7 @@ test_busy_at_up(void)
 
 	begin(text(S("a"), port[0]));
 	s = server_make(&fake.m, "z");
-	s->set.ports[0] = port[0];
+	s->set.port.number[0] = port[0];
 	CU_ASSERT_EQUAL(server_up(&fake.m, s, why), -1);
 	CU_ASSERT_PTR_NOT_NULL(strstr(why, "cannot listen"));
 	fake_loop();

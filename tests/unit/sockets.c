@@ -25,7 +25,7 @@ fresh(void)
 static void
 add(const char *address)
 {
-	snprintf(set.addresses[set.naddresses++], MSG_WORD_SIZE, "%s", address);
+	snprintf(set.addresses.address[set.addresses.n++], MSG_WORD_SIZE, "%s", address);
 }
 
 /* All that they stand for, as text, in order; a "?" behind what may be missing. */
@@ -54,8 +54,8 @@ test_each_port_at_each_address(void)
 	fresh();
 	add("127.0.0.1");
 	add("::1");
-	set.ports[set.nports++] = 995;
-	set.ports[set.nports++] = 1995;
+	set.port.number[set.port.n++] = 995;
+	set.port.number[set.port.n++] = 1995;
 	CU_ASSERT_STRING_EQUAL(walk(0), "127.0.0.1:995 [::1]:995 127.0.0.1:1995 [::1]:1995 ");
 }
 
@@ -63,11 +63,11 @@ static void
 test_all_addresses(void)
 {
 	fresh();
-	set.ports[set.nports++] = 110;
+	set.port.number[set.port.n++] = 110;
 	add("*");
 	CU_ASSERT_STRING_EQUAL(walk(0), "0.0.0.0:110? [::]:110? ");
 	fresh();
-	set.ports[set.nports++] = 110;
+	set.port.number[set.port.n++] = 110;
 	add("0.0.0.0");
 	add("::");
 	CU_ASSERT_STRING_EQUAL(walk(7), "0.0.0.0:110 [::]:110 ");
@@ -77,7 +77,7 @@ static void
 test_chosen_port(void)
 {
 	fresh();
-	set.ports[set.nports++] = 0;
+	set.port.number[set.port.n++] = 0;
 	add("*");
 	CU_ASSERT_STRING_EQUAL(walk(0), "0.0.0.0:0? [::]:0? ");
 	CU_ASSERT_STRING_EQUAL(walk(40000), "0.0.0.0:40000? [::]:40000? ");
