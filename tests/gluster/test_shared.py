@@ -21,8 +21,13 @@ ROUNDS = 20  # of races
 class Virtual:
     """A user of the user file, with mailboxes of a name that never was: hosts remember names."""
 
-    names = ["v%d" % n for n in range(40)]
-    left = iter(names)
+    names, left = [], None
+
+    @classmethod
+    def begin(cls, prefix):
+        """Names for one class of tests: classes run side by side on the same mounts."""
+        cls.names = ["%s%d" % (prefix, n) for n in range(40)]
+        cls.left = iter(cls.names)
 
     def __init__(self, owner):
         self.name, self.uid, self.gid = next(Virtual.left), owner.uid, owner.gid
@@ -47,6 +52,7 @@ class Hosts(TestCase):
     @classmethod
     def setUpClass(cls):
         cls.owner = harness.User()
+        Virtual.begin(cls.__name__.lower())
         cls.auth = "file:" + Virtual.file(cls.owner)
 
     def boxes(self, storage):
