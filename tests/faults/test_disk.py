@@ -231,6 +231,17 @@ class FullMbox(Case):
         self.session(user, TLS, daemon).quit()
         self.assertTrue(os.path.exists(reserve), "not made anew")
 
+    def test_the_reserve_is_room_for_a_mailbox_of_any_size(self):
+        """What moves is many times what the reserve has room for; every other message is removed."""
+        messages = [mailbox.letter("n%d" % i, b"y" * 70 + b"\n" * (i % 7) + b"z" * 4000 + b"\n") for i in range(400)]
+        user, daemon = self.small_home("2560k", storage=self.STORAGE)
+        box = mboxes.home_box(user).fill(messages)
+        self.session(user, TLS, daemon).quit()
+        self.fill_up(user, False)
+        self.assertRegex(self.delete(user, daemon, range(1, 401, 2)), rb"\A\+OK ")
+        self.assertEqual(box.stored(), b"".join(mboxes.block(m, i % 60) for i, m in enumerate(messages) if i % 2 == 1))
+        self.assertEqual(box.leftovers(), [])
+
     def test_journal_on_another_file_system(self):
         user, daemon, box = self.full(mbox_journal=mboxes.journals())
         self.assertRegex(self.delete(user, daemon, (2, 4)), rb"\A\+OK ")

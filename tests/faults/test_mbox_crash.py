@@ -14,7 +14,12 @@ import mboxes
 from client import Eof, TestCase
 from test_update import Injected
 
-MESSAGES = [mailbox.letter("m%d" % i, b"line of message %d\n" % i * (i * 37)) for i in range(1, 11)]
+
+def letters(lines):
+    return [mailbox.letter("m%d" % i, b"line of message %d\n" % i * (i * lines)) for i in range(1, 11)]
+
+
+MESSAGES = letters(37)
 MARKED = (2, 4, 6, 8, 10)
 KEPT = [m for i, m in enumerate(MESSAGES, 1) if i not in MARKED]
 LATE = mailbox.letter("late", b"came late\n" * 50)
@@ -24,7 +29,7 @@ class Case(TestCase):
     """The filter stays on: a signal needs no other call than the program's own."""
 
     limit = 550
-    gone, kept = MARKED, KEPT
+    messages, gone, kept = MESSAGES, MARKED, KEPT
     calls_at_least = 40  # in UPDATE
 
     def marked(self, user):
@@ -37,7 +42,7 @@ class Case(TestCase):
 
     def quit_calls(self, user, box):
         """The system calls of a whole UPDATE, from the reading of QUIT on."""
-        box.fill(MESSAGES)
+        box.fill(self.messages)
         client, pid = self.marked(user)
         with Injected([pid], None) as trace:
             client.quit()
@@ -64,7 +69,7 @@ class Case(TestCase):
         client = self.session(user)
         got = [mailbox.unstuff(client.multi(b"RETR %d" % n)) for n in range(1, len(client.listing(b"LIST")) + 1)]
         client.quit()
-        stored = [mailbox.plain(m) for m in MESSAGES]
+        stored = [mailbox.plain(m) for m in self.messages]
         kept = [mailbox.plain(m) for m in self.kept]
         texts = [m for m in got if m in stored]
         self.assertEqual([m for m in got if m not in stored], [mailbox.plain(LATE)] * late, "damaged, lost or doubled")
@@ -85,7 +90,7 @@ class Case(TestCase):
         seen, points = set(), 0
         for call in self.quit_calls(user, box):
             with self.subTest(call=call):
-                box.fill(MESSAGES)
+                box.fill(self.messages)
                 client, pid = self.marked(user)
                 delivery = []
                 response, killed = self.quit_killed(client, pid, call, None if between else lambda: delivery.append(agent(box, LATE)))
@@ -97,7 +102,7 @@ class Case(TestCase):
                 seen.add(self.check(user, box, response.startswith(b"+OK "), 1))
                 points += killed
         # the walk really went through UPDATE: nothing removed, all removed, and nothing else
-        self.assertEqual(seen, {len(MESSAGES), len(self.kept)})
+        self.assertEqual(seen, {len(self.messages), len(self.kept)})
         self.assertGreater(points, self.calls_at_least)
         return points
 
@@ -196,7 +201,7 @@ class Elsewhere(FullCase):
 
 @unittest.skipUnless(harness.have("strace", "procmail"), "no strace or no procmail")
 class Reserve(FullCase):
-    """The journal has room in place of the reserve only."""
+    """The journal has room in place of the reserve only; mail that comes needs none in it."""
 
     settings = Spool.settings
     FILES = 4  # .pop3d, and in it lock, history and reserve
@@ -205,14 +210,18 @@ class Reserve(FullCase):
         self.assertTrue(self.mount(user, "remount,nr_inodes=%d" % (self.FILES + 1)))
         return super().marked(user)
 
-    def set_right(self, user):
-        """Mail that came has to be taken up in the journal, for which there is room by then."""
-        self.assertTrue(self.mount(user, "remount,nr_inodes=%d" % (self.FILES + 2)))
-        super().set_right(user)
-
     def test_MBX_04_UPD_08_mail_that_comes_before_the_next_login(self):
         user = self.full_user(self.FILES)
         box = mboxes.spool_box(user)
         self.quit_calls(user, box)
         self.assertNotIn("mbox.reserve", os.listdir(box.state), "it was not needed")
         self.tell(self.walk(user, box, mboxes.procmail, True))
+
+
+@unittest.skipUnless(harness.have("strace", "procmail"), "no strace or no procmail")
+class Portions(Reserve):
+    """The reserve has room for a part of what is to move only, which therefore moves in portions."""
+
+    messages = letters(100)
+    gone, kept = (1,), messages[1:]
+    calls_at_least = 60

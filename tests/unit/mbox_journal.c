@@ -12,9 +12,49 @@
 #define NEW	MAIL("1") MAIL("3") MAIL("5")
 #define LATE	MAIL("late")
 
+enum { SLOT = 4096 }; /* the smallest */
+
 static const struct mbox_style style = {.quotes = SIZE_MAX};
 static struct mbox_journal journal;
 static int mbox_fd, dir_fd;
+static int syncs, fail_at; /* calls of fsync(2) so far, and the one at which the process dies */
+static bool torn;	   /* what it was to sync in the journal did not get there whole */
+
+/* Octets of a record that the test knows. */
+enum { TURN_AT = 16, AT_AT = 24 };
+
+static uint64_t
+turn_at(int fd, off_t place)
+{
+	uint64_t turn = 0;
+
+	(void)!pread(fd, &turn, sizeof(turn), place + TURN_AT);
+	return turn;
+}
+
+static void
+tear(int fd)
+{
+	struct stat st;
+	off_t place;
+
+	if (fstat(fd, &st) == -1)
+		abort();
+	place = turn_at(fd, 0) > turn_at(fd, st.st_size / 2) ? 0 : st.st_size / 2;
+	(void)!pwrite(fd, "torn", 4, place + AT_AT);
+}
+
+/* In place of the library's: a process that is killed got so far. */
+int
+fsync(int fd)
+{
+	if (++syncs != fail_at)
+		return 0;
+	if (torn && fd != mbox_fd && fd != dir_fd)
+		tear(fd);
+	errno = EIO;
+	return -1;
+}
 
 static void
 no_tick(void *arg)
@@ -42,6 +82,8 @@ begin(void)
 	if (dir_fd == -1 || mbox_fd == -1 || fstat(mbox_fd, &st) == -1)
 		abort();
 	mbox_journal_init(&journal, &style, dir_fd, mbox_fd, st.st_ino, no_tick, NULL);
+	journal.slot_max = SLOT;
+	syncs = fail_at = 0;
 }
 
 /* Messages 2 and 4 are to go. */
@@ -49,10 +91,10 @@ static void
 write_journal(void)
 {
 	uint64_t one = strlen(MAIL("1")), two = strlen(MAIL("22")), four = strlen(MAIL("4444"));
-	struct mbox_range kept[2] = {{mbox_fd, one + two, 2 * one + two},
-				     {mbox_fd, 2 * one + two + four, strlen(OLD)}};
+	struct mbox_range kept[2] = {{one + two, 2 * one + two},
+				     {2 * one + two + four, strlen(OLD)}};
 
-	CU_ASSERT_EQUAL_FATAL(mbox_journal_write(&journal, one, strlen(OLD), kept, 2), 0);
+	CU_ASSERT_EQUAL_FATAL(mbox_journal_write(&journal, one, strlen(OLD), kept, 2), 2);
 }
 
 static void
@@ -180,6 +222,121 @@ test_killed_while_making_it(void)
 	end();
 }
 
+/* A message of so many octets. */
+static void
+add(char *text, int number, size_t octets)
+{
+	char *begin = text + strlen(text);
+	size_t n = (size_t)sprintf(begin, "From a@x Mon Jan  2 10:00:00 2023\nN: %d\n\n", number);
+
+	for (; n < octets - 2; n++)
+		begin[n] = (char)(n % 61 == 60 ? '\n' : 'a' + number);
+	strcpy(begin + n, "\n\n");
+}
+
+/* Ten messages larger than a slot, or smaller; the first and each third of the others go. */
+static char big[100000], want[100000];
+
+static void
+make_big(size_t octets)
+{
+	big[0] = want[0] = '\0';
+	for (int i = 0; i < 10; i++) {
+		add(big, i, octets + 7 * (size_t)i);
+		if (i % 3 != 0)
+			add(want, i, octets + 7 * (size_t)i);
+	}
+	mbox_set(big, strlen(big));
+}
+
+static int
+write_big(size_t octets)
+{
+	struct mbox_range kept[10];
+	uint64_t at = 0;
+	size_t n = 0;
+
+	for (int i = 0; i < 10; i++) {
+		uint64_t next = at + octets + 7 * (size_t)i;
+
+		if (i % 3 != 0)
+			kept[n++] = (struct mbox_range){at, next};
+		at = next;
+	}
+	return mbox_journal_write(&journal, 0, at, kept, n) == -1 ? -1 : 0;
+}
+
+/* Killed at each sync, with the octets there or torn, and mail delivered before the next login. */
+static void
+walk_steps(size_t octets, int at_least)
+{
+	int at = 1, result = -1;
+
+	for (; result == -1 && at < 200; at++) {
+		begin();
+		make_big(octets);
+		fail_at = at;
+		result = write_big(octets);
+		if (result == 0)
+			result = mbox_journal_run(&journal);
+		fail_at = 0;
+		if (result == -1)
+			box_append("mbox", LATE);
+		(void)recover();
+		if (at == 1)
+			strcpy(want, big); /* it had not begun */
+		if (result == -1)
+			strcat(want, LATE);
+		check(want);
+		end();
+	}
+	CU_ASSERT_EQUAL(result, 1);
+	CU_ASSERT_TRUE(at > at_least);
+}
+
+static void
+test_portions(void)
+{
+	for (int i = 0; i < 2; i++) {
+		torn = i == 1;
+		walk_steps(100, 6);   /* one portion */
+		walk_steps(1000, 8);  /* larger than what goes between them */
+		walk_steps(6000, 20); /* of a message, too */
+	}
+	torn = false;
+}
+
+/* More ranges than a slot knows: the last ones. */
+static void
+test_many_ranges(void)
+{
+	enum { MESSAGES = 600 };
+	const size_t octets = strlen(LATE);
+	static struct mbox_range kept[MESSAGES];
+	size_t n = 0, known, left;
+	ssize_t done;
+
+	begin();
+	big[0] = want[0] = '\0';
+	for (size_t i = 0; i < MESSAGES; i++) {
+		add(big, (int)(i % 20), octets);
+		if (i % 2 == 1)
+			add(want, (int)(i % 20), octets);
+		if (i % 2 == 1)
+			kept[n++] = (struct mbox_range){i * octets, (i + 1) * octets};
+	}
+	mbox_set(big, strlen(big));
+	done = mbox_journal_write(&journal, 0, strlen(big), kept, n);
+	CU_ASSERT_TRUE_FATAL(done > 50 && (size_t)done < n);
+	known = (size_t)done;
+	CU_ASSERT_EQUAL(mbox_journal_run(&journal), 1);
+	/* before those all is as it was */
+	left = (size_t)kept[n - known - 1].to;
+	CU_ASSERT_EQUAL(strncmp(box_text("mbox"), big, left), 0);
+	CU_ASSERT_STRING_EQUAL(box_text("mbox") + left, want + (n - known) * octets);
+	end();
+}
+
 /* What the mbox has become, and the journal is to be kept for somebody to look at. */
 static void
 check_aside(const char *text)
@@ -215,6 +372,24 @@ test_changed_by_others(void)
 		abort();
 	check_aside(OLD);
 
+	/* no octet of the portion may be another */
+	begin();
+	write_journal();
+	if (pwrite(open(box_path(journal.name), O_WRONLY), "x", 1, 300) != 1)
+		abort();
+	check_aside(OLD);
+
+	/* nor those that the ranges begin and end with */
+	for (int at_end = 0; at_end < 2; at_end++) {
+		begin();
+		make_big(6000);
+		CU_ASSERT_EQUAL_FATAL(write_big(6000), 0);
+		if (pwrite(mbox_fd, "x", 1, at_end != 0 ? (off_t)strlen(big) - 7000 : 12000) != 1)
+			abort();
+		CU_ASSERT_EQUAL(recover(), 2);
+		end();
+	}
+
 	begin();
 	write_journal();
 	journal.inode++;
@@ -224,26 +399,31 @@ test_changed_by_others(void)
 static void
 test_steps(void)
 {
-	struct mbox_facts f = {.old_end = 100, .size = 100};
+	struct mbox_facts f = {.end = 100, .size = 100};
 
 	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_ASIDE);
-	f.first = f.before_same = f.octets_same = true;
-	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_REDO);
+	f.record = f.before_same = f.octets_same = f.ranges_same = true;
+	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_WRITE);
+	f.size = 99;
+	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_ASIDE);
 	f.size = 101;
 	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_ASIDE);
 	f.tail_is_mail = true;
-	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_REDO_TAIL);
+	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_WRITE);
 	f.before_same = false;
 	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_ASIDE);
 	f.before_same = true;
 	f.octets_same = false;
 	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_ASIDE);
-	f.second = true;
+	f.octets_same = true;
+	f.ranges_same = false;
+	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_ASIDE);
+	f.last = true;
 	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_DONE);
 	f.between_same = true;
-	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_MOVE_TAIL);
+	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_TAIL);
 	f.size = 100;
-	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_TRUNCATE);
+	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_CUT);
 	f.size = 99;
 	CU_ASSERT_EQUAL(mbox_journal_step(&f), MBOX_STEP_DONE);
 }
@@ -255,6 +435,8 @@ static const struct unit_test tests[] = {
     {"MBX-04 UPD-08 killed before the file is cut", test_killed_before_truncation},
     {"MBX-04 UPD-08 killed after that", test_killed_after_truncation},
     {"MBX-04 killed while the journal is made", test_killed_while_making_it},
+    {"MBX-04 UPD-08 in portions, killed at each sync", test_portions},
+    {"MBX-04 more ranges than the journal has room for", test_many_ranges},
     {"MBX-03 an mbox that others have changed meanwhile is left alone", test_changed_by_others},
     {NULL, NULL},
 };

@@ -420,7 +420,7 @@ mbox_kept(const struct mbox *m, const struct mbox_table *now, size_t messages,
 		} else if (begun && n > 0 && kept[n - 1].to == from) {
 			kept[n - 1].to = to;
 		} else if (begun) {
-			kept[n++] = (struct mbox_range){m->fd, from, to};
+			kept[n++] = (struct mbox_range){from, to};
 		}
 	}
 	return n;
@@ -462,59 +462,68 @@ mbox_shorten(struct mbox *m, uint64_t end)
 	return 0;
 }
 
-/* Write the journal where there is room for it: in the usual place, there once more without the
- * reserve, and where mbox_journal says.  0 or -1 with errno. */
-static int
-mbox_journal_put(struct mbox *m, struct mbox_journal *j, uint64_t cut, uint64_t old_end,
+/* Write the journal where there is room for it: in the usual place, or where mbox_journal says.  As
+ * mbox_journal_write(). */
+static ssize_t
+mbox_journal_put(struct mbox *m, struct mbox_journal *j, uint64_t cut, uint64_t end,
 		 const struct mbox_range *kept, size_t count)
 {
-	enum { USUAL, UNRESERVED, SPARE, PLACES };
-	const int dirs[PLACES] = {m->state_fd, m->state_fd, m->spare_fd};
-	int error = ENOSPC;
+	const int dirs[] = {m->state_fd, m->spare_fd};
+	ssize_t known = -1;
 
-	for (int i = 0; i < PLACES; i++) {
-		if (dirs[i] == -1 || (i == UNRESERVED && !mbox_reserve_free(dirs[i])))
+	errno = ENOSPC;
+	/* one that has got its name may be found by the next login */
+	for (size_t i = 0; i < 2 && known == -1 && store_is_full(errno) && !j->trusted; i++) {
+		if (dirs[i] == -1)
 			continue;
 		mbox_journal_begin(m, j, dirs[i]);
-		if (mbox_journal_write(j, cut, old_end, kept, count) == 0)
-			return 0;
-		error = errno;
-		/* one that has got its name may be found by the next login */
-		if (!store_is_full(error) || j->trusted)
-			break;
+		known = mbox_journal_write(j, cut, end, kept, count);
 	}
-	errno = error;
-	return -1;
+	return known;
 }
 
 /* The same.  Where there is no room what is marked at the end of the file goes first, which makes
  * some. */
-static int
-mbox_journal_make(struct mbox *m, struct mbox_journal *j, uint64_t cut, uint64_t old_end,
+static ssize_t
+mbox_journal_make(struct mbox *m, struct mbox_journal *j, uint64_t cut, uint64_t end,
 		  const struct mbox_range *kept, size_t count)
 {
-	uint64_t end = kept[count - 1].to;
+	uint64_t last = kept[count - 1].to;
+	ssize_t known = mbox_journal_put(m, j, cut, end, kept, count);
 
-	if (mbox_journal_put(m, j, cut, old_end, kept, count) == 0)
-		return 0;
-	if (!store_is_full(errno) || j->trusted || end == old_end || mbox_shorten(m, end) == -1)
-		return -1;
-	return mbox_journal_put(m, j, cut, end, kept, count);
+	if (known != -1 || !store_is_full(errno) || j->trusted || last == end ||
+	    mbox_shorten(m, last) == -1)
+		return known;
+	return mbox_journal_put(m, j, cut, last, kept, count);
 }
 
-/* Take out what stands between the kept ranges: by the journal, unless nothing is kept. */
+/* Take out what stands between the kept ranges: by a journal, or by several from the end on, unless
+ * nothing is kept. */
 static enum store_result
-mbox_take_out(const struct store *s, uint64_t cut, uint64_t old_end, const struct mbox_range *kept,
+mbox_take_out(const struct store *s, uint64_t cut, uint64_t end, struct mbox_range *kept,
 	      size_t count)
 {
 	struct mbox *m = s->data;
-	struct mbox_journal j = {0};
+	struct stat st;
 
 	if (count == 0)
 		return mbox_shorten(m, cut) == 0 ? STORE_OK : mbox_remove_fault(s, "truncate");
-	if (mbox_journal_make(m, &j, cut, old_end, kept, count) == -1)
-		return mbox_remove_fault(s, "journal");
-	return mbox_journal_run(&j) == 1 ? STORE_OK : mbox_remove_fault(s, "rewrite");
+	while (count > 0) {
+		struct mbox_journal j = {0};
+		ssize_t known = mbox_journal_make(m, &j, cut, end, kept, count);
+
+		if (known == -1)
+			return mbox_remove_fault(s, "journal");
+		if (mbox_journal_run(&j) != 1 || fstat(m->fd, &st) == -1)
+			return mbox_remove_fault(s, "rewrite");
+		count -= (size_t)known;
+		end = (uint64_t)st.st_size;
+		if (count > 0) {
+			m->shortened = kept[count - 1].to;
+			kept[count - 1].to = end;
+		}
+	}
+	return STORE_OK;
 }
 
 /* Under the locks. */

@@ -7,44 +7,49 @@
 #include <inttypes.h>
 #include <sha2.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "worker/store/mbox_lines.h"
+#include "worker/store/mbox_reserve.h"
 #include "worker/store/store.h"
 
 enum {
 	BLOCK = 65536,
-	BEFORE_MAX = 65536, /* octets before `cut` that must be as they were */
+	SAMPLE = 65536,		    /* octets beside what is to change that must be as they were */
+	SLOT_MAX = 4 * 1024 * 1024, /* octets */
+	SLOT_UNIT = 4096,	    /* of the disk's room */
 	TICK_BLOCKS = 64
 };
 
 /* Records are of one machine: another one's magic reads differently. */
-static const uint64_t first_magic = UINT64_C(0x706f703364206a31);
-static const uint64_t second_magic = UINT64_C(0x706f703364206a32);
+static const uint64_t record_magic = UINT64_C(0x706f703364206a33);
 
-struct first {
-	uint64_t magic, inode, cut, old_end;
-	uint64_t kept;		      /* octets that follow */
-	uint8_t before[STORE_DIGEST]; /* of what stands before `cut` */
-	uint8_t octets[STORE_DIGEST]; /* of those that follow */
-	uint8_t self[STORE_DIGEST];   /* of all above */
-};
-
-struct second {
-	uint64_t magic, new_end, old_end;
-	uint8_t between[STORE_DIGEST]; /* of what stands between the two */
+struct record {
+	uint64_t magic, inode;
+	uint64_t turn;	/* the later of two slots has the higher one */
+	uint64_t at;	/* where the portion is to stand */
+	uint64_t kept;	/* its octets */
+	uint64_t count; /* of ranges; without any, and without a portion: the mbox is cut here */
+	uint64_t end;	/* of what the journal knows */
+	uint8_t before[STORE_DIGEST];  /* of what stands before `at` */
+	uint8_t octets[STORE_DIGEST];  /* of ranges and portion, as they follow */
+	uint8_t ranges[STORE_DIGEST];  /* of what the ranges begin and end with */
+	uint8_t between[STORE_DIGEST]; /* last record: of what stands between `at` and `end` */
 	uint8_t self[STORE_DIGEST];    /* of all above */
 };
 
 /* A journal that has been opened. */
 struct journal {
-	struct first first;
-	struct second second;
-	struct mbox_facts facts;
 	int fd;
+	uint64_t slot;	/* octets of each */
+	uint64_t place; /* of the slot that counts */
+	struct record record;
+	struct mbox_range *ranges; /* of it, with room for one more */
+	struct mbox_facts facts;
 };
 
 void
@@ -55,6 +60,7 @@ mbox_journal_init(struct mbox_journal *j, const struct mbox_style *style, int di
 				   .dir_fd = dir_fd,
 				   .fd = fd,
 				   .inode = inode,
+				   .slot_max = SLOT_MAX,
 				   .tick = tick,
 				   .tick_arg = arg};
 	(void)snprintf(j->name, sizeof(j->name), "mbox-%" PRIx64 ".journal", inode);
@@ -106,23 +112,36 @@ write_whole(int fd, const void *buf, size_t len, uint64_t at)
 	return 0;
 }
 
-/* Copy a range to `at` of the file `to` (-1: nowhere), and take it into the digest unless NULL. */
+/* Where copied octets go. */
+struct sink {
+	int fd; /* -1: nowhere */
+	uint64_t at;
+	SHA2_CTX *sha; /* may be NULL */
+};
+
 static int
-copy(const struct mbox_journal *j, struct mbox_range r, int to, uint64_t at, SHA2_CTX *sha)
+sink_put(struct sink *to, const void *octets, size_t len)
+{
+	if (to->fd != -1 && write_whole(to->fd, octets, len, to->at) == -1)
+		return -1;
+	if (to->sha != NULL)
+		SHA256Update(to->sha, octets, len);
+	to->at += len;
+	return 0;
+}
+
+static int
+copy(const struct mbox_journal *j, int fd, uint64_t from, uint64_t to, struct sink *sink)
 {
 	static char block[BLOCK];
 	unsigned blocks = 0;
 
-	while (r.from < r.to) {
-		size_t len = r.to - r.from < BLOCK ? (size_t)(r.to - r.from) : BLOCK;
+	while (from < to) {
+		size_t len = to - from < BLOCK ? (size_t)(to - from) : BLOCK;
 
-		if (read_whole(r.fd, block, len, r.from) == -1 ||
-		    (to != -1 && write_whole(to, block, len, at) == -1))
+		if (read_whole(fd, block, len, from) == -1 || sink_put(sink, block, len) == -1)
 			return -1;
-		if (sha != NULL)
-			SHA256Update(sha, (const uint8_t *)block, len);
-		r.from += len;
-		at += len;
+		from += len;
 		if (++blocks % TICK_BLOCKS == 0)
 			j->tick(j->tick_arg);
 	}
@@ -134,18 +153,37 @@ digest_range(const struct mbox_journal *j, int fd, uint64_t from, uint64_t to,
 	     uint8_t digest[STORE_DIGEST])
 {
 	SHA2_CTX sha;
+	struct sink sink = {.fd = -1, .sha = &sha};
 
 	SHA256Init(&sha);
-	if (copy(j, (struct mbox_range){fd, from, to}, -1, 0, &sha) == -1)
+	if (copy(j, fd, from, to, &sink) == -1)
 		return -1;
 	SHA256Final(digest, &sha);
 	return 0;
 }
 
 static int
-digest_before(const struct mbox_journal *j, uint64_t cut, uint8_t digest[STORE_DIGEST])
+digest_before(const struct mbox_journal *j, uint64_t at, uint8_t digest[STORE_DIGEST])
 {
-	return digest_range(j, j->fd, cut > BEFORE_MAX ? cut - BEFORE_MAX : 0, cut, digest);
+	return digest_range(j, j->fd, at > SAMPLE ? at - SAMPLE : 0, at, digest);
+}
+
+/* Of the octets with which the first of these ranges begins and the last one ends. */
+static int
+digest_ranges(const struct mbox_journal *j, const struct mbox_range *first,
+	      const struct mbox_range *last, uint8_t digest[STORE_DIGEST])
+{
+	uint64_t from = first->from, to = last->to;
+	SHA2_CTX sha;
+	struct sink sink = {.fd = -1, .sha = &sha};
+
+	SHA256Init(&sha);
+	if (copy(j, j->fd, from, first->to - from < SAMPLE ? first->to : from + SAMPLE, &sink) ==
+		-1 ||
+	    copy(j, j->fd, to - last->from < SAMPLE ? last->from : to - SAMPLE, to, &sink) == -1)
+		return -1;
+	SHA256Final(digest, &sha);
+	return 0;
 }
 
 static int
@@ -154,49 +192,149 @@ sync_directory(int fd)
 	return store_sync_directory(fd) == STORE_OK ? 0 : -1;
 }
 
-/* Fill the new journal. */
-static int
-fresh_fill(const struct mbox_journal *j, int to, struct first *f, const struct mbox_range *kept,
-	   size_t count)
+/* Half a slot is for ranges. */
+static size_t
+ranges_max(uint64_t slot)
 {
-	uint64_t at = sizeof(*f);
-	static const struct second room;
-	SHA2_CTX sha;
-
-	SHA256Init(&sha);
-	for (size_t i = 0; i < count; i++) {
-		if (copy(j, kept[i], to, at, &sha) == -1)
-			return -1;
-		at += kept[i].to - kept[i].from;
-	}
-	SHA256Final(f->octets, &sha);
-	f->kept = at - sizeof(*f);
-	/* so that the second record needs no space on the disk any more */
-	if (write_whole(to, &room, sizeof(room), at) == -1 ||
-	    digest_before(j, f->cut, f->before) == -1)
-		return -1;
-	digest_of(f, offsetof(struct first, self), f->self);
-	return write_whole(to, f, sizeof(*f), 0);
+	return (size_t)((slot - sizeof(struct record)) / 2 / sizeof(struct mbox_range));
 }
 
-int
-mbox_journal_write(struct mbox_journal *j, uint64_t cut, uint64_t old_end,
+/* Write ranges and portion behind the record: the first octets of `kept`, as many as there is room
+ * for, are the portion, and what is left of it are the ranges. */
+static int
+slot_fill(const struct mbox_journal *j, struct sink *to, uint64_t room, struct record *r,
+	  const struct mbox_range *kept, size_t count)
+{
+	uint64_t left = room - count * sizeof(*kept);
+	struct mbox_range first = {0};
+	size_t whole = 0;
+
+	for (; whole < count && kept[whole].to - kept[whole].from <= left; whole++)
+		left -= kept[whole].to - kept[whole].from;
+	r->count = count - whole;
+	if (r->count > 0) {
+		first = (struct mbox_range){kept[whole].from + left, kept[whole].to};
+		if (sink_put(to, &first, sizeof(first)) == -1 ||
+		    sink_put(to, &kept[whole + 1], (r->count - 1) * sizeof(*kept)) == -1 ||
+		    digest_ranges(j, &first, r->count == 1 ? &first : &kept[count - 1],
+				  r->ranges) == -1)
+			return -1;
+	}
+	r->kept = 0;
+	for (size_t i = 0; i < count && i <= whole; i++) {
+		uint64_t end = i < whole ? kept[i].to : first.from;
+
+		if (copy(j, j->fd, kept[i].from, end, to) == -1)
+			return -1;
+		r->kept += end - kept[i].from;
+	}
+	return 0;
+}
+
+/* Write a slot at `place`; turn, `at` and `end` of the record are set. */
+static int
+slot_write(const struct mbox_journal *j, int fd, uint64_t place, uint64_t slot, struct record *r,
+	   const struct mbox_range *kept, size_t count)
+{
+	SHA2_CTX sha;
+	struct sink to = {.fd = fd, .at = place + sizeof(*r), .sha = &sha};
+
+	r->magic = record_magic;
+	r->inode = j->inode;
+	SHA256Init(&sha);
+	if (slot_fill(j, &to, slot - sizeof(*r), r, kept, count) == -1 ||
+	    digest_before(j, r->at, r->before) == -1 ||
+	    (count == 0 && digest_range(j, j->fd, r->at, r->end, r->between) == -1))
+		return -1;
+	SHA256Final(r->octets, &sha);
+	digest_of(r, offsetof(struct record, self), r->self);
+	if (write_whole(fd, r, sizeof(*r), place) == -1)
+		return -1;
+	return fsync(fd);
+}
+
+/* Octets of a slot that has room for all, as far as one may be so large. */
+static uint64_t
+slot_size(const struct mbox_journal *j, const struct mbox_range *kept, size_t count)
+{
+	uint64_t need = sizeof(struct record) + count * sizeof(*kept);
+
+	for (size_t i = 0; i < count && need < j->slot_max; i++)
+		need += kept[i].to - kept[i].from;
+	need += SLOT_UNIT - 1;
+	return need < j->slot_max ? need - need % SLOT_UNIT : j->slot_max;
+}
+
+/* Take the room of a file by writing, since it may be longer than what it has got of the disk. */
+static int
+file_fill(int fd, uint64_t len)
+{
+	static const char zeros[BLOCK];
+
+	for (uint64_t at = 0; at < len; at += BLOCK)
+		if (write_whole(fd, zeros, len - at < BLOCK ? (size_t)(len - at) : BLOCK, at) == -1)
+			return -1;
+	return 0;
+}
+
+/* Make the new journal, with its room; where there is none the reserve is it.  Its descriptor, or
+ * -1 with errno. */
+static int
+fresh_make(const struct mbox_journal *j, uint64_t slot)
+{
+	int fd = openat(j->dir_fd, j->fresh,
+			O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	int error;
+
+	if (fd != -1 && file_fill(fd, 2 * slot) == 0)
+		return fd;
+	error = errno;
+	if (fd != -1)
+		(void)close(fd);
+	(void)unlinkat(j->dir_fd, j->fresh, 0);
+	fd = store_is_full(error) ? mbox_reserve_take(j->dir_fd, j->fresh) : -1;
+	errno = error;
+	return fd;
+}
+
+/* Octets of a slot, by the size of the file.  -1 with errno: it has no two slots. */
+static int
+journal_slot(int fd, uint64_t *slot)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == -1)
+		return -1;
+	*slot = (uint64_t)st.st_size / 2;
+	if (*slot >= SLOT_UNIT)
+		return 0;
+	errno = EINVAL;
+	return -1;
+}
+
+ssize_t
+mbox_journal_write(struct mbox_journal *j, uint64_t cut, uint64_t end,
 		   const struct mbox_range *kept, size_t count)
 {
-	struct first f = {.magic = first_magic, .inode = j->inode, .cut = cut, .old_end = old_end};
-	int to, error;
+	struct record r = {.turn = 1, .end = end};
+	int to = fresh_make(j, slot_size(j, kept, count)), error;
+	size_t known = count;
+	uint64_t slot;
 
-	to = openat(j->dir_fd, j->fresh,
-		    O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	if (to == -1)
 		return -1;
-	if (fresh_fill(j, to, &f, kept, count) == -1 || fsync(to) == -1 || close(to) == -1)
+	if (journal_slot(to, &slot) == -1)
+		goto fail;
+	if (known > ranges_max(slot))
+		known = ranges_max(slot);
+	r.at = known < count ? kept[count - known - 1].to : cut;
+	if (slot_write(j, to, 0, slot, &r, kept + count - known, known) == -1 || close(to) == -1)
 		goto fail;
 	to = -1;
 	if (renameat(j->dir_fd, j->fresh, j->dir_fd, j->name) == -1)
 		goto fail;
 	j->trusted = true;
-	return sync_directory(j->dir_fd);
+	return sync_directory(j->dir_fd) == -1 ? -1 : (ssize_t)known;
 fail:
 	error = errno;
 	if (to != -1)
@@ -209,85 +347,104 @@ fail:
 enum mbox_step
 mbox_journal_step(const struct mbox_facts *f)
 {
-	bool tail = f->size > f->old_end;
+	bool tail = f->size > f->end;
 
-	if (!f->first)
+	if (!f->record)
 		return MBOX_STEP_ASIDE;
-	if (f->second) {
-		if (f->size < f->old_end || !f->between_same)
+	if (f->last) {
+		if (f->size < f->end || !f->between_same)
 			return MBOX_STEP_DONE;
-		return tail ? MBOX_STEP_MOVE_TAIL : MBOX_STEP_TRUNCATE;
+		return tail ? MBOX_STEP_TAIL : MBOX_STEP_CUT;
 	}
-	if (!f->before_same || !f->octets_same || f->size < f->old_end ||
+	if (!f->before_same || !f->octets_same || !f->ranges_same || f->size < f->end ||
 	    (tail && !f->tail_is_mail))
 		return MBOX_STEP_ASIDE;
-	return tail ? MBOX_STEP_REDO_TAIL : MBOX_STEP_REDO;
+	return MBOX_STEP_WRITE;
 }
 
-/* Read the first record and find out how the mbox stands to it.  0 or -1 with errno. */
+/* Read the record at `place`.  1, 0: there is none that is whole, -1 with errno. */
 static int
-look_first(const struct mbox_journal *j, struct journal *o, uint64_t journal_size)
+record_read(const struct mbox_journal *j, const struct journal *o, uint64_t place, struct record *r)
 {
+	uint64_t room = o->slot - sizeof(*r);
 	uint8_t digest[STORE_DIGEST];
-	struct mbox_facts *f = &o->facts;
 
-	if (journal_size < sizeof(o->first))
-		return 0;
-	if (read_whole(o->fd, &o->first, sizeof(o->first), 0) == -1)
+	if (read_whole(o->fd, r, sizeof(*r), place) == -1)
 		return -1;
-	digest_of(&o->first, offsetof(struct first, self), digest);
-	f->first = memcmp(digest, o->first.self, sizeof(digest)) == 0 &&
-		   o->first.magic == first_magic && o->first.inode == j->inode &&
-		   o->first.kept <= journal_size - sizeof(o->first);
-	if (!f->first)
-		return 0;
-	f->old_end = o->first.old_end;
-	f->before_same = f->size >= o->first.cut;
-	if (f->before_same) {
-		if (digest_before(j, o->first.cut, digest) == -1)
+	digest_of(r, offsetof(struct record, self), digest);
+	return memcmp(digest, r->self, sizeof(digest)) == 0 && r->magic == record_magic &&
+	       r->inode == j->inode && r->at < r->end && r->count <= ranges_max(o->slot) &&
+	       r->kept <= room - r->count * sizeof(struct mbox_range);
+}
+
+/* Find the slot that counts. */
+static int
+look_record(const struct mbox_journal *j, struct journal *o)
+{
+	o->facts.record = false;
+	for (int i = 0; i < 2; i++) {
+		struct record r;
+		int is_whole = record_read(j, o, (uint64_t)i * o->slot, &r);
+
+		if (is_whole == -1)
 			return -1;
-		f->before_same = memcmp(digest, o->first.before, sizeof(digest)) == 0;
+		if (is_whole == 0 || (o->facts.record && r.turn < o->record.turn))
+			continue;
+		o->facts.record = true;
+		o->record = r;
+		o->place = (uint64_t)i * o->slot;
 	}
-	f->tail_is_mail = f->size > f->old_end && mbox_begins_at(j->style, j->fd, f->old_end);
 	return 0;
 }
 
 static int
-look_octets(const struct mbox_journal *j, struct journal *o)
+look_ranges(struct journal *o)
 {
-	uint8_t digest[STORE_DIGEST];
+	size_t len = (size_t)o->record.count * sizeof(*o->ranges);
 
-	o->facts.octets_same = j->trusted;
-	if (j->trusted)
-		return 0;
-	if (digest_range(j, o->fd, sizeof(o->first), sizeof(o->first) + o->first.kept, digest) ==
-	    -1)
+	free(o->ranges);
+	o->ranges = malloc(len + sizeof(*o->ranges));
+	if (o->ranges == NULL)
 		return -1;
-	o->facts.octets_same = memcmp(digest, o->first.octets, sizeof(digest)) == 0;
-	return 0;
+	return read_whole(o->fd, o->ranges, len, o->place + sizeof(o->record));
 }
 
-/* One that is not whole is none: the mbox was not cut yet. */
+/* Is the mbox what the record was made for?  What this process has written needs no proof. */
 static int
-look_second(const struct mbox_journal *j, struct journal *o, uint64_t journal_size)
+look_mbox(const struct mbox_journal *j, struct journal *o)
 {
-	uint64_t at = sizeof(o->first) + o->first.kept;
-	uint8_t digest[STORE_DIGEST];
-	struct second *second = &o->second;
+	const struct record *r = &o->record;
+	uint64_t from = o->place + sizeof(*r);
+	uint8_t before[STORE_DIGEST], octets[STORE_DIGEST], ranges[STORE_DIGEST];
 	struct mbox_facts *f = &o->facts;
 
-	if (journal_size != at + sizeof(*second))
+	f->before_same = f->octets_same = f->ranges_same = j->trusted;
+	if (j->trusted || f->size < f->end)
 		return 0;
-	if (read_whole(o->fd, second, sizeof(*second), at) == -1)
+	memcpy(ranges, r->ranges, sizeof(ranges));
+	if (digest_before(j, r->at, before) == -1 ||
+	    digest_range(j, o->fd, from, from + r->count * sizeof(*o->ranges) + r->kept, octets) ==
+		-1 ||
+	    (r->count > 0 &&
+	     digest_ranges(j, &o->ranges[0], &o->ranges[r->count - 1], ranges) == -1))
 		return -1;
-	digest_of(second, offsetof(struct second, self), digest);
-	f->second = memcmp(digest, second->self, sizeof(digest)) == 0 &&
-		    second->magic == second_magic && second->old_end == f->old_end;
-	if (!f->second || f->size < f->old_end)
+	f->before_same = memcmp(before, r->before, sizeof(before)) == 0;
+	f->octets_same = memcmp(octets, r->octets, sizeof(octets)) == 0;
+	f->ranges_same = memcmp(ranges, r->ranges, sizeof(ranges)) == 0;
+	return 0;
+}
+
+static int
+look_between(const struct mbox_journal *j, struct journal *o)
+{
+	uint8_t digest[STORE_DIGEST];
+
+	o->facts.between_same = false;
+	if (o->facts.size < o->facts.end)
 		return 0;
-	if (digest_range(j, j->fd, second->new_end, f->old_end, digest) == -1)
+	if (digest_range(j, j->fd, o->record.at, o->record.end, digest) == -1)
 		return -1;
-	f->between_same = memcmp(digest, second->between, sizeof(digest)) == 0;
+	o->facts.between_same = memcmp(digest, o->record.between, sizeof(digest)) == 0;
 	return 0;
 }
 
@@ -295,65 +452,51 @@ look_second(const struct mbox_journal *j, struct journal *o, uint64_t journal_si
 static int
 look(const struct mbox_journal *j, struct journal *o, enum mbox_step *step)
 {
-	struct stat mbox, journal;
-	uint64_t size;
+	struct mbox_facts *f = &o->facts;
+	struct stat mbox;
 
-	o->facts = (struct mbox_facts){0};
-	if (fstat(j->fd, &mbox) == -1 || fstat(o->fd, &journal) == -1)
+	if (fstat(j->fd, &mbox) == -1 || look_record(j, o) == -1)
 		return -1;
-	size = (uint64_t)journal.st_size;
-	o->facts.size = (uint64_t)mbox.st_size;
-	if (look_first(j, o, size) == -1)
-		return -1;
-	if (o->facts.first && look_second(j, o, size) == -1)
-		return -1;
-	if (o->facts.first && !o->facts.second && look_octets(j, o) == -1)
-		return -1;
-	*step = mbox_journal_step(&o->facts);
+	if (f->record) {
+		f->size = (uint64_t)mbox.st_size;
+		f->end = o->record.end;
+		f->last = o->record.count == 0 && o->record.kept == 0;
+		f->tail_is_mail = f->size > f->end && mbox_begins_at(j->style, j->fd, f->end);
+		if (look_ranges(o) == -1 || (f->last ? look_between(j, o) : look_mbox(j, o)) == -1)
+			return -1;
+	}
+	*step = mbox_journal_step(f);
 	return 0;
 }
 
-/* The octets into the mbox, and the word that they are there. */
+/* The next portion into the other slot; mail that came since is one range more. */
 static int
-step_redo(struct mbox_journal *j, struct journal *o)
+step_tail(struct mbox_journal *j, struct journal *o)
 {
-	struct first *f = &o->first;
-	struct mbox_range octets = {o->fd, sizeof(*f), sizeof(*f) + f->kept};
-	struct second second = {
-	    .magic = second_magic, .new_end = f->cut + f->kept, .old_end = f->old_end};
+	struct record next = {
+	    .turn = o->record.turn + 1, .at = o->record.at + o->record.kept, .end = o->facts.size};
+	size_t count = (size_t)o->record.count;
 
-	if (copy(j, octets, j->fd, f->cut, NULL) == -1 || fsync(j->fd) == -1 ||
-	    digest_range(j, j->fd, second.new_end, second.old_end, second.between) == -1)
+	if (o->facts.size > o->record.end)
+		o->ranges[count++] = (struct mbox_range){o->record.end, o->facts.size};
+	return slot_write(j, o->fd, o->slot - o->place, o->slot, &next, o->ranges, count);
+}
+
+static int
+step_write(struct mbox_journal *j, struct journal *o)
+{
+	uint64_t from = o->place + sizeof(o->record) + o->record.count * sizeof(*o->ranges);
+	struct sink to = {.fd = j->fd, .at = o->record.at};
+
+	if (copy(j, o->fd, from, from + o->record.kept, &to) == -1 || fsync(j->fd) == -1)
 		return -1;
-	digest_of(&second, offsetof(struct second, self), second.self);
-	if (write_whole(o->fd, &second, sizeof(second), octets.to) == -1)
-		return -1;
-	return fsync(o->fd);
-}
-
-/* A new journal with the mail that came since behind the octets of this one. */
-static int
-step_redo_tail(struct mbox_journal *j, struct journal *o)
-{
-	const struct first *f = &o->first;
-	struct mbox_range kept[2] = {{o->fd, sizeof(*f), sizeof(*f) + f->kept},
-				     {j->fd, f->old_end, o->facts.size}};
-
-	return mbox_journal_write(j, f->cut, o->facts.size, kept, 2);
+	return step_tail(j, o);
 }
 
 static int
-step_move_tail(struct mbox_journal *j, struct journal *o)
+step_cut(struct mbox_journal *j, struct journal *o)
 {
-	struct mbox_range tail = {j->fd, o->second.old_end, o->facts.size};
-
-	return mbox_journal_write(j, o->second.new_end, o->facts.size, &tail, 1);
-}
-
-static int
-step_truncate(struct mbox_journal *j, struct journal *o)
-{
-	return ftruncate(j->fd, (off_t)o->second.new_end) == -1 ? -1 : fsync(j->fd);
+	return ftruncate(j->fd, (off_t)o->record.at) == -1 ? -1 : fsync(j->fd);
 }
 
 static int
@@ -377,32 +520,41 @@ static const struct {
 	int (*take)(struct mbox_journal *j, struct journal *o);
 	int end; /* what mbox_journal_run() returns after it; 0: it goes on */
 } steps[MBOX_STEP_COUNT] = {
-    [MBOX_STEP_ASIDE] = {step_aside, 2},	 [MBOX_STEP_REDO] = {step_redo, 0},
-    [MBOX_STEP_REDO_TAIL] = {step_redo_tail, 0}, [MBOX_STEP_MOVE_TAIL] = {step_move_tail, 0},
-    [MBOX_STEP_TRUNCATE] = {step_truncate, 0},	 [MBOX_STEP_DONE] = {step_done, 1},
+    [MBOX_STEP_ASIDE] = {step_aside, 2}, [MBOX_STEP_WRITE] = {step_write, 0},
+    [MBOX_STEP_TAIL] = {step_tail, 0},	 [MBOX_STEP_CUT] = {step_cut, 0},
+    [MBOX_STEP_DONE] = {step_done, 1},
 };
+
+static int
+steps_take(struct mbox_journal *j, struct journal *o)
+{
+	enum mbox_step step = MBOX_STEP_ASIDE;
+
+	do {
+		if (look(j, o, &step) == -1 || steps[step].take(j, o) == -1)
+			return -1;
+	} while (steps[step].end == 0);
+	return steps[step].end;
+}
 
 int
 mbox_journal_run(struct mbox_journal *j)
 {
-	enum mbox_step step = MBOX_STEP_ASIDE;
-	struct journal o;
-	int result = 0, error;
+	struct journal o = {0};
+	int result, error;
 
 	if (!j->trusted) /* what a session was killed over has not begun */
 		(void)unlinkat(j->dir_fd, j->fresh, 0);
-	while (result == 0) {
-		o.fd = openat(j->dir_fd, j->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-		if (o.fd == -1)
-			return errno == ENOENT ? 0 : -1;
-		result = look(j, &o, &step);
-		if (result == 0)
-			result = steps[step].take(j, &o);
-		if (result == 0)
-			result = steps[step].end;
-		error = errno;
-		(void)close(o.fd);
-		errno = error;
-	}
+	o.fd = openat(j->dir_fd, j->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (o.fd == -1)
+		return errno == ENOENT ? 0 : -1;
+	if (journal_slot(o.fd, &o.slot) == 0)
+		result = steps_take(j, &o);
+	else
+		result = errno == EINVAL && step_aside(j, &o) == 0 ? 2 : -1;
+	error = errno;
+	free(o.ranges);
+	(void)close(o.fd);
+	errno = error;
 	return result;
 }

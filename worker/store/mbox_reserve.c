@@ -3,6 +3,7 @@
 #include "worker/store/mbox_reserve.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,8 +38,10 @@ mbox_reserve_make(int dir_fd)
 		(void)unlinkat(dir_fd, RESERVE, 0);
 }
 
-bool
-mbox_reserve_free(int dir_fd)
+int
+mbox_reserve_take(int dir_fd, const char *name)
 {
-	return unlinkat(dir_fd, RESERVE, 0) == 0;
+	if (renameat(dir_fd, RESERVE, dir_fd, name) == -1)
+		return -1;
+	return openat(dir_fd, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 }
