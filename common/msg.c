@@ -185,6 +185,7 @@ static const struct msg_bound {
     {MSG_CHILD_ASK, offsetof(struct msg_child_ask, mech), MECH_COUNT},
     {MSG_CHILD_ASK, offsetof(struct msg_child_ask, lookup), 2},
     {MSG_LOGIN_REFUSED, offsetof(struct msg_login_refused, result), LOGIN_IN_USE},
+    {MSG_LOGIN_REFUSED, offsetof(struct msg_login_refused, last), 2},
     {MSG_CHILD_ANSWER, offsetof(struct msg_child_answer, result), LOGIN_IN_USE},
     {MSG_FOUND, offsetof(struct msg_found, result), LOGIN_IN_USE},
     {MSG_GRANT, offsetof(struct msg_grant, mech), MECH_COUNT},

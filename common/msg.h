@@ -29,18 +29,19 @@ enum role {
 };
 
 enum {
-	MSG_NAME_SIZE = 256,	 /* user name, SASL part: up to 255 octets and NUL */
-	MSG_SPEC_SIZE = 512,	 /* "pam:SERVICE", "maildir:TEMPLATE" and NUL */
-	MSG_PATH_SIZE = 1024,	 /* a path and NUL */
-	MSG_UID_SIZE = 72,	 /* a unique-id (RFC 1939 section 7) and NUL */
-	MSG_WORD_SIZE = 64,	 /* cipher, mechanism, address and NUL */
-	MSG_SERVER_SIZE = 72,	 /* server name, up to 64 octets, NUL; 8 more: no padding */
-	MSG_GROUPS_MAX = 1024,	 /* supplementary groups of one account */
-	MSG_TEXT_MAX = 4096,	 /* a log line or a traced line */
-	MSG_JOB_SIZE = 2048,	 /* the words of a mailbox job, each with its NUL */
-	MSG_FDS_MAX = 5,	 /* descriptors in one message */
-	MSG_BODY_MAX = 12288,	 /* octets behind the head */
-	MSG_TICKET_KEY_SIZE = 80 /* name 16, AES-256 32, HMAC 32 */
+	MSG_NAME_SIZE = 256,	  /* user name, SASL part: up to 255 octets and NUL */
+	MSG_SPEC_SIZE = 512,	  /* "pam:SERVICE", "maildir:TEMPLATE" and NUL */
+	MSG_PATH_SIZE = 1024,	  /* a path and NUL */
+	MSG_UID_SIZE = 72,	  /* a unique-id (RFC 1939 section 7) and NUL */
+	MSG_WORD_SIZE = 64,	  /* cipher, mechanism, address and NUL */
+	MSG_SERVER_SIZE = 72,	  /* server name, up to 64 octets, NUL; 8 more: no padding */
+	MSG_GROUPS_MAX = 1024,	  /* supplementary groups of one account */
+	MSG_TEXT_MAX = 4096,	  /* a log line or a traced line */
+	MSG_JOB_SIZE = 2048,	  /* the words of a mailbox job, each with its NUL */
+	MSG_FDS_MAX = 5,	  /* descriptors in one message */
+	MSG_BODY_MAX = 12288,	  /* octets behind the head */
+	MSG_TICKET_KEY_SIZE = 80, /* name 16, AES-256 32, HMAC 32 */
+	MSG_DIGEST_SIZE = 32	  /* SHA-256, and its key */
 };
 
 enum msg_type {
@@ -210,7 +211,6 @@ struct msg_login_conf {
 	uint32_t login_limit;		/* seconds from its beginning to its login */
 	uint32_t handshake_timeout;	/* seconds */
 	uint32_t decision_timeout;	/* seconds that master and helper have for anything asked */
-	uint32_t max_auth_failures;	/* a connection, then close */
 	uint32_t sandbox;		/* enum sandbox_mode */
 	uint32_t landlock_abi_max;	/* 0: no cap */
 	uint32_t trace;			/* TRACE_… */
@@ -279,6 +279,7 @@ struct msg_worker {
 struct msg_auth_conf {
 	uint32_t children;	      /* PAM children kept ready */
 	uint32_t deadline;	      /* seconds a check may take */
+	uint32_t max_failures;	      /* of one connection, whose last refusal says so */
 	uint32_t failure_delay;	      /* milliseconds from request to refusal */
 	uint32_t failure_window;      /* seconds over which failures are counted */
 	uint32_t failures_per_user;   /* in the window; 0: no limit */
@@ -330,7 +331,7 @@ struct msg_login_ask {
 struct msg_login_refused {
 	conn_id id;
 	uint32_t result; /* enum login_result, not LOGIN_OK */
-	uint32_t delay;	 /* milliseconds to wait before the reply */
+	uint32_t last;	 /* 1: of too many: the worker says so and closes */
 };
 
 struct msg_child_conf {

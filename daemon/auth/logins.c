@@ -6,14 +6,17 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/count.h"
 #include "common/log.h"
 #include "common/names.h"
 #include "daemon/auth/account.h"
 #include "daemon/auth/backend.h"
+#include "daemon/auth/digest.h"
 #include "daemon/auth/failures.h"
 #include "daemon/auth/logins.h"
 #include "daemon/auth/lookups.h"
 #include "daemon/auth/pools.h"
+#include "daemon/auth/refusals.h"
 #include "daemon/auth/request.h"
 #include "daemon/auth/rows.h"
 #include "daemon/auth/username.h"
@@ -24,6 +27,7 @@ enum { FAILURES_MAX = 16384 /* users, and sources, whose failures are counted */
 static struct {
 	const struct settings *settings;
 	struct rows rows;
+	uint8_t key[MSG_DIGEST_SIZE]; /* of digests */
 	struct failures *by_user, *by_source;
 	login_tell_fn *tell;
 	uint64_t late; /* requests for connections that had gone */
@@ -35,19 +39,19 @@ now_seconds(void)
 	return clock_ms() / 1000;
 }
 
-/* Milliseconds until the refusal may be seen: failure_delay after the request,
+/* Milliseconds until the refusal may leave: failure_delay after the request,
  * or, if the check took longer, at the next multiple of it, so that its length
  * tells nothing. */
-static uint32_t
+static uint64_t
 refusal_delay(const struct request *r, enum login_result result)
 {
 	uint64_t delay = all.settings->conf.failure_delay, passed = clock_ms() - r->arrived;
 
 	if (passed < delay)
-		return (uint32_t)(delay - passed);
+		return delay - passed;
 	if (result != LOGIN_BAD || delay == 0)
 		return 0;
-	return (uint32_t)((delay - passed % delay) % delay);
+	return (delay - passed % delay) % delay;
 }
 
 /* The stable line of a login that failed.  People type passwords where the
@@ -84,21 +88,40 @@ request_row(const struct request *r)
 	return row != NULL && row->request == r ? row : NULL;
 }
 
+/* Tells one name and password from another, in whatever way they came. */
+static void
+request_digest(struct request *r)
+{
+	const char *other = strcmp(r->authzid, r->user) != 0 ? r->authzid : "";
+	const struct iovec parts[] = {
+	    {(void *)(uintptr_t)r->user, strlen(r->user)},
+	    {(void *)(uintptr_t)r->password.octets, strlen(r->password.octets)},
+	    {(void *)(uintptr_t)other, strlen(other)},
+	    {(void *)(uintptr_t)r->challenge, r->mech == MECH_APOP ? strlen(r->challenge) : 0},
+	};
+
+	digest_make(r->digest, all.key, parts, COUNT_OF(parts));
+}
+
+/* Be done with the request; the worker hears of it in due time. */
+static void
+request_end(struct request *r, enum login_result result)
+{
+	struct row *row = request_row(r);
+
+	if (row != NULL)
+		refusal_put(row, result, refusal_delay(r, result),
+			    result == LOGIN_BAD ? r->digest : NULL);
+	request_free(r);
+}
+
 /* Refuse, log, and be done with the request. */
 static void
 request_refuse(struct request *r, enum login_result result, const char *why, const char *known)
 {
-	struct row *row = request_row(r);
-	struct msg_login_refused m = {.id = r->conn.id, .result = result};
-
 	failure_log(r, login_result_name(result), why, known);
 	all.tell(MSG_REFUSED_ONE, NULL, 0);
-	if (row != NULL) {
-		row->request = NULL;
-		m.delay = refusal_delay(r, result);
-		workers_refuse(r->conn.worker, &m);
-	}
-	request_free(r);
+	request_end(r, result);
 }
 
 /* Failures count for a name from one source: whoever fails in another's name shuts out himself. */
@@ -218,7 +241,7 @@ request_grant(struct request *r, const struct msg_child_answer *a, struct child 
 		request_free(r);
 	} else {
 		row->request = NULL;
-		row->granted = true;
+		row->state = ROW_GRANTED;
 		row->keeper = keeper;
 		keeper = NULL;
 		all.tell(MSG_GRANT, &g,
@@ -281,15 +304,24 @@ row_objection(const struct row *row, uint32_t worker, uint32_t mech)
 {
 	if (row->conn.worker != worker)
 		return "login for another worker's connection";
-	if (row->request != NULL)
+	if (row->state == ROW_ASKED || (row->state == ROW_REFUSED && row->early != NULL))
 		return "second login on a connection";
-	if (row->granted)
-		return "login after login";
+	if (row->state == ROW_OVER)
+		return "login after the last refusal";
 	if (row->conn.tls == CONN_TLS_NONE && !row->conn.clear_ok)
 		return "login without TLS";
 	if (mech == MECH_APOP && !row->conn.apop)
 		return "APOP where it is off";
 	return NULL;
+}
+
+/* Is it what failed just before on its connection? */
+static bool
+request_is_repeated(const struct request *r)
+{
+	const struct row *row = request_row(r);
+
+	return row != NULL && refusal_is_repeated(row, r->digest);
 }
 
 /* Refuse what needs no child, else give it to one. */
@@ -306,6 +338,13 @@ request_begin(struct request *r)
 	}
 	memcpy(r->server, server->name, sizeof(r->server));
 	foreign = username_apply(server, r->user) == -1 || username_apply(server, r->authzid) == -1;
+	request_digest(r);
+	/* Mail programs try one password by PLAIN, LOGIN and USER. */
+	if (request_is_repeated(r)) {
+		log_debug(r->conn.id, "the same name and password again");
+		request_end(r, LOGIN_BAD);
+		return;
+	}
 	objection = foreign ? "domain is not the server's" : request_objection(r, server);
 	/* First, so that who has failed too often no longer fills the tables of failures. */
 	if (failures_are_too_many(r))
@@ -317,30 +356,51 @@ request_begin(struct request *r)
 		pools_ask(server->auth, r);
 }
 
+/* The row is open: judge the login. */
+static void
+logins_begin(struct row *row, const struct msg_login_ask *ask)
+{
+	row->request = request_new(ask, &row->conn);
+	if (row->request == NULL) {
+		log_error(ask->id, "no memory for a login");
+		refusal_put(row, LOGIN_TEMP, 0, NULL);
+		return;
+	}
+	row->state = ROW_ASKED;
+	request_begin(row->request);
+}
+
+/* Master may have told the worker, and not us yet, that a grant came to nothing. */
+static void
+refuse_granted(const struct row *row)
+{
+	const struct msg_login_refused m = {.id = row->conn.id, .result = LOGIN_TEMP};
+
+	log_debug(row->conn.id, "login while a grant stands");
+	workers_refuse(row->conn.worker, &m);
+}
+
 void
 logins_ask(uint32_t worker, const struct msg_login_ask *ask)
 {
 	struct row *row = rows_find(&all.rows, ask->id);
 	const char *objection;
 
-	if (row == NULL) { /* gone meanwhile; master has told the worker or will */
+	if (row == NULL) {
 		all.late++;
+		log_debug(ask->id, "login for a connection that has gone (%llu so far)",
+			  (unsigned long long)all.late);
 		return;
 	}
 	objection = row_objection(row, worker, ask->mech);
-	if (objection != NULL) {
+	if (objection != NULL)
 		workers_give_up(worker, objection);
-		return;
-	}
-	row->request = request_new(ask, &row->conn);
-	if (row->request == NULL) {
-		struct msg_login_refused m = {.id = ask->id, .result = LOGIN_TEMP};
-
+	else if (row->state == ROW_GRANTED)
+		refuse_granted(row);
+	else if (row->state == ROW_OPEN)
+		logins_begin(row, ask);
+	else if (refusal_keep_early(row, ask) < 0)
 		log_error(ask->id, "no memory for a login");
-		workers_refuse(worker, &m);
-		return;
-	}
-	request_begin(row->request);
 }
 
 void
@@ -370,6 +430,7 @@ logins_row_gone(conn_id id)
 	/* one that has not begun ends here; the other's answer comes late */
 	if (row->request != NULL && pools_cancel(row->request))
 		request_free(row->request);
+	refusal_forget(row);
 	keeper_release(row);
 	rows_remove(&all.rows, row);
 }
@@ -381,7 +442,8 @@ logins_grant_void(conn_id id)
 
 	if (row == NULL)
 		return;
-	row->granted = false;
+	if (row->state == ROW_GRANTED)
+		row->state = ROW_OPEN;
 	keeper_release(row);
 }
 
@@ -391,7 +453,9 @@ logins_init(struct event_base *base, login_tell_fn *tell)
 	static const struct pools_calls calls = {request_decided, request_wanted, keeper_gone};
 
 	all.tell = tell;
+	arc4random_buf(all.key, sizeof(all.key));
 	lookups_init(tell);
+	refusals_init(base, logins_begin);
 	all.by_user = failures_new(FAILURES_MAX);
 	all.by_source = failures_new(FAILURES_MAX);
 	if (all.by_user == NULL || all.by_source == NULL)
@@ -405,6 +469,7 @@ logins_configure(const struct settings *s)
 {
 	all.settings = s;
 	lookups_configure(s);
+	refusals_configure(s->conf.max_failures);
 	failures_set_window(all.by_user, s->conf.failure_window);
 	failures_set_window(all.by_source, s->conf.failure_window);
 	pools_configure(s);

@@ -11,14 +11,29 @@
 #include "common/msg.h"
 
 struct child;
+struct event;
 struct request;
+
+/* How far the logins of a connection are. */
+enum row_state {
+	ROW_OPEN,    /* its worker may ask */
+	ROW_ASKED,   /* a request is under way */
+	ROW_REFUSED, /* the refusal waits for its time */
+	ROW_GRANTED, /* master has a grant for it */
+	ROW_OVER     /* it was refused for the last time */
+};
 
 struct row {
 	RB_ENTRY(row) by_id;
 	struct msg_conn conn;
-	struct request *request; /* login under way; NULL: none */
-	bool granted;		 /* master has a grant for it */
-	struct child *keeper;	 /* keeps its PAM session; NULL: none */
+	enum row_state state;
+	struct request *request;	  /* ROW_ASKED */
+	struct child *keeper;		  /* keeps its PAM session; NULL: none */
+	struct msg_login_refused refusal; /* ROW_REFUSED (refusals.h) */
+	struct event *delay;		  /* of that; NULL: there was none yet */
+	struct msg_login_ask *early;	  /* a login that waits for that; NULL: none */
+	uint32_t failures;
+	uint8_t failed[MSG_DIGEST_SIZE]; /* of the failure before, if there is one */
 };
 
 /* Empty when its octets are 0. */

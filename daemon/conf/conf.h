@@ -119,11 +119,12 @@ conf_trace(const struct conf *c)
 	return c->one_user.on ? c->one_user.trace : c->trace ? TRACE_LINES : 0;
 }
 
-/* Seconds in which master and helper decide a login: two checks, and the grant's way. */
+/* Seconds in which master and helper decide a login: two checks, the delay of a refusal, and the
+ * grant's way. */
 static inline uint32_t
 conf_decision_timeout(const struct conf *c)
 {
-	return 2 * c->auth_deadline + 15;
+	return 2 * c->auth_deadline + c->auth_failure_delay / 1000 + 16;
 }
 
 /*

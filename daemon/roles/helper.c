@@ -31,6 +31,7 @@ settings_fill(const struct master *m, struct msg_auth_conf *out)
 	memset(out, 0, sizeof(*out));
 	out->children = c->auth_children;
 	out->deadline = c->auth_deadline;
+	out->max_failures = c->max_auth_failures;
 	out->failure_delay = c->auth_failure_delay;
 	out->failure_window = c->auth_failure_window;
 	out->failures_per_user = c->auth_failures_per_user;

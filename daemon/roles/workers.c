@@ -81,7 +81,6 @@ worker_send_settings(struct worker *w, const struct conf *conf)
 								      : LOGIN_LIMIT_LEAST;
 	msg.handshake_timeout = conf->handshake_timeout;
 	msg.decision_timeout = conf_decision_timeout(conf);
-	msg.max_auth_failures = conf->max_auth_failures;
 	msg.sandbox = conf->sandbox;
 	msg.landlock_abi_max = conf->landlock_abi_max;
 	msg.trace = conf_trace(conf);

@@ -1,6 +1,7 @@
 """CONFORMANCE group CON: connection, greeting, timers."""
 
 import base64
+import re
 import signal
 import socket
 import time
@@ -334,9 +335,22 @@ class Limits(TestCase):
         for kind in self.each_kind():
             user = self.user()
             client = self.connect(kind, daemon)
-            for _ in range(3):
-                self.assertTrue(client.try_login(user, b"wrong").startswith(b"-ERR [AUTH] "))
+            for i in range(3):
+                self.assertTrue(client.try_login(user, b"wrong-%d" % i).startswith(b"-ERR [AUTH] "))
             client.eof()
+
+    def test_CON_11_the_same_password_again_counts_once(self):
+        """As Thunderbird tries it: by PLAIN, LOGIN and USER."""
+        daemon, user = self.own_daemon(max_auth_failures=2, auth_failures_per_user=3), self.user()
+        for kind in self.each_kind():
+            client = self.connect(kind, daemon)
+            for _ in range(2):
+                client.err(b"AUTH PLAIN " + plain_response(user, b"wrong"))
+                self.assertTrue(client.try_login(user, b"wrong").startswith(b"-ERR [AUTH] "))
+            client.ok(b"AUTH PLAIN " + plain_response(user))
+            client.quit()
+            self.assertEqual(len(re.findall("login-failed .*user=%s" % user.name, daemon.log())), 1)
+            user = self.user()
 
     def test_CON_11_default_bears_a_wrong_password_by_each_mechanism(self):
         """As Thunderbird tries it, which then asks for another."""
@@ -355,16 +369,16 @@ class Limits(TestCase):
     def test_CON_11_failed_sasl_counts_too(self):
         daemon = self.own_daemon(max_auth_failures=3)
         client = self.connect(TLS, daemon)
-        for _ in range(3):
-            client.err(b"AUTH PLAIN AG5vYm9keQB3cm9uZw==")
+        for i in range(3):
+            client.err(b"AUTH PLAIN " + plain_response(b"nobody", b"wrong-%d" % i))
         client.eof()
 
     def test_CON_11_TLS_03_stls_does_not_reset_the_count(self):
         daemon = self.own_daemon(max_auth_failures=3)
         user = self.user()
         client = self.connect(PLAIN, daemon)
-        for _ in range(2):
-            client.try_login(user, b"wrong")
+        for i in range(2):
+            client.try_login(user, b"wrong-%d" % i)
         client.stls()
         self.assertTrue(client.try_login(user, b"wrong").startswith(b"-ERR [AUTH] "))
         client.eof()

@@ -213,8 +213,8 @@ class FailureCounts(TestCase):
         daemon = self.own_daemon(auth_failures_per_user=3, auth_failure_window=3)
         user, other = self.user(MESSAGES), self.user(MESSAGES)
         client = self.connect(TLS, daemon)
-        for _ in range(3):
-            self.assertTrue(client.try_login(user, b"wrong").startswith(b"-ERR [AUTH] "))
+        for i in range(3):
+            self.assertTrue(client.try_login(user, b"wrong-%d" % i).startswith(b"-ERR [AUTH] "))
         # beyond the limit even the right one is refused, in the same words
         self.assertTrue(client.try_login(user).startswith(b"-ERR [AUTH] "))
         client.login(other)
@@ -240,8 +240,8 @@ class FailureCounts(TestCase):
         daemon = self.own_daemon(auth_failures_per_source=3, auth_failure_window=60)
         user = self.user(MESSAGES)
         client = self.connect(PLAIN, daemon, source="127.0.0.77")
-        for _ in range(5):
-            client.command(b"AUTH PLAIN " + plain_response(user, authzid=b"somebody-else"))
+        for i in range(5):
+            client.command(b"AUTH PLAIN " + plain_response(user, authzid=b"somebody-else-%d" % i))
         client.quit()
 
         def reasons():

@@ -39,7 +39,6 @@ static const struct {
     [CONN_SASL] = {TIMER_LOGIN, input_wanted, input_readable, NULL, conn_expire},
     [CONN_ASK] = {TIMER_LOGIN, NULL, NULL, login_ask, conn_expire},
     [CONN_LOGIN] = {TIMER_DECISION, NULL, NULL, NULL, login_expired},
-    [CONN_DELAY] = {TIMER_NONE, NULL, NULL, NULL, login_reply},
     [CONN_STLS_WAIT] = {TIMER_DECISION, NULL, NULL, NULL, conn_expire},
     [CONN_STLS_GO] = {TIMER_LOGIN, NULL, NULL, handshake_begin, conn_expire},
     [CONN_RELAY] = {TIMER_NONE, relay_wanted, relay_readable, NULL, relay_expired},
@@ -277,13 +276,6 @@ conn_set_timer(struct conn *c, enum worker_timer timer)
 		evtimer_del(&c->timer);
 	else
 		evtimer_add(&c->timer, c->w->timers[timer]);
-}
-
-void
-conn_set_delay(struct conn *c, uint32_t ms)
-{
-	const struct timeval tv = {ms / 1000, (suseconds_t)(ms % 1000) * 1000};
-	evtimer_add(&c->timer, &tv);
 }
 
 /* Keep what could not be sent.  Octets of responses are no secrets. */

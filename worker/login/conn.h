@@ -31,7 +31,6 @@ enum conn_state {
 	CONN_SASL,	/* in an exchange: a response is due */
 	CONN_ASK,	/* credentials are complete; asks when its output has left */
 	CONN_LOGIN,	/* helper or master decide; a plain socket is not touched */
-	CONN_DELAY,	/* refused; the answer waits for its time */
 	CONN_STLS_WAIT, /* master was asked for TLS */
 	CONN_STLS_GO,	/* +OK is leaving, then the handshake begins */
 	CONN_RELAY,	/* logged in; octets pass between TLS and session */
@@ -61,8 +60,7 @@ struct conn {
 	bool relayed;	       /* it was logged in */
 	bool orphaned;	       /* in CONN_LOGIN: the helper that was asked has gone */
 	bool undecided;	       /* given up while a session may have the socket: no shutdown */
-	enum login_result refused;
-	uint32_t failures; /* failed logins */
+	uint32_t failures;     /* failed logins */
 	uint32_t refused_commands;
 	uint64_t since;	 /* clock_ms() of its beginning */
 	size_t lingered; /* octets thrown away in CONN_LINGER */
@@ -92,9 +90,8 @@ void conn_settle(struct conn *c);
 
 /* Change the state; its time limit begins anew. */
 void conn_enter(struct conn *c, enum conn_state state);
-/* Let the time limit begin anew, or another one, or one of so many milliseconds. */
+/* Let the time limit begin anew, or another one. */
 void conn_set_timer(struct conn *c, enum worker_timer timer);
-void conn_set_delay(struct conn *c, uint32_t ms);
 
 /* Add a response to the output; conn_settle writes all of it at once. */
 void conn_reply(struct conn *c, const char *text, size_t len);

@@ -300,7 +300,8 @@ links_on_login_refused(struct worker *w, struct msg *m)
 
 	if (c == NULL)
 		return;
-	login_refused(c, (enum login_result)m->u.login_refused.result, m->u.login_refused.delay);
+	login_refused(c, (enum login_result)m->u.login_refused.result,
+		      m->u.login_refused.last != 0);
 	conn_settle(c);
 }
 

@@ -39,33 +39,20 @@ login_ask(struct conn *c)
 }
 
 void
-login_refused(struct conn *c, enum login_result result, uint32_t delay)
+login_refused(struct conn *c, enum login_result result, bool last)
 {
-	conn_enter(c, CONN_DELAY);
-	c->refused = result;
-	if (delay > 0)
-		conn_set_delay(c, delay);
-	else
-		login_reply(c);
-}
-
-void
-login_reply(struct conn *c)
-{
-	bool wrong = c->refused == LOGIN_BAD;
-
 	c->in_apop = false;
+	c->failures += result == LOGIN_BAD;
 	conn_enter(c, CONN_COMMAND);
-	conn_say(c, replies[c->refused]);
-	if (wrong && ++c->failures >= c->w->conf.max_auth_failures)
+	conn_say(c, replies[result]);
+	if (last)
 		conn_finish(c, CONN_END_FAILURES);
 }
 
 void
 login_failed(struct conn *c, enum login_result result)
 {
-	c->refused = result == LOGIN_PERM ? LOGIN_PERM : LOGIN_TEMP;
-	login_reply(c);
+	login_refused(c, result == LOGIN_PERM ? LOGIN_PERM : LOGIN_TEMP, false);
 }
 
 void

@@ -1,0 +1,14 @@
+#!/usr/bin/python3
+"""The security tests: the installed daemon with one of its roles replaced by an attacker."""
+
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../system"))
+sys.dont_write_bytecode = True
+
+import runner  # noqa: E402
+
+if __name__ == "__main__":
+    sys.exit(runner.main(HERE, ["test_worker.py"]))

@@ -1,0 +1,107 @@
+"""A hostile worker: what the helper lets it do for the clients that it has."""
+
+import os
+import shutil
+import subprocess
+import time
+
+import harness
+import mailbox
+from client import PLAIN, TestCase
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.join(HERE, "../..")
+SOURCES = ["tests/security/hostile_worker.c", "common/channel.c", "common/msg.c"]
+BAD, TEMP = 1, 2  # enum login_result
+
+
+def build_worker():
+    """Compile the hostile worker; None if there is no compiler."""
+    folder = harness.world().path("hostile")
+    out = os.path.join(folder, "pop3d-login")
+    if os.path.exists(out):
+        return out
+    if not shutil.which("cc"):
+        return None
+    os.makedirs(folder, exist_ok=True)
+    os.chmod(folder, 0o755)
+    with open(os.path.join(folder, "config.h"), "w") as f:
+        f.write('#define PACKAGE_VERSION "test"\n')
+    done = subprocess.run(["cc", "-D_GNU_SOURCE", "-std=gnu11", "-I", folder, "-I", TOP, "-o", out, *[os.path.join(TOP, s) for s in SOURCES], "-lbsd"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    if done.returncode != 0:
+        raise AssertionError(done.stdout)
+    return out
+
+
+def worker_program():
+    """The installed worker, in whose place the hostile one stands."""
+    prefix = os.path.dirname(os.path.dirname(harness.program()))
+    for folder, _, names in os.walk(prefix):
+        if "pop3d-login" in names:
+            return os.path.join(folder, "pop3d-login")
+    raise AssertionError("no pop3d-login below " + prefix)
+
+
+class HostileWorker(TestCase):
+    settings = None
+
+    def daemon_with(self, **settings):
+        hostile = build_worker()
+        if hostile is None:
+            self.skipTest("no compiler")
+        wrap = harness.private_mounts('mount --bind "$0" "$1" && shift', hostile, worker_program())
+        servers = {"clear": {"addresses": ["127.0.0.1"], "port": harness.free_port(), "socket": "plain"}}
+        return self.own_daemon(servers=servers, wrap=wrap, sandbox="off", login_workers=1, **settings)
+
+    def hostile(self, daemon):
+        return self.connect(PLAIN, daemon)
+
+    def refused(self, client):
+        word, result, last = client.line().split()
+        self.assertEqual(word, b"refused")
+        return int(result), int(last)
+
+    def test_guesses_sent_at_once_end_the_worker(self):
+        """One login may wait for the refusal before it, and no more."""
+        daemon, user = self.daemon_with(auth_failure_delay=60000), self.user(mailbox.simple(1))
+        client = self.hostile(daemon)
+        asks = [b"ask %s wrong-%d\r\n" % (user.name_octets, i) for i in range(19)]
+        client.send(b"".join(asks) + b"ask %s %s\r\n" % (user.name_octets, user.password_octets))
+        client.eof()
+        daemon.log_wait(r"worker \d+ broke a rule: second login on a connection")
+        self.assertNotIn("session-end", daemon.log())
+
+    def test_an_early_login_waits_for_the_refusal_before_it(self):
+        daemon, user = self.daemon_with(auth_failure_delay=1500), self.user(mailbox.simple(1))
+        client = self.hostile(daemon)
+        begun = time.monotonic()
+        client.send(b"ask %s wrong\r\n" % user.name_octets)
+        daemon.log_wait("login-failed .* reason=")
+        client.send(b"ask %s %s\r\n" % (user.name_octets, user.password_octets))
+        self.assertEqual(self.refused(client), (BAD, 0))
+        self.assertGreaterEqual(time.monotonic() - begun, 1.4)
+        self.assertTrue(client.line().startswith(b"+OK "))  # the session's
+        client.quit()
+
+    def test_the_last_refusal_says_so_and_no_login_follows(self):
+        daemon, user = self.daemon_with(max_auth_failures=3), self.user(mailbox.simple(1))
+        client = self.hostile(daemon)
+        for last in (0, 0, 1):
+            client.send(b"ask %s wrong-%d\r\n" % (user.name_octets, time.monotonic_ns()))
+            self.assertEqual(self.refused(client), (BAD, last))
+        client.send(b"ask %s %s\r\n" % (user.name_octets, user.password_octets))
+        client.eof()
+        daemon.log_wait(r"worker \d+ broke a rule: login after the last refusal")
+
+    def test_a_login_while_a_grant_stands_is_refused_and_ends_nobody(self):
+        """A void grant may reach the worker before the helper."""
+        daemon, user = self.daemon_with(), self.user(mailbox.simple(1))
+        client = self.hostile(daemon)
+        client.send(b"again %s %s\r\n" % (user.name_octets, user.password_octets))
+        lines = [client.line(), client.line()]  # the session's and the worker's
+        self.assertIn(b"refused %d 0" % TEMP, lines)
+        self.assertTrue(any(line.startswith(b"+OK ") for line in lines), lines)
+        self.assertNotIn("broke a rule", daemon.log())
+        client.send(b"QUIT\r\n")
+        daemon.log_fields("session-end")
