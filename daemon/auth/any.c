@@ -18,13 +18,6 @@
 static struct msg_child_conf conf;
 static char home[MSG_PATH_SIZE]; /* for what the mbox store keeps there */
 
-static int
-any_check(const char *arg, char *why, size_t cap)
-{
-	(void)arg, (void)why, (void)cap;
-	return 0;
-}
-
 static uint64_t
 any_stamp(const char *arg)
 {
@@ -68,7 +61,6 @@ any_login(const struct msg_child_ask *ask, struct msg_child_answer *a)
 
 const struct auth_backend backend_any = {
     .name = "any",
-    .check = any_check,
     .stamp = any_stamp,
     .open = any_open,
     .login = any_login,

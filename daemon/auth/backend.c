@@ -1,8 +1,11 @@
 #include "config.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/backends.h"
+#include "common/count.h"
 #include "daemon/auth/backend.h"
 
 static const struct auth_backend *const backends[] = {&backend_pam, &backend_file,
@@ -11,15 +14,30 @@ static const struct auth_backend *const backends[] = {&backend_pam, &backend_fil
 const struct auth_backend *
 backend_find(const char *spec, const char **arg)
 {
-	size_t len = strcspn(spec, ":");
+	const struct backend *row = backends_find(backends_auth, spec, arg);
 
-	if (spec[len] != ':')
-		return NULL;
-	*arg = spec + len + 1;
-	for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++)
-		if (strlen(backends[i]->name) == len && strncmp(backends[i]->name, spec, len) == 0)
+	for (size_t i = 0; i < COUNT_OF(backends) && row != NULL; i++)
+		if (strcmp(backends[i]->name, row->word) == 0)
 			return backends[i];
 	return NULL;
+}
+
+int
+backend_check(const char *spec, char *why, size_t cap)
+{
+	const char *arg, *expected;
+	const struct auth_backend *be = backend_find(spec, &arg);
+
+	if (be == NULL) {
+		snprintf(why, cap, "no such back end");
+		return -1;
+	}
+	expected = backends_argument_fault(backends_find(backends_auth, spec, NULL), arg);
+	if (expected != NULL) {
+		snprintf(why, cap, "expected %s", expected);
+		return -1;
+	}
+	return be->check != NULL ? be->check(arg, why, cap) : 0;
 }
 
 static uint64_t

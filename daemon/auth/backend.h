@@ -1,7 +1,6 @@
 /*
- * Authentication back ends: one file and one line in the table each.  The word
- * before the colon of an `auth` setting names the back end; what follows the
- * colon is the back end's own.
+ * What authentication back ends do: one file and one line in the table of backend.c each.  Their
+ * words, arguments and abilities stand in common/backends.c.
  */
 #ifndef POP3D_AUTH_BACKEND_H
 #define POP3D_AUTH_BACKEND_H
@@ -15,12 +14,12 @@
 struct userfile;
 
 struct auth_backend {
-	const char *name;
-	bool apop; /* can check a digest; others are not asked */
+	const char *name; /* its word */
 
 	/* In the dispatcher; none of these may wait for anything. */
 
-	/* Is the argument of the right form?  0, or -1 and why (of cap octets). */
+	/* Is there what it needs?  The argument is of the right form.  0, or -1 and why (of cap
+	 * octets).  NULL: it needs nothing. */
 	int (*check)(const char *arg, char *why, size_t cap);
 	/* A digest of the state of the files it depends on: children are
 	 * replaced when it changes. */
@@ -50,6 +49,9 @@ extern const struct auth_backend backend_any, backend_checkpassword, backend_fil
 
 /* The back end of an `auth` setting, *arg behind its colon.  NULL: no such. */
 const struct auth_backend *backend_find(const char *spec, const char **arg);
+
+/* May an `auth` setting be used?  0, or -1 and why not (of cap octets). */
+int backend_check(const char *spec, char *why, size_t cap);
 
 /* Mix a file's identity, size and times into a digest. */
 uint64_t backend_stamp_file(uint64_t digest, const char *path);

@@ -16,11 +16,7 @@ spec_check(const char *spec)
 	struct userfile accounts = {0};
 	char why[MSG_TEXT_MAX / 2];
 
-	if (be == NULL) {
-		log_error(0, "auth %s: no such back end", spec);
-		return -1;
-	}
-	if (be->check(arg, why, sizeof(why)) == -1) {
+	if (backend_check(spec, why, sizeof(why)) == -1) {
 		log_error(0, "auth %s: %s", spec, why);
 		return -1;
 	}

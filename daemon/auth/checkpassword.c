@@ -328,10 +328,6 @@ checkpassword_open(const struct msg_child_conf *conf, const char *arg)
 static int
 checkpassword_check(const char *arg, char *why, size_t cap)
 {
-	if (arg[0] != '/') {
-		snprintf(why, cap, "expected an absolute path");
-		return -1;
-	}
 	if (access("/proc/self/status", R_OK) < 0) {
 		snprintf(why, cap, "needs /proc, which is not mounted here");
 		return -1;
@@ -349,7 +345,6 @@ checkpassword_stamp(const char *arg)
 
 const struct auth_backend backend_checkpassword = {
     .name = "checkpassword",
-    .apop = true,
     .check = checkpassword_check,
     .stamp = checkpassword_stamp,
     .open = checkpassword_open,

@@ -187,15 +187,6 @@ file_open(const struct msg_child_conf *conf, const char *arg)
 
 /* What is wrong with the file itself comes and goes: it is logged (file_accounts),
  * and logins are refused for the time being. */
-static int
-file_check(const char *arg, char *why, size_t cap)
-{
-	if (arg[0] == '/')
-		return 0;
-	snprintf(why, cap, "expected an absolute path");
-	return -1;
-}
-
 static uint64_t
 file_stamp(const char *arg)
 {
@@ -235,8 +226,6 @@ file_accounts(struct userfile *u, const char *arg, bool rootless)
 
 const struct auth_backend backend_file = {
     .name = "file",
-    .apop = true,
-    .check = file_check,
     .stamp = file_stamp,
     .accounts = file_accounts,
     .open = file_open,

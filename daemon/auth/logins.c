@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/backends.h"
 #include "common/clock.h"
 #include "common/count.h"
 #include "common/log.h"
 #include "common/names.h"
 #include "daemon/auth/account.h"
-#include "daemon/auth/backend.h"
 #include "daemon/auth/digest.h"
 #include "daemon/auth/failures.h"
 #include "daemon/auth/logins.h"
@@ -181,8 +181,7 @@ failures_are_too_many(const struct request *r)
 static const char *
 request_objection(const struct request *r, const struct msg_auth_server *server)
 {
-	const struct auth_backend *backend;
-	const char *arg;
+	const struct backend *backend;
 
 	if (r->user[0] == '\0' || secret_is_empty(&r->password))
 		return "empty name or password";
@@ -192,7 +191,7 @@ request_objection(const struct request *r, const struct msg_auth_server *server)
 		return "authorization identity is another's";
 	if (server->auth[0] == '\0')
 		return "no auth back end";
-	backend = backend_find(server->auth, &arg);
+	backend = backends_find(backends_auth, server->auth, NULL);
 	if (r->mech == MECH_APOP && (backend == NULL || !backend->apop))
 		return "no APOP with this back end";
 	return NULL;

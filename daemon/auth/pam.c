@@ -5,7 +5,6 @@
  */
 #include "config.h"
 
-#include <ctype.h>
 #include <security/pam_appl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -349,16 +348,6 @@ pam_open(const struct msg_child_conf *conf, const char *arg)
 static int
 pam_check(const char *arg, char *why, size_t cap)
 {
-	size_t len = strlen(arg);
-	bool good = len > 0 && len < MSG_WORD_SIZE && arg[0] != '.';
-
-	for (size_t i = 0; i < len; i++)
-		if (!isascii((unsigned char)arg[i]) || strchr("/ \t\r\n", arg[i]) != NULL)
-			good = false;
-	if (!good) {
-		snprintf(why, cap, "expected the name of a PAM service");
-		return -1;
-	}
 	if (service_folder(arg) != NULL)
 		return 0;
 	snprintf(why, cap,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/backends.h"
 #include "daemon/auth/backend.h"
 #include "daemon/auth/settings.h"
 #include "daemon/auth/template.h"
@@ -33,41 +34,19 @@ settings_add(struct settings *s, const struct msg_auth_server *server)
 	return 0;
 }
 
-/* Cut "BACKEND:ARGUMENT"; NULL if the name does not fit. */
-static const char *
-storage_split(const char *spec, char name[MSG_WORD_SIZE])
-{
-	size_t len = strcspn(spec, ":");
-
-	if (len >= MSG_WORD_SIZE)
-		return NULL;
-	memcpy(name, spec, len);
-	name[len] = '\0';
-	return spec[len] == ':' ? spec + len + 1 : "";
-}
-
 static int
 server_check(const struct msg_auth_server *server, char *why, size_t cap)
 {
-	char name[MSG_WORD_SIZE];
-	const char *arg;
-	const struct auth_backend *be = backend_find(server->auth, &arg);
+	const char *arg, *expected = "a back end for mailboxes";
+	const struct backend *store = backends_find(backends_storage, server->storage, &arg);
 
-	if (server->auth[0] != '\0') {
-		if (be == NULL) {
-			snprintf(why, cap, "no such back end");
-			return -1;
-		}
-		if (be->check(arg, why, cap) < 0)
-			return -1;
-	}
-	arg = storage_split(server->storage, name);
-	if (arg == NULL || template_check(arg) < 0) {
-		snprintf(why, cap, "storage %s: only %%u %%d %%n %%h %%%% may stand in it",
-			 server->storage);
+	if (server->auth[0] != '\0' && backend_check(server->auth, why, cap) == -1)
 		return -1;
-	}
-	return 0;
+	if (store != NULL)
+		expected = backends_argument_fault(store, arg);
+	if (expected != NULL)
+		snprintf(why, cap, "storage %s: expected %s", server->storage, expected);
+	return expected == NULL ? 0 : -1;
 }
 
 int
@@ -98,21 +77,21 @@ int
 settings_mailbox(const struct msg_auth_server *server, const struct msg_account *account,
 		 char storage[MSG_WORD_SIZE], char mailbox[MSG_PATH_SIZE])
 {
-	const char *template = storage_split(server->storage, storage);
+	const char *template;
+	const struct backend *store = backends_find(backends_storage, server->storage, &template);
 	char below[MSG_SPEC_SIZE + 4];
 
-	if (template == NULL) {
+	if (store == NULL) {
 		errno = EINVAL;
 		return -1;
 	}
-	if (strcmp(storage, "dir") == 0 && strchr(template, '%') == NULL) {
-		/* a base directory, with one directory a user in it */
+	(void)snprintf(storage, MSG_WORD_SIZE, "%s", store->word);
+	mailbox[0] = '\0';
+	if (store->argument == ARGUMENT_NONE) /* an empty maildrop for everybody */
+		return 0;
+	if (store->base && strchr(template, '%') == NULL) {
 		(void)snprintf(below, sizeof(below), "%s/%%u", template);
 		template = below;
-	}
-	if (storage[0] == '\0') { /* an empty maildrop for everybody */
-		mailbox[0] = '\0';
-		return 0;
 	}
 	return template_expand(template, account->user, account->home, mailbox, MSG_PATH_SIZE);
 }

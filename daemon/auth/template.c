@@ -78,17 +78,6 @@ span_is_part(struct span s)
 	return !(s.at[0] == '.' && (s.len == 1 || (s.len == 2 && s.at[1] == '.')));
 }
 
-int
-template_check(const char *template)
-{
-	for (const char *p = template; (p = strchr(p, '%')) != NULL; p += 2)
-		if (value_find(p[1]) == NULL) {
-			errno = EINVAL;
-			return -1;
-		}
-	return 0;
-}
-
 /* The next piece of the template at *p, moving *p behind it.  False: not allowed. */
 static bool
 template_next(const char **p, const char *user, const char *home, struct span *piece)

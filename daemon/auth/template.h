@@ -4,14 +4,13 @@
  *
  *   %u user   %d domain (behind the last @)   %n user without domain
  *   %h home directory   %% a percent sign
+ *
+ * BACKEND_TEMPLATE_LETTERS (common/backends.h) are these letters.
  */
 #ifndef POP3D_AUTH_TEMPLATE_H
 #define POP3D_AUTH_TEMPLATE_H
 
 #include <stddef.h>
-
-/* Is every % in it followed by one of the letters?  0, or -1 with errno EINVAL. */
-int template_check(const char *template);
 
 /*
  * Put user and home into the template; dst of `cap` octets gets the absolute

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "common/backends.h"
 #include "daemon/conf/conf_priv.h"
 
 /* clang-format off */
@@ -115,14 +116,13 @@ check_path_or_none(const char *path)
 static const char *
 check_auth(const char *spec)
 {
-	if (*spec == '\0' || strncmp(spec, "file:/", 6) == 0 ||
-	    strncmp(spec, "checkpassword:/", 15) == 0)
-		return NULL;
-	/* PAM makes a file name of it. */
-	if (strncmp(spec, "pam:", 4) == 0 && name_only(spec + 4) && spec[4] != '.')
-		return NULL;
-	return "\"\", \"pam:SERVICE\" (SERVICE of letters, digits, \"_\", \".\" and \"-\", not "
-	       "beginning with \".\"), \"file:/PATH\" or \"checkpassword:/PROGRAM\"";
+	return backends_fault(backends_auth, spec);
+}
+
+static const char *
+check_storage(const char *spec)
+{
+	return backends_fault(backends_storage, spec);
 }
 
 static const char *
@@ -131,29 +131,6 @@ check_username_domain(const char *domain)
 	return name_only(domain) && *domain != '.' && *domain != '-' && strchr(domain, '_') == NULL
 		   ? NULL
 		   : "\"" USERNAME_DOMAIN_KEEP "\", \"" USERNAME_DOMAIN_STRIP "\" or a domain";
-}
-
-static const char *
-check_storage(const char *spec)
-{
-	static const char *const stores[] = {"maildir:", "mbox:", "dir:"};
-	const char *template = NULL, *p;
-
-	if (*spec == '\0')
-		return NULL;
-	for (size_t i = 0; i < sizeof(stores) / sizeof(stores[0]); i++)
-		if (strncmp(spec, stores[i], strlen(stores[i])) == 0)
-			template = spec + strlen(stores[i]);
-	if (template == NULL)
-		return "\"\", \"maildir:TEMPLATE\", \"mbox:TEMPLATE\", \"dir:TEMPLATE\" or "
-		       "\"dir:BASE\"";
-	if (*template != '/' &&
-	    !(strncmp(template, "%h", 2) == 0 && (template[2] == '/' || template[2] == '\0')))
-		return "a template that begins with \"/\" or \"%h/\"";
-	for (p = template; (p = strchr(p, '%')) != NULL; p += 2)
-		if (p[1] == '\0' || strchr("udnh%", p[1]) == NULL)
-			return "only %u, %d, %n, %h or %% in the template";
-	return NULL;
 }
 
 /* clang-format off */

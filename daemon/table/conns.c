@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/backends.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "daemon/table/conns_priv.h"
@@ -186,9 +187,9 @@ login_in_clear_allowed(const struct conf_server *s, const struct msg_addr *peer)
 static bool
 apop_is_on(const struct conf_server *s, const struct msg_conn *row)
 {
-	return s->apop &&
-	       (strncmp(s->auth, "file:", strlen("file:")) == 0 ||
-		strncmp(s->auth, "checkpassword:", strlen("checkpassword:")) == 0) &&
+	const struct backend *b = backends_find(backends_auth, s->auth, NULL);
+
+	return s->apop && b != NULL && b->apop &&
 	       (row->tls != CONN_TLS_NONE || row->stls || row->clear_ok);
 }
 

@@ -353,17 +353,19 @@ test_too_long(void)
 static void
 test_specs(void)
 {
-#define AUTH                                                                                       \
-	": auth: expected \"\", \"pam:SERVICE\" (SERVICE of letters, digits, \"_\", \".\" and "    \
-	"\"-\", not beginning with \".\"), \"file:/PATH\" or "                                     \
-	"\"checkpassword:/PROGRAM\", not "
-	refuse("auth = pam", "x.conf:1" AUTH "\"pam\"\n");
-	refuse("auth = pam:", "x.conf:1" AUTH "\"pam:\"\n");
-	refuse("auth = pam:../x", "x.conf:1" AUTH "\"pam:../x\"\n");
-	refuse("auth = pam:..", "x.conf:1" AUTH "\"pam:..\"\n");
-	refuse("\nauth = file:x", "x.conf:2" AUTH "\"file:x\"\n");
+#define PAM                                                                                        \
+	": auth: expected a PAM service after \":\", of letters, digits, \"_\", \".\" and \"-\", " \
+	"not beginning with \".\", not "
+	refuse("auth = pam",
+	       "x.conf:1: auth: expected \"\" or \"pam:SERVICE\" or \"file:/PATH\" or "
+	       "\"checkpassword:/PROGRAM\", not \"pam\"\n");
+	refuse("auth = pam:", "x.conf:1" PAM "\"pam:\"\n");
+	refuse("auth = pam:../x", "x.conf:1" PAM "\"pam:../x\"\n");
+	refuse("auth = pam:..", "x.conf:1" PAM "\"pam:..\"\n");
+	refuse("\nauth = file:x", "x.conf:2: auth: expected a path that begins with \"/\" after "
+				  "\":\", not \"file:x\"\n");
 	refuse("storage = /var/mail",
-	       "x.conf:1: storage: expected \"\", \"maildir:TEMPLATE\", \"mbox:TEMPLATE\", "
+	       "x.conf:1: storage: expected \"\" or \"maildir:TEMPLATE\" or \"mbox:TEMPLATE\" or "
 	       "\"dir:TEMPLATE\" or \"dir:BASE\", not \"/var/mail\"\n");
 #define BEGINS ": storage: expected a template that begins with \"/\" or \"%h/\", not "
 	refuse("storage = maildir:", "x.conf:1" BEGINS "\"maildir:\"\n");

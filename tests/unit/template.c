@@ -92,16 +92,6 @@ test_long(void)
 }
 
 static void
-test_check(void)
-{
-	CU_ASSERT_EQUAL(template_check("%h/Maildir/%u%d%n%%"), 0);
-	CU_ASSERT_EQUAL(template_check(""), 0);
-	CU_ASSERT_EQUAL(template_check("/a/%q"), -1);
-	CU_ASSERT_EQUAL(template_check("/a/%"), -1);
-	CU_ASSERT_EQUAL(template_check("/a/%%%"), -1);
-}
-
-static void
 test_mailbox(void)
 {
 	struct msg_auth_server server = {.name = "s", .storage = "maildir:%h/Maildir"};
@@ -125,7 +115,6 @@ static const struct unit_test tests[] = {
     {"templates with values put in", test_good},
     {"values and templates that are refused", test_bad},
     {"what does not fit", test_long},
-    {"letters that may follow a percent sign", test_check},
     {"the mailbox of an account", test_mailbox},
     {NULL, NULL},
 };

@@ -1,6 +1,6 @@
 /*
  * Where messages are kept: one table of functions a back end (DESIGN 7).
- * A new back end is one file and one line in the table of store.c.
+ * A new back end is one file, a line in the table of store.c and a row of common/backends.c.
  *
  * One process opens one store for one session.  Messages are counted from 0
  * here; message n of the protocol is n - 1.  What the list shows is fixed by
