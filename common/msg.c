@@ -8,99 +8,38 @@
 
 #define BIT(role) (1u << (role))
 
+/* Sets of roles, as msg.def names them. */
 enum {
-	FROM_CHILDREN = BIT(ROLE_LOGIN) | BIT(ROLE_AUTH) | BIT(ROLE_SPAWNER),
-	FROM_ANY_CHILD = FROM_CHILDREN | BIT(ROLE_SESSION) | BIT(ROLE_AUTH_CHILD),
-	FD_NEVER = 0,
-	FD_ALWAYS = 1,
-	FD_PAIR_MAYBE = 2,
-	FD_TO_FIVE = 3
+	MASTER = BIT(ROLE_MASTER),
+	LOGIN = BIT(ROLE_LOGIN),
+	AUTH = BIT(ROLE_AUTH),
+	CHILD = BIT(ROLE_AUTH_CHILD),
+	SPAWNER = BIT(ROLE_SPAWNER),
+	SESSION = BIT(ROLE_SESSION),
+	CHILDREN = LOGIN | AUTH | SPAWNER,
+	ANY_CHILD = CHILDREN | SESSION | CHILD
 };
 
-/* Who may send what to whom, how long, with a descriptor or without. */
+/* Who may send what to whom, how long, with how many descriptors. */
 static const struct msg_rule {
 	const char *name;
 	unsigned from, to; /* sets of roles */
-	size_t min, max;   /* octets of the body */
-	int fd;
+	struct {
+		size_t min, max;
+	} octets, fds;
 } rules[MSG_TYPE_COUNT] = {
 /* clang-format off */
-#define EXACT(s)	sizeof(struct s), sizeof(struct s)
-#define UP_TO(s, field)	offsetof(struct s, field) + 1, sizeof(struct s)
-#define LIST(s, field)	offsetof(struct s, field), sizeof(struct s)
-#define BARE		0, 0
-#define MASTER		BIT(ROLE_MASTER)
-#define LOGIN		BIT(ROLE_LOGIN)
-#define AUTH		BIT(ROLE_AUTH)
-#define CHILD		BIT(ROLE_AUTH_CHILD)
-#define SPAWNER		BIT(ROLE_SPAWNER)
-#define SESSION		BIT(ROLE_SESSION)
-[MSG_PING]		= {"ping", MASTER, FROM_CHILDREN, EXACT(msg_ping), FD_NEVER},
-[MSG_PONG]		= {"pong", FROM_CHILDREN, MASTER, EXACT(msg_ping), FD_NEVER},
-[MSG_LOG]		= {"log", FROM_ANY_CHILD, MASTER | AUTH, UP_TO(msg_log, text), FD_NEVER},
-[MSG_TRACE]		= {"trace", LOGIN | SESSION, MASTER, UP_TO(msg_trace, text), FD_NEVER},
-[MSG_SANDBOX_LOG]	= {"sandbox-log", LOGIN | SPAWNER, MASTER, BARE, FD_ALWAYS},
-[MSG_READY]		= {"ready", FROM_CHILDREN, MASTER, EXACT(msg_ready), FD_NEVER},
-[MSG_REFUSED]		= {"refused", FROM_CHILDREN, MASTER, UP_TO(msg_refused, why), FD_NEVER},
-[MSG_DRAIN]		= {"drain", MASTER, FROM_CHILDREN | SESSION, BARE, FD_NEVER},
-
-[MSG_LOGIN_CONF]	= {"login-conf", MASTER, LOGIN, EXACT(msg_login_conf), FD_NEVER},
-[MSG_LOGIN_SERVER]	= {"login-server", MASTER, LOGIN, EXACT(msg_login_server), FD_NEVER},
-[MSG_LOGIN_START]	= {"login-start", MASTER, LOGIN, BARE, FD_NEVER},
-[MSG_TICKET_KEYS]	= {"ticket-keys", MASTER, LOGIN, EXACT(msg_ticket_keys), FD_NEVER},
-[MSG_AUTH_CHANNEL]	= {"auth-channel", MASTER, LOGIN, BARE, FD_ALWAYS},
-[MSG_CONN_NEW]		= {"conn-new", MASTER, LOGIN, EXACT(msg_conn), FD_ALWAYS},
-[MSG_STLS_GO]		= {"stls-go", MASTER, LOGIN, EXACT(msg_conn_ref), FD_NEVER},
-[MSG_LOGIN_TAKEN]	= {"login-taken", MASTER, LOGIN, EXACT(msg_conn_ref), FD_PAIR_MAYBE},
-[MSG_LOGIN_FAILED]	= {"login-failed", MASTER, LOGIN, EXACT(msg_login_failed), FD_NEVER},
-[MSG_CONN_DROP]		= {"conn-drop", MASTER, LOGIN, EXACT(msg_conn_ref), FD_NEVER},
-[MSG_CONN_STATE_ASK]	= {"conn-state-ask", MASTER, LOGIN, EXACT(msg_conn_ref), FD_NEVER},
-[MSG_CONN_STATE]	= {"conn-state", LOGIN, MASTER, EXACT(msg_conn_state), FD_NEVER},
-[MSG_CERTIFICATE]	= {"certificate", LOGIN, MASTER, EXACT(msg_certificate), FD_NEVER},
-[MSG_STLS_ASK]		= {"stls-ask", LOGIN, MASTER, EXACT(msg_conn_ref), FD_NEVER},
-[MSG_CONN_END]		= {"conn-end", LOGIN, MASTER, EXACT(msg_conn_end), FD_NEVER},
-
-[MSG_AUTH_CONF]		= {"auth-conf", MASTER, AUTH, EXACT(msg_auth_conf), FD_NEVER},
-[MSG_AUTH_SERVER]	= {"auth-server", MASTER, AUTH, EXACT(msg_auth_server), FD_NEVER},
-[MSG_AUTH_START]	= {"auth-start", MASTER, AUTH, BARE, FD_NEVER},
-[MSG_WORKER_NEW]	= {"worker-new", MASTER, AUTH, EXACT(msg_worker), FD_ALWAYS},
-[MSG_WORKER_GONE]	= {"worker-gone", MASTER, AUTH, EXACT(msg_worker), FD_NEVER},
-[MSG_ROW]		= {"row", MASTER, AUTH, EXACT(msg_conn), FD_NEVER},
-[MSG_ROW_GONE]		= {"row-gone", MASTER, AUTH, EXACT(msg_conn_ref), FD_NEVER},
-[MSG_GRANT_TAKEN]	= {"grant-taken", MASTER, AUTH, EXACT(msg_conn_ref), FD_NEVER},
-[MSG_GRANT_VOID]	= {"grant-void", MASTER, AUTH, EXACT(msg_conn_ref), FD_NEVER},
-[MSG_GRANT]		= {"grant", AUTH, MASTER, LIST(msg_grant, account.groups), FD_NEVER},
-[MSG_LOOKUP]		= {"lookup", MASTER, AUTH, EXACT(msg_lookup), FD_NEVER},
-[MSG_FOUND]		= {"found", AUTH, MASTER, LIST(msg_found, account.groups), FD_NEVER},
-[MSG_REFUSED_ONE]	= {"refused-one", AUTH, MASTER, BARE, FD_NEVER},
-[MSG_WORKER_BAD]	= {"worker-bad", AUTH, MASTER, EXACT(msg_worker), FD_NEVER},
-
-[MSG_LOGIN_ASK]		= {"login-ask", LOGIN, AUTH, EXACT(msg_login_ask), FD_NEVER},
-[MSG_LOGIN_REFUSED]	= {"login-refused", AUTH, LOGIN, EXACT(msg_login_refused), FD_NEVER},
-
-[MSG_CHILD_CONF]	= {"child-conf", AUTH, CHILD, EXACT(msg_child_conf), FD_NEVER},
-[MSG_CHILD_ASK]		= {"child-ask", AUTH, CHILD, EXACT(msg_child_ask), FD_NEVER},
-[MSG_CHILD_ANSWER]	= {"child-answer", CHILD, AUTH, LIST(msg_child_answer, account.groups), FD_NEVER},
-[MSG_CHILD_CLOSE]	= {"child-close", AUTH, CHILD, BARE, FD_NEVER},
-
-[MSG_SPAWN_CONF]	= {"spawn-conf", MASTER, SPAWNER, EXACT(msg_spawn_conf), FD_NEVER},
-[MSG_SPAWN]		= {"spawn", MASTER, SPAWNER, EXACT(msg_spawn), FD_NEVER},
-[MSG_SPARE]		= {"spare", SPAWNER, MASTER, EXACT(msg_spare), FD_ALWAYS},
-[MSG_EXITED]		= {"exited", SPAWNER, MASTER, EXACT(msg_exited), FD_NEVER},
-
-[MSG_HELLO]		= {"hello", SESSION, MASTER, BARE, FD_NEVER},
-[MSG_SERVE]		= {"serve", MASTER, SESSION, LIST(msg_grant, account.groups), FD_TO_FIVE},
-[MSG_JOB]		= {"job", MASTER, SESSION, UP_TO(msg_job, words), FD_NEVER},
-[MSG_HAVE_IT]		= {"have-it", SESSION, MASTER, EXACT(msg_conn_ref), FD_NEVER},
-[MSG_LOCK_ASK]		= {"lock-ask", SESSION, MASTER, EXACT(msg_lock_ask), FD_NEVER},
-[MSG_LOCK_ANSWER]	= {"lock-answer", MASTER, SESSION, EXACT(msg_lock_answer), FD_NEVER},
-[MSG_TAKEOVER]		= {"takeover", MASTER, SESSION, BARE, FD_NEVER},
-[MSG_SESSION_OPEN]	= {"session-open", SESSION, MASTER, EXACT(msg_session_open), FD_NEVER},
-[MSG_STATE_ASK]		= {"state-ask", MASTER, SESSION, BARE, FD_NEVER},
-[MSG_STATE]		= {"state", SESSION, MASTER, EXACT(msg_conn_ref), FD_NEVER},
-[MSG_RECEIPT]		= {"receipt", SESSION, MASTER, EXACT(msg_receipt), FD_NEVER},
-[MSG_SESSION_END]	= {"session-end", SESSION, MASTER, EXACT(msg_session_end), FD_NEVER},
-[MSG_JOB_END]		= {"job-end", SESSION, MASTER, EXACT(msg_job_end), FD_NEVER},
+#define EXACT(s)	{sizeof(struct s), sizeof(struct s)}
+#define UP_TO(s, field)	{offsetof(struct s, field) + 1, sizeof(struct s)}
+#define LIST(s, field)	{offsetof(struct s, field), sizeof(struct s)}
+#define BARE		{0, 0}
+#define NO_FD		{0, 0}
+#define ONE_FD		{1, 1}
+#define UP_TO_TWO_FDS	{0, 2}
+#define ONE_TO_FIVE_FDS	{1, 5}
+#define MSG(type, ...)	[MSG_##type] = {__VA_ARGS__},
+#include "common/msg.def"
+#undef MSG
     /* clang-format on */
 };
 
@@ -272,12 +211,6 @@ tail_fits(const struct msg *m)
 				   m->len == at + account->ngroups * sizeof(account->groups[0]));
 }
 
-/* How many descriptors come with a message, by its rule. */
-static const struct {
-	size_t min, max;
-} fds_allowed[] = {
-    [FD_NEVER] = {0, 0}, [FD_ALWAYS] = {1, 1}, [FD_PAIR_MAYBE] = {0, 2}, [FD_TO_FIVE] = {1, 5}};
-
 int
 msg_check(enum role from, enum role to, const struct msg *m)
 {
@@ -289,10 +222,9 @@ msg_check(enum role from, enum role to, const struct msg *m)
 		return -1;
 	}
 	r = &rules[m->type];
-	ok = (r->from & BIT(from)) != 0 && (r->to & BIT(to)) != 0 && m->len >= r->min &&
-	     m->len <= r->max && m->nfds >= (m->fd_lost ? 0 : fds_allowed[r->fd].min) &&
-	     m->nfds <= fds_allowed[r->fd].max && strings_end(m) && numbers_in_bounds(m) &&
-	     tail_fits(m);
+	ok = (r->from & BIT(from)) != 0 && (r->to & BIT(to)) != 0 && m->len >= r->octets.min &&
+	     m->len <= r->octets.max && m->nfds >= (m->fd_lost ? 0 : r->fds.min) &&
+	     m->nfds <= r->fds.max && strings_end(m) && numbers_in_bounds(m) && tail_fits(m);
 	if (!ok) {
 		errno = EBADMSG;
 		return -1;
@@ -310,10 +242,4 @@ const char *
 role_name(enum role role)
 {
 	return (unsigned)role < ROLE_COUNT ? role_names[role] : "?";
-}
-
-int
-msg_fd_rule(enum msg_type type)
-{
-	return rules[type].fd;
 }

@@ -1,6 +1,6 @@
 /*
- * The messages between the processes: one struct per message, one table of
- * rules.  A message travels as one SOCK_SEQPACKET packet: struct msg_head,
+ * The messages between the processes: one struct per message, one row
+ * of msg.def.  A message travels as one SOCK_SEQPACKET packet: struct msg_head,
  * then the struct named here.  Both ends are the same build, so native byte
  * order and layout serve; what arrives is checked all the same, since the
  * other end may have been taken over.  DESIGN 4.2 lists who sends what to whom.
@@ -45,83 +45,10 @@ enum {
 };
 
 enum msg_type {
-	/* master to every long-lived child, and back */
-	MSG_PING = 1,	 /* msg_ping */
-	MSG_PONG,	 /* msg_ping */
-	MSG_LOG,	 /* msg_log, any child to its reader */
-	MSG_TRACE,	 /* msg_trace */
-	MSG_SANDBOX_LOG, /* no body; descriptor: seccomp listener (sandbox = log) */
-	MSG_READY,	 /* msg_ready: set up and confined */
-	MSG_REFUSED,	 /* msg_refused: cannot serve with these settings */
-	MSG_DRAIN,	 /* no body: take nothing new, end with the last connection */
-
-	/* master to worker */
-	MSG_LOGIN_CONF,	    /* msg_login_conf */
-	MSG_LOGIN_SERVER,   /* msg_login_server, one a certificate of a server */
-	MSG_LOGIN_START,    /* no body: all settings were sent; load, drop, answer */
-	MSG_TICKET_KEYS,    /* msg_ticket_keys */
-	MSG_AUTH_CHANNEL,   /* no body; descriptor: channel to the auth helper */
-	MSG_CONN_NEW,	    /* msg_conn; descriptor: the client's socket */
-	MSG_STLS_GO,	    /* msg_conn_ref: row renewed, say +OK and begin */
-	MSG_LOGIN_TAKEN,    /* msg_conn_ref; descriptors with TLS: relay end, a page (acked.h) */
-	MSG_LOGIN_FAILED,   /* msg_login_failed: granted, but nobody took it */
-	MSG_CONN_DROP,	    /* msg_conn_ref: close it unsent */
-	MSG_CONN_STATE_ASK, /* msg_conn_ref: how far is its login? */
-	/* worker to master */
-	MSG_CERTIFICATE, /* msg_certificate, before it is ready */
-	MSG_STLS_ASK,	 /* msg_conn_ref */
-	MSG_CONN_END,	 /* msg_conn_end */
-	MSG_CONN_STATE,	 /* msg_conn_state */
-
-	/* master to auth helper */
-	MSG_AUTH_CONF,	 /* msg_auth_conf */
-	MSG_AUTH_SERVER, /* msg_auth_server, one a server */
-	MSG_AUTH_START,	 /* no body */
-	MSG_WORKER_NEW,	 /* msg_worker; descriptor: channel to that worker */
-	MSG_WORKER_GONE, /* msg_worker */
-	MSG_ROW,	 /* msg_conn: a row of the connection table, new or renewed */
-	MSG_ROW_GONE,	 /* msg_conn_ref: the connection or its session ended */
-	MSG_GRANT_TAKEN, /* msg_conn_ref: the session opened the mailbox */
-	MSG_GRANT_VOID,	 /* msg_conn_ref: the grant came to nothing, the row stands */
-	MSG_LOOKUP,	 /* msg_lookup: whose mailbox is a job about? */
-	/* auth helper to master */
-	MSG_GRANT, /* msg_grant */
-	MSG_FOUND, /* msg_found: the answer to a look-up; never for a connection with a peer */
-	MSG_REFUSED_ONE, /* no body: a login was refused, for the count */
-	MSG_WORKER_BAD,	 /* msg_worker: its channel to the helper ended, kill it */
-
-	/* worker to auth helper, and back */
-	MSG_LOGIN_ASK,	   /* msg_login_ask */
-	MSG_LOGIN_REFUSED, /* msg_login_refused */
-
-	/* auth helper to its child, and back */
-	MSG_CHILD_CONF,	  /* msg_child_conf */
-	MSG_CHILD_ASK,	  /* msg_child_ask */
-	MSG_CHILD_ANSWER, /* msg_child_answer */
-	MSG_CHILD_CLOSE,  /* no body: the mail session ended, close the PAM session */
-
-	/* master to spawner, and back */
-	MSG_SPAWN_CONF, /* msg_spawn_conf */
-	MSG_SPAWN,	/* msg_spawn: make so many more spares */
-	MSG_SPARE,	/* msg_spare; descriptor: channel to the spare */
-	MSG_EXITED,	/* msg_exited: a spare or session was reaped */
-
-	/* master to spare, and back */
-	MSG_HELLO,	  /* no body; the kernel vouches for the pid */
-	MSG_SERVE,	  /* msg_grant; descriptors: the stream, with TLS a page (acked.h), a page
-			   * to write (page.h), and in one-user mode the archive's table and flags
-			   * (archive.h) */
-	MSG_JOB,	  /* msg_job: behind a grant that says so */
-	MSG_HAVE_IT,	  /* msg_conn_ref: grant and stream are here */
-	MSG_LOCK_ASK,	  /* msg_lock_ask: who has the mailbox locked, may his session go? */
-	MSG_LOCK_ANSWER,  /* msg_lock_answer */
-	MSG_TAKEOVER,	  /* no body: end, another login takes over, unless UPDATE has begun */
-	MSG_SESSION_OPEN, /* msg_session_open: login decided */
-	MSG_RECEIPT,	  /* msg_receipt, one a deleted message */
-	MSG_SESSION_END,  /* msg_session_end */
-	MSG_JOB_END,	  /* msg_job_end: instead of the two above */
-	MSG_STATE_ASK,	  /* no body: bring your page up to date and say so */
-	MSG_STATE,	  /* msg_conn_ref: done */
+	MSG_NONE,
+#define MSG(type, ...) MSG_##type,
+#include "common/msg.def"
+#undef MSG
 	MSG_TYPE_COUNT
 };
 
@@ -607,8 +534,5 @@ const char *msg_name(uint32_t type);
 
 /* Name of a role as it stands in log lines and titles. */
 const char *role_name(enum role role);
-
-/* Does the type carry a descriptor: 0 never, 1 always, 2 it may. */
-int msg_fd_rule(enum msg_type type);
 
 #endif

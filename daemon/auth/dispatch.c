@@ -169,7 +169,6 @@ static const struct handler {
     {MSG_PING, handle_ping},
     {MSG_ROW, handle_row},
     {MSG_ROW_GONE, handle_row_gone},
-    {MSG_GRANT_TAKEN, handle_nothing}, /* the grant stands until the row goes */
     {MSG_GRANT_VOID, handle_grant_void},
     {MSG_LOOKUP, handle_lookup},
     {MSG_WORKER_NEW, handle_worker_new},

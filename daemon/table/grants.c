@@ -235,7 +235,6 @@ conns_opened(struct master *m, struct conn *c, const struct msg_session_open *op
 			report_exposed(c, (enum exposed)open->exposed);
 		if (open->messages > 0)
 			remember_mail(c->login->uid, c->login->mailbox);
-		helper_about(m, MSG_GRANT_TAKEN, c->row.id);
 	} else {
 		report_login_failed(c, open->result, reasons[open->result]);
 		helper_about(m, MSG_ROW_GONE, c->row.id); /* the session may stay to say so again */

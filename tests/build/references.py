@@ -4,7 +4,7 @@
 Numbers of items ("LIN-03", or in the name of a test "test_LIN_03_...") have to
 stand in tests/CONFORMANCE; sections ("DESIGN 3.2", "HACKING section 4") in that
 document; files that the documents name have to be in the tree; DESIGN lists the
-messages of common/msg.c and the steps of daemon/steps.c, and no others.  Prints
+messages of common/msg.def and the steps of daemon/steps.c, and no others.  Prints
 what is not so, and the items that no test names.
 """
 
@@ -88,7 +88,7 @@ def is_there(top, name):
 
 def message_faults(top):
     """Messages that the table of rules and the list in the design do not both have."""
-    ruled = set(re.findall(r'^\[MSG_\w+\]\s*= \{"([a-z-]+)"', text_of(top, "common/msg.c"), re.M))
+    ruled = set(re.findall(r'^MSG\(\w+, "([a-z-]+)"', text_of(top, "common/msg.def"), re.M))
     listed = set(re.findall(r"^  ([a-z-]+) +\w[\w, ]* > \w", text_of(top, "DESIGN"), re.M))
     return (["DESIGN 4.2: does not list the message %s" % name for name in sorted(ruled - listed)]
             + ["DESIGN 4.2: there is no message %s" % name for name in sorted(listed - ruled)])
