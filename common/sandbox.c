@@ -27,6 +27,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -40,7 +41,7 @@
 struct rule {
 	int call;
 	unsigned nargs;
-	struct scmp_arg_cmp args[2];
+	struct scmp_arg_cmp args[3];
 };
 
 /* The kernel takes an int from the lower half of the register, so only that is compared. */
@@ -52,10 +53,10 @@ struct rule {
 #define ARG_IS_REGULAR(n)  {(n), SCMP_CMP_MASKED_EQ, S_IFMT, S_IFREG} /* a mode */
 #define ARG_IS_NULL(n)     {(n), SCMP_CMP_EQ, 0, 0}
 
-#define ANY(name)              {SCMP_SYS(name), 0, {{0, 0, 0, 0}}}
-#define WHEN(name, one)        {SCMP_SYS(name), 1, {one}}
-#define WHEN2(name, one, two)  {SCMP_SYS(name), 2, {one, two}}
-#define SOCKOPT(level, option) WHEN2(setsockopt, ARG_IS(1, level), ARG_IS(2, option))
+#define ANY(name)                     {SCMP_SYS(name), 0, {{0, 0, 0, 0}}}
+#define WHEN(name, one)               {SCMP_SYS(name), 1, {one}}
+#define WHEN2(name, one, two)         {SCMP_SYS(name), 2, {one, two}}
+#define WHEN3(name, one, two, three)  {SCMP_SYS(name), 3, {one, two, three}}
 /* clang-format on */
 
 #if defined __s390__
@@ -68,72 +69,66 @@ enum { CLONE_FLAGS_ARG = 0 };
 
 /* What every role does: memory, time, its descriptors and channels, its end. */
 static const struct rule common_rules[] = {
-	ANY(read), ANY(readv), ANY(write), ANY(writev), ANY(close), ANY(shutdown),
-	ANY(recvfrom), ANY(recvmsg), ANY(sendmsg),
+	ANY(read), ANY(write), ANY(close), ANY(shutdown),
+	ANY(writev), /* the last words of glibc before it aborts */
+	ANY(recvfrom), ANY(recvmsg),
 	WHEN(sendto, ARG_IS_NULL(4)), /* to the peer it has */
+	WHEN(sendmsg, ARG_LACKS(2, MSG_FASTOPEN)), /* which connects; a name is of no use without */
 	WHEN(fcntl, ARG_IS(1, F_GETFL)), WHEN(fcntl, ARG_IS(1, F_SETFL)),
-	WHEN(fcntl, ARG_IS(1, F_GETFD)), WHEN(fcntl, ARG_IS(1, F_SETFD)),
 	WHEN(fcntl, ARG_IS(1, F_DUPFD_CLOEXEC)),
-	WHEN(ioctl, ARG_IS(1, FIONREAD)),
-	WHEN(getsockopt, ARG_IS(1, SOL_SOCKET)), WHEN(getsockopt, ARG_IS(1, IPPROTO_TCP)),
-	ANY(getsockname), ANY(getpeername),
-	SOCKOPT(SOL_SOCKET, SO_KEEPALIVE), SOCKOPT(SOL_SOCKET, SO_LINGER),
-	SOCKOPT(SOL_SOCKET, SO_SNDBUF), SOCKOPT(SOL_SOCKET, SO_RCVBUF),
-	SOCKOPT(SOL_SOCKET, SO_RCVLOWAT), SOCKOPT(SOL_SOCKET, SO_PASSCRED),
-	SOCKOPT(IPPROTO_TCP, TCP_NODELAY), SOCKOPT(IPPROTO_TCP, TCP_CORK),
-	SOCKOPT(IPPROTO_TCP, TCP_QUICKACK), SOCKOPT(IPPROTO_TCP, TCP_NOTSENT_LOWAT),
-	SOCKOPT(IPPROTO_TCP, TCP_KEEPIDLE), SOCKOPT(IPPROTO_TCP, TCP_KEEPINTVL),
-	SOCKOPT(IPPROTO_TCP, TCP_KEEPCNT),
 	ANY(poll), ANY(ppoll),
 	ANY(brk), ANY(munmap), ANY(mremap), ANY(madvise),
 	WHEN(mmap, ARG_LACKS(2, PROT_EXEC)), WHEN(mprotect, ARG_LACKS(2, PROT_EXEC)),
 	ANY(futex), ANY(getrandom),
-	ANY(clock_gettime), ANY(gettimeofday), ANY(time), ANY(clock_getres),
-	ANY(getpid), ANY(gettid),
+	ANY(clock_gettime), ANY(gettimeofday), ANY(time),
+	ANY(getpid),
 	ANY(rt_sigreturn), ANY(rt_sigprocmask), ANY(restart_syscall),
-	ANY(exit), ANY(exit_group),
+	ANY(exit_group),
+	WHEN(ioctl, ARG_IS(1, TIOCOUTQ)), /* SIOCOUTQ: what the client's TCP has not acknowledged, */
+	WHEN2(getsockopt, ARG_IS(1, IPPROTO_TCP), ARG_IS(2, TCP_INFO)), /* and whether it is gone */
 };
 
 static const struct rule login_rules[] = {
 	ANY(epoll_create1), ANY(epoll_ctl), ANY(epoll_wait), ANY(epoll_pwait), ANY(epoll_pwait2),
-	WHEN(ioctl, ARG_IS(1, TIOCOUTQ)), /* SIOCOUTQ: what the client's TCP has not acknowledged */
 };
 
 /* The spawner and, since a filter is inherited, its sessions. */
 static const struct rule spawner_rules[] = {
 	/* fork and what glibc does in the child; the sessions' ends */
 	WHEN(clone, ARG_IS(CLONE_FLAGS_ARG, CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD)),
-	ANY(set_robust_list), ANY(rseq), ANY(wait4), ANY(waitid),
-	WHEN(socketpair, ARG_IS(0, AF_UNIX)),
+	ANY(set_robust_list), ANY(wait4), ANY(waitid),
+	/* a session's channel: of a kind that sends to nobody but its other end */
+	WHEN3(socketpair, ARG_IS(0, AF_UNIX),
+	      ARG_IS(1, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK), ARG_IS(2, 0)),
+	WHEN2(setsockopt, ARG_IS(1, SOL_SOCKET), ARG_IS(2, SO_PASSCRED)),
 	/* becoming the user and proving it */
 	ANY(setgroups), ANY(setresgid), ANY(setresuid), ANY(setuid), ANY(setgid),
-	ANY(getgroups), ANY(getresgid), ANY(getresuid),
-	ANY(getuid), ANY(geteuid), ANY(getgid), ANY(getegid), ANY(getppid),
-	ANY(capget), ANY(capset),
-	WHEN(prctl, ARG_IS(0, PR_CAPBSET_READ)), WHEN(prctl, ARG_IS(0, PR_CAPBSET_DROP)),
-	WHEN(prctl, ARG_IS(0, PR_CAP_AMBIENT)), WHEN(prctl, ARG_IS(0, PR_SET_DUMPABLE)),
-	WHEN(prctl, ARG_IS(0, PR_GET_DUMPABLE)), WHEN(prctl, ARG_IS(0, PR_SET_NO_NEW_PRIVS)),
-	WHEN(prlimit64, ARG_IS(0, 0)), ANY(setrlimit), ANY(getrlimit), /* on itself */
+	ANY(getgroups), ANY(getresgid), ANY(getresuid), ANY(geteuid),
+	ANY(capget), ANY(capset), ANY(gettid), /* the last by libcap-ng */
+	WHEN2(prctl, ARG_IS(0, PR_CAP_AMBIENT), ARG_IS(1, PR_CAP_AMBIENT_CLEAR_ALL)),
+	WHEN2(prctl, ARG_IS(0, PR_SET_DUMPABLE), ARG_IS(1, 0)),
+	WHEN(prlimit64, ARG_IS(0, 0)), ANY(setrlimit), /* on itself */
 	ANY(landlock_create_ruleset), ANY(landlock_add_rule), ANY(landlock_restrict_self),
-	ANY(rt_sigaction),
 	/* the mailbox */
-	ANY(open), ANY(openat), ANY(openat2), ANY(close_range),
-	ANY(stat), ANY(lstat), ANY(fstat), ANY(newfstatat), ANY(statx), ANY(statfs), ANY(fstatfs),
+	ANY(open), ANY(openat), ANY(openat2),
+	ANY(stat), ANY(lstat), ANY(fstat), ANY(newfstatat), ANY(statx), ANY(fstatfs),
 	ANY(access), ANY(faccessat), ANY(faccessat2), ANY(readlinkat), ANY(getdents64),
-	ANY(pread64), ANY(preadv), ANY(preadv2), ANY(pwrite64), ANY(lseek), ANY(fadvise64),
-	ANY(sendfile), ANY(ftruncate), ANY(fsync), ANY(fdatasync),
+	ANY(pread64), ANY(pwrite64), ANY(lseek), ANY(ftruncate), ANY(fsync), ANY(fdatasync),
+	WHEN(fcntl, ARG_IS(1, F_SETFD)), /* by fdopendir(3) */
+	WHEN(rt_sigaction, ARG_IS(0, SIGBUS)), /* of a mapped file that was cut short */
 	ANY(memfd_create), /* the list of messages, where the mailbox takes no file */
 	ANY(rename), ANY(renameat), ANY(renameat2), ANY(unlink), ANY(unlinkat),
 	ANY(mkdir), ANY(mkdirat), /* of the mbox store's lock and journal, before Landlock refuses it */
 	WHEN(mknod, ARG_IS_REGULAR(1)), WHEN(mknodat, ARG_IS_REGULAR(2)), /* a dot-lock, which ... */
 	ANY(link), ANY(linkat), /* ... gets its name by this, and ... */
 	ANY(utimensat), /* ... is kept fresh; and an mbox with new mail still looks so */
-	WHEN(fallocate, ARG_IS(1, FALLOC_FL_KEEP_SIZE)), /* makes a host read an mbox anew */
-	ANY(flock), WHEN(fcntl, ARG_IS(1, F_SETLK)), WHEN(fcntl, ARG_IS(1, F_GETLK)),
-	WHEN(fcntl, ARG_IS(1, F_OFD_SETLK)), WHEN(fcntl, ARG_IS(1, F_OFD_GETLK)),
+	WHEN(fallocate, ARG_IS(1, FALLOC_FL_KEEP_SIZE)), /* makes a host read an mbox anew, ... */
+	ANY(fadvise64), /* ... after which what it remembers is forgotten */
+	ANY(flock), WHEN(fcntl, ARG_IS(1, F_SETLK)), WHEN(fcntl, ARG_IS(1, F_OFD_SETLK)),
+	WHEN(fcntl, ARG_IS(1, F_GETLK)), WHEN(fcntl, ARG_IS(1, F_OFD_GETLK)), /* "box locked" */
 	ANY(nanosleep), ANY(clock_nanosleep),
 	ANY(sysinfo), /* glibc's qsort asks for the size of the memory */
-	WHEN(ioctl, ARG_IS(1, TIOCOUTQ)), /* SIOCOUTQ: what the client has not got yet */
+	WHEN(ioctl, ARG_IS(1, FIONREAD)), /* what the client has sent behind a command */
 };
 
 #if defined __has_feature
@@ -148,7 +143,7 @@ static const struct rule spawner_rules[] = {
 /* What AddressSanitizer's own code does, to clean up and to report. */
 static const struct rule sanitizer_rules[] = {
 #ifdef WITH_ADDRESS_SANITIZER
-	ANY(sigaltstack), ANY(sched_yield), ANY(openat), ANY(readlink), ANY(newfstatat),
+	ANY(sigaltstack), ANY(sched_yield), ANY(gettid), ANY(openat), ANY(readlink), ANY(newfstatat),
 	ANY(rt_sigaction), ANY(getrlimit), WHEN(prlimit64, ARG_IS(0, 0)), ANY(lseek), ANY(getuid),
 	WHEN(prctl, ARG_IS(0, PR_GET_DUMPABLE)), WHEN(ioctl, ARG_IS(1, TCGETS)),
 #else

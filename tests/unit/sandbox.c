@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <time.h>
 
 #include "common/channel.h"
@@ -28,6 +29,8 @@
 
 /* Made before the filter, which lets no login worker make them. */
 static int pair[2], tcp;
+static uid_t own_uid;
+static gid_t own_gid;
 
 static bool
 confine(enum role role)
@@ -59,18 +62,18 @@ child_socket_calls(void)
 {
 	struct pollfd pfd = {.fd = pair[0], .events = POLLIN};
 	struct timespec ts;
-	int one = 1, waits = 0;
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+	int waits = 0;
 	char c;
 
 	NEED(send(pair[1], "x", 1, MSG_NOSIGNAL) == 1);
 	NEED(poll(&pfd, 1, 1000) == 1);
-	NEED(ioctl(pair[0], FIONREAD, &waits) == 0 && waits == 1);
 	NEED(ioctl(pair[0], TIOCOUTQ, &waits) == 0);
 	NEED(recv(pair[0], &c, 1, MSG_PEEK) == 1 && read(pair[0], &c, 1) == 1 && c == 'x');
 	NEED(fcntl(pair[0], F_SETFL, fcntl(pair[0], F_GETFL) | O_NONBLOCK) == 0);
 	NEED_ERROR(recv(pair[0], &c, 1, 0), EAGAIN);
-	NEED(setsockopt(tcp, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) == 0);
-	NEED(setsockopt(tcp, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one)) == 0);
+	NEED(getsockopt(tcp, IPPROTO_TCP, TCP_INFO, &info, &len) == 0);
 	NEED(syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &ts) == 0);
 	NEED_ERROR(syscall(SYS_clone3, NULL, 0), ENOSYS);
 	NEED(shutdown(pair[0], SHUT_RDWR) == 0);
@@ -123,16 +126,52 @@ child_session(void)
 	static const uint32_t groups[] = {SCRATCH_GID};
 	struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
 
-	if (getuid() == 0)
+	if (geteuid() == 0)
 		NEED(privs_become(SCRATCH_UID, SCRATCH_GID, groups, 1) == 0);
 	else
-		NEED(privs_become(getuid(), getgid(), NULL, 0) == 0);
+		NEED(privs_become(own_uid, own_gid, NULL, 0) == 0);
 	NEED(setrlimit(RLIMIT_NPROC, &none) == 0);
 	NEED(sandbox_landlock(scratch_fd, 1, SANDBOX_ON, 0) >= 0);
 	NEED(scratch_use() == 0);
+	NEED(ioctl(pair[0], FIONREAD, &none) == 0);
 	NEED(child_sort() == 0);
 	NEED(child_memory() == 0);
 	return child_socket_calls();
+}
+
+/* A datagram socket of another program, as the log daemon's, and a name in the message. */
+static struct sockaddr_un elsewhere = {.sun_family = AF_UNIX};
+static int receiver;
+
+static int
+child_names_another(void)
+{
+	struct iovec one = {(char[]){'x'}, 1};
+	struct msghdr m = {&elsewhere, sizeof(elsewhere), &one, 1, NULL, 0, 0};
+	int fd[2], tell[2];
+	char c;
+
+	NEED(confine(ROLE_SPAWNER));
+	NEED(channel_pair(fd) == 0 && channel_pair(tell) == 0);
+	(void)sendmsg(fd[0], &m, MSG_NOSIGNAL);
+	(void)sendmsg(pair[0], &m, MSG_NOSIGNAL);
+	(void)sendmsg(tcp, &m, MSG_NOSIGNAL);
+	NEED(close(fd[1]) == 0);
+	(void)sendmsg(fd[0], &m, MSG_NOSIGNAL);
+	NEED_ERROR(recv(receiver, &c, 1, MSG_DONTWAIT), EAGAIN);
+	return 0;
+}
+
+static void
+test_names_another(void)
+{
+	snprintf(elsewhere.sun_path, sizeof(elsewhere.sun_path), "%s/socket", scratch);
+	receiver = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	CU_ASSERT_EQUAL_FATAL(
+	    bind(receiver, (const struct sockaddr *)&elsewhere, sizeof(elsewhere)), 0);
+	CU_ASSERT_EQUAL(child_run(child_names_another), 0);
+	(void)unlink(elsewhere.sun_path);
+	(void)close(receiver);
 }
 
 static int
@@ -145,7 +184,7 @@ child_spawner_works(void)
 	if (getuid() == 0)
 		NEED(privs_keep_setid_caps() == 0);
 	NEED(confine(ROLE_SPAWNER));
-	NEED(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd) == 0);
+	NEED(channel_pair(fd) == 0);
 	NEED(setsockopt(fd[0], SOL_SOCKET, SO_PASSCRED, &pass, sizeof(pass)) == 0);
 	for (int i = 0; i < 3; i++) {
 		pid = fork();
@@ -322,6 +361,7 @@ test_log(void)
 static const struct unit_test tests[] = {
     {"SYS-04 what a login worker needs", test_login_works},
     {"SYS-04 what spawner and sessions need", test_spawner_works},
+    {"SYS-04 a name in a message leads nowhere", test_names_another},
     {"SYS-04 off, wrong roles", test_modes},
     {"SYS-04 log names the call", test_log},
     {"SYS-04 what is no listener", test_no_listener},
@@ -334,6 +374,8 @@ main(void)
 	int status;
 
 	scratch_make();
+	own_uid = getuid();
+	own_gid = getgid();
 	tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (tcp < 0)
 		abort();

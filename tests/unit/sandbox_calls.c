@@ -22,7 +22,7 @@
 #include "tests/unit/child.h"
 #include "tests/unit/unit.h"
 
-/* Who must not; a build with AddressSanitizer permits login workers what its own code calls. */
+/* Who must not; a build with AddressSanitizer permits to all what its own code calls. */
 enum { NO_LOGIN = 1, NO_SPAWNER = 2, NOBODY = 3 };
 #if defined __has_feature
 #if __has_feature(address_sanitizer)
@@ -30,10 +30,12 @@ enum { NO_LOGIN = 1, NO_SPAWNER = 2, NOBODY = 3 };
 #endif
 #endif
 #if defined __SANITIZE_ADDRESS__ || defined WITH_ADDRESS_SANITIZER
-enum { NO_LOGIN_PLAIN = 0 };
+enum { NO_LOGIN_PLAIN = 0, NO_SPAWNER_PLAIN = 0 };
 #else
-enum { NO_LOGIN_PLAIN = NO_LOGIN };
+enum { NO_LOGIN_PLAIN = NO_LOGIN, NO_SPAWNER_PLAIN = NO_SPAWNER };
 #endif
+
+enum { CHANNEL_TYPE = SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK };
 
 /* Descriptors made before the filter. */
 enum { FD_TCP = 50, FD_UNIX, FD_NULL };
@@ -102,11 +104,36 @@ static const struct forbidden {
     {"accept4", NOBODY, SYS_accept4, {FD_TCP, 0, 0, 0}},
     {"sendto elsewhere", NOBODY, SYS_sendto, {FD_UNIX, AT("x"), 0, 0, AT(&dev_log), 2}},
     {"socketpair", NO_LOGIN, SYS_socketpair, {AF_UNIX, SOCK_STREAM, 0, AT(room)}},
+    {"socketpair, datagrams", NOBODY, SYS_socketpair, {AF_UNIX, SOCK_DGRAM, 0, AT(room)}},
+    {"socketpair, stream", NOBODY, SYS_socketpair, {AF_UNIX, SOCK_STREAM, 0, AT(room)}},
+    {"socketpair, packets", NO_LOGIN, SYS_socketpair, {AF_UNIX, CHANNEL_TYPE, 0, AT(room)}},
+    {"socketpair, protocol", NOBODY, SYS_socketpair, {AF_UNIX, CHANNEL_TYPE, 1, AT(room)}},
+    {"sendmsg, MSG_FASTOPEN", NOBODY, SYS_sendmsg, {FD_TCP, AT(room), MSG_FASTOPEN}},
+    {"sendmmsg", NOBODY, SYS_sendmmsg, {FD_UNIX, 0, 0, 0}},
+    {"recvmmsg", NOBODY, SYS_recvmmsg, {FD_UNIX, 0, 0, 0, 0}},
+    {"getsockname", NOBODY, SYS_getsockname, {FD_UNIX, AT(room), AT(&one)}},
+    {"getpeername", NOBODY, SYS_getpeername, {FD_UNIX, AT(room), AT(&one)}},
+    {"SO_LINGER", NOBODY, SYS_setsockopt, {FD_TCP, SOL_SOCKET, SO_LINGER, 0, 0}},
+    {"SO_SNDBUF", NOBODY, SYS_setsockopt, {FD_TCP, SOL_SOCKET, SO_SNDBUF, AT(&one), 4}},
+    {"SO_PASSCRED", NO_LOGIN, SYS_setsockopt, {FD_UNIX, SOL_SOCKET, SO_PASSCRED, AT(&one), 4}},
+    {"TCP_NODELAY", NOBODY, SYS_setsockopt, {FD_TCP, IPPROTO_TCP, TCP_NODELAY, AT(&one), 4}},
+    {"SO_PEERCRED", NOBODY, SYS_getsockopt, {FD_UNIX, SOL_SOCKET, SO_PEERCRED, AT(room), AT(&one)}},
     {"socketpair, inet", NOBODY, SYS_socketpair, {AF_INET, SOCK_STREAM, 0, AT(room)}},
     {"SO_ATTACH_FILTER", NOBODY, SYS_setsockopt, {FD_UNIX, SOL_SOCKET, SO_ATTACH_FILTER, 0, 0}},
     {"TCP_ULP", NOBODY, SYS_setsockopt, {FD_TCP, IPPROTO_TCP, TCP_ULP, AT("tls"), 3}},
     {"IP_TOS", NOBODY, SYS_setsockopt, {FD_TCP, IPPROTO_IP, IP_TOS, AT(&one), 4}},
     {"getsockopt, ip", NOBODY, SYS_getsockopt, {FD_TCP, IPPROTO_IP, IP_TOS, AT(room), AT(&one)}},
+    /* files, beyond what a mailbox takes */
+    {"statfs", NOBODY, SYS_statfs, {AT("/dev/null/x"), AT(room)}},
+    {"sendfile", NOBODY, SYS_sendfile, {FD_UNIX, FD_NULL, 0, 0}},
+    {"splice", NOBODY, SYS_splice, {FD_UNIX, 0, FD_NULL, 0, 0, 0}},
+    {"copy_file_range", NOBODY, SYS_copy_file_range, {FD_NULL, 0, FD_NULL, 0, 0, 0}},
+    {"preadv", NOBODY, SYS_preadv, {FD_NULL, AT(room), 0, 0, 0}},
+    {"preadv2", NOBODY, SYS_preadv2, {FD_NULL, AT(room), 0, 0, 0, 0}},
+    {"pwritev", NOBODY, SYS_pwritev, {FD_NULL, AT(room), 0, 0, 0}},
+    {"readv", NOBODY, SYS_readv, {FD_NULL, AT(room), 0}},
+    {"inotify_init1", NOBODY, SYS_inotify_init1, {0}},
+    {"fgetxattr", NOBODY, SYS_fgetxattr, {FD_NULL, AT("user.x"), 0, 0}},
     /* code and descriptors */
     {"mmap, executable",
      NOBODY,
@@ -118,6 +145,10 @@ static const struct forbidden {
     {"ioctl TIOCSTI", NOBODY, SYS_ioctl, {FD_NULL, TIOCSTI, AT("x")}},
     {"F_SETLK", NO_LOGIN, SYS_fcntl, {FD_NULL, F_SETLK, AT(room)}},
     {"F_SETLKW", NOBODY, SYS_fcntl, {FD_NULL, F_SETLKW, AT(room)}},
+    {"F_GETLK", NO_LOGIN, SYS_fcntl, {FD_NULL, F_GETLK, AT(room)}},
+    {"F_SETFD", NO_LOGIN, SYS_fcntl, {FD_NULL, F_SETFD, FD_CLOEXEC}},
+    {"close_range", NOBODY, SYS_close_range, {FD_NULL, FD_NULL, 0}},
+    {"dup2", NOBODY, SYS_dup3, {FD_NULL, FD_NULL + 1, 0}},
     {"F_SETOWN", NOBODY, SYS_fcntl, {FD_UNIX, F_SETOWN, 0}},
     {"F_NOTIFY", NOBODY, SYS_fcntl, {FD_NULL, F_NOTIFY, 0}},
     {"flock", NO_LOGIN, SYS_flock, {FD_NULL, 0}},
@@ -126,6 +157,12 @@ static const struct forbidden {
     /* the kernel */
     {"setresuid", NO_LOGIN, SYS_setresuid, {AT(-1), AT(-1), AT(-1)}},
     {"capset", NO_LOGIN, SYS_capset, {0, 0}},
+    {"getppid", NOBODY, SYS_getppid, {0}},
+    {"uname", NOBODY, SYS_uname, {AT(room)}},
+    {"PR_SET_DUMPABLE, on", NOBODY, SYS_prctl, {PR_SET_DUMPABLE, 1, 0, 0, 0}},
+    {"PR_CAPBSET_DROP", NOBODY, SYS_prctl, {PR_CAPBSET_DROP, 0, 0, 0, 0}},
+    {"PR_CAP_AMBIENT_RAISE", NOBODY, SYS_prctl, {PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, 0, 0, 0}},
+    {"rt_sigaction", NO_LOGIN_PLAIN | NO_SPAWNER_PLAIN, SYS_rt_sigaction, {SIGUSR1, 0, 0, 8}},
     {"PR_SET_NAME", NOBODY, SYS_prctl, {PR_SET_NAME, AT("x")}},
     {"PR_SET_SECCOMP", NOBODY, SYS_prctl, {PR_SET_SECCOMP, 9, 0, 0, 0}},
     {"PR_SET_PTRACER", NOBODY, SYS_prctl, {PR_SET_PTRACER, 1, 0, 0, 0}},
@@ -207,6 +244,22 @@ check_killed(const char *name, int (*fn)(void))
 	CU_ASSERT_TRUE(killed);
 }
 
+/* Every family of addresses that there is, by each way to a socket. */
+static void
+check_families(void)
+{
+	static struct forbidden one_family = {
+	    "socket", NOBODY, SYS_socket, {0, SOCK_DGRAM, 0, AT(room)}};
+
+	tried = &one_family;
+	for (one_family.args[0] = 0; one_family.args[0] < AF_MAX; one_family.args[0]++) {
+		one_family.call = SYS_socket;
+		check_killed("socket", child_forbidden);
+		one_family.call = SYS_socketpair;
+		check_killed("socketpair", child_forbidden);
+	}
+}
+
 static void
 check_forbidden(enum role role, unsigned who)
 {
@@ -216,6 +269,7 @@ check_forbidden(enum role role, unsigned who)
 		if ((tried->who & who) != 0)
 			check_killed(tried->name, child_forbidden);
 	}
+	check_families();
 	check_killed("abort", child_abort);
 #ifdef __x86_64__
 	/* A kernel that was started without them kills whoever makes such a call. */
