@@ -156,6 +156,7 @@ class Templates(TestCase):
         user = self.user()
         path = os.path.join(user.home, "mail")
         os.mkdir(path)
+        os.chown(path, user.uid, user.gid)
         with open(os.path.join(path, "a"), "wb") as f:
             f.write(b"x\n")
         client = self.session(user)

@@ -352,6 +352,49 @@ class Spool(TestCase):
         self.session(user, daemon=daemon).quit()
         os.unlink(os.path.join(user.home, "alias"))
 
+    def test_MBX_10_what_another_user_has_put_there(self):
+        user, other = self.user(), self.user()
+        box = self.box(user, mailbox.simple(2))
+        own = mboxes.home_box(user).fill(mailbox.simple(3))
+
+        def refused(why):
+            self.assertRegex(self.connect().try_login(user), rb"\A-ERR \[SYS/PERM\] ")
+            self.daemon.log_wait(why)
+
+        with self.subTest("his link to a file of the user's"):
+            os.rename(box.path, box.path + ".kept")
+            os.symlink(own.path, box.path)
+            os.lchown(box.path, other.uid, other.gid)
+            refused("the link %s has owner %d" % (box.path, other.uid))
+        for owner in (user.uid, 0):
+            with self.subTest("a link of the user's or of root's", owner=owner):
+                os.lchown(box.path, owner, owner)
+                client = self.session(user)
+                self.assertEqual(len(client.listing(b"LIST")), 3)
+                client.quit()
+        os.unlink(box.path)
+        os.rename(box.path + ".kept", box.path)
+        with self.subTest("his file"):
+            os.chmod(box.path, 0o644)
+            os.chown(box.path, other.uid, other.gid)
+            refused("mbox .*: %s has owner %d" % (box.path, other.uid))
+        own.remove()
+
+    def test_MBX_10_a_link_on_the_way(self):
+        user, other = self.user(), self.user()
+        own = mboxes.home_box(user).fill(mailbox.simple(3))
+        daemon = self.own_daemon(storage="mbox:%h/way/inbox")
+        way = os.path.join(user.home, "way")
+        os.symlink("mail/../mail/", way)
+        os.lchown(way, other.uid, other.gid)
+        self.assertRegex(self.connect(daemon=daemon).try_login(user), rb"\A-ERR \[SYS/PERM\] ")
+        os.lchown(way, user.uid, user.gid)
+        client = self.session(user, daemon=daemon)
+        self.assertEqual(len(client.listing(b"LIST")), 3)
+        client.quit()
+        os.unlink(way)
+        own.remove()
+
     def test_MBX_09_one_that_may_only_be_read(self):
         user = self.user()
         box = self.box(user, mailbox.simple(2))

@@ -251,6 +251,37 @@ class Maildirs(TestCase):
         os.unlink(user.maildir.path)
         self.assertEqual(other.maildir.stored(), MESSAGES)
 
+    def test_MDR_10_what_another_user_has_put_there(self):
+        user, other = self.user(MESSAGES), self.user()
+        path = user.maildir.path
+
+        def refused(why):
+            client = self.connect()
+            self.assertRegex(client.try_login(user), rb"\A-ERR \[SYS/PERM\] ")
+            client.eof()
+            self.daemon.log_wait(why)
+
+        with self.subTest("his link to a Maildir of the user's"):
+            os.rename(path, path + ".kept")
+            os.symlink(path + ".kept", path)
+            os.lchown(path, other.uid, other.gid)
+            refused("the link %s has owner %d" % (path, other.uid))
+        for owner in (user.uid, 0):
+            with self.subTest("a link of the user's or of root's", owner=owner):
+                os.lchown(path, owner, owner)
+                self.assertEqual(len(self.listing(user)), len(MESSAGES))
+        os.unlink(path)
+        os.rename(path + ".kept", path)
+        for folder in ("", "cur", "new"):
+            with self.subTest("his directory", folder=folder):
+                theirs = os.path.join(path, folder)
+                os.chown(theirs, other.uid, other.gid)
+                os.chmod(theirs, 0o777)
+                refused("maildir .*: %s has owner %d" % (theirs.rstrip("/"), other.uid))
+                os.chown(theirs, user.uid, user.gid)
+                os.chmod(theirs, 0o700)
+        self.assertEqual(user.maildir.stored(), MESSAGES)
+
     def test_MDR_10_hard_link_counts_as_any_message(self):
         user = self.user(MESSAGES)
         path = user.maildir.paths()[0]

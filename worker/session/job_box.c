@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "worker/session/job.h"
+#include "worker/store/path.h"
 
 #define OWN_FILES ".pop3d-" /* what a store keeps beside the messages */
 
@@ -57,9 +58,9 @@ place_open(struct session *ss, struct place *p, const char *path, enum sandbox_a
 		job_fail(ss, "%s: no mailbox can be made there", path);
 		return JOB_FAILED;
 	}
-	p->fd = open(p->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	p->fd = path_open(p->base, O_RDONLY);
 	if (p->fd == -1 && errno == EACCES && access != SANDBOX_LOOK)
-		p->fd = open(p->base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		p->fd = path_open(p->base, O_PATH);
 	if (p->fd == -1) {
 		job_fail(ss, "%s: %s", p->base, strerror(errno));
 		return JOB_FAILED;

@@ -21,6 +21,7 @@
 #include "worker/store/fault.h"
 #include "worker/store/lock.h"
 #include "worker/store/natural.h"
+#include "worker/store/path.h"
 #include "worker/store/scan.h"
 #include "worker/store/store.h"
 #include "worker/store/twins.h"
@@ -61,7 +62,7 @@ dir_open(struct store *s, bool missing_is_empty)
 		return STORE_TEMP;
 	s->data = d;
 	d->lock_fd = -1;
-	d->fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	d->fd = path_open_own(s->path);
 	if (d->fd == -1)
 		return errno == ENOENT && missing_is_empty ? absent_judge(s)
 							   : fault_log(s, NULL, "open");

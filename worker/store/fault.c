@@ -8,10 +8,11 @@
 
 #include "common/log.h"
 #include "worker/store/fault.h"
+#include "worker/store/path.h"
 
 /*
- * The component of `path` that keeps this process out: the first that cannot be passed, or the
- * last. False if none can be looked at.
+ * The component of `path` that keeps this process out: the first that cannot or may not be passed,
+ * or the last. False if none can be looked at.
  */
 static bool
 find_barrier(const char *path, char barrier[MSG_PATH_SIZE], struct stat *st)
@@ -25,6 +26,11 @@ find_barrier(const char *path, char barrier[MSG_PATH_SIZE], struct stat *st)
 			continue;
 		memcpy(at, path, len);
 		at[len] = '\0';
+		if (lstat(at, &next) == 0 && S_ISLNK(next.st_mode) && !path_may_follow(&next)) {
+			memcpy(barrier, at, len + 1);
+			*st = next;
+			return true;
+		}
 		if (stat(at, &next) == -1)
 			return found;
 		memcpy(barrier, at, len + 1);
@@ -45,8 +51,9 @@ explain(char *dst, size_t cap, const char *path)
 
 	dst[0] = '\0';
 	if (path[0] == '/' && find_barrier(path, barrier, &st))
-		(void)snprintf(dst, cap, ": %s has owner %u, group %u, mode %04o; this is uid %u",
-			       barrier, st.st_uid, st.st_gid, st.st_mode & 07777U, geteuid());
+		(void)snprintf(dst, cap, ": %s%s has owner %u, group %u, mode %04o; this is uid %u",
+			       S_ISLNK(st.st_mode) ? "the link " : "", barrier, st.st_uid,
+			       st.st_gid, st.st_mode & 07777U, geteuid());
 }
 
 enum store_result

@@ -22,6 +22,7 @@
 #include "worker/store/maildir_follow.h"
 #include "worker/store/maildir_name.h"
 #include "worker/store/maildir_priv.h"
+#include "worker/store/path.h"
 #include "worker/store/unpack.h"
 
 #define LOCK_FILE    "pop3d-lock"
@@ -38,7 +39,7 @@ maildir_open(struct store *s, bool missing_is_empty)
 	m->lock_fd = -1;
 	m->index = INDEX_NONE;
 	s->data = m;
-	m->place.dir_fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	m->place.dir_fd = path_open_own(s->path);
 	if (m->place.dir_fd == -1)
 		return errno == ENOENT && missing_is_empty ? absent_judge(s)
 							   : fault_log(s, NULL, "open");
@@ -86,7 +87,7 @@ maildir_list(struct store *s)
 	for (int i = 0; i < MAILDIR_DIRS; i++) {
 		m->place.dirs[i] = openat(m->place.dir_fd, names[i],
 					  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (m->place.dirs[i] == -1)
+		if (m->place.dirs[i] == -1 || path_check_owner(m->place.dirs[i]) == -1)
 			return fault_log(s, names[i], "open");
 	}
 	if ((index_open(&m->index, m->place.dir_fd) == -1 ||

@@ -28,6 +28,7 @@
 #include "worker/store/mbox_place.h"
 #include "worker/store/mbox_reserve.h"
 #include "worker/store/mbox_table.h"
+#include "worker/store/path.h"
 #include "worker/store/store.h"
 #include "worker/store/twins.h"
 
@@ -54,7 +55,7 @@ struct state_name {
 	char text[64];
 };
 
-/* Open the file; what may not be written is read at least. */
+/* Open the file, which must be the user's; what may not be written is read at least. */
 static int
 mbox_open_file(struct mbox *m)
 {
@@ -65,9 +66,7 @@ mbox_open_file(struct mbox *m)
 		m->read_only = true;
 		m->fd = openat(m->place.dir_fd, m->place.name, O_RDONLY | flags);
 	}
-	if (m->fd == -1)
-		return -1;
-	if (fstat(m->fd, &m->seen) == -1)
+	if (m->fd == -1 || path_check_owner(m->fd) == -1 || fstat(m->fd, &m->seen) == -1)
 		return -1;
 	m->shared = mbox_is_shared(m->fd);
 	if (S_ISREG(m->seen.st_mode))

@@ -9,69 +9,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "worker/store/path.h"
 #include "worker/store/store.h"
 
 #define STATE_DIR ".pop3d"
 
-enum { LINKS_MAX = 16, UID_DIGITS = 12 };
-
-/* Go to the directory part of `path`, seen from the directory at p->dir_fd; the rest is p->name. */
-static int
-place_enter(struct mbox_place *p, const char *path)
-{
-	const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
-	char dir[PATH_MAX] = "/";
-	int fd;
-
-	if (*name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
-		errno = EISDIR;
-		return -1;
-	}
-	if (strlen(name) > NAME_MAX || name - path >= PATH_MAX) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(p->name, name, strlen(name) + 1);
-	if (slash == NULL)
-		return 0;
-	if (slash > path) {
-		memcpy(dir, path, (size_t)(slash - path));
-		dir[slash - path] = '\0';
-	}
-	fd = openat(p->dir_fd, dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd == -1)
-		return -1;
-	if (p->dir_fd >= 0)
-		close(p->dir_fd);
-	p->dir_fd = fd;
-	return 0;
-}
+enum { UID_DIGITS = 12 };
 
 int
 mbox_place_find(struct mbox_place *p, const char *path)
 {
-	char target[PATH_MAX];
-	ssize_t n;
-
-	*p = (struct mbox_place){.dir_fd = -1};
-	if (path[0] != '/') {
-		errno = EINVAL;
+	p->dir_fd = path_find(path, p->name);
+	if (p->dir_fd == -1)
 		return -1;
-	}
-	if (place_enter(p, path) == -1)
-		return -1;
-	for (int i = 0; i < LINKS_MAX; i++) {
-		n = readlinkat(p->dir_fd, p->name, target, sizeof(target) - 1);
-		if (n == -1) { /* no link, or nothing at all */
-			p->writable = faccessat(p->dir_fd, ".", W_OK | X_OK, 0) == 0;
-			return 0;
-		}
-		target[n] = '\0';
-		if (place_enter(p, target) == -1)
-			return -1;
-	}
-	errno = ELOOP;
-	return -1;
+	p->writable = faccessat(p->dir_fd, ".", W_OK | X_OK, 0) == 0;
+	return 0;
 }
 
 /* Open the user's own directory `name` in `parent`, and make it if `make`.  A descriptor or -1 with
@@ -108,7 +60,7 @@ own_open(int parent, const char *name, bool make)
 static int
 own_open_below(const char *dir, const char *name)
 {
-	int parent = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), fd, error;
+	int parent = path_open(dir, O_PATH), fd, error;
 
 	if (parent == -1)
 		return -1;

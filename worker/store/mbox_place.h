@@ -19,7 +19,7 @@ struct mbox_place {
 	bool writable;		 /* files can be made in that directory */
 };
 
-/* Find out where `path` is, following links.  A file of that name need not be there.  The
+/* Find out where `path` is, as path_find() does.  A file of that name need not be there.  The
  * descriptor is the caller's.  0 or -1 with errno. */
 int mbox_place_find(struct mbox_place *p, const char *path);
 
