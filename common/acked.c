@@ -5,12 +5,12 @@
 #include <unistd.h>
 
 #include "common/acked.h"
-#include "common/page.h"
+#include "common/sealed.h"
 
 int
 acked_make(void)
 {
-	return page_make_sealed("pop3d-acked", sizeof(uint64_t));
+	return sealed_make("pop3d-acked", sizeof(uint64_t));
 }
 
 static void *
@@ -37,8 +37,8 @@ acked_map(int fd)
 }
 
 void
-acked_unmap(uint64_t *page)
+acked_unmap(uint64_t *counter)
 {
-	if (page != NULL)
-		(void)munmap(page, sizeof(*page));
+	if (counter != NULL)
+		(void)munmap(counter, sizeof(*counter));
 }

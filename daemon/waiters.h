@@ -14,7 +14,7 @@ enum wait_kind {
 	WAIT_SERVER, /* a server is gone; its slot; NULL */
 	WAIT_CONN,   /* a connection is gone; its id; NULL */
 	WAIT_STATE,  /* its state is known; its id; before login struct msg_conn_state, else NULL:
-		      * read  its page */
+		      * read its scoreboard */
 	WAIT_GENERATION, /* a change was adopted or refused; 0; the reason as a string, NULL:
 			    adopted */
 	WAIT_JOB /* a job has begun or failed; its row's id; the reason as a string, NULL: begun */

@@ -13,7 +13,7 @@
 
 enum {
 	KILL_SECONDS = 10, /* for killed connections to be gone */
-	STATE_SECONDS = 1, /* for a busy session to bring its page up to date */
+	STATE_SECONDS = 1, /* for a busy session to bring its scoreboard up to date */
 	READY_SECONDS = 60 /* for workers with another certificate or other settings */
 };
 

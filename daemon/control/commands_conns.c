@@ -67,12 +67,12 @@ say_quoted(struct ctl *c, const char *key, const char *value)
 
 /* What a session shows of itself, as the four last of the eleven keys. */
 static void
-say_page(struct ctl *c, const struct conn *k)
+say_scoreboard(struct ctl *c, const struct conn *k)
 {
-	struct session_page p = {.octets = UINT64_MAX};
+	struct scoreboard_head p = {.octets = UINT64_MAX};
 	uint32_t *deleted = NULL;
 
-	if (k->session == NULL || sessions_read_page(k->session, &p, &deleted) == -1)
+	if (k->session == NULL || sessions_read_scoreboard(k->session, &p, &deleted) == -1)
 		p.ndeleted = 0;
 	ctl_say(c, "msg\t%" PRIu64 "\n", p.messages);
 	if (p.octets == UINT64_MAX)
@@ -94,13 +94,15 @@ say_page(struct ctl *c, const struct conn *k)
 static const char *
 state_word(const struct conn *k)
 {
-	struct session_page p;
+	struct scoreboard_head p;
 
 	if (k->state != CONN_SESSION || k->session == NULL)
 		return "auth";
-	if (sessions_read_page(k->session, &p, NULL) == -1)
+	if (sessions_read_scoreboard(k->session, &p, NULL) == -1)
 		return "trans";
-	return p.state == PAGE_UPDATE ? "update" : p.state == PAGE_TRANS ? "trans" : "auth";
+	return p.state == SCOREBOARD_UPDATE  ? "update"
+	       : p.state == SCOREBOARD_TRANS ? "trans"
+					     : "auth";
 }
 
 static void
@@ -124,7 +126,7 @@ state_then(struct master *m, struct ctl *c, uint64_t id, bool in_time, const voi
 	ctl_say(c, "logon\t%s\n", login != NULL ? logons[login->logon] : "");
 	say_quoted(c, "name", k->login != NULL ? k->login->user : login != NULL ? login->name : "");
 	say_quoted(c, "storage", k->login != NULL ? k->login->mailbox : "");
-	say_page(c, k);
+	say_scoreboard(c, k);
 	ctl_end(c, CONTROL_DONE);
 }
 
@@ -166,7 +168,7 @@ command_conn_kill(struct master *m, struct ctl *c, size_t n, char *words[])
 
 /* The columns `of` and `rate`: octets of the mailbox, and those sent in a second so far. */
 static void
-say_share(struct ctl *c, const struct session_page *p, uint64_t age_ms)
+say_share(struct ctl *c, const struct scoreboard_head *p, uint64_t age_ms)
 {
 	if (p->octets == UINT64_MAX)
 		ctl_say(c, "unknown\t");
@@ -179,17 +181,17 @@ say_share(struct ctl *c, const struct session_page *p, uint64_t age_ms)
 void
 command_sessions(struct master *m, struct ctl *c, size_t n, char *words[])
 {
-	static const char *const waits[PAGE_WAIT_COUNT] = {"-", "client", "disk", "lock"};
+	static const char *const waits[SCOREBOARD_WAIT_COUNT] = {"-", "client", "disk", "lock"};
 	char text[LOG_ADDR_SIZE], user[LOG_QUOTED_SIZE];
 
 	(void)n, (void)words;
 	ctl_say(c, "id\tserver\tuser\tpeer\tstate\tmessages\tretrieved\toctets\tof\trate\t"
 		   "deleted\twaiting\tcommand\tseconds\n");
 	for (struct conn *k = conns_next(m, NULL); k != NULL; k = conns_next(m, k)) {
-		struct session_page p = {.wait = PAGE_WAIT_NOTHING};
+		struct scoreboard_head p = {.wait = SCOREBOARD_WAIT_NOTHING};
 
-		if (k->session != NULL && sessions_read_page(k->session, &p, NULL) == -1)
-			p = (struct session_page){.wait = PAGE_WAIT_NOTHING};
+		if (k->session != NULL && sessions_read_scoreboard(k->session, &p, NULL) == -1)
+			p = (struct scoreboard_head){.wait = SCOREBOARD_WAIT_NOTHING};
 		ctl_say(c, "%s\t%s\t", log_conn(text, k->row.id), k->server->set.name);
 		ctl_say(c, "%s\t%s\t%s\t",
 			k->login == NULL

@@ -103,8 +103,8 @@ session_free(struct session *s)
 		event_free(s->on_gone);
 	if (s->pidfd != -1)
 		close(s->pidfd);
-	if (s->page != -1)
-		close(s->page);
+	if (s->scoreboard != -1)
+		close(s->scoreboard);
 	free(s);
 }
 
@@ -231,7 +231,7 @@ spare_arrived(struct master *m, struct msg *msg)
 		return;
 	}
 	s->master = m;
-	s->pidfd = s->page = -1;
+	s->pidfd = s->scoreboard = -1;
 	s->spare = true;
 	s->spawner = ss->number;
 	TAILQ_INSERT_HEAD(&ss->list, s, next);
@@ -519,13 +519,14 @@ sessions_serve(struct session *s, const struct msg_grant *g, size_t len, int str
 
 	if (acked != -1)
 		fds[nfds++] = acked;
-	if ((s->page = page_make()) == -1)
-		log_warn(g->id, "no page for a session: %s", strerror(errno));
+	if ((s->scoreboard = scoreboard_make()) == -1)
+		log_warn(g->id, "no scoreboard for a session: %s", strerror(errno));
 	else
-		fds[nfds++] = s->page;
-	/* A session knows what each is by its place, so without a page the archive is not served.
+		fds[nfds++] = s->scoreboard;
+	/* A session knows what each is by its place, so without a scoreboard the archive is not
+	 * served.
 	 */
-	for (size_t i = 0; one->on && s->page != -1 && i < COUNT_OF(one->archive); i++)
+	for (size_t i = 0; one->on && s->scoreboard != -1 && i < COUNT_OF(one->archive); i++)
 		fds[nfds++] = one->archive[i];
 	return evchannel_send(&s->ec, MSG_SERVE, g, len, fds, nfds);
 }
@@ -537,9 +538,9 @@ sessions_ask_state(struct session *s)
 }
 
 int
-sessions_read_page(const struct session *s, struct session_page *out, uint32_t **deleted)
+sessions_read_scoreboard(const struct session *s, struct scoreboard_head *out, uint32_t **deleted)
 {
-	return s->page == -1 ? -1 : page_read(s->page, out, deleted);
+	return s->scoreboard == -1 ? -1 : scoreboard_read(s->scoreboard, out, deleted);
 }
 
 void

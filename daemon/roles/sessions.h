@@ -6,7 +6,7 @@
 
 #include <bsd/sys/queue.h>
 
-#include "common/page.h"
+#include "common/scoreboard.h"
 #include "daemon/roles/child.h"
 #include "daemon/base.h"
 
@@ -44,7 +44,7 @@ struct session {
 	TAILQ_ENTRY(session) in_receipts;
 	struct msg_session_end end;
 	struct takeover takeover;
-	int page; /* memfd: what it is doing (common/page.h); -1: spare */
+	int scoreboard; /* memfd: what it is doing (common/scoreboard.h); -1: spare */
 	struct conn *conn;
 };
 
@@ -71,16 +71,17 @@ extern const struct msg_session_end session_end_unreported;
 /* A spare that may be given a grant; NULL: none now. */
 struct session *sessions_take_spare(struct master *m);
 
-/* Give it the grant, the stream, with TLS the page of common/acked.h (-1: none), and a page to
- * write its state on.  0 or -1. */
+/* Give it the grant, the stream, with TLS the memfd of common/acked.h (-1: none), and a scoreboard
+ * to write its state on.  0 or -1. */
 int sessions_serve(struct session *s, const struct msg_grant *g, size_t len, int stream, int acked);
 
-/* Ask it to bring its page up to date and say so (MSG_STATE). */
+/* Ask it to bring its scoreboard up to date and say so (MSG_STATE). */
 void sessions_ask_state(struct session *s);
 
-/* Read its page as one would a stranger's: 0, or -1 if it is not to be had.  In *deleted (may be
- * NULL) a malloc'ed list of out->ndeleted numbers, the caller's. */
-int sessions_read_page(const struct session *s, struct session_page *out, uint32_t **deleted);
+/* Read its scoreboard and trust nothing in it: 0, or -1 if it is not to be had.  In *deleted (may
+ * be NULL) a malloc'ed list of out->ndeleted numbers, the caller's. */
+int sessions_read_scoreboard(const struct session *s, struct scoreboard_head *out,
+			     uint32_t **deleted);
 
 /* Kill it, by pidfd. */
 void sessions_kill(struct session *s);

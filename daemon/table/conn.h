@@ -50,7 +50,7 @@ struct conn {
 	int fd;		       /* master's copy of the socket; -1: given away */
 	int stream, relay;     /* with TLS and for jobs, while offered: the session's end, and the
 				* worker's or the administrator's */
-	int acked;	       /* with TLS, while offered: what its page is (common/acked.h) */
+	int acked;	       /* with TLS, while offered: the memfd of common/acked.h */
 	struct worker *worker; /* NULL: it is done with it */
 	bool worker_lost;      /* ... because that ended, with the client's TLS */
 	bool end_due; /* its session said that the client closed: the worker knows better */

@@ -307,7 +307,7 @@ conns_settle(struct master *m)
 void
 conns_accept(struct master *m)
 {
-	enum { FDS_A_GRANT = 4 }; /* two ends of a pair, two pages */
+	enum { FDS_A_GRANT = 4 }; /* two ends of a pair, two memfds */
 
 	listeners_accept(m, m->state == MASTER_SERVING && TAILQ_EMPTY(&m->conns->waiting),
 			 FDS_A_GRANT * m->conns->ngranted);

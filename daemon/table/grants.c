@@ -146,7 +146,7 @@ has_pair(const struct conn *c)
 	return c->row.tls != CONN_TLS_NONE || c->job != NULL;
 }
 
-/* Make that pair, and with TLS the page on which the worker tells what was acknowledged. */
+/* Make that pair, and with TLS the memfd in which the worker tells what was acknowledged. */
 static int
 stream_make(struct conn *c)
 {

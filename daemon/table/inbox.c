@@ -455,22 +455,22 @@ from_session(struct session *s, struct msg *m)
 	return inbox_take(&session_inbox, s, m);
 }
 
-/* It ended without a report: what its page tells.  Nothing was deleted before UPDATE. */
+/* It ended without a report: what its scoreboard tells.  Nothing was deleted before UPDATE. */
 static struct msg_session_end
 end_unreported(const struct session *s)
 {
 	struct msg_session_end end = session_end_unreported;
-	struct session_page page;
+	struct scoreboard_head head;
 
 	if (s->takeover.killed)
 		end.why = SESSION_END_TAKEOVER;
-	if (!s->opened || s->refused || sessions_read_page(s, &page, NULL) == -1)
+	if (!s->opened || s->refused || sessions_read_scoreboard(s, &head, NULL) == -1)
 		return end;
-	end.retrieved = page.confirmed;
-	end.retrieved_octets = page.confirmed_octets;
-	end.topped = page.topped;
-	end.again = page.again;
-	if (page.state != PAGE_UPDATE) {
+	end.retrieved = head.confirmed;
+	end.retrieved_octets = head.confirmed_octets;
+	end.topped = head.topped;
+	end.again = head.again;
+	if (head.state != SCOREBOARD_UPDATE) {
 		end.deleted = 0;
 		end.left = s->messages;
 	}

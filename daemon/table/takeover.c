@@ -46,7 +46,7 @@ holder_find(struct master *m, const struct conn *asker, const struct msg_lock_pl
 
 /* Milliseconds since the client did anything, by the session's own word. */
 static uint64_t
-idle_of(const struct session_page *p)
+idle_of(const struct scoreboard_head *p)
 {
 	uint64_t now = clock_ms();
 
@@ -58,19 +58,19 @@ idle_of(const struct session_page *p)
 static bool
 may_end(const struct master *m, const struct conn *c)
 {
-	struct session_page p;
+	struct scoreboard_head p;
 
-	return m->conf->takeover > 0 && sessions_read_page(c->session, &p, NULL) == 0 &&
-	       p.state == PAGE_TRANS && p.wait == PAGE_WAIT_CLIENT &&
+	return m->conf->takeover > 0 && sessions_read_scoreboard(c->session, &p, NULL) == 0 &&
+	       p.state == SCOREBOARD_TRANS && p.wait == SCOREBOARD_WAIT_CLIENT &&
 	       idle_of(&p) >= (uint64_t)m->conf->takeover * 1000;
 }
 
 static void
 describe(struct msg_lock_answer *a, const struct conn *holder)
 {
-	struct session_page p;
+	struct scoreboard_head p;
 
-	if (sessions_read_page(holder->session, &p, NULL) == 0)
+	if (sessions_read_scoreboard(holder->session, &p, NULL) == 0)
 		a->idle = (uint32_t)(idle_of(&p) / 1000);
 	a->since = holder->login->since;
 	a->peer = holder->row.peer;

@@ -26,7 +26,7 @@ enum {
 static struct conn conns[CONNS];
 static struct session sessions[CONNS];
 static struct conn_login logins[CONNS];
-static struct session_page pages[CONNS];
+static struct scoreboard_head boards[CONNS];
 static struct sent {
 	unsigned answers, takeovers, kills;
 	struct msg_lock_answer answer;
@@ -55,11 +55,11 @@ conns_next(struct master *master, struct conn *c)
 }
 
 int
-sessions_read_page(const struct session *s, struct session_page *out, uint32_t **deleted)
+sessions_read_scoreboard(const struct session *s, struct scoreboard_head *out, uint32_t **deleted)
 {
 	(void)deleted;
-	*out = pages[s - sessions];
-	return s->page == -1 ? -1 : 0;
+	*out = boards[s - sessions];
+	return s->scoreboard == -1 ? -1 : 0;
 }
 
 void
@@ -102,8 +102,9 @@ setup(void)
 	conf.takeover = 60;
 	for (size_t i = 0; i < CONNS; i++) {
 		logins[i] = (struct conn_login){.user = "ann", .uid = UID, .since = LOGGED_IN};
-		pages[i] = (struct session_page){
-		    .state = PAGE_TRANS, .wait = PAGE_WAIT_CLIENT, .active = now - 600000};
+		boards[i] = (struct scoreboard_head){.state = SCOREBOARD_TRANS,
+						     .wait = SCOREBOARD_WAIT_CLIENT,
+						     .active = now - 600000};
 		conns[i] = (struct conn){.state = CONN_SESSION,
 					 .row = {.id = 100 + i, .peer = {.family = 2}},
 					 .session = &sessions[i],
@@ -205,24 +206,24 @@ test_spared(void)
 	CU_ASSERT_EQUAL(sent[NEW].answer.peer.family, 2);
 	CU_ASSERT_EQUAL(sent[NEW].answer.since, LOGGED_IN);
 	setup();
-	pages[ANN].state = PAGE_UPDATE;
+	boards[ANN].state = SCOREBOARD_UPDATE;
 	CU_ASSERT_EQUAL(heard(), LOCK_HOLDER_OWN);
 	setup();
-	pages[ANN].state = PAGE_LOGIN;
+	boards[ANN].state = SCOREBOARD_LOGIN;
 	CU_ASSERT_EQUAL(heard(), LOCK_HOLDER_OWN);
 	setup();
-	pages[ANN].wait = PAGE_WAIT_DISK;
+	boards[ANN].wait = SCOREBOARD_WAIT_DISK;
 	CU_ASSERT_EQUAL(heard(), LOCK_HOLDER_OWN);
 	setup();
-	pages[ANN].active = now - 59999;
+	boards[ANN].active = now - 59999;
 	CU_ASSERT_EQUAL(heard(), LOCK_HOLDER_OWN);
 	CU_ASSERT_EQUAL(sent[NEW].answer.idle, 59);
 	setup();
-	pages[ANN].active = UINT64_MAX; /* a lie */
+	boards[ANN].active = UINT64_MAX; /* a lie */
 	CU_ASSERT_EQUAL(heard(), LOCK_HOLDER_OWN);
 	CU_ASSERT_EQUAL(sent[NEW].answer.idle, 0);
 	setup();
-	sessions[ANN].page = -1;
+	sessions[ANN].scoreboard = -1;
 	CU_ASSERT_EQUAL(heard(), LOCK_HOLDER_OWN);
 	setup();
 	conns[ANN].state = CONN_OFFERED;
@@ -293,7 +294,7 @@ test_not_killed_in_update(void)
 {
 	setup();
 	CU_ASSERT_TRUE(ask(NEW, LOCK_TAKE_OVER));
-	pages[ANN].state = PAGE_UPDATE; /* QUIT came at the same time */
+	boards[ANN].state = SCOREBOARD_UPDATE; /* QUIT came at the same time */
 	now += 4999;
 	takeover_tick(&m);
 	CU_ASSERT_EQUAL(sent[NEW].answers, 0);

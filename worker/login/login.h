@@ -16,7 +16,7 @@ void login_ask(struct conn *c);
 void login_refused(struct conn *c, enum login_result result, bool last);
 /* Granted, but no session took it. */
 void login_failed(struct conn *c, enum login_result result);
-/* A session has it.  With TLS `fd` is the relay's end (-1: it was lost) and `acked` the page of
+/* A session has it.  With TLS `fd` is the relay's end (-1: it was lost) and `acked` the memfd of
  * common/acked.h; else -1. */
 void login_taken(struct conn *c, int fd, int acked);
 /* The helper ended before it answered; master may have the grant already. */

@@ -195,15 +195,15 @@ int
 relay_start(struct conn *c, int fd, int acked)
 {
 	struct relay *r = calloc(1, sizeof(*r));
-	uint64_t *page = acked_map_to_tell(acked);
+	uint64_t *counter = acked_map_to_tell(acked);
 
-	if (r == NULL || page == NULL) {
+	if (r == NULL || counter == NULL) {
 		free(r);
-		acked_unmap(page);
+		acked_unmap(counter);
 		close(fd);
 		return -1;
 	}
-	r->acked = page;
+	r->acked = counter;
 	r->fd = fd;
 	event_assign(&r->on_read, c->w->base, fd, EV_READ | EV_PERSIST, relay_on_read, c);
 	event_assign(&r->on_write, c->w->base, fd, EV_WRITE | EV_PERSIST, relay_on_write, c);

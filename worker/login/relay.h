@@ -7,7 +7,7 @@
 
 #include "worker/login/conn.h"
 
-/* Enter CONN_RELAY; `fd` is the stream to the session, `acked` the page of common/acked.h, both
+/* Enter CONN_RELAY; `fd` is the stream to the session, `acked` the memfd of common/acked.h, both
  * taken over.  0, or -1: no memory (they are closed). */
 int relay_start(struct conn *c, int fd, int acked);
 void relay_free(struct conn *c);

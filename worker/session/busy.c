@@ -57,7 +57,7 @@ busy_take_over(struct session *ss)
 	busy_ask(ss, LOCK_TAKE_OVER);
 	if (ss->holder.holder != LOCK_HOLDER_ENDED)
 		return STORE_IN_USE;
-	store_show(&ss->store, PAGE_WAIT_LOCK);
+	store_show(&ss->store, SCOREBOARD_WAIT_LOCK);
 	deadline = clock_ms() + RETRY_MS;
 	while ((result = ss->store.backend->lock(&ss->store)) == STORE_IN_USE &&
 	       clock_ms() < deadline)

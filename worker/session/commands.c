@@ -7,7 +7,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/pop3.h"
-#include "worker/session/board.h"
+#include "worker/session/score.h"
 #include "worker/session/commands.h"
 #include "worker/session/receipt.h"
 #include "worker/store/wire.h"
@@ -366,7 +366,7 @@ command_dele(struct session *ss, const struct pop3_command *c)
 	}
 	store_mark(ss->marked, i);
 	ss->marked_count++;
-	board_marked(ss, i);
+	score_marked(ss, i);
 	(void)ss->store.backend->size(&ss->store, i, false, &octets);
 	ss->octets_known = ss->octets_known && octets != STORE_NO_SIZE;
 	ss->octets -= octets;
@@ -382,7 +382,7 @@ command_rset(struct session *ss, const struct pop3_command *c)
 	ss->octets = ss->store.octets;
 	ss->octets_known = ss->octets != STORE_NO_SIZE;
 	ss->marked_count = 0;
-	board_unmarked(ss);
+	score_unmarked(ss);
 	stream_reply(&ss->stream, "+OK %zu messages", ss->store.count);
 	return COMMAND_GO_ON;
 }
@@ -461,7 +461,7 @@ command_run(struct session *ss, const char *line, size_t len)
 			event = known->run(ss, &c);
 			if (ss->store.lost)
 				event = COMMAND_BROKEN;
-			board_command(ss, known->keyword);
+			score_command(ss, known->keyword);
 			return event;
 		}
 		stream_reply(&ss->stream, "-ERR wrong number of arguments");

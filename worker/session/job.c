@@ -9,7 +9,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/title.h"
-#include "worker/session/board.h"
+#include "worker/session/score.h"
 #include "worker/session/busy.h"
 #include "worker/session/job.h"
 
@@ -213,8 +213,8 @@ job_run(struct session *ss, const struct msg_spawn_conf *conf, const struct job_
 	}
 	title_set("session", "%s %s%s%s", ss->grant.account.user, e->word,
 		  e->second != NULL ? " " : "", e->second != NULL ? e->second : "");
-	board_state(ss, PAGE_TRANS);
-	board_command(ss, e->word);
+	score_state(ss, SCOREBOARD_TRANS);
+	score_command(ss, e->word);
 	if ((status = trouble(ss, session_find_store(ss))) == JOB_DONE &&
 	    (e->needs & JOB_OPEN) != 0)
 		status = mailbox_open(ss);

@@ -13,7 +13,7 @@
 #include "common/replies.h"
 #include "common/sandbox.h"
 #include "common/title.h"
-#include "worker/session/board.h"
+#include "worker/session/score.h"
 #include "worker/session/busy.h"
 #include "worker/session/commands.h"
 #include "worker/session/job.h"
@@ -55,7 +55,7 @@ static const enum session_end ends[STREAM_OVER_COUNT] = {
 static void
 session_asked(void *arg)
 {
-	board_answer(arg);
+	score_answer(arg);
 }
 
 /* What comes behind a job's grant. */
@@ -100,7 +100,7 @@ session_await_grant(struct session *ss)
 	memcpy(&ss->grant, m.u.octets, m.len);
 	if (ss->grant.tls != CONN_TLS_NONE)
 		ss->acked = acked_map(msg_take_fd(&m, at++));
-	board_open(ss, msg_take_fd(&m, at));
+	score_open(ss, msg_take_fd(&m, at));
 	ss->store.given[0] = msg_take_fd(&m, at + 1);
 	ss->store.given[1] = msg_take_fd(&m, at + 2);
 	msg_discard(&m);
@@ -248,7 +248,7 @@ session_update(struct session *ss)
 
 	delivery_finish(ss);
 	session_title(ss, "update");
-	board_state(ss, PAGE_UPDATE);
+	score_state(ss, SCOREBOARD_UPDATE);
 	if (ss->marked_count > 0) {
 		receipts_begin(ss);
 		result = ss->store.backend->remove(&ss->store, ss->marked, &ss->end.deleted);
@@ -287,7 +287,7 @@ session_answer(struct session *ss, enum store_result opened, uint32_t abi)
 		return;
 	}
 	session_title(ss, "trans");
-	board_state(ss, PAGE_TRANS);
+	score_state(ss, SCOREBOARD_TRANS);
 	ss->stream.asked = session_asked;
 	ss->stream.asked_arg = ss;
 	stream_reply(&ss->stream, "+OK %zu messages", ss->store.count);
@@ -332,10 +332,10 @@ session_run(const struct msg_spawn_conf *conf, int channel)
 	ref.id = ss.end.id = ss.grant.id;
 	title_detail((enum ps_titles)ss.grant.ps_titles);
 	stream_init(&ss.stream, fd, &ss.master, ss.grant.id, ss.grant.idle_timeout);
-	ss.stream.board = ss.board;
+	ss.stream.scoreboard = ss.scoreboard;
 	ss.stream.acked = ss.acked;
-	if (ss.board != NULL)
-		ss.store.shown = &ss.board->page.wait;
+	if (ss.scoreboard != NULL)
+		ss.store.shown = &ss.scoreboard->head.wait;
 	ss.stream.trace = ss.grant.trace;
 	if (channel_put(&ss.master, MSG_HAVE_IT, &ref, sizeof(ref)) == -1)
 		_exit(EXIT_SUCCESS);

@@ -10,7 +10,7 @@
 #include <stdnoreturn.h>
 
 #include "common/channel.h"
-#include "common/page.h"
+#include "common/scoreboard.h"
 #include "worker/session/delivery.h"
 #include "worker/session/stream.h"
 #include "worker/store/store.h"
@@ -27,14 +27,14 @@ struct session {
 	uint64_t *fetched;   /* a bit a message: the client has confirmed it (delivery.h) */
 	uint64_t *delivered; /* a bit a message: it has only been delivered */
 	struct delivery delivery;
-	uint64_t sent, sent_octets; /* messages by RETR, confirmed or not, for the page */
+	uint64_t sent, sent_octets; /* messages by RETR, confirmed or not */
 	uint64_t octets;	    /* of the messages not marked, if octets_known */
 	bool octets_known;
 	enum exposed exposed;	       /* what open() was about to open */
 	struct msg_lock_answer holder; /* who has it locked, when we could not */
 	struct msg_session_end end;    /* what is reported at the end */
 	const uint64_t *acked;	       /* what the worker tells (common/acked.h); NULL: nothing */
-	struct session_board *board;   /* what it shows of itself; NULL: nothing */
+	struct scoreboard *scoreboard; /* what it shows of itself; NULL: nothing */
 };
 
 /* For a session and for a job: the store back end of the grant, ready to open the mailbox; confine

@@ -52,7 +52,7 @@ stream_init(struct stream *s, int fd, struct channel *master, conn_id id, uint32
 	s->skipped = s->traced = s->received = s->sent = s->seen_before = 0;
 	s->look_before = false;
 	s->line_len = 0;
-	s->board = NULL;
+	s->scoreboard = NULL;
 	s->acked = NULL;
 }
 
@@ -84,21 +84,21 @@ stream_hear_master(struct stream *s)
 
 /* A session that does not wait for its client is at work in the mailbox. */
 static void
-stream_show(const struct stream *s, enum page_wait wait)
+stream_show(const struct stream *s, enum scoreboard_wait wait)
 {
-	if (s->board != NULL)
-		__atomic_store_n(&s->board->page.wait, (uint32_t)wait, __ATOMIC_RELAXED);
+	if (s->scoreboard != NULL)
+		__atomic_store_n(&s->scoreboard->head.wait, (uint32_t)wait, __ATOMIC_RELAXED);
 }
 
 /* The client sent something, or took something. */
 static void
 stream_show_active(const struct stream *s)
 {
-	if (s->board == NULL)
+	if (s->scoreboard == NULL)
 		return;
-	page_begin(s->board);
-	s->board->page.active = clock_ms();
-	page_end(s->board);
+	scoreboard_begin(s->scoreboard);
+	s->scoreboard->head.active = clock_ms();
+	scoreboard_end(s->scoreboard);
 }
 
 /*
@@ -119,9 +119,9 @@ stream_wait(struct stream *s, short events, int64_t deadline)
 	ts = (struct timespec){left / 1000, left % 1000 * 1000000};
 	if (s->master->queued > 0)
 		pfd[1].events |= POLLOUT;
-	stream_show(s, PAGE_WAIT_CLIENT);
+	stream_show(s, SCOREBOARD_WAIT_CLIENT);
 	ready = ppoll(pfd, 2, &ts, NULL);
-	stream_show(s, PAGE_WAIT_DISK);
+	stream_show(s, SCOREBOARD_WAIT_DISK);
 	if (ready <= 0)
 		return 0;
 	if ((pfd[1].revents & POLLOUT) != 0 && channel_flush(s->master) == -1)

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "common/channel.h"
-#include "common/page.h"
+#include "common/scoreboard.h"
 
 enum {
 	STREAM_IN_SIZE = 16384,
@@ -54,8 +54,8 @@ struct stream {
 	void (*asked)(void *arg); /* how; NULL: not at all */
 	void *asked_arg;
 	bool settled; /* how the session ends is settled: MSG_TAKEOVER comes too late */
-	struct session_board *board; /* where it shows what it waits for, and when the client last
-				      * sent or took anything; NULL: nowhere */
+	struct scoreboard *scoreboard; /* where it shows what it waits for, and when the client last
+					* sent or took anything; NULL: nowhere */
 	enum stream_over over;
 	int64_t idle_ms;
 	size_t line_max;       /* octets of a line with its end; below STREAM_IN_SIZE */

@@ -144,10 +144,10 @@ mbox_guard_take(struct mbox_guard *g, int64_t wait_ms)
 	enum store_result result;
 
 	while ((result = guard_try(g)) == STORE_IN_USE && clock_ms() < until) {
-		store_show(g->store, PAGE_WAIT_LOCK);
+		store_show(g->store, SCOREBOARD_WAIT_LOCK);
 		(void)nanosleep(&pause, NULL);
 	}
-	store_show(g->store, PAGE_WAIT_DISK);
+	store_show(g->store, SCOREBOARD_WAIT_DISK);
 	if (result == STORE_IN_USE)
 		log_warn(g->store->id, "mbox %s: locked by another program", g->store->path);
 	return result;

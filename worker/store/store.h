@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "common/msg.h"
-#include "common/page.h"
+#include "common/scoreboard.h"
 #include "common/sandbox.h"
 
 enum store_result {
@@ -66,9 +66,9 @@ struct store {
 			  * so master has to agree */
 	bool
 	    lock_look; /* lock() is to tell whether another process has the lock, and not take it */
-	uint32_t *
-	    shown; /* where it shows what it waits for (enum page_wait); NULL: nowhere.  Borrowed */
-	int given[2]; /* descriptors that came with the grant; -1: none.  Borrowed */
+	uint32_t *shown; /* where it shows what it waits for (enum scoreboard_wait); NULL: nowhere.
+			    Borrowed */
+	int given[2];	 /* descriptors that came with the grant; -1: none.  Borrowed */
 	uint16_t mbox_format, mbox_split; /* for an mbox: enum mbox_format, enum mbox_split */
 	const char *mbox_journal; /* a directory for a journal that has no room in the usual place;
 				   * NULL or "": none.  Borrowed */
@@ -159,7 +159,7 @@ void store_reader_end(struct store_reader *r);
  * errno. */
 int store_measure(struct store_reader *r, uint64_t *octets, uint8_t digest[STORE_DIGEST]);
 
-/* Show what is waited for: enum page_wait. */
+/* Show what is waited for: enum scoreboard_wait. */
 static inline void
 store_show(const struct store *s, uint32_t wait)
 {

@@ -5,18 +5,18 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "common/page.h"
+#include "common/scoreboard.h"
 #include "tests/unit/unit.h"
 
-static struct session_board *board;
+static struct scoreboard *board;
 static int fd;
 
 static void
 begin(void)
 {
-	fd = page_make();
+	fd = scoreboard_make();
 	CU_ASSERT_FATAL(fd != -1);
-	board = page_map(fd);
+	board = scoreboard_map(fd);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(board);
 }
 
@@ -31,27 +31,27 @@ end(void)
 static void
 write_hostile(uint32_t seq)
 {
-	memset(&board->page, 0x1b, sizeof(board->page));
-	board->page.seq = seq;
+	memset(&board->head, 0x1b, sizeof(board->head));
+	board->head.seq = seq;
 }
 
 static void
 test_written(void)
 {
-	struct session_page p;
+	struct scoreboard_head p;
 	uint32_t *deleted = NULL;
 
 	begin();
-	page_begin(board);
-	memcpy(board->page.command, "RETR", 5);
-	board->page.state = PAGE_TRANS;
-	board->page.messages = 3;
-	board->page.ndeleted = 1;
+	scoreboard_begin(board);
+	memcpy(board->head.command, "RETR", 5);
+	board->head.state = SCOREBOARD_TRANS;
+	board->head.messages = 3;
+	board->head.ndeleted = 1;
 	board->deleted[0] = 2;
-	page_end(board);
-	CU_ASSERT_EQUAL(page_read(fd, &p, &deleted), 0);
+	scoreboard_end(board);
+	CU_ASSERT_EQUAL(scoreboard_read(fd, &p, &deleted), 0);
 	CU_ASSERT_STRING_EQUAL(p.command, "RETR");
-	CU_ASSERT_EQUAL(p.state, PAGE_TRANS);
+	CU_ASSERT_EQUAL(p.state, SCOREBOARD_TRANS);
 	CU_ASSERT_EQUAL(p.messages, 3);
 	CU_ASSERT_EQUAL(p.ndeleted, 1);
 	CU_ASSERT_EQUAL(deleted[0], 2);
@@ -62,23 +62,23 @@ test_written(void)
 static void
 test_hostile(void)
 {
-	struct session_page p;
+	struct scoreboard_head p;
 
 	begin();
 	write_hostile(2);
-	CU_ASSERT_EQUAL(page_read(fd, &p, NULL), 0);
+	CU_ASSERT_EQUAL(scoreboard_read(fd, &p, NULL), 0);
 	CU_ASSERT_STRING_EQUAL(p.command, "");
-	CU_ASSERT(p.state < PAGE_STATE_COUNT);
-	CU_ASSERT(p.wait < PAGE_WAIT_COUNT);
-	CU_ASSERT(p.ndeleted <= PAGE_DELETED_MAX);
+	CU_ASSERT(p.state < SCOREBOARD_STATE_COUNT);
+	CU_ASSERT(p.wait < SCOREBOARD_WAIT_COUNT);
+	CU_ASSERT(p.ndeleted <= SCOREBOARD_DELETED_MAX);
 	end();
 }
 
-/* Nothing of a page that is always being written reaches who asked. */
+/* Nothing of a scoreboard that is always being written reaches who asked. */
 static void
 test_never_whole(void)
 {
-	struct session_page p, before;
+	struct scoreboard_head p, before;
 	uint32_t *deleted = NULL;
 
 	begin();
@@ -86,7 +86,7 @@ test_never_whole(void)
 	memset(&before, 0, sizeof(before));
 	before.octets = UINT64_MAX;
 	p = before;
-	CU_ASSERT_EQUAL(page_read(fd, &p, &deleted), -1);
+	CU_ASSERT_EQUAL(scoreboard_read(fd, &p, &deleted), -1);
 	CU_ASSERT_EQUAL(memcmp(&p, &before, sizeof(p)), 0);
 	CU_ASSERT_PTR_NULL(deleted);
 	end();
@@ -98,9 +98,9 @@ main(void)
 	static const struct unit_test tests[] = {
 	    {"what a session writes is read", test_written},
 	    {"numbers and words are tamed", test_hostile},
-	    {"a page that is never whole tells nothing", test_never_whole},
+	    {"a scoreboard that is never whole tells nothing", test_never_whole},
 	    {NULL, NULL},
 	};
 
-	return unit_run("page", tests);
+	return unit_run("scoreboard", tests);
 }
