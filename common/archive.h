@@ -49,7 +49,7 @@ struct archive_entry {
 	uint64_t start, end; /* stored octets within the file */
 	uint64_t octets;     /* on the wire */
 	uint32_t name; /* where its file's name stands among the names; relative to the archive */
-	uint32_t twin; /* 1; 2, 3 … for later messages with the same digest */
+	uint32_t duplicate; /* 1; 2, 3 … for later messages with the same digest */
 	uint8_t digest[ARCHIVE_DIGEST];
 	uint8_t shown[ARCHIVE_SHOWN]; /* of an mbox: digest of what is shown of it */
 	uint32_t unused;

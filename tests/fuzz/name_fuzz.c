@@ -58,7 +58,7 @@ look(const char *name, char uid[STORE_UID_SIZE])
 		abort();
 	maildir_digest_uid(name, base, other);
 	check_uid(other);
-	maildir_twin_uid(name, base, base, other);
+	maildir_duplicate_uid(name, base, base, other);
 	check_uid(other);
 	(void)maildir_claimed_size(name);
 	return base;

@@ -297,7 +297,7 @@ class Import(ServeCase):
 
 
 class Maildrop(ServeCase):
-    def test_natural_order_uids_of_twins_and_hidden_deletions(self):
+    def test_natural_order_uids_of_duplicates_and_hidden_deletions(self):
         texts = letters(11)
         texts[6] = texts[9] = texts[2]
         path = self.archive(texts)

@@ -400,7 +400,7 @@ test_broken_tables(void)
 }
 
 static const struct unit_test tests[] = {
-    {"natural order, sizes, SHA-1 unique-ids of twins", test_order_and_uids},
+    {"natural order, sizes, SHA-1 unique-ids of duplicates", test_order_and_uids},
     {"deletions hide messages and touch no file", test_deletions_are_hidden},
     {"deletions applied to a Maildir", test_deletions_are_applied},
     {"files changed since the start", test_changed_files},

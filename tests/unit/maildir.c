@@ -298,7 +298,7 @@ test_size_stays(void)
 }
 
 static void
-test_twins(void)
+test_duplicates(void)
 {
 	uint64_t removed;
 	char first[STORE_UID_SIZE];
@@ -329,7 +329,7 @@ test_twins(void)
 }
 
 static void
-test_twin_of_one_gone(void)
+test_duplicate_of_one_gone(void)
 {
 	uint64_t removed;
 
@@ -338,7 +338,7 @@ test_twin_of_one_gone(void)
 	put("cur/1.a.h:2,T", "second");
 	store_start();
 	CU_ASSERT_EQUAL_FATAL(store.count, 2);
-	/* message 0 is removed by somebody: its twin must not be taken for it */
+	/* message 0 is removed by somebody: its duplicate must not be taken for it */
 	(void)unlink(path_of(strcmp(text(0), "first") == 0 ? "cur/1.a.h:2,S" : "cur/1.a.h:2,T"));
 	CU_ASSERT_EQUAL(result_of_get(0), STORE_MISSING);
 	CU_ASSERT_EQUAL(remove_marked(1, &removed), STORE_OK);
@@ -349,7 +349,7 @@ test_twin_of_one_gone(void)
 }
 
 static void
-test_late_twin_is_not_removed(void)
+test_late_duplicate_is_not_removed(void)
 {
 	uint64_t removed;
 
@@ -546,9 +546,9 @@ static const struct unit_test tests[] = {
     {"MDR-05 UID-02 renamed during the session", test_renamed_in_session},
     {"TRX-07 UPD-04 vanished during the session", test_vanished},
     {"SIZ-06 sizes stay", test_size_stays},
-    {"UID-03 two files with one base name", test_twins},
-    {"UPD-03 a twin is not taken for the one that has gone", test_twin_of_one_gone},
-    {"UPD-03 a twin that came later is not removed", test_late_twin_is_not_removed},
+    {"UID-03 two files with one base name", test_duplicates},
+    {"UPD-03 a duplicate is not taken for the one that has gone", test_duplicate_of_one_gone},
+    {"UPD-03 a duplicate that came later is not removed", test_late_duplicate_is_not_removed},
     {"MDR-06 a file seen under two names counts once", test_two_links_of_one_file},
     {"UPD-03 UPD-05 one failed removal does not stop the others", test_failed_removal},
     {"LCK-01 LCK-07 lock, also under another name", test_lock},

@@ -44,8 +44,8 @@ maildir_fill(void)
 	box_put("new/1.a.h", "one\n");
 	box_put("cur/2.b.h:2,S", "two two\n");
 	box_put("cur/3.c.h:2,", "three");
-	box_put("cur/4.d.h:2,S", "twin");
-	box_put("cur/4.d.h:2,T", "other twin");
+	box_put("cur/4.d.h:2,S", "copy");
+	box_put("cur/4.d.h:2,T", "other copy");
 	box_put("new/5 e", "no unique-id\n");
 }
 
@@ -525,14 +525,14 @@ test_taken_over(void)
 	CU_ASSERT_EQUAL_FATAL(uids_write_begin(&w, dir), 0);
 	CU_ASSERT_EQUAL(uids_write_line(&w, "first", "3.c.h", 5), 0);
 	CU_ASSERT_EQUAL(uids_write_line(&w, "1.a.h", "2.b.h", 5), 0);
-	CU_ASSERT_EQUAL(uids_write_line(&w, "twins", "4.d.h", 5), 0);
+	CU_ASSERT_EQUAL(uids_write_line(&w, "again", "4.d.h", 5), 0);
 	CU_ASSERT_EQUAL(uids_write_end(&w), 0);
 	box_put("cur/3.c.h:2,", "not read again");
 	start();
 	CU_ASSERT_EQUAL_FATAL(store.count, 6);
 	CU_ASSERT_STRING_EQUAL(uid(0), "first");
 	CU_ASSERT_STRING_EQUAL(uid(1), "1.a.h");
-	CU_ASSERT_STRING_EQUAL(uid(2), "twins");
+	CU_ASSERT_STRING_EQUAL(uid(2), "again");
 	CU_ASSERT_EQUAL(strlen(uid(3)), 64);
 	CU_ASSERT_EQUAL(strlen(uid(4)), 64); /* whose base name is another's by now */
 	CU_ASSERT_EQUAL(size(0), 7);

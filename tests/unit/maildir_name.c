@@ -125,13 +125,13 @@ test_uid_is_digest(void)
 }
 
 static void
-test_uid_of_twins(void)
+test_uid_of_duplicates(void)
 {
 	char a[STORE_UID_SIZE], b[STORE_UID_SIZE], c[STORE_UID_SIZE];
 
-	maildir_twin_uid("5.a.h:2,S", 5, 77, a);
-	maildir_twin_uid("5.a.h", 5, 77, b);
-	maildir_twin_uid("5.a.h", 5, 78, c);
+	maildir_duplicate_uid("5.a.h:2,S", 5, 77, a);
+	maildir_duplicate_uid("5.a.h", 5, 77, b);
+	maildir_duplicate_uid("5.a.h", 5, 78, c);
 	CU_ASSERT_STRING_EQUAL(a, b); /* whatever its flags are */
 	CU_ASSERT_STRING_NOT_EQUAL(a, c);
 	CU_ASSERT_EQUAL(strlen(a), 64);
@@ -144,7 +144,7 @@ static const struct unit_test tests[] = {
     {"MDR-01 names that count", test_names_that_count},
     {"UID-05 the base name", test_uid_is_base_name},
     {"UID-01 UID-05 a digest of what cannot be a unique-id", test_uid_is_digest},
-    {"UID-03 two files with one base name", test_uid_of_twins},
+    {"UID-03 two files with one base name", test_uid_of_duplicates},
     {NULL, NULL},
 };
 

@@ -103,9 +103,9 @@ archive_uid(const struct archive_entry *e, char out[STORE_UID_SIZE])
 {
 	for (size_t k = 0; k < ARCHIVE_DIGEST; k++)
 		snprintf(out + 2 * k, 3, "%02x", e->digest[k]);
-	if (e->twin > 1)
+	if (e->duplicate > 1)
 		snprintf(out + 2 * ARCHIVE_DIGEST, STORE_UID_SIZE - 2 * ARCHIVE_DIGEST, "-%u",
-			 e->twin);
+			 e->duplicate);
 }
 
 static void

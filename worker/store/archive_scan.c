@@ -67,7 +67,7 @@ entry_add(struct scan *s, const char *name, uint64_t start, uint64_t end)
 		return NULL;
 	e = &s->entries[s->head.count];
 	*e = (struct archive_entry){
-	    .start = start, .end = end, .name = (uint32_t)s->names_len, .twin = 1};
+	    .start = start, .end = end, .name = (uint32_t)s->names_len, .duplicate = 1};
 	memcpy(s->names + s->names_len, name, len);
 	return e;
 }
@@ -327,7 +327,7 @@ digest_compare(const void *a, const void *b)
 
 /* Number the messages that are the same. */
 static int
-number_twins(struct scan *s)
+number_duplicates(struct scan *s)
 {
 	size_t n = (size_t)s->head.count;
 	struct archive_entry **sorted = calloc(n + 1, sizeof(struct archive_entry *));
@@ -339,7 +339,7 @@ number_twins(struct scan *s)
 	qsort(sorted, n, sizeof(struct archive_entry *), digest_compare);
 	for (size_t i = 1; i < n; i++)
 		if (memcmp(sorted[i]->digest, sorted[i - 1]->digest, ARCHIVE_DIGEST) == 0)
-			sorted[i]->twin = sorted[i - 1]->twin + 1;
+			sorted[i]->duplicate = sorted[i - 1]->duplicate + 1;
 	free(sorted);
 	return 0;
 }
@@ -363,7 +363,7 @@ write_all(int fd, const void *octets, size_t len)
 static int
 write_table(struct scan *s, int out)
 {
-	if (number_twins(s) == -1 || write_all(out, &s->head, sizeof(s->head)) == -1 ||
+	if (number_duplicates(s) == -1 || write_all(out, &s->head, sizeof(s->head)) == -1 ||
 	    write_all(out, s->entries, s->head.count * sizeof(s->entries[0])) == -1)
 		return -1;
 	return s->names_len > 0 ? write_all(out, s->names, s->names_len) : write_all(out, "", 1);

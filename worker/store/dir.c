@@ -24,7 +24,7 @@
 #include "worker/store/path.h"
 #include "worker/store/scan.h"
 #include "worker/store/store.h"
-#include "worker/store/twins.h"
+#include "worker/store/duplicates.h"
 #include "worker/store/unpack.h"
 
 #define LOCK_FILE    ".pop3d-lock"
@@ -232,8 +232,8 @@ dir_measure(struct store *s)
 	for (size_t i = 0; i < d->count; i++)
 		if ((result = dir_measure_one(s, i)) != STORE_OK)
 			return result;
-	if (twins_number(d->fd, UIDS_FILE, (const uint8_t(*)[STORE_DIGEST])d->digests, d->count,
-			 d->numbers) == -1)
+	if (duplicates_number(d->fd, UIDS_FILE, (const uint8_t(*)[STORE_DIGEST])d->digests,
+			      d->count, d->numbers) == -1)
 		return STORE_TEMP;
 	d->measured = true;
 	return STORE_OK;
@@ -311,8 +311,8 @@ dir_remove(struct store *s, uint64_t *marked, uint64_t *removed)
 	*removed = 0;
 	/* in a session without LIST and UIDL nobody has seen the numbers, but an earlier one has */
 	if (dir_measure(s) != STORE_OK ||
-	    twins_keep(d->fd, UIDS_FILE, (const uint8_t(*)[STORE_DIGEST])d->digests, d->numbers,
-		       d->count, marked) == -1)
+	    duplicates_keep(d->fd, UIDS_FILE, (const uint8_t(*)[STORE_DIGEST])d->digests,
+			    d->numbers, d->count, marked) == -1)
 		log_warn(s->id, "dir %s: equal messages may get other unique-ids", s->path);
 	for (size_t i = 0; i < s->count; i++) {
 		if (!store_is_marked(marked, i))

@@ -174,7 +174,7 @@ maildir_tell_uid(struct store *s, size_t i, char out[STORE_UID_SIZE])
 	if (m.uid[0] != '\0')
 		strcpy(out, m.uid);
 	else if ((m.flags & ENTRY_MADE_UID) != 0)
-		maildir_twin_uid(m.name, len, m.inode, out);
+		maildir_duplicate_uid(m.name, len, m.inode, out);
 	else if ((m.flags & ENTRY_DIGEST_UID) != 0)
 		maildir_digest_uid(m.name, len, out);
 	else

@@ -277,10 +277,10 @@ build_is_same(const struct maildir_place *p, const struct maildir_message *was,
 	int dir = (is->flags & ENTRY_IN_CUR) != 0 ? MAILDIR_CUR : MAILDIR_NEW;
 	struct stat st;
 
-	/* Twins that came since: which of them it was cannot be told. */
-	if ((was->flags & ENTRY_TWIN) == 0)
-		return (is->flags & ENTRY_TWIN) == 0;
-	if ((is->flags & ENTRY_TWIN) != 0)
+	/* Duplicates that came since: which of them it was cannot be told. */
+	if ((was->flags & ENTRY_DUPLICATE) == 0)
+		return (is->flags & ENTRY_DUPLICATE) == 0;
+	if ((is->flags & ENTRY_DUPLICATE) != 0)
 		return was->inode == is->inode;
 	return fstatat(p->dirs[dir], is->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	       st.st_ino == was->inode;

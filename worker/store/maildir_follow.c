@@ -48,9 +48,9 @@ follow_one(const struct maildir_place *p, struct maildir_index *ix, size_t i,
 	}
 	if (found)
 		return follow_to(ix, i, &was, &is);
-	/* A twin is known by its inode; without one an unclear case is left alone. */
+	/* A duplicate is known by its inode; without one an unclear case is left alone. */
 	if (!now->index->quiet || (was.flags & ENTRY_GONE) != 0 ||
-	    (there && (was.flags & ENTRY_TWIN) == 0))
+	    (there && (was.flags & ENTRY_DUPLICATE) == 0))
 		return 0;
 	was.flags |= ENTRY_GONE;
 	return index_set_message(ix, i, &was, false);

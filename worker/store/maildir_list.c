@@ -117,16 +117,16 @@ list_sort(struct maildir_list *l)
 }
 
 /* An entry with its inode, while names that occur twice are settled. */
-struct twin {
+struct duplicate {
 	struct list_entry entry;
 	uint64_t inode;
 	dev_t device;
 };
 
 static int
-twin_compare(const void *a, const void *b)
+duplicate_compare(const void *a, const void *b)
 {
-	const struct twin *x = a, *y = b;
+	const struct duplicate *x = a, *y = b;
 
 	return (x->inode > y->inode) - (x->inode < y->inode);
 }
@@ -137,14 +137,14 @@ twin_compare(const void *a, const void *b)
  * base name: the last one stands for it, which is in cur/ if any is.
  */
 static int
-twins_look(const struct maildir_list *l, struct twin *twins, size_t *n)
+duplicates_look(const struct maildir_list *l, struct duplicate *duplicates, size_t *n)
 {
 	size_t have = 0, kept = 0;
 	struct maildir_message m;
 	struct stat st;
 
 	for (size_t i = 0; i < *n; i++) {
-		const struct list_entry *e = &twins[i].entry;
+		const struct list_entry *e = &duplicates[i].entry;
 		int dir = (e->flags & ENTRY_IN_CUR) != 0 ? MAILDIR_CUR : MAILDIR_NEW;
 
 		if (index_block(l->index, e->block, e->flags, &m) == -1) {
@@ -152,27 +152,27 @@ twins_look(const struct maildir_list *l, struct twin *twins, size_t *n)
 			return -1;
 		}
 		if (fstatat(l->dirs[dir], m.name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-			twins[have].inode = st.st_ino;
-			twins[have].device = st.st_dev;
-			twins[have++].entry = *e;
+			duplicates[have].inode = st.st_ino;
+			duplicates[have].device = st.st_dev;
+			duplicates[have++].entry = *e;
 		}
 	}
 	if (have == 0)
-		twins[have++].entry = twins[*n - 1].entry;
-	qsort(twins, have, sizeof(twins[0]), twin_compare);
+		duplicates[have++].entry = duplicates[*n - 1].entry;
+	qsort(duplicates, have, sizeof(duplicates[0]), duplicate_compare);
 	for (size_t i = 0; i < have; i++)
-		if (kept > 0 && twins[kept - 1].inode == twins[i].inode &&
-		    twins[kept - 1].device == twins[i].device)
-			twins[kept - 1].entry.flags |= ENTRY_LINKED;
+		if (kept > 0 && duplicates[kept - 1].inode == duplicates[i].inode &&
+		    duplicates[kept - 1].device == duplicates[i].device)
+			duplicates[kept - 1].entry.flags |= ENTRY_LINKED;
 		else
-			twins[kept++] = twins[i];
+			duplicates[kept++] = duplicates[i];
 	*n = kept;
 	return 0;
 }
 
-/* Give a twin, not the first if `later`, a block that notes its inode. */
+/* Give a duplicate, not the first if `later`, a block that notes its inode. */
 static int
-twin_note(struct maildir_list *l, struct twin *t, bool later)
+duplicate_note(struct maildir_list *l, struct duplicate *t, bool later)
 {
 	struct maildir_message m;
 	int64_t block;
@@ -181,7 +181,7 @@ twin_note(struct maildir_list *l, struct twin *t, bool later)
 		errno = EIO;
 		return -1;
 	}
-	t->entry.flags |= later ? ENTRY_TWIN | ENTRY_MADE_UID : ENTRY_TWIN;
+	t->entry.flags |= later ? ENTRY_DUPLICATE | ENTRY_MADE_UID : ENTRY_DUPLICATE;
 	m.flags = t->entry.flags;
 	m.inode = t->inode;
 	if (later)
@@ -199,27 +199,27 @@ twin_note(struct maildir_list *l, struct twin *t, bool later)
  * as long as these files are there.
  */
 static int
-twins_settle(struct maildir_list *l, size_t from, size_t n, size_t *to)
+duplicates_settle(struct maildir_list *l, size_t from, size_t n, size_t *to)
 {
-	struct twin *twins = calloc(n, sizeof(*twins));
+	struct duplicate *duplicates = calloc(n, sizeof(*duplicates));
 	const struct list_entry *e = &l->entries[from];
 	size_t names = 0;
 	int result = 0;
 
-	if (twins == NULL)
+	if (duplicates == NULL)
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		if (i == 0 || entry_compare(&e[i - 1], &e[i], l->index) != 0)
-			twins[names++].entry = e[i];
+			duplicates[names++].entry = e[i];
 	n = names;
 	if (n > 1)
-		result = twins_look(l, twins, &n);
+		result = duplicates_look(l, duplicates, &n);
 	for (size_t i = 0; i < n && result == 0; i++) {
 		if (n > 1)
-			result = twin_note(l, &twins[i], i > 0);
-		l->entries[(*to)++] = twins[i].entry;
+			result = duplicate_note(l, &duplicates[i], i > 0);
+		l->entries[(*to)++] = duplicates[i].entry;
 	}
-	free(twins);
+	free(duplicates);
 	return result;
 }
 
@@ -238,7 +238,7 @@ list_settle(struct maildir_list *l)
 			n++;
 		if (n == 1)
 			l->entries[to++] = l->entries[i];
-		else if (twins_settle(l, i, n, &to) == -1)
+		else if (duplicates_settle(l, i, n, &to) == -1)
 			return -1;
 	}
 	l->count = to;

@@ -87,7 +87,7 @@ maildir_digest_uid(const char *base, size_t len, char out[STORE_UID_SIZE])
 }
 
 void
-maildir_twin_uid(const char *base, size_t len, uint64_t inode, char out[STORE_UID_SIZE])
+maildir_duplicate_uid(const char *base, size_t len, uint64_t inode, char out[STORE_UID_SIZE])
 {
 	uint8_t digest[SHA256_DIGEST_LENGTH], tail[9] = {0}; /* NUL and the inode */
 	SHA2_CTX ctx;

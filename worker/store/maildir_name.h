@@ -34,6 +34,6 @@ void maildir_digest_uid(const char *base, size_t len, char out[STORE_UID_SIZE]);
 
 /* The unique-id of a file whose base name another file has, too: SHA-256 of the name and the inode.
  */
-void maildir_twin_uid(const char *base, size_t len, uint64_t inode, char out[STORE_UID_SIZE]);
+void maildir_duplicate_uid(const char *base, size_t len, uint64_t inode, char out[STORE_UID_SIZE]);
 
 #endif

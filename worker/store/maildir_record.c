@@ -88,7 +88,7 @@ block_len(size_t name_len, size_t uid_len, uint32_t flags)
 {
 	return name_len + 1 + (uid_len > 0 ? uid_len + 1 : 0) +
 	       ((flags & ENTRY_RANKED) != 0 ? sizeof(uint32_t) : 0) +
-	       ((flags & ENTRY_TWIN) != 0 ? sizeof(uint64_t) : 0);
+	       ((flags & ENTRY_DUPLICATE) != 0 ? sizeof(uint64_t) : 0);
 }
 
 size_t
@@ -105,7 +105,7 @@ block_make(const struct maildir_message *m, char block[BLOCK_MAX])
 		memcpy(block + len, &m->rank, sizeof(m->rank));
 		len += sizeof(m->rank);
 	}
-	if ((m->flags & ENTRY_TWIN) != 0) {
+	if ((m->flags & ENTRY_DUPLICATE) != 0) {
 		memcpy(block + len, &m->inode, sizeof(m->inode));
 		len += sizeof(m->inode);
 	}
@@ -136,7 +136,7 @@ block_take(const char *file, size_t file_len, size_t at, size_t name_len, size_t
 	memcpy(m->uid, from + name_len + 1, uid_len);
 	m->name[name_len] = m->uid[uid_len] = '\0';
 	m->inode = 0;
-	if ((flags & ENTRY_TWIN) != 0)
+	if ((flags & ENTRY_DUPLICATE) != 0)
 		memcpy(&m->inode, end -= sizeof(m->inode), sizeof(m->inode));
 	m->rank = 0;
 	if ((flags & ENTRY_RANKED) != 0)

@@ -22,8 +22,8 @@ enum maildir_dir { MAILDIR_NEW, MAILDIR_CUR, MAILDIR_DIRS };
 /* What is noted with a message. */
 enum {
 	ENTRY_IN_CUR = 1,      /* in cur/, else in new/ */
-	ENTRY_TWIN = 2,	       /* other files have its base name: its inode is noted */
-	ENTRY_MADE_UID = 4,    /* a twin that cannot use the base name as its unique-id */
+	ENTRY_DUPLICATE = 2,   /* other files have its base name: its inode is noted */
+	ENTRY_MADE_UID = 4,    /* a duplicate that cannot use the base name as its unique-id */
 	ENTRY_LINKED = 8,      /* the same file had a second name with this base */
 	ENTRY_GONE = 16,       /* was removed by others */
 	ENTRY_REMOVED = 32,    /* was removed by us */
@@ -65,7 +65,7 @@ struct maildir_message {
 	uint32_t flags;
 	size_t name_len;
 	uint32_t rank;	/* of one that is ENTRY_RANKED, else 0 */
-	uint64_t inode; /* of a twin, else 0 */
+	uint64_t inode; /* of a duplicate, else 0 */
 	char name[NAME_MAX + 1];
 	char uid[STORE_UID_SIZE]; /* taken over; "": none */
 };

@@ -71,8 +71,8 @@ table_find(struct maildir_table *t, const char *base, size_t len, size_t *at)
 	size_t slot;
 
 	*at = t->expected;
-	if (table_has(t, *at, base, len, &m) && (m.flags & ENTRY_TWIN) == 0)
-		return 0; /* of twins it need not be the first */
+	if (table_has(t, *at, base, len, &m) && (m.flags & ENTRY_DUPLICATE) == 0)
+		return 0; /* of duplicates it need not be the first */
 	if (t->slots == NULL && table_fill(t) == -1)
 		return -1;
 	for (slot = slot_of(t, base, len); t->slots[slot] != 0;

@@ -30,7 +30,7 @@
 #include "worker/store/mbox_table.h"
 #include "worker/store/path.h"
 #include "worker/store/store.h"
-#include "worker/store/twins.h"
+#include "worker/store/duplicates.h"
 
 enum { OPEN_WAIT_MS = 15000, UPDATE_WAIT_MS = 30000 /* for the locks */ };
 
@@ -317,9 +317,9 @@ mbox_list(struct store *s)
 	first = m->table.internal ? 1 : 0;
 	m->numbers = calloc(m->table.count + 1, sizeof(m->numbers[0]));
 	if (m->numbers == NULL ||
-	    twins_number(m->state_fd, mbox_state_name(m, "uids").text,
-			 (const uint8_t(*)[STORE_DIGEST])m->table.digests + first,
-			 m->table.count - first, m->numbers) == -1)
+	    duplicates_number(m->state_fd, mbox_state_name(m, "uids").text,
+			      (const uint8_t(*)[STORE_DIGEST])m->table.digests + first,
+			      m->table.count - first, m->numbers) == -1)
 		return fault_log(s, NULL, "numbers of equal messages");
 	s->count = m->table.count - first;
 	for (size_t i = first; i < m->table.count; i++)
@@ -580,9 +580,9 @@ mbox_remove_marked(struct store *s, const uint64_t *marked)
 		return result;
 	result = mbox_update(s, marked);
 	if (result == STORE_OK &&
-	    twins_keep(m->state_fd, mbox_state_name(m, "uids").text,
-		       (const uint8_t(*)[STORE_DIGEST])m->table.digests + mbox_entry(m, 0),
-		       m->numbers, s->count, marked) == -1)
+	    duplicates_keep(m->state_fd, mbox_state_name(m, "uids").text,
+			    (const uint8_t(*)[STORE_DIGEST])m->table.digests + mbox_entry(m, 0),
+			    m->numbers, s->count, marked) == -1)
 		log_warn(s->id, "mbox %s: equal messages may get other unique-ids: %s", s->path,
 			 strerror(errno));
 	mbox_guard_drop(&m->guard);

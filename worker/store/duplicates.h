@@ -5,19 +5,19 @@
  * A file says so, where they would not be counted 1, 2, 3 … any more: a line
  * "DIGEST PLACE NUMBER" each.  Without it, they are.
  */
-#ifndef POP3D_STORE_TWINS_H
-#define POP3D_STORE_TWINS_H
+#ifndef POP3D_STORE_DUPLICATES_H
+#define POP3D_STORE_DUPLICATES_H
 
 #include "worker/store/store.h"
 
 /* Number the messages that have equal digests; `name` in the directory dir_fd (-1: none) is the
  * file.  0 or -1 with errno. */
-int twins_number(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST], size_t count,
-		 uint32_t *numbers);
+int duplicates_number(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST],
+		      size_t count, uint32_t *numbers);
 
 /* Write the file anew for the messages that are not marked, or remove it.  0 or -1 with errno,
  * ENOSPC where there is no directory (-1) for one that is needed. */
-int twins_keep(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST],
-	       const uint32_t *numbers, size_t count, const uint64_t *marked);
+int duplicates_keep(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST],
+		    const uint32_t *numbers, size_t count, const uint64_t *marked);
 
 #endif

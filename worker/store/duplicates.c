@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "worker/store/twins.h"
+#include "worker/store/duplicates.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,22 +12,22 @@
 
 #include "worker/store/digest.h"
 
-enum { HEX_LEN = 2 * STORE_DIGEST, LINE_SIZE = 128, TWINS_MAX = 100000, FRESH_SIZE = 80 };
+enum { HEX_LEN = 2 * STORE_DIGEST, LINE_SIZE = 128, DUPLICATES_MAX = 100000, FRESH_SIZE = 80 };
 
 /* The message that is the place-th with its digest. */
-struct twin {
+struct duplicate {
 	char hex[STORE_UID_SIZE];
 	uint32_t place, number;
-	uint32_t last; /* the highest number with its digest; set by twins_sort() */
+	uint32_t last; /* the highest number with its digest; set by duplicates_sort() */
 };
 
-struct twins {
-	struct twin *list;
+struct duplicates {
+	struct duplicate *list;
 	size_t count, room;
 };
 
 static int
-twins_add(struct twins *t, const char *hex, uint32_t place, uint32_t number)
+duplicates_add(struct duplicates *t, const char *hex, uint32_t place, uint32_t number)
 {
 	if (t->count == t->room) {
 		size_t room = t->room > 0 ? 2 * t->room : 16;
@@ -46,7 +46,7 @@ twins_add(struct twins *t, const char *hex, uint32_t place, uint32_t number)
 
 /* Read the file; lines that make no sense are passed over.  0 or -1 with errno. */
 static int
-twins_read(struct twins *t, int dir_fd, const char *name)
+duplicates_read(struct duplicates *t, int dir_fd, const char *name)
 {
 	char line[LINE_SIZE], hex[STORE_UID_SIZE];
 	uint32_t place, number;
@@ -61,10 +61,10 @@ twins_read(struct twins *t, int dir_fd, const char *name)
 		close(fd);
 		return -1;
 	}
-	while (result == 0 && t->count < TWINS_MAX && fgets(line, sizeof(line), f) != NULL)
+	while (result == 0 && t->count < DUPLICATES_MAX && fgets(line, sizeof(line), f) != NULL)
 		if (sscanf(line, "%64[0-9a-f] %" SCNu32 " %" SCNu32, hex, &place, &number) == 3 &&
 		    strlen(hex) == HEX_LEN && place > 0 && number > place)
-			result = twins_add(t, hex, place, number);
+			result = duplicates_add(t, hex, place, number);
 	if (ferror(f))
 		result = -1;
 	fclose(f);
@@ -72,9 +72,9 @@ twins_read(struct twins *t, int dir_fd, const char *name)
 }
 
 static int
-twin_compare(const void *a, const void *b)
+duplicate_compare(const void *a, const void *b)
 {
-	const struct twin *x = a, *y = b;
+	const struct duplicate *x = a, *y = b;
 	int order = strcmp(x->hex, y->hex);
 
 	return order != 0 ? order : (x->place > y->place) - (x->place < y->place);
@@ -82,12 +82,12 @@ twin_compare(const void *a, const void *b)
 
 /* By digest and place: whoever sends one message many times shall not make many searches long. */
 static void
-twins_sort(struct twins *t)
+duplicates_sort(struct duplicates *t)
 {
 	uint32_t last = 0;
 
 	if (t->count > 0)
-		qsort(t->list, t->count, sizeof(t->list[0]), twin_compare);
+		qsort(t->list, t->count, sizeof(t->list[0]), duplicate_compare);
 	for (size_t i = 0; i < t->count; i++) {
 		if (i == 0 || strcmp(t->list[i].hex, t->list[i - 1].hex) != 0)
 			last = 0;
@@ -99,16 +99,16 @@ twins_sort(struct twins *t)
 
 /* The number of the place-th message of a digest.  Those that came since go on behind the last. */
 static uint32_t
-twins_find(const struct twins *t, const uint8_t digest[STORE_DIGEST], uint32_t place)
+duplicates_find(const struct duplicates *t, const uint8_t digest[STORE_DIGEST], uint32_t place)
 {
-	struct twin wanted = {.place = place};
+	struct duplicate wanted = {.place = place};
 	size_t from = 0, to = t->count, at;
-	const struct twin *e;
+	const struct duplicate *e;
 
 	digest_hex(digest, wanted.hex);
 	while (from < to) { /* the first that is not before it */
 		at = from + (to - from) / 2;
-		if (twin_compare(&t->list[at], &wanted) < 0)
+		if (duplicate_compare(&t->list[at], &wanted) < 0)
 			from = at + 1;
 		else
 			to = at;
@@ -120,25 +120,25 @@ twins_find(const struct twins *t, const uint8_t digest[STORE_DIGEST], uint32_t p
 }
 
 int
-twins_number(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST], size_t count,
-	     uint32_t *numbers)
+duplicates_number(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST],
+		  size_t count, uint32_t *numbers)
 {
-	struct twins t = {0};
+	struct duplicates t = {0};
 	int result = digest_number(digests, count, numbers);
 
 	if (result == 0 && dir_fd != -1)
-		result = twins_read(&t, dir_fd, name);
-	twins_sort(&t);
+		result = duplicates_read(&t, dir_fd, name);
+	duplicates_sort(&t);
 	for (size_t i = 0; i < count && result == 0 && t.count > 0; i++)
-		numbers[i] = twins_find(&t, digests[i], numbers[i]);
+		numbers[i] = duplicates_find(&t, digests[i], numbers[i]);
 	free(t.list);
 	return result;
 }
 
 /* Those of the messages that stay whose number is not their place. */
 static int
-twins_collect(struct twins *t, const uint8_t (*digests)[STORE_DIGEST], const uint32_t *numbers,
-	      size_t count, const uint64_t *marked)
+duplicates_collect(struct duplicates *t, const uint8_t (*digests)[STORE_DIGEST],
+		   const uint32_t *numbers, size_t count, const uint64_t *marked)
 {
 	uint8_t(*kept)[STORE_DIGEST] = calloc(count + 1, sizeof(*kept));
 	uint32_t *was = calloc(count + 1, sizeof(*was)), *place = calloc(count + 1, sizeof(*place));
@@ -159,7 +159,7 @@ twins_collect(struct twins *t, const uint8_t (*digests)[STORE_DIGEST], const uin
 		if (was[i] == place[i])
 			continue;
 		digest_hex(kept[i], hex);
-		result = twins_add(t, hex, place[i], was[i]);
+		result = duplicates_add(t, hex, place[i], was[i]);
 	}
 out:
 	free(kept);
@@ -169,7 +169,7 @@ out:
 }
 
 static int
-twins_write(const struct twins *t, int dir_fd, const char *name)
+duplicates_write(const struct duplicates *t, int dir_fd, const char *name)
 {
 	char fresh[FRESH_SIZE];
 	bool good;
@@ -196,17 +196,17 @@ twins_write(const struct twins *t, int dir_fd, const char *name)
 }
 
 int
-twins_keep(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST],
-	   const uint32_t *numbers, size_t count, const uint64_t *marked)
+duplicates_keep(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST],
+		const uint32_t *numbers, size_t count, const uint64_t *marked)
 {
-	struct twins t = {0};
-	int result = twins_collect(&t, digests, numbers, count, marked);
+	struct duplicates t = {0};
+	int result = duplicates_collect(&t, digests, numbers, count, marked);
 
 	if (result == 0 && dir_fd == -1) {
 		result = t.count > 0 ? -1 : 0;
 		errno = ENOSPC;
 	} else if (result == 0 && t.count > 0)
-		result = twins_write(&t, dir_fd, name);
+		result = duplicates_write(&t, dir_fd, name);
 	else if (result == 0 && unlinkat(dir_fd, name, 0) == -1 && errno != ENOENT)
 		result = -1;
 	free(t.list);
