@@ -7,7 +7,7 @@
 
 #include "common/pop3.h"
 #include "common/replies.h"
-#include "worker/login/links.h"
+#include "worker/login/channels.h"
 #include "worker/login/login.h"
 #include "worker/login/sasl.h"
 #include "common/trace.h"
@@ -152,7 +152,7 @@ command_stls(struct conn *c, const struct pop3_command *cmd)
 	if (!conn_offers_stls(c))
 		return REPLY_NO_TLS;
 	conn_enter(c, CONN_STLS_WAIT);
-	links_ask_stls(c->w, c->row.id);
+	channels_ask_stls(c->w, c->row.id);
 	return REPLY_NONE;
 }
 
@@ -221,11 +221,11 @@ command_run(struct conn *c, struct line_text line)
 	bool sasl = c->state == CONN_SASL;
 
 	if ((c->w->conf.trace & TRACE_SECRETS) != 0)
-		links_trace(c->w, c->row.id, true, line.octets, line.len);
+		channels_trace(c->w, c->row.id, true, line.octets, line.len);
 	else if (c->w->conf.trace != 0) {
 		char text[TRACE_TEXT_SIZE];
 		size_t len = trace_mask(text, line.octets, line.len, sasl);
-		links_trace(c->w, c->row.id, true, text, len);
+		channels_trace(c->w, c->row.id, true, text, len);
 	}
 	command_reply(c, sasl ? command_sasl_step(c, sasl_continue(&c->sasl, line.octets, line.len))
 			      : command_line(c, line));

@@ -12,7 +12,7 @@
 #include "common/log.h"
 #include "worker/login/handshake.h"
 #include "worker/login/input.h"
-#include "worker/login/links.h"
+#include "worker/login/channels.h"
 #include "worker/login/login.h"
 #include "worker/login/relay.h"
 #include "worker/login/timestamp.h"
@@ -102,7 +102,7 @@ conn_new(struct worker *w, const struct msg_conn *row, int fd)
 	if (fd != -1 && w->nconns < w->conf.max_connections && worker_find(w, row->id) == NULL)
 		c = calloc(1, sizeof(*c));
 	if (c == NULL) {
-		links_conn_end(w, row->id, CONN_END_ERROR, 0);
+		channels_conn_end(w, row->id, CONN_END_ERROR, 0);
 		if (fd != -1)
 			close(fd);
 		return;
@@ -161,7 +161,7 @@ conn_free(struct conn *c)
 	line_reset(&c->line);
 	conn_drop_output(c);
 	if (!c->handed_over)
-		links_conn_end(w, c->row.id, c->why, c->failures);
+		channels_conn_end(w, c->row.id, c->why, c->failures);
 	worker_remove(w, c);
 	free(c);
 }
@@ -320,7 +320,7 @@ void
 conn_reply(struct conn *c, const char *text, size_t len)
 {
 	if (c->w->conf.trace != 0)
-		links_trace(c->w, c->row.id, false, text, len);
+		channels_trace(c->w, c->row.id, false, text, len);
 	conn_keep(c, text, len);
 }
 

@@ -8,14 +8,14 @@
 #include "common/clock.h"
 #include "common/replies.h"
 #include "worker/login/commands.h"
-#include "worker/login/links.h"
+#include "worker/login/channels.h"
 
 enum { INPUT_TURN = 16 /* lines before other connections get their turn */ };
 
 bool
 input_wanted(const struct conn *c)
 {
-	return (c->state == CONN_COMMAND || c->state == CONN_SASL) && !links_congested(c->w);
+	return (c->state == CONN_COMMAND || c->state == CONN_SASL) && !channels_congested(c->w);
 }
 
 /* The client closed its end, or the connection broke.  What it asked before is still answered. */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/replies.h"
-#include "worker/login/links.h"
+#include "worker/login/channels.h"
 #include "worker/login/relay.h"
 
 /* What the helper cannot say counts as trouble. */
@@ -29,7 +29,7 @@ void
 login_ask(struct conn *c)
 {
 	stream_facts(&c->stream, &c->ask->tls);
-	int rc = links_ask_login(c->w, c->ask);
+	int rc = channels_ask_login(c->w, c->ask);
 	conn_forget_login(c);
 	c->orphaned = false;
 	if (rc == 0)

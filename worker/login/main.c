@@ -7,7 +7,7 @@
  * May never: open a file, send a descriptor, be believed about who a client is.
  *
  *   main.c       start and confinement            worker.c  the process's own state
- *   links.c      messages with master and helper  conn.c    one connection: states, output
+ *   channels.c   messages with master and helper  conn.c    one connection: states, output
  *   input.c      reading lines                    line.c    putting lines together
  *   commands.c   AUTHORIZATION                    sasl.c    AUTH exchanges; base64.c
  *   login.c      from credentials to a session    relay.c   TLS after the login
@@ -31,7 +31,7 @@
 #include "common/title.h"
 #include "worker/login/check.h"
 #include "worker/login/conn.h"
-#include "worker/login/links.h"
+#include "worker/login/channels.h"
 #include "worker/login/tls.h"
 
 /* Certificates and keys, as long as files can be opened. */
@@ -135,7 +135,7 @@ worker_make_base(void)
 static void
 worker_free(struct worker *w)
 {
-	links_close(w);
+	channels_close(w);
 	for (size_t i = 0; i < w->nservers; i++)
 		while (w->servers[i] != NULL) {
 			struct worker_server *s = w->servers[i];
@@ -159,7 +159,8 @@ main(int argc, char *argv[], char *envp[])
 	title_set(role_name(ROLE_LOGIN), "starting");
 
 	struct worker *w = calloc(1, sizeof(*w));
-	if (w == NULL || (w->base = worker_make_base()) == NULL || links_open(w, CHANNEL_FD) == -1)
+	if (w == NULL || (w->base = worker_make_base()) == NULL ||
+	    channels_open(w, CHANNEL_FD) == -1)
 		return EXIT_FAILURE;
 	log_to_channel(&w->master.ch);
 	event_base_dispatch(w->base);

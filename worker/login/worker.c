@@ -6,7 +6,7 @@
 
 #include "common/title.h"
 #include "worker/login/conn.h"
-#include "worker/login/links.h"
+#include "worker/login/channels.h"
 
 enum { WORKER_CROWD = 64 };
 

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "worker/login/links.h"
+#include "worker/login/channels.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,14 +16,14 @@
 #include "worker/login/tls.h"
 
 enum {
-	LINKS_CONGESTED = 256,	/* messages waiting: clients wait, too */
-	LINKS_QUEUE_BASE = 4096 /* beside what each connection may owe */
+	CHANNELS_CONGESTED = 256,  /* messages waiting: clients wait, too */
+	CHANNELS_QUEUE_BASE = 4096 /* beside what each connection may owe */
 };
 
 /* A message about a connection: that one if it is in the state to which the message belongs.
  * Otherwise its client has gone meanwhile, which is nobody's fault. */
 static struct conn *
-links_find(struct worker *w, conn_id id, enum conn_state state)
+channels_find(struct worker *w, conn_id id, enum conn_state state)
 {
 	struct conn *c = worker_find(w, id);
 
@@ -36,7 +36,7 @@ links_find(struct worker *w, conn_id id, enum conn_state state)
 }
 
 static void
-links_on_ping(struct worker *w, struct msg *m)
+channels_on_ping(struct worker *w, struct msg *m)
 {
 	evchannel_put(&w->master, MSG_PONG, &m->u.ping, sizeof(m->u.ping));
 }
@@ -44,7 +44,7 @@ links_on_ping(struct worker *w, struct msg *m)
 /* The greeting has a host name and no '<', which announces APOP (RFC 1939 section 7): timestamp.h.
  */
 static void
-links_make_greeting(struct worker *w)
+channels_make_greeting(struct worker *w)
 {
 	static const char name_chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 					 "0123456789.-_:";
@@ -57,12 +57,12 @@ links_make_greeting(struct worker *w)
 }
 
 static void
-links_on_conf(struct worker *w, struct msg *m)
+channels_on_conf(struct worker *w, struct msg *m)
 {
 	w->conf = m->u.login_conf;
 	title_detail((enum ps_titles)w->conf.ps_titles);
-	links_make_greeting(w);
-	w->master.ch.queue_max = LINKS_QUEUE_BASE + 4 * (size_t)w->conf.max_connections;
+	channels_make_greeting(w);
+	w->master.ch.queue_max = CHANNELS_QUEUE_BASE + 4 * (size_t)w->conf.max_connections;
 
 	const struct timeval limits[TIMER_COUNT] = {
 	    [TIMER_LOGIN] = {w->conf.login_timeout, 0},
@@ -79,7 +79,7 @@ links_on_conf(struct worker *w, struct msg *m)
 
 /* Make a place for the server of that index.  0 or -1. */
 static int
-links_make_place(struct worker *w, uint32_t index)
+channels_make_place(struct worker *w, uint32_t index)
 {
 	struct worker_server **grown;
 
@@ -95,13 +95,13 @@ links_make_place(struct worker *w, uint32_t index)
 }
 
 static void
-links_on_server(struct worker *w, struct msg *m)
+channels_on_server(struct worker *w, struct msg *m)
 {
 	uint32_t index = m->u.login_server.server;
 	struct worker_server *server = calloc(1, sizeof(*server));
 	struct worker_server **place;
 
-	if (server == NULL || links_make_place(w, index) == -1) {
+	if (server == NULL || channels_make_place(w, index) == -1) {
 		log_error(0, "server %u cannot be taken on", (unsigned)index);
 		free(server);
 		return;
@@ -127,7 +127,7 @@ certificate_was_told(const struct worker *w, const struct worker_server *server)
 }
 
 static void
-links_tell_certificates(struct worker *w)
+channels_tell_certificates(struct worker *w)
 {
 	struct msg_certificate msg;
 
@@ -142,7 +142,7 @@ links_tell_certificates(struct worker *w)
 }
 
 static void
-links_on_start(struct worker *w, struct msg *m)
+channels_on_start(struct worker *w, struct msg *m)
 {
 	static struct msg_refused refused;
 	struct msg_ready ready = {0, 0};
@@ -154,13 +154,13 @@ links_on_start(struct worker *w, struct msg *m)
 		return;
 	}
 	w->serving = true;
-	links_tell_certificates(w);
+	channels_tell_certificates(w);
 	title_set(role_name(ROLE_LOGIN), "0 connections");
 	evchannel_put(&w->master, MSG_READY, &ready, sizeof(ready));
 }
 
 static void
-links_on_ticket_keys(struct worker *w, struct msg *m)
+channels_on_ticket_keys(struct worker *w, struct msg *m)
 {
 	tls_tickets_set(&m->u.ticket_keys);
 	for (size_t i = 0; i < w->nservers; i++)
@@ -168,13 +168,13 @@ links_on_ticket_keys(struct worker *w, struct msg *m)
 			tls_tickets_apply(w->servers[i]->tls);
 }
 
-static void links_on_helper(struct evchannel *ec, struct msg *m, void *arg);
-static void links_on_helper_end(struct evchannel *ec, int error, void *arg);
-static void links_on_drained(struct evchannel *ec, void *arg);
+static void channels_on_helper(struct evchannel *ec, struct msg *m, void *arg);
+static void channels_on_helper_end(struct evchannel *ec, int error, void *arg);
+static void channels_on_drained(struct evchannel *ec, void *arg);
 
 /* Do something with every connection; it may end those. */
 static void
-links_each(struct worker *w, void (*act)(struct conn *c))
+channels_each(struct worker *w, void (*act)(struct conn *c))
 {
 	struct conn *c, *next;
 
@@ -185,7 +185,7 @@ links_each(struct worker *w, void (*act)(struct conn *c))
 }
 
 static void
-links_orphan(struct conn *c)
+channels_orphan(struct conn *c)
 {
 	if (c->state == CONN_LOGIN)
 		login_orphan(c);
@@ -193,7 +193,7 @@ links_orphan(struct conn *c)
 
 /* Master has settled the grants of the former helper before it made a channel to the new one. */
 static void
-links_release(struct conn *c)
+channels_release(struct conn *c)
 {
 	if (c->state != CONN_LOGIN)
 		return;
@@ -202,33 +202,33 @@ links_release(struct conn *c)
 }
 
 static void
-links_on_auth_channel(struct worker *w, struct msg *m)
+channels_on_auth_channel(struct worker *w, struct msg *m)
 {
 	int fd = msg_take_fd(m, 0);
 
 	if (evchannel_is_open(&w->helper))
 		evchannel_read_dry(&w->helper);
 	evchannel_close(&w->helper);
-	links_each(w, links_release);
+	channels_each(w, channels_release);
 	if (fd == -1 || evchannel_open(&w->helper, w->base, fd, ROLE_LOGIN, ROLE_AUTH,
-				       LINKS_QUEUE_BASE + w->conf.max_connections, links_on_helper,
-				       links_on_helper_end, w) == -1)
+				       CHANNELS_QUEUE_BASE + w->conf.max_connections,
+				       channels_on_helper, channels_on_helper_end, w) == -1)
 		log_error(0, "no channel to the auth helper: %s",
 			  fd == -1 ? "its descriptor was lost" : strerror(errno));
 	else
-		w->helper.drained = links_on_drained;
+		w->helper.drained = channels_on_drained;
 }
 
 static void
-links_on_conn_new(struct worker *w, struct msg *m)
+channels_on_conn_new(struct worker *w, struct msg *m)
 {
 	conn_new(w, &m->u.conn, msg_take_fd(m, 0));
 }
 
 static void
-links_on_stls_go(struct worker *w, struct msg *m)
+channels_on_stls_go(struct worker *w, struct msg *m)
 {
-	struct conn *c = links_find(w, m->u.ref.id, CONN_STLS_WAIT);
+	struct conn *c = channels_find(w, m->u.ref.id, CONN_STLS_WAIT);
 
 	if (c == NULL)
 		return;
@@ -238,12 +238,12 @@ links_on_stls_go(struct worker *w, struct msg *m)
 
 /* A plain socket is the session's now, whatever was believed here meanwhile. */
 static void
-links_on_login_taken(struct worker *w, struct msg *m)
+channels_on_login_taken(struct worker *w, struct msg *m)
 {
 	struct conn *c = worker_find(w, m->u.ref.id);
 
 	if (c == NULL || c->stream.ssl != NULL)
-		c = links_find(w, m->u.ref.id, CONN_LOGIN);
+		c = channels_find(w, m->u.ref.id, CONN_LOGIN);
 	if (c == NULL)
 		return;
 	login_taken(c, msg_take_fd(m, 0), msg_take_fd(m, 1));
@@ -251,9 +251,9 @@ links_on_login_taken(struct worker *w, struct msg *m)
 }
 
 static void
-links_on_login_failed(struct worker *w, struct msg *m)
+channels_on_login_failed(struct worker *w, struct msg *m)
 {
-	struct conn *c = links_find(w, m->u.login_failed.id, CONN_LOGIN);
+	struct conn *c = channels_find(w, m->u.login_failed.id, CONN_LOGIN);
 
 	if (c == NULL)
 		return;
@@ -262,7 +262,7 @@ links_on_login_failed(struct worker *w, struct msg *m)
 }
 
 static void
-links_on_conn_drop(struct worker *w, struct msg *m)
+channels_on_conn_drop(struct worker *w, struct msg *m)
 {
 	struct conn *c = worker_find(w, m->u.ref.id);
 
@@ -273,7 +273,7 @@ links_on_conn_drop(struct worker *w, struct msg *m)
 }
 
 static void
-links_on_conn_state_ask(struct worker *w, struct msg *m)
+channels_on_conn_state_ask(struct worker *w, struct msg *m)
 {
 	struct conn *c = worker_find(w, m->u.ref.id);
 	struct msg_conn_state state = {.id = m->u.ref.id};
@@ -287,16 +287,16 @@ links_on_conn_state_ask(struct worker *w, struct msg *m)
 }
 
 static void
-links_on_drain(struct worker *w, struct msg *m)
+channels_on_drain(struct worker *w, struct msg *m)
 {
 	(void)m;
 	worker_drain(w);
 }
 
 static void
-links_on_login_refused(struct worker *w, struct msg *m)
+channels_on_login_refused(struct worker *w, struct msg *m)
 {
-	struct conn *c = links_find(w, m->u.login_refused.id, CONN_LOGIN);
+	struct conn *c = channels_find(w, m->u.login_refused.id, CONN_LOGIN);
 
 	if (c == NULL)
 		return;
@@ -307,37 +307,37 @@ links_on_login_refused(struct worker *w, struct msg *m)
 
 enum { BEFORE_START = 1, SERVING = 2, EVER = BEFORE_START | SERVING };
 
-struct links_rule {
+struct channels_rule {
 	enum msg_type type;
 	int when;
 	void (*handle)(struct worker *w, struct msg *m);
 };
 
-static const struct links_rule master_rules[] = {
-    {MSG_PING, EVER, links_on_ping},
-    {MSG_LOGIN_CONF, BEFORE_START, links_on_conf},
-    {MSG_LOGIN_SERVER, BEFORE_START, links_on_server},
-    {MSG_LOGIN_START, BEFORE_START, links_on_start},
-    {MSG_TICKET_KEYS, EVER, links_on_ticket_keys},
-    {MSG_AUTH_CHANNEL, EVER, links_on_auth_channel},
-    {MSG_CONN_NEW, SERVING, links_on_conn_new},
-    {MSG_STLS_GO, SERVING, links_on_stls_go},
-    {MSG_LOGIN_TAKEN, SERVING, links_on_login_taken},
-    {MSG_LOGIN_FAILED, SERVING, links_on_login_failed},
-    {MSG_CONN_DROP, SERVING, links_on_conn_drop},
-    {MSG_CONN_STATE_ASK, SERVING, links_on_conn_state_ask},
-    {MSG_DRAIN, EVER, links_on_drain},
+static const struct channels_rule master_rules[] = {
+    {MSG_PING, EVER, channels_on_ping},
+    {MSG_LOGIN_CONF, BEFORE_START, channels_on_conf},
+    {MSG_LOGIN_SERVER, BEFORE_START, channels_on_server},
+    {MSG_LOGIN_START, BEFORE_START, channels_on_start},
+    {MSG_TICKET_KEYS, EVER, channels_on_ticket_keys},
+    {MSG_AUTH_CHANNEL, EVER, channels_on_auth_channel},
+    {MSG_CONN_NEW, SERVING, channels_on_conn_new},
+    {MSG_STLS_GO, SERVING, channels_on_stls_go},
+    {MSG_LOGIN_TAKEN, SERVING, channels_on_login_taken},
+    {MSG_LOGIN_FAILED, SERVING, channels_on_login_failed},
+    {MSG_CONN_DROP, SERVING, channels_on_conn_drop},
+    {MSG_CONN_STATE_ASK, SERVING, channels_on_conn_state_ask},
+    {MSG_DRAIN, EVER, channels_on_drain},
     {0, 0, NULL},
 };
 
-static const struct links_rule helper_rules[] = {
-    {MSG_LOGIN_REFUSED, SERVING, links_on_login_refused},
+static const struct channels_rule helper_rules[] = {
+    {MSG_LOGIN_REFUSED, SERVING, channels_on_login_refused},
     {0, 0, NULL},
 };
 
 /* 0, or -1: no message for this moment. */
 static int
-links_dispatch(struct worker *w, const struct links_rule *rule, struct msg *m)
+channels_dispatch(struct worker *w, const struct channels_rule *rule, struct msg *m)
 {
 	int now = w->serving ? SERVING : BEFORE_START;
 
@@ -350,18 +350,18 @@ links_dispatch(struct worker *w, const struct links_rule *rule, struct msg *m)
 }
 
 static void
-links_on_master(struct evchannel *ec, struct msg *m, void *arg)
+channels_on_master(struct evchannel *ec, struct msg *m, void *arg)
 {
 	struct worker *w = arg;
 
 	(void)ec;
-	if (!w->finished && links_dispatch(w, master_rules, m) == -1)
+	if (!w->finished && channels_dispatch(w, master_rules, m) == -1)
 		event_base_loopbreak(w->base);
 }
 
 /* Without master there is nothing to serve for. */
 static void
-links_on_master_end(struct evchannel *ec, int error, void *arg)
+channels_on_master_end(struct evchannel *ec, int error, void *arg)
 {
 	struct worker *w = arg;
 
@@ -370,25 +370,25 @@ links_on_master_end(struct evchannel *ec, int error, void *arg)
 }
 
 static void
-links_on_helper(struct evchannel *ec, struct msg *m, void *arg)
+channels_on_helper(struct evchannel *ec, struct msg *m, void *arg)
 {
-	if (links_dispatch(arg, helper_rules, m) == -1)
-		links_on_helper_end(ec, EBADMSG, arg);
+	if (channels_dispatch(arg, helper_rules, m) == -1)
+		channels_on_helper_end(ec, EBADMSG, arg);
 }
 
 static void
-links_on_helper_end(struct evchannel *ec, int error, void *arg)
+channels_on_helper_end(struct evchannel *ec, int error, void *arg)
 {
 	struct worker *w = arg;
 
 	if (error != EPIPE)
 		log_error(0, "channel to the auth helper given up: %s", strerror(error));
 	evchannel_close(ec);
-	links_each(w, links_orphan);
+	channels_each(w, channels_orphan);
 }
 
 static void
-links_on_drained(struct evchannel *ec, void *arg)
+channels_on_drained(struct evchannel *ec, void *arg)
 {
 	struct worker *w = arg;
 
@@ -396,28 +396,28 @@ links_on_drained(struct evchannel *ec, void *arg)
 	if (w->finished)
 		event_base_loopbreak(w->base);
 	else
-		links_each(w, conn_settle);
+		channels_each(w, conn_settle);
 }
 
 int
-links_open(struct worker *w, int fd)
+channels_open(struct worker *w, int fd)
 {
-	if (evchannel_open(&w->master, w->base, fd, ROLE_LOGIN, ROLE_MASTER, LINKS_QUEUE_BASE,
-			   links_on_master, links_on_master_end, w) == -1)
+	if (evchannel_open(&w->master, w->base, fd, ROLE_LOGIN, ROLE_MASTER, CHANNELS_QUEUE_BASE,
+			   channels_on_master, channels_on_master_end, w) == -1)
 		return -1;
-	w->master.drained = links_on_drained;
+	w->master.drained = channels_on_drained;
 	return 0;
 }
 
 void
-links_close(struct worker *w)
+channels_close(struct worker *w)
 {
 	evchannel_close(&w->helper);
 	evchannel_close(&w->master);
 }
 
 int
-links_ask_login(struct worker *w, const struct msg_login_ask *ask)
+channels_ask_login(struct worker *w, const struct msg_login_ask *ask)
 {
 	if (!evchannel_is_open(&w->helper))
 		return -1;
@@ -425,21 +425,21 @@ links_ask_login(struct worker *w, const struct msg_login_ask *ask)
 }
 
 void
-links_ask_stls(struct worker *w, conn_id id)
+channels_ask_stls(struct worker *w, conn_id id)
 {
 	const struct msg_conn_ref ref = {id};
 	evchannel_put(&w->master, MSG_STLS_ASK, &ref, sizeof(ref));
 }
 
 void
-links_conn_end(struct worker *w, conn_id id, enum conn_end why, uint32_t failures)
+channels_conn_end(struct worker *w, conn_id id, enum conn_end why, uint32_t failures)
 {
 	const struct msg_conn_end end = {id, why, failures};
 	evchannel_put(&w->master, MSG_CONN_END, &end, sizeof(end));
 }
 
 void
-links_trace(struct worker *w, conn_id id, bool from_client, const char *text, size_t len)
+channels_trace(struct worker *w, conn_id id, bool from_client, const char *text, size_t len)
 {
 	struct msg_trace trace = {.id = id, .from_client = from_client};
 
@@ -459,7 +459,7 @@ links_trace(struct worker *w, conn_id id, bool from_client, const char *text, si
 }
 
 bool
-links_congested(const struct worker *w)
+channels_congested(const struct worker *w)
 {
-	return w->master.ch.queued > LINKS_CONGESTED || w->helper.ch.queued > LINKS_CONGESTED;
+	return w->master.ch.queued > CHANNELS_CONGESTED || w->helper.ch.queued > CHANNELS_CONGESTED;
 }

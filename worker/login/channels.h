@@ -2,25 +2,25 @@
  * What the worker says to master and auth helper, and what it does on their
  * messages.
  */
-#ifndef POP3D_LOGIN_LINKS_H
-#define POP3D_LOGIN_LINKS_H
+#ifndef POP3D_LOGIN_CHANNELS_H
+#define POP3D_LOGIN_CHANNELS_H
 
 #include "worker/login/worker.h"
 
 /* Serve the channel to master in the worker's loop.  0, or -1 with errno. */
-int links_open(struct worker *w, int fd);
-void links_close(struct worker *w);
+int channels_open(struct worker *w, int fd);
+void channels_close(struct worker *w);
 
 /* Ask the helper to check credentials.  0, or -1: there is no helper now. */
-int links_ask_login(struct worker *w, const struct msg_login_ask *ask);
+int channels_ask_login(struct worker *w, const struct msg_login_ask *ask);
 /* Ask master to let a connection begin TLS. */
-void links_ask_stls(struct worker *w, conn_id id);
+void channels_ask_stls(struct worker *w, conn_id id);
 /* Tell master that a connection has ended. */
-void links_conn_end(struct worker *w, conn_id id, enum conn_end why, uint32_t failures);
+void channels_conn_end(struct worker *w, conn_id id, enum conn_end why, uint32_t failures);
 /* Send one line to the trace, secrets already masked. */
-void links_trace(struct worker *w, conn_id id, bool from_client, const char *text, size_t len);
+void channels_trace(struct worker *w, conn_id id, bool from_client, const char *text, size_t len);
 
 /* Is so much waiting for master or helper that clients should wait, too? */
-bool links_congested(const struct worker *w);
+bool channels_congested(const struct worker *w);
 
 #endif
