@@ -8,7 +8,7 @@
  *	"timeout"						trouble of the server
  *	none of these			3, wrong password	wrong password, forgotten
  *
- * So a wrong password alone has none of these words, a busy mailbox has "lock",
+ * So a wrong password alone has none of these words, a locked mailbox has "lock",
  * and trouble of the server has "service unavailable" and "timeout".  getmail,
  * mpop, Thunderbird and Evolution show the text as it is.
  *

@@ -23,7 +23,7 @@ class Program:
     quiet = ()  # titles of windows that are there when nothing is to be said
     ends = ()  # buttons that close a message
     refused = r"-ERR \[AUTH\] wrong user name or password"  # what it says of a wrong password
-    busy = r"\[IN-USE\] this maildrop is locked since "
+    in_use = r"\[IN-USE\] this maildrop is locked since "
 
     def __init__(self, desktop, user, port):
         self.desktop, self.user, self.port = desktop, user, port
@@ -178,7 +178,7 @@ class Situations:
         holder = self.session(self.owner)
         self.client.check()
         self.answer(self.owner.password)
-        self.assertRegex(self.message(), self.client.busy)
+        self.assertRegex(self.message(), self.client.in_use)
         self.assertEqual(self.client.letters(), [])
         holder.quit()
         self.session_end()

@@ -166,7 +166,7 @@ class Maildir(JobCase):
 class Mbox(JobCase):
     settings = {"storage": "mbox:%h/mbox"}
 
-    def test_busy_under_another_name(self):
+    def test_locked_under_another_name(self):
         user = self.user()
         path = os.path.join(user.home, "mbox")
         with open(path, "wb") as f:
@@ -188,7 +188,7 @@ class Mbox(JobCase):
         self.assertEqual(self.ctl.done("box", "locked", "clear", user.name), "0")
 
 
-    def test_busy_by_a_lock_in_another_home(self):
+    def test_locked_by_a_lock_in_another_home(self):
         owner, path, spool = self.user(), harness.world().path("users-" + secrets.token_hex(4)), writable_base()
         box, text = os.path.join(spool, "box"), ""
         with open(box, "wb") as f:

@@ -92,7 +92,7 @@ class Locks(TestCase):
         client.login(user)
         client.quit()
 
-    def test_LCK_03_REG_13_wrong_password_on_a_busy_maildrop(self):
+    def test_LCK_03_REG_13_wrong_password_on_a_locked_maildrop(self):
         user = self.user(MESSAGES)
         holder = self.session(user)
         for kind in self.each_kind():

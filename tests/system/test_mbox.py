@@ -532,7 +532,7 @@ class Home(TestCase):
         self.assertLess(time.monotonic() - began, 5)
         self.assertEqual(box.leftovers(), [])
 
-    def test_RSP_06_busy_for_long(self):
+    def test_RSP_06_locked_for_long(self):
         user = self.user()
         box = mboxes.home_box(user).fill(mailbox.simple(1))
         with open(box.path + ".lock", "w"):
@@ -552,13 +552,13 @@ class Home(TestCase):
         got = []
         deadline = time.monotonic() + 50
         while time.monotonic() < deadline:
-            busy = any(agent.poll() is None for agent in agents)
+            delivering = any(agent.poll() is None for agent in agents)
             client = self.session(user, timeout=30)
             for n in range(1, len(client.listing(b"LIST")) + 1):
                 got.append(client.multi(b"RETR %d" % n))
                 client.ok(b"DELE %d" % n)
             client.quit()
-            if not busy:
+            if not delivering:
                 break
         self.assertEqual([agent.wait(20) for agent in agents], [0] * len(agents))
         self.assertEqual(sorted(got), sorted(b"N: %d\r\n\r\nx\r\n" % i for i in range(40)))

@@ -10,7 +10,7 @@
 #include "common/log.h"
 #include "common/title.h"
 #include "worker/session/score.h"
-#include "worker/session/busy.h"
+#include "worker/session/lock_conflict.h"
 #include "worker/session/job.h"
 
 enum {
@@ -133,12 +133,12 @@ job_find(size_t n, char *const words[], size_t *skip)
 
 /* Somebody has the lock: who? */
 static void
-busy_tell(struct session *ss)
+job_tell_holder(struct session *ss)
 {
 	const struct msg_lock_answer *h = &ss->holder;
 	char host[LOG_ADDR_SIZE], since[CLOCK_UTC_SIZE];
 
-	busy_look(ss);
+	lock_conflict_look(ss);
 	if (h->holder == LOCK_HOLDER_OWN)
 		job_fail(ss, "maildrop is in use since %s from %s, idle for %u s",
 			 clock_utc(since, h->since), log_host(host, &h->peer), h->idle);
@@ -155,7 +155,7 @@ trouble(struct session *ss, enum store_result result)
 	if (result == STORE_OK)
 		return JOB_DONE;
 	if (result == STORE_IN_USE)
-		busy_tell(ss);
+		job_tell_holder(ss);
 	else
 		job_fail(ss, "%s: the mailbox cannot be opened; the daemon's log says why",
 			 ss->grant.mailbox);
@@ -184,7 +184,7 @@ job_lock(struct session *ss)
 
 	if (result != STORE_OK || !ss->store.lock_claim)
 		return result;
-	busy_look(ss);
+	lock_conflict_look(ss);
 	return ss->holder.holder == LOCK_HOLDER_UNKNOWN ? STORE_OK : STORE_IN_USE;
 }
 

@@ -14,7 +14,7 @@
 #include "common/sandbox.h"
 #include "common/title.h"
 #include "worker/session/score.h"
-#include "worker/session/busy.h"
+#include "worker/session/lock_conflict.h"
 #include "worker/session/commands.h"
 #include "worker/session/job.h"
 #include "worker/session/receipt.h"
@@ -28,7 +28,7 @@ static const struct opening {
 	enum reply reply;
 } openings[STORE_RESULT_COUNT] = {
     [STORE_OK] = {LOGIN_OK, REPLY_NONE},
-    [STORE_IN_USE] = {LOGIN_IN_USE, REPLY_NONE}, /* busy_reply() knows more */
+    [STORE_IN_USE] = {LOGIN_IN_USE, REPLY_NONE}, /* lock_conflict_reply() knows more */
     [STORE_TEMP] = {LOGIN_TEMP, REPLY_STORE_TEMP},
     [STORE_FULL] = {LOGIN_TEMP, REPLY_STORE_TEMP},
     [STORE_PERM] = {LOGIN_PERM, REPLY_STORE_PERM},
@@ -180,9 +180,9 @@ session_open(struct session *ss, const struct msg_spawn_conf *conf, uint32_t *ab
 	if (result != STORE_OK || (result = session_confine(ss, conf, abi)) != STORE_OK)
 		return result;
 	if ((result = s->backend->lock(s)) == STORE_IN_USE)
-		result = busy_take_over(ss);
+		result = lock_conflict_take_over(ss);
 	if (result == STORE_OK && s->lock_claim)
-		result = busy_claim(ss);
+		result = lock_conflict_claim(ss);
 	if (result != STORE_OK || (result = s->backend->list(s)) != STORE_OK)
 		return result;
 	ss->octets = s->octets;
@@ -281,7 +281,7 @@ session_answer(struct session *ss, enum store_result opened, uint32_t abi)
 		session_close(ss);
 		ss->end.why = SESSION_END_REFUSED;
 		if (opened == STORE_IN_USE)
-			busy_reply(ss);
+			lock_conflict_reply(ss);
 		else
 			stream_reply(&ss->stream, "%s", reply_text(openings[opened].reply));
 		return;
@@ -308,7 +308,7 @@ session_serve(struct session *ss, const struct msg_spawn_conf *conf, bool became
 	else
 		session_close(ss);
 	if (opened == STORE_IN_USE)
-		busy_stay(ss);
+		lock_conflict_stay(ss);
 	ss->end.left = ss->store.count - ss->end.deleted;
 	if (!stream_is_over(&ss->stream))
 		stream_flush(&ss->stream);

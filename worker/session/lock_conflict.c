@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "worker/session/busy.h"
+#include "worker/session/lock_conflict.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -23,7 +23,7 @@ enum {
 
 /* Ask master who has the lock; ss->holder is the answer, or "unknown". */
 static void
-busy_ask(struct session *ss, enum lock_purpose purpose)
+lock_conflict_ask(struct session *ss, enum lock_purpose purpose)
 {
 	struct msg_lock_ask ask = {.id = ss->grant.id, .place = ss->store.lock, .purpose = purpose};
 	uint64_t deadline = clock_ms() + ANSWER_MS, now;
@@ -48,13 +48,13 @@ busy_ask(struct session *ss, enum lock_purpose purpose)
 }
 
 enum store_result
-busy_take_over(struct session *ss)
+lock_conflict_take_over(struct session *ss)
 {
 	const struct timespec pause = {0, RETRY_PAUSE_NS};
 	enum store_result result = STORE_IN_USE;
 	uint64_t deadline;
 
-	busy_ask(ss, LOCK_TAKE_OVER);
+	lock_conflict_ask(ss, LOCK_TAKE_OVER);
 	if (ss->holder.holder != LOCK_HOLDER_ENDED)
 		return STORE_IN_USE;
 	store_show(&ss->store, SCOREBOARD_WAIT_LOCK);
@@ -63,17 +63,17 @@ busy_take_over(struct session *ss)
 	       clock_ms() < deadline)
 		(void)nanosleep(&pause, NULL);
 	if (result == STORE_IN_USE) /* another login was faster */
-		busy_ask(ss, LOCK_LOOK);
+		lock_conflict_ask(ss, LOCK_LOOK);
 	return result;
 }
 
 enum store_result
-busy_claim(struct session *ss)
+lock_conflict_claim(struct session *ss)
 {
 	const struct timespec pause = {0, CLAIM_PAUSE_NS};
 
 	for (int i = 0; i < CLAIMS; i++) {
-		busy_ask(ss, LOCK_CLAIM);
+		lock_conflict_ask(ss, LOCK_CLAIM);
 		if (ss->holder.holder == LOCK_HOLDER_UNKNOWN)
 			return STORE_OK;
 		if (ss->holder.holder != LOCK_HOLDER_ENDED)
@@ -83,13 +83,13 @@ busy_claim(struct session *ss)
 }
 
 void
-busy_look(struct session *ss)
+lock_conflict_look(struct session *ss)
 {
-	busy_ask(ss, LOCK_LOOK);
+	lock_conflict_ask(ss, LOCK_LOOK);
 }
 
 void
-busy_reply(struct session *ss)
+lock_conflict_reply(struct session *ss)
 {
 	const struct msg_lock_answer *h = &ss->holder;
 	char host[LOG_ADDR_SIZE], since[CLOCK_UTC_SIZE];
@@ -105,7 +105,7 @@ busy_reply(struct session *ss)
 }
 
 void
-busy_stay(struct session *ss)
+lock_conflict_stay(struct session *ss)
 {
 	int64_t deadline = (int64_t)clock_ms() + STAY_MS, left;
 	enum stream_event input;
@@ -123,6 +123,6 @@ busy_stay(struct session *ss)
 			stream_reply(&ss->stream, "%s", reply_text(REPLY_QUIT));
 			return;
 		}
-		busy_reply(ss);
+		lock_conflict_reply(ss);
 	}
 }
