@@ -186,6 +186,20 @@ words_fit(const struct msg *m)
 	return ends == j->argc && j->words[j->len - 1] == '\0';
 }
 
+static bool
+failures_fit(const struct msg *m)
+{
+	const struct msg_failures *f = &m->u.failures;
+
+	if (f->count > COUNT_OF(f->rows) ||
+	    m->len != offsetof(struct msg_failures, rows) + f->count * sizeof(f->rows[0]))
+		return false;
+	for (uint32_t i = 0; i < f->count; i++)
+		if (f->rows[i].kind >= FAILURE_KINDS)
+			return false;
+	return true;
+}
+
 /* Messages that end in a list or a text as long as its content. */
 static bool
 tail_fits(const struct msg *m)
@@ -197,6 +211,8 @@ tail_fits(const struct msg *m)
 		return m->u.octets[m->len - 1] == '\0';
 	if (m->type == MSG_JOB)
 		return words_fit(m);
+	if (m->type == MSG_FAILURES)
+		return failures_fit(m);
 	if (m->type == MSG_GRANT || m->type == MSG_SERVE) {
 		account = &m->u.grant.account;
 		at = offsetof(struct msg_grant, account.groups);

@@ -203,7 +203,35 @@ struct msg_worker {
 	uint32_t error; /* MSG_WORKER_BAD: errno, see channel_end_text(); else 0 */
 };
 
+/* What failed logins are counted by. */
+enum failure_kind {
+	FAILURE_USER,	/* a name from one source */
+	FAILURE_SOURCE, /* a source (source.h) */
+	FAILURE_KINDS
+};
+
+/* A digest, or the octets of a source. */
+struct failure_key {
+	uint8_t octets[MSG_DIGEST_SIZE];
+};
+
+struct msg_failure {
+	uint32_t kind;	/* enum failure_kind */
+	uint32_t count; /* 0: none any more */
+	uint32_t known; /* 1: the name is an account's */
+	uint32_t unused;
+	uint64_t first; /* seconds of clock_ms(): when its count began */
+	struct failure_key key;
+};
+
+struct msg_failures {
+	uint32_t count;
+	uint32_t unused;
+	struct msg_failure rows[200];
+};
+
 struct msg_auth_conf {
+	uint8_t key[MSG_DIGEST_SIZE]; /* of digests: as long as master lives */
 	uint32_t children;	      /* PAM children kept ready */
 	uint32_t deadline;	      /* seconds a check may take */
 	uint32_t max_failures;	      /* of one connection, whose last refusal says so */
@@ -496,6 +524,7 @@ struct msg {
 		struct msg_worker worker;
 		struct msg_auth_conf auth_conf;
 		struct msg_auth_server auth_server;
+		struct msg_failures failures;
 		struct msg_login_ask login_ask;
 		struct msg_login_refused login_refused;
 		struct msg_child_conf child_conf;

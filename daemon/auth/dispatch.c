@@ -131,6 +131,12 @@ handle_worker_gone(struct msg *m)
 }
 
 static void
+handle_failures(struct msg *m)
+{
+	logins_failures(&m->u.failures);
+}
+
+static void
 handle_row(struct msg *m)
 {
 	logins_row(&m->u.conn);
@@ -167,6 +173,7 @@ static const struct handler {
 	void (*handle)(struct msg *m);
 } handlers[] = {
     {MSG_PING, handle_ping},
+    {MSG_FAILURES, handle_failures},
     {MSG_ROW, handle_row},
     {MSG_ROW_GONE, handle_row_gone},
     {MSG_GRANT_VOID, handle_grant_void},

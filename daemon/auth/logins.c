@@ -8,11 +8,11 @@
 #include "common/backends.h"
 #include "common/clock.h"
 #include "common/count.h"
+#include "common/failures.h"
 #include "common/log.h"
 #include "common/names.h"
 #include "daemon/auth/account.h"
 #include "daemon/auth/digest.h"
-#include "daemon/auth/failures.h"
 #include "daemon/auth/logins.h"
 #include "daemon/auth/lookups.h"
 #include "daemon/auth/pools.h"
@@ -22,13 +22,13 @@
 #include "daemon/auth/username.h"
 #include "daemon/auth/workers.h"
 
-enum { FAILURES_MAX = 16384 /* users, and sources, whose failures are counted */ };
+enum { FAILURES_TURN = 8 /* messages of failures a second */ };
 
 static struct {
 	const struct settings *settings;
 	struct rows rows;
-	uint8_t key[MSG_DIGEST_SIZE]; /* of digests */
-	struct failures *by_user, *by_source;
+	struct failures *failures;
+	struct event *telling; /* master, of failures */
 	login_tell_fn *tell;
 	uint64_t late; /* requests for connections that had gone */
 } all;
@@ -100,7 +100,7 @@ request_digest(struct request *r)
 	    {(void *)(uintptr_t)r->challenge, r->mech == MECH_APOP ? strlen(r->challenge) : 0},
 	};
 
-	digest_make(r->digest, all.key, parts, COUNT_OF(parts));
+	digest_make(r->digest, all.settings->conf.key, parts, COUNT_OF(parts));
 }
 
 /* Be done with the request; the worker hears of it in due time. */
@@ -124,43 +124,70 @@ request_refuse(struct request *r, enum login_result result, const char *why, con
 	request_end(r, result);
 }
 
-/* Failures count for a name from one source: whoever fails in another's name shuts out himself. */
-struct user_key {
-	struct source source;
-	char user[MSG_NAME_SIZE];
-};
-
-static size_t
-user_key(struct user_key *k, const struct request *r)
+/* Failures count for a name from one source: whoever fails in another's name shuts out himself.
+ * A digest, since people type passwords where the name belongs. */
+static struct failure_key
+user_key(const struct request *r)
 {
-	size_t len = strlen(r->user);
+	struct failure_key key;
+	const struct iovec parts[] = {
+	    {(void *)(uintptr_t)&r->source, sizeof(r->source)},
+	    {(void *)(uintptr_t)r->user, strlen(r->user)},
+	};
 
-	k->source = r->source;
-	memcpy(k->user, r->user, len);
-	return offsetof(struct user_key, user) + len;
+	digest_make(key.octets, all.settings->conf.key, parts, COUNT_OF(parts));
+	return key;
+}
+
+static struct failure_key
+source_key(const struct request *r)
+{
+	struct failure_key key = {{0}};
+
+	memcpy(key.octets, &r->source, sizeof(r->source));
+	return key;
+}
+
+/* Tell master of counts that have changed, as many as its queue bears; a second later, the rest. */
+static void
+failures_tell(evutil_socket_t fd, short what, void *arg)
+{
+	static struct msg_failures m;
+	size_t len;
+
+	(void)fd, (void)what, (void)arg;
+	for (int i = 0; i < FAILURES_TURN && (len = failures_take(all.failures, &m)) > 0; i++)
+		all.tell(MSG_FAILURES, &m, len);
 }
 
 static void
 failure_add(const struct request *r, bool known)
 {
+	const struct msg_auth_conf *conf = &all.settings->conf;
 	uint64_t now = now_seconds();
-	struct user_key k;
+	struct failure_key user = user_key(r), source = source_key(r);
 
-	if (all.settings->conf.failures_per_user > 0)
-		failures_add(all.by_user, &k, user_key(&k, r), now, known);
-	if (all.settings->conf.failures_per_source > 0)
-		failures_add(all.by_source, &r->source, sizeof(r->source), now, false);
+	if (conf->failures_per_user > 0)
+		failures_add(all.failures, FAILURE_USER, &user, now, known);
+	if (conf->failures_per_source > 0)
+		failures_add(all.failures, FAILURE_SOURCE, &source, now, false);
 }
 
 /* Does an earlier failure tell that the name is an account's? */
 static bool
 user_is_known(const struct request *r)
 {
-	struct user_key k;
+	struct failure_key user = user_key(r);
 	bool known;
 
-	failures_count(all.by_user, &k, user_key(&k, r), now_seconds(), &known);
+	failures_count(all.failures, FAILURE_USER, &user, now_seconds(), &known);
 	return known;
+}
+
+static bool
+is_too_many(enum failure_kind kind, struct failure_key key, uint32_t limit)
+{
+	return limit > 0 && failures_count(all.failures, kind, &key, now_seconds(), NULL) >= limit;
 }
 
 /* Has the user or the source failed too often? */
@@ -168,13 +195,9 @@ static bool
 failures_are_too_many(const struct request *r)
 {
 	const struct msg_auth_conf *conf = &all.settings->conf;
-	uint64_t now = now_seconds();
-	struct user_key k;
-	uint32_t user = failures_count(all.by_user, &k, user_key(&k, r), now, NULL);
-	uint32_t source = failures_count(all.by_source, &r->source, sizeof(r->source), now, NULL);
 
-	return (conf->failures_per_user > 0 && user >= conf->failures_per_user) ||
-	       (conf->failures_per_source > 0 && source >= conf->failures_per_source);
+	return is_too_many(FAILURE_USER, user_key(r), conf->failures_per_user) ||
+	       is_too_many(FAILURE_SOURCE, source_key(r), conf->failures_per_source);
 }
 
 /* Why a request is refused like a wrong password, without asking a back end; NULL: it is not. */
@@ -229,10 +252,10 @@ request_grant(struct request *r, const struct msg_child_answer *a, struct child 
 {
 	static struct msg_grant g;
 	struct row *row = request_row(r);
-	struct user_key k;
+	struct failure_key user = user_key(r);
 	const char *why;
 
-	failures_clear(all.by_user, &k, user_key(&k, r));
+	failures_clear(all.failures, FAILURE_USER, &user);
 	if (grant_make(&g, r, a, &why) < 0) {
 		request_refuse(r, LOGIN_PERM, why, a->account.user);
 	} else if (row == NULL) {
@@ -403,6 +426,13 @@ logins_ask(uint32_t worker, const struct msg_login_ask *ask)
 }
 
 void
+logins_failures(const struct msg_failures *m)
+{
+	for (uint32_t i = 0; i < m->count; i++)
+		failures_put(all.failures, &m->rows[i]);
+}
+
+void
 logins_row(const struct msg_conn *conn)
 {
 	if (rows_set(&all.rows, conn) == NULL)
@@ -452,12 +482,12 @@ logins_init(struct event_base *base, login_tell_fn *tell)
 	static const struct pools_calls calls = {request_decided, request_wanted, keeper_gone};
 
 	all.tell = tell;
-	arc4random_buf(all.key, sizeof(all.key));
 	lookups_init(tell);
 	refusals_init(base, logins_begin);
-	all.by_user = failures_new(FAILURES_MAX);
-	all.by_source = failures_new(FAILURES_MAX);
-	if (all.by_user == NULL || all.by_source == NULL)
+	all.failures = failures_new(FAILURES_MAX);
+	all.telling = event_new(base, -1, EV_PERSIST, failures_tell, NULL);
+	if (all.failures == NULL || all.telling == NULL ||
+	    event_add(all.telling, &(struct timeval){.tv_sec = 1}) == -1)
 		return -1;
 	pools_init(base, &calls);
 	return 0;
@@ -469,7 +499,6 @@ logins_configure(const struct settings *s)
 	all.settings = s;
 	lookups_configure(s);
 	refusals_configure(s->conf.max_failures);
-	failures_set_window(all.by_user, s->conf.failure_window);
-	failures_set_window(all.by_source, s->conf.failure_window);
+	failures_set_window(all.failures, s->conf.failure_window);
 	pools_configure(s);
 }

@@ -19,6 +19,9 @@ int logins_init(struct event_base *base, login_tell_fn *tell);
 /* Go on with these settings (borrowed until the next call); the counts stay. */
 void logins_configure(const struct settings *s);
 
+/* What the helper before has counted. */
+void logins_failures(const struct msg_failures *m);
+
 /* A row of master's connection table, new or renewed. */
 void logins_row(const struct msg_conn *conn);
 

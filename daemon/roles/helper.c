@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/failures.h"
 #include "common/log.h"
 #include "daemon/roles/helper.h"
 #include "daemon/ports/servers.h"
@@ -14,8 +15,10 @@
 struct helper {
 	struct child child;
 	struct backoff backoff;
-	bool connect_due; /* workers get their channels when it knows all rows */
-	uint64_t servers; /* servers_version() that it was told */
+	bool connect_due;	      /* workers get their channels when it knows all rows */
+	uint64_t servers;	      /* servers_version() that it was told */
+	uint8_t key[MSG_DIGEST_SIZE]; /* of all helpers' digests */
+	struct failures *failures;    /* that they counted */
 	/* Refused logins by second, a minute of them. */
 	struct {
 		uint64_t second;
@@ -29,6 +32,7 @@ settings_fill(const struct master *m, struct msg_auth_conf *out)
 	const struct conf *c = m->conf;
 
 	memset(out, 0, sizeof(*out));
+	memcpy(out->key, m->helper->key, sizeof(out->key));
 	out->children = c->auth_children;
 	out->deadline = c->auth_deadline;
 	out->max_failures = c->max_auth_failures;
@@ -100,6 +104,26 @@ helper_failed_logins(struct master *m)
 	return n;
 }
 
+void
+helper_keep_failures(struct master *m, const struct msg_failures *told)
+{
+	for (uint32_t i = 0; i < told->count; i++)
+		failures_put(m->helper->failures, &told->rows[i]);
+	log_debug(0, "%u counts of failed logins kept", told->count);
+}
+
+/* What the helpers before have counted. */
+static void
+tell_failures(struct helper *h)
+{
+	static struct msg_failures told;
+	size_t len;
+
+	failures_mark(h->failures);
+	while ((len = failures_take(h->failures, &told)) > 0)
+		evchannel_put(&h->child.ec, MSG_FAILURES, &told, len);
+}
+
 static void helper_end(struct evchannel *ec, int error, void *arg);
 
 static void
@@ -160,6 +184,7 @@ helper_start(struct master *m)
 	}
 	c->ec.drained = helper_drained;
 	helper_configure(m);
+	tell_failures(m->helper);
 	m->helper->connect_due = true;
 }
 
@@ -182,8 +207,12 @@ helper_new(void)
 {
 	struct helper *h = calloc(1, sizeof(*h));
 
-	if (h != NULL)
-		h->child.ec.ch.fd = -1;
+	if (h == NULL || (h->failures = failures_new(FAILURES_MAX)) == NULL) {
+		free(h);
+		return NULL;
+	}
+	h->child.ec.ch.fd = -1;
+	arc4random_buf(h->key, sizeof(h->key));
 	return h;
 }
 

@@ -37,6 +37,9 @@ struct child *helper_child(const struct master *m);
 void helper_count_refused(struct master *m);
 unsigned helper_failed_logins(struct master *m);
 
+/* Counts of failed logins that have changed; the next helper is told all of them. */
+void helper_keep_failures(struct master *m, const struct msg_failures *told);
+
 void helper_heartbeat(struct master *m);
 void helper_stop(struct master *m);
 

@@ -231,6 +231,13 @@ helper_refused_one(void *who, struct msg *m)
 }
 
 static int
+helper_failures(void *who, struct msg *m)
+{
+	helper_keep_failures(who, &m->u.failures);
+	return 0;
+}
+
+static int
 helper_worker_bad(void *who, struct msg *m)
 {
 	workers_kill(who, m->u.worker.worker, (int)m->u.worker.error);
@@ -245,6 +252,7 @@ static const struct inbox_row helper_rows[] = {
     {MSG_GRANT, CHILD_READY, 0, helper_grant},
     {MSG_FOUND, CHILD_READY, 0, helper_found},
     {MSG_REFUSED_ONE, CHILD_READY, 0, helper_refused_one},
+    {MSG_FAILURES, CHILD_READY, 0, helper_failures},
     {MSG_WORKER_BAD, CHILD_READY, 0, helper_worker_bad},
 };
 

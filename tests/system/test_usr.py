@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import time
 import unittest
 
@@ -235,6 +236,22 @@ class FailureCounts(TestCase):
         client = self.connect(PLAIN, daemon, source="127.9.0.78")
         client.login(user)
         client.quit()
+
+    def test_CON_11_counts_outlive_the_helper(self):
+        daemon = self.own_daemon(auth_failures_per_user=3, auth_failure_window=600, log_level="debug")
+        user = self.user(MESSAGES)
+        client = self.connect(TLS, daemon)
+        for i in range(3):
+            client.try_login(user, b"wrong-%d" % i)
+        client.quit()
+        daemon.log_wait("counts of failed logins kept")
+        mark = len(daemon.log())
+        os.kill(daemon.auth_helper()[0], signal.SIGKILL)
+        daemon.log_wait("auth helper lost", since=mark)
+        client = self.connect(TLS, daemon)
+        self.assertTrue(client.try_login(user).startswith(b"-ERR [AUTH] "))
+        client.quit()
+        daemon.log_fields("login-failed", since=mark, user=user.name, reason="too-many-failures")
 
     def test_CON_11_what_needs_no_password_check_counts_and_ends_too(self):
         daemon = self.own_daemon(auth_failures_per_source=3, auth_failure_window=60)

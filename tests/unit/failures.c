@@ -1,24 +1,61 @@
-/* daemon/auth/failures.c, daemon/auth/source.c */
+/* common/failures.c, common/source.c */
 #include "config.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/auth/failures.h"
+#include "common/failures.h"
 #include "common/source.h"
 #include "tests/unit/unit.h"
 
-static uint32_t
-count(struct failures *f, const char *key, uint64_t now)
+static struct failure_key
+key_of(const char *name)
 {
-	return failures_count(f, key, strlen(key), now, NULL);
+	struct failure_key key = {{0}};
+
+	memcpy(key.octets, name, strlen(name));
+	return key;
+}
+
+static uint32_t
+count(struct failures *f, const char *name, uint64_t now)
+{
+	struct failure_key key = key_of(name);
+
+	return failures_count(f, FAILURE_USER, &key, now, NULL);
+}
+
+static bool
+known(struct failures *f, const char *name, uint64_t now)
+{
+	struct failure_key key = key_of(name);
+	bool known;
+
+	failures_count(f, FAILURE_USER, &key, now, &known);
+	return known;
 }
 
 static void
-add(struct failures *f, const char *key, uint64_t now)
+add_known(struct failures *f, const char *name, uint64_t now, bool known)
 {
-	failures_add(f, key, strlen(key), now, false);
+	struct failure_key key = key_of(name);
+
+	failures_add(f, FAILURE_USER, &key, now, known);
+}
+
+static void
+add(struct failures *f, const char *name, uint64_t now)
+{
+	add_known(f, name, now, false);
+}
+
+static void
+clear(struct failures *f, const char *name)
+{
+	struct failure_key key = key_of(name);
+
+	failures_clear(f, FAILURE_USER, &key);
 }
 
 static void
@@ -36,10 +73,10 @@ test_counts(void)
 	CU_ASSERT_EQUAL(count(f, "bob", 1002), 1);
 	CU_ASSERT_EQUAL(count(f, "alic", 1002), 0);
 	CU_ASSERT_EQUAL(count(f, "alicea", 1002), 0);
-	failures_clear(f, "alice", 5);
-	failures_clear(f, "nobody", 6);
+	clear(f, "alice");
+	clear(f, "nobody");
 	CU_ASSERT_EQUAL(count(f, "alice", 1002), 0);
-	CU_ASSERT_EQUAL(failures_size(f), 1);
+	CU_ASSERT_EQUAL(count(f, "bob", 1002), 1);
 	failures_free(f);
 	failures_free(NULL);
 }
@@ -69,18 +106,14 @@ static void
 test_known(void)
 {
 	struct failures *f = failures_new(10);
-	bool known = true;
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(f);
 	failures_set_window(f, 300);
-	failures_count(f, "alice", 5, 1, &known);
-	CU_ASSERT_FALSE(known);
-	failures_add(f, "alice", 5, 1, true);
-	failures_count(f, "alice", 5, 1, &known);
-	CU_ASSERT_TRUE(known);
-	failures_add(f, "alice", 5, 2, false);
-	failures_count(f, "alice", 5, 2, &known);
-	CU_ASSERT_FALSE(known);
+	CU_ASSERT_FALSE(known(f, "alice", 1));
+	add_known(f, "alice", 1, true);
+	CU_ASSERT_TRUE(known(f, "alice", 1));
+	add_known(f, "alice", 2, false);
+	CU_ASSERT_FALSE(known(f, "alice", 2));
 	failures_free(f);
 }
 
@@ -98,7 +131,6 @@ test_cap(void)
 	add(f, "c", 3);
 	add(f, "a", 4);
 	add(f, "d", 5);
-	CU_ASSERT_EQUAL(failures_size(f), 3);
 	CU_ASSERT_EQUAL(count(f, "a", 6), 2);
 	CU_ASSERT_EQUAL(count(f, "b", 6), 0);
 	CU_ASSERT_EQUAL(count(f, "c", 6), 1);
@@ -106,10 +138,57 @@ test_cap(void)
 		snprintf(key, sizeof(key), "k%d", i);
 		add(f, key, 7);
 	}
-	CU_ASSERT_EQUAL(failures_size(f), 3);
 	CU_ASSERT_EQUAL(count(f, "k99999", 8), 1);
 	CU_ASSERT_EQUAL(count(f, "a", 8), 0);
 	failures_free(f);
+}
+
+/* Pass what has changed to the other; how many messages that took. */
+static unsigned
+pass_on(struct failures *from, struct failures *to)
+{
+	static struct msg_failures m;
+	unsigned messages = 0;
+
+	for (; failures_take(from, &m) > 0; messages++)
+		for (uint32_t i = 0; i < m.count; i++)
+			failures_put(to, &m.rows[i]);
+	return messages;
+}
+
+/* From a helper to master and from there to the next helper. */
+static void
+test_passed_on(void)
+{
+	struct failures *f = failures_new(1000), *kept = failures_new(1000),
+			*next = failures_new(2);
+	char key[16];
+
+	failures_set_window(f, 300);
+	failures_set_window(next, 300);
+	for (int i = 0; i < 450; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		add_known(f, key, 7, true);
+		add_known(f, key, 8, true);
+	}
+	CU_ASSERT_EQUAL(pass_on(f, kept), 3);
+	CU_ASSERT_EQUAL(pass_on(f, kept), 0);
+	CU_ASSERT_EQUAL(pass_on(kept, next), 0);
+	clear(f, "k449");
+	CU_ASSERT_EQUAL(pass_on(f, kept), 1);
+	failures_mark(kept);
+	CU_ASSERT_EQUAL(pass_on(kept, next), 3);
+	CU_ASSERT_EQUAL(count(next, "k449", 8), 0);
+	/* where there is less room the most recent ones stay */
+	CU_ASSERT_EQUAL(count(next, "k448", 8), 2);
+	CU_ASSERT_TRUE(known(next, "k448", 8));
+	CU_ASSERT_EQUAL(count(next, "k447", 8), 2);
+	CU_ASSERT_EQUAL(count(next, "k446", 8), 0);
+	CU_ASSERT_EQUAL(count(next, "k448", 306), 2);
+	CU_ASSERT_EQUAL(count(next, "k448", 307), 0);
+	failures_free(f);
+	failures_free(kept);
+	failures_free(next);
 }
 
 static struct source
@@ -144,9 +223,13 @@ test_sources(void)
 }
 
 static const struct unit_test tests[] = {
-    {"failures are counted by key", test_counts},  {"a count ends with its window", test_window},
-    {"a key may be known to exist", test_known},   {"the table is capped", test_cap},
-    {"addresses and their sources", test_sources}, {NULL, NULL},
+    {"failures are counted by key", test_counts},
+    {"a count ends with its window", test_window},
+    {"a key may be known to exist", test_known},
+    {"the table is capped", test_cap},
+    {"counts are passed on", test_passed_on},
+    {"addresses and their sources", test_sources},
+    {NULL, NULL},
 };
 
 int

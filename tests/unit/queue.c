@@ -169,11 +169,11 @@ test_rows(void)
 	}
 	row = rows_find(&rows, 5000);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(row);
-	row->granted = true;
+	row->state = ROW_GRANTED;
 	/* renewed: what the helper knows of it stays */
 	conn = (struct msg_conn){.id = 5000, .worker = 7, .tls = CONN_TLS_STLS};
 	CU_ASSERT_PTR_EQUAL(rows_set(&rows, &conn), row);
-	CU_ASSERT_TRUE(row->granted);
+	CU_ASSERT_EQUAL(row->state, ROW_GRANTED);
 	CU_ASSERT_EQUAL(row->conn.worker, 7);
 	CU_ASSERT_PTR_NULL(rows_find(&rows, 10001));
 	for (conn_id id = 1; id <= 10000; id++)
