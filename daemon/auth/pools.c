@@ -338,12 +338,15 @@ void
 pools_ask(const char *auth, struct request *r)
 {
 	struct pool *p = pool_find(auth);
+	struct request *out = NULL;
 
 	r->patience = evtimer_new(auth_env.base, request_impatient, r);
-	if (p == NULL || r->patience == NULL || queue_put(&p->queue, r) < 0) {
+	if (p == NULL || r->patience == NULL || queue_put(&p->queue, r, &out) < 0) {
 		auth_env.calls.decided(r, LOGIN_TEMP, "queue full", NULL, NULL);
 		return;
 	}
+	if (out != NULL)
+		auth_env.calls.decided(out, LOGIN_TEMP, "queue full", NULL, NULL);
 	timer_set(r->patience, (uint64_t)auth_env.settings->conf.deadline * 1000);
 	pool_run(p);
 }

@@ -40,22 +40,37 @@ turn_settle(struct turn *t)
 	free(t);
 }
 
-int
-queue_put(struct queue *q, struct request *r)
+/* The newest request of the source with most of them, if that has more than `t` would have. */
+static struct request *
+newest_of_most(const struct queue *q, const struct turn *t)
 {
-	struct turn *t;
+	const struct turn *most = t, *each;
 
-	if (q->nwaiting >= QUEUE_MAX) {
-		errno = ENOBUFS;
-		return -1;
-	}
-	t = turn_get(q, &r->source);
+	TAILQ_FOREACH (each, &q->turns, link)
+		if (each->nwaiting > most->nwaiting)
+			most = each;
+	return most->nwaiting > t->nwaiting + 1 ? TAILQ_LAST(&most->waiting, request_list) : NULL;
+}
+
+int
+queue_put(struct queue *q, struct request *r, struct request **out)
+{
+	struct turn *t = turn_get(q, &r->source);
+	bool full = q->nwaiting >= QUEUE_MAX;
+
+	*out = NULL;
 	if (t == NULL)
 		return -1;
-	if (t->nwaiting >= QUEUE_SOURCE_MAX) {
+	if (full)
+		*out = newest_of_most(q, t);
+	if (t->nwaiting >= QUEUE_SOURCE_MAX || (full && *out == NULL)) {
+		*out = NULL;
+		turn_settle(t);
 		errno = ENOBUFS;
 		return -1;
 	}
+	if (*out != NULL)
+		queue_remove(*out);
 	TAILQ_INSERT_TAIL(&t->waiting, r, link);
 	t->nwaiting++;
 	q->nwaiting++;

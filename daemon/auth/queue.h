@@ -1,7 +1,8 @@
 /*
  * Requests that wait for a child.  Sources (source.h) have their turn one
  * after the other, each with its requests in the order they came, and no
- * source has more than its share under way.
+ * source has more than its share under way.  When the queue is full the source
+ * with most of them makes room for one with fewer.
  */
 #ifndef POP3D_AUTH_QUEUE_H
 #define POP3D_AUTH_QUEUE_H
@@ -36,8 +37,9 @@ struct queue {
 
 void queue_init(struct queue *q);
 
-/* Put a request in line.  0, or -1 with errno ENOBUFS (full), ENOMEM. */
-int queue_put(struct queue *q, struct request *r);
+/* Put a request in line.  0, or -1 with errno ENOBUFS (full), ENOMEM.  *out: the newest of another
+ * source, which has left the queue for it; NULL: none had to. */
+int queue_put(struct queue *q, struct request *r, struct request **out);
 
 /* Take the next request whose source has fewer than `share` under way; it
  * counts as under way until queue_done.  NULL: none. */

@@ -24,7 +24,10 @@ request_of(uint8_t host, conn_id id)
 static void
 put(struct queue *q, uint8_t host, conn_id id)
 {
-	CU_ASSERT_EQUAL(queue_put(q, request_of(host, id)), 0);
+	struct request *out;
+
+	CU_ASSERT_EQUAL(queue_put(q, request_of(host, id), &out), 0);
+	CU_ASSERT_PTR_NULL(out);
 }
 
 static conn_id
@@ -93,13 +96,13 @@ test_share(void)
 static void
 test_leave(void)
 {
-	struct request *a = request_of(1, 1), *b = request_of(1, 2), *r;
+	struct request *a = request_of(1, 1), *b = request_of(1, 2), *r, *out;
 	struct queue q;
 
 	queue_init(&q);
 	CU_ASSERT_FALSE(a->waits);
-	CU_ASSERT_EQUAL(queue_put(&q, a), 0);
-	CU_ASSERT_EQUAL(queue_put(&q, b), 0);
+	CU_ASSERT_EQUAL(queue_put(&q, a, &out), 0);
+	CU_ASSERT_EQUAL(queue_put(&q, b, &out), 0);
 	CU_ASSERT_TRUE(a->waits);
 	/* given out and come back: first again, and its source may have another */
 	CU_ASSERT_EQUAL(next(&q, 1, &r), 1);
@@ -117,10 +120,11 @@ test_leave(void)
 	CU_ASSERT_TRUE(TAILQ_EMPTY(&q.turns));
 }
 
+/* Full of eight sources' requests, 128 each. */
 static void
 test_full(void)
 {
-	struct request *over = request_of(1, 9999), *r;
+	struct request *over = request_of(1, 9999), *r, *out;
 	struct queue q;
 	size_t n = 0;
 
@@ -128,27 +132,62 @@ test_full(void)
 	for (uint8_t host = 1; n < QUEUE_MAX; host++)
 		for (size_t i = 0; i < QUEUE_SOURCE_MAX && n < QUEUE_MAX; i++, n++)
 			put(&q, host, n + 1);
-	CU_ASSERT_EQUAL(queue_put(&q, over), -1);
+	CU_ASSERT_EQUAL(queue_put(&q, over, &out), -1);
 	CU_ASSERT_EQUAL(errno, ENOBUFS);
+	CU_ASSERT_PTR_NULL(out);
 	CU_ASSERT_FALSE(over->waits);
-	CU_ASSERT_EQUAL(next(&q, 1, &r), 1);
-	done(r);
-	CU_ASSERT_EQUAL(queue_put(&q, over), 0);
+	request_free(over);
 	while ((r = queue_next(&q, QUEUE_MAX)) != NULL)
 		done(r);
+	CU_ASSERT_TRUE(TAILQ_EMPTY(&q.turns));
+}
+
+/* Full: each source has its share, whatever others do. */
+static void
+test_full_makes_room(void)
+{
+	struct request *r, *out;
+	struct queue q;
+	size_t n = 0;
+
+	queue_init(&q);
+	for (uint8_t host = 1; n < QUEUE_MAX; host++)
+		for (size_t i = 0; i < QUEUE_SOURCE_MAX && n < QUEUE_MAX; i++, n++)
+			put(&q, host, n + 1);
+	CU_ASSERT_EQUAL(queue_put(&q, request_of(99, 7777), &out), 0);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+	CU_ASSERT_EQUAL(out->conn.id, QUEUE_SOURCE_MAX); /* the newest of the first one */
+	CU_ASSERT_FALSE(out->waits);
+	request_free(out);
+	CU_ASSERT_EQUAL(q.nwaiting, QUEUE_MAX);
+	/* no source gives way to one that has as many */
+	for (conn_id id = 8000;; id++) {
+		r = request_of(99, id);
+		if (queue_put(&q, r, &out) < 0)
+			break;
+		request_free(out);
+	}
+	request_free(r);
+	CU_ASSERT_EQUAL(q.nwaiting, QUEUE_MAX);
+	n = 0;
+	while ((r = queue_next(&q, QUEUE_MAX)) != NULL) {
+		n += r->source.octets[3] == 99;
+		done(r);
+	}
+	CU_ASSERT_TRUE(n > QUEUE_MAX / 9 - 2 && n <= QUEUE_MAX / 9 + 1);
 	CU_ASSERT_TRUE(TAILQ_EMPTY(&q.turns));
 }
 
 static void
 test_source_full(void)
 {
-	struct request *over = request_of(1, 9999), *r;
+	struct request *over = request_of(1, 9999), *r, *out;
 	struct queue q;
 
 	queue_init(&q);
 	for (conn_id id = 1; id <= QUEUE_SOURCE_MAX; id++)
 		put(&q, 1, id);
-	CU_ASSERT_EQUAL(queue_put(&q, over), -1);
+	CU_ASSERT_EQUAL(queue_put(&q, over, &out), -1);
 	CU_ASSERT_EQUAL(errno, ENOBUFS);
 	request_free(over);
 	put(&q, 2, 7777);
@@ -187,6 +226,7 @@ static const struct unit_test tests[] = {
     {"a source has no more than its share", test_share},
     {"requests that come back or leave", test_leave},
     {"a full queue", test_full},
+    {"a full queue makes room for a source with fewer", test_full_makes_room},
     {"a source with too many requests", test_source_full},
     {"rows of the connection table", test_rows},
     {NULL, NULL},
