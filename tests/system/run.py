@@ -11,7 +11,7 @@ sys.dont_write_bytecode = True
 import runner  # noqa: E402
 
 # The slow ones begin first.
-FIRST = ["test_clients.py", "test_con.py", "test_mlt.py", "test_deploy.py", "test_siz.py", "test_sys.py", "test_tls.py"]
+FIRST = ["test_clients.py", "test_connections.py", "test_multiline.py", "test_service_manager.py", "test_sizes.py", "test_processes.py", "test_tls.py"]
 
 if __name__ == "__main__":
     sys.exit(runner.main(HERE, FIRST, extra=[os.path.join(HERE, "mailbox.py")]))

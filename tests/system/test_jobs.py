@@ -15,7 +15,7 @@ import mailbox
 from client import TestCase
 from control import DONE, FAILED, UNREACHABLE, USAGE, Control, packed
 from harness import PLAIN
-from test_upd import Traced
+from test_quit import Traced
 
 MESSAGES = mailbox.simple(2)
 JOBS_MAX = 16

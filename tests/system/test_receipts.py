@@ -17,7 +17,7 @@ from client import TestCase
 from control import Control
 from harness import PLAIN, STLS, TLS
 from test_logs import PEER, VALUE
-from test_upd import Traced
+from test_quit import Traced
 
 MESSAGES = mailbox.simple(5)
 RECEIPT = ["conn", "server", "user", "peer", "uid", "octets", "retrieved"]

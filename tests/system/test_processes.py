@@ -18,7 +18,7 @@ import harness
 import mailbox
 from client import TestCase, tls_context
 from harness import ALL_KINDS, PLAIN, TLS
-from test_upd import Traced
+from test_quit import Traced
 
 MESSAGES = mailbox.simple(4)
 CONFINED = harness.SANDBOX in ("on", "require", "log")
