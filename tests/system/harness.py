@@ -1,5 +1,8 @@
 """What the system tests stand on: users, certificate, PAM service, daemon.
 
+Without root the users are those of a user file, all with the own uid, and what
+needs root skips its test.
+
 Everything made here is written down in a registry file and taken away again,
 at the end of a test program and, if that was killed, by run.py.
 """
@@ -32,6 +35,10 @@ LANDLOCK_ABI = int(os.environ.get("P3T_LANDLOCK_ABI", "0"))
 HERE = os.path.dirname(os.path.abspath(__file__))
 PLAIN, STLS, TLS = "plain", "stls", "tls"
 ALL_KINDS = (PLAIN, STLS, TLS)
+
+ROOT = os.geteuid() == 0
+PORTS = "/run/pop3d-test-ports" if ROOT else os.path.join(tempfile.gettempdir(), "pop3d-test-ports-%d" % os.geteuid())
+needs_root = unittest.skipUnless(ROOT, "needs root")
 
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 
@@ -100,6 +107,17 @@ class Registry:
             subprocess.run(["groupdel", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def root_only():
+    """Skip the test, or the class, that comes here without root."""
+    if not ROOT:
+        raise unittest.SkipTest("needs root")
+
+
+def as_ids(uid, gid):
+    """The start of a command line whose rest runs with these ids, which without root are the own ones."""
+    return ["setpriv", "--reuid=%d" % uid, "--regid=%d" % gid, "--clear-groups"] if ROOT else []
+
+
 @contextlib.contextmanager
 def account_lock():
     """useradd and userdel of programs that run at the same time, one after the other."""
@@ -114,8 +132,6 @@ class World:
     """The directory, registry, certificate and service of one test program."""
 
     def __init__(self):
-        if os.geteuid() != 0:
-            raise RuntimeError("the system tests need root")
         ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
         self.dir = tempfile.mkdtemp(prefix="p3t-")
         os.chmod(self.dir, 0o755)
@@ -127,6 +143,7 @@ class World:
         self.daemons = []
         self.passwords = set()
         self._free_users = []
+        self._virtual = {}
         self._certificate = None
         self._service = None
         self._system_users = None
@@ -160,6 +177,18 @@ class World:
             self._service = pam_service("auth required pam_unix.so\naccount required pam_unix.so\n"
                                         "session required pam_permit.so\n")
         return self._service
+
+    def auth(self):
+        """What `auth` is set to unless a test says otherwise."""
+        return "pam:" + self.service() if ROOT else "file:" + self.path("users")
+
+    def virtual(self, user):
+        """Write a user, or his new password, into the user file."""
+        self._virtual[user.name] = "%s:%s:%d:%d:%s\n" % (user.name, crypt_password(user.password), user.uid, user.gid, user.home)
+        with open(self.path("users.new"), "w") as f:
+            os.fchmod(f.fileno(), 0o600)
+            f.writelines(self._virtual.values())
+        os.rename(f.name, self.path("users"))
 
     def system_users(self):
         """Two accounts for the roles before login and for user files."""
@@ -210,6 +239,7 @@ _service_number = itertools.count()
 
 def pam_service(text):
     """Write a PAM service of our own; returns its name."""
+    root_only()
     name = "pop3d-test-%d-%d" % (os.getpid(), next(_service_number))
     path = "/etc/pam.d/" + name
     world().registry.add("file", path)
@@ -219,6 +249,7 @@ def pam_service(text):
 
 
 def add_account(name, arguments):
+    root_only()
     world().registry.add("user", name)
     with account_lock():
         for attempt in range(5):
@@ -244,6 +275,22 @@ class User:
         self.name = name or "p3t-" + secrets.token_hex(4)
         self.password = password if password is not None else secrets.token_hex(8)
         self.home = home or world().path("home-" + self.name)
+        if ROOT:
+            self._account(uid, extra)
+        elif uid is not None or home or extra:
+            root_only()
+        else:
+            self.uid, self.gid = os.geteuid(), os.getegid()
+            world().virtual(self)
+        if home is None:
+            os.mkdir(self.home, 0o700)
+            os.chown(self.home, self.uid, self.gid)
+        self.maildir = mailbox.Maildir(os.path.join(self.home, "Maildir"), self.uid, self.gid)
+        self.maildir.counter = 0
+        if isinstance(self.password, str) and len(self.password) >= 12:
+            world().passwords.add(self.password.encode())
+
+    def _account(self, uid, extra):
         arguments = ["-M", "-d", self.home, "-s", "/bin/false", "-p", crypt_password(self.password), *extra]
         if uid is not None:
             arguments += ["-o", "-u", str(uid), "-N"]
@@ -252,13 +299,6 @@ class User:
         add_account(self.name, arguments)
         entry = pwd.getpwnam(self.name)
         self.uid, self.gid = entry.pw_uid, entry.pw_gid
-        if home is None:
-            os.mkdir(self.home, 0o700)
-            os.chown(self.home, self.uid, self.gid)
-        self.maildir = mailbox.Maildir(os.path.join(self.home, "Maildir"), self.uid, self.gid)
-        self.maildir.counter = 0
-        if isinstance(self.password, str) and len(self.password) >= 12:
-            world().passwords.add(self.password.encode())
 
     @property
     def name_octets(self):
@@ -269,22 +309,25 @@ class User:
         return self.password.encode() if isinstance(self.password, str) else self.password
 
     def set_password(self, password):
-        with account_lock():
-            subprocess.run(["usermod", "-p", crypt_password(password), self.name], check=True)
         self.password = password
+        if ROOT:
+            usermod("usermod", "-p", crypt_password(password), self.name)
+        else:
+            world().virtual(self)
 
 
 def usermod(*arguments):
+    root_only()
     with account_lock():
         subprocess.run(list(arguments), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def free_port():
     """A port nobody listens on; suites that run side by side are given others, in turn from one file."""
-    with open("/run/pop3d-test-ports", "a+") as f:
+    with open(PORTS, "a+") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         f.seek(0)
-        last = int(f.read() or 11000)
+        last = int(f.read() or (11000 if ROOT else 21000))
         while True:
             last = last + 1 if last < 31000 else 11000
             with contextlib.closing(socket.socket()) as s:
@@ -302,6 +345,7 @@ def free_port():
 def private_mounts(script, *arguments):
     """The start of a command line whose rest runs under mounts of its own, which a shell script makes of its
     arguments $0, $1 …"""
+    root_only()
     if subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL).returncode != 0:
         raise unittest.SkipTest("no mounts of its own are possible here, as in a chroot whose root is not a mount")
     return ["unshare", "-m", "sh", "-c", script + ' && exec "$@"', *arguments]
@@ -391,8 +435,12 @@ def descendants(root):
 
 
 def executable(pid):
+    """The name of its program; without root that of the process, which is as telling."""
     try:
-        return os.path.basename(os.readlink("/proc/%d/exe" % pid).replace(" (deleted)", ""))
+        if ROOT:
+            return os.path.basename(os.readlink("/proc/%d/exe" % pid).replace(" (deleted)", ""))
+        with open("/proc/%d/comm" % pid) as f:
+            return f.read().strip()
     except OSError:
         return ""
 
@@ -487,12 +535,12 @@ class Daemon:
         self.may_leave = False  # a test that kills master looks itself
         self.may_crash = False  # nor may any process end by SEGV, SYS and the like, but where a test makes it
         certificate, key = w.certificate()
-        login_user, auth_user = w.system_users()
+        login_user, auth_user = w.system_users() if ROOT else (None, None)
         self.settings = {
             "certificate": certificate, "certificate_key": key, "login_user": login_user, "auth_user": auth_user,
             "runtime_dir": os.path.join(self.dir, "run"), "state_dir": os.path.join(self.dir, "state"),
             "ps_titles": "full", "sandbox": SANDBOX, "landlock_abi_max": LANDLOCK_ABI or None,
-            "auth": "pam:" + w.service(), "login_timeout": 30, "idle_timeout": 60, "handshake_timeout": 10,
+            "auth": w.auth(), "login_timeout": 30, "idle_timeout": 60, "handshake_timeout": 10,
             "shutdown_timeout": 2, "max_connections": 500, "max_connections_per_address": 400,
             "auth_failure_delay": 0, "auth_failures_per_user": 0, "auth_failures_per_source": 0, "max_auth_failures": 20,
         }
@@ -672,9 +720,11 @@ class Daemon:
         return [pid for pid in self.role("pop3d-auth") if table.get(pid) in helpers]
 
     def session_of(self, user):
-        """The pids of the sessions that run as this user."""
+        """The pids of the sessions that run as this user; without root all do, and their titles tell."""
         out = []
         for pid in self.role("pop3d-session"):
+            if not ROOT and user.name not in command_line(pid):
+                continue
             with contextlib.suppress(OSError):
                 if status(pid)["Uid"].split() == [str(user.uid)] * 4:
                     out.append(pid)

@@ -85,6 +85,10 @@ def flatten(suite):
             yield item
 
 
+def needs_root(test):
+    return getattr(getattr(test, test._testMethodName), "__unittest_skip_why__", "") == "needs root"
+
+
 def run_program(path, only, results):
     """In the child: run the tests of one file."""
     sys.path[:0] = [os.path.dirname(path), SYSTEM]
@@ -97,6 +101,8 @@ def run_program(path, only, results):
             result.write(name, "failed", traceback.format_exc(), 0)
             return 1
         tests = [t for t in flatten(suite) if not only or re.search(only, t.id())]
+        if os.environ.get("P3T_ROOTLESS"):  # the others have their turn as root
+            tests = [t for t in tests if not needs_root(t)]
         if not tests:
             return 0
         ids = [t.id() for t in tests]
@@ -185,9 +191,9 @@ def report(entry, verbose):
     sys.stdout.flush()
 
 
-def main(folder, first=(), extra=()):
+def main(folder, first=(), extra=(), rootless=False):
     """Command line of tests/system/run.py and tests/faults/run.py."""
-    parser = argparse.ArgumentParser(description="Run the tests of this folder against an installed pop3d (as root).")
+    parser = argparse.ArgumentParser(description="Run the tests of this folder against an installed pop3d.")
     parser.add_argument("--prefix", default="/usr/local", help="where pop3d is installed (PREFIX/sbin/pop3d)")
     parser.add_argument("--only", default="", metavar="PATTERN", help="regular expression: run these tests only")
     parser.add_argument("--jobs", type=int, default=3, help="test programs at a time")
@@ -198,9 +204,9 @@ def main(folder, first=(), extra=()):
     args.prefix = os.path.abspath(args.prefix)
     files = sorted(glob.glob(os.path.join(folder, "test_*.py"))) + list(extra)
     files.sort(key=lambda p: first.index(os.path.basename(p)) if os.path.basename(p) in first else len(first))
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 and not rootless:
         count = sum(len(re.findall(r"^    def test_", open(f).read(), re.M)) for f in files)
-        print("the system tests need root: none was run")
+        print("these tests need root: none was run")
         print("0 passed, 0 failed, %d skipped" % count)
         return 0
     if not os.access(os.path.join(args.prefix, "sbin/pop3d"), os.X_OK):

@@ -67,6 +67,7 @@ class Absent(TestCase):
         self.user.maildir.make()  # as the log says
         self.has(0)
 
+    @harness.needs_root
     def test_home_is_not_mounted(self):
         """Nothing is remembered by this daemon; the place tells."""
         home = self.user.home
@@ -115,6 +116,7 @@ class Absent(TestCase):
             self.assertEqual(f.read().splitlines()[3:], ["1000 /cut o", "%d %s" % (self.user.uid, self.user.maildir.path)])
         self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
 
+    @harness.needs_root
     def test_without_a_state_directory(self):
         daemon = self.own_daemon(state_dir="/nonexistent/state")
         daemon.log_wait("state_dir /nonexistent/state: No such file or directory")
@@ -128,6 +130,7 @@ class Absent(TestCase):
 class Denied(TestCase):
     """The log names what denies: the component, its owner and mode."""
 
+    @harness.needs_root
     def test_component(self):
         user = harness.User()
         user.maildir.make()

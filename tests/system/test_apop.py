@@ -58,6 +58,7 @@ class Apop(TestCase):
             client.quit()
         self.assertEqual(len(seen), 20)
 
+    @harness.needs_root
     def test_APO_01_only_where_it_is_on(self):
         for settings in ({"auth": "file:" + self.path}, {"apop": True}, {"auth": "", "apop": True},
                          {"auth": "file:" + self.path, "apop": True, "server_settings": {"apop": False}}):
@@ -191,6 +192,7 @@ class Apop(TestCase):
         daemon.log_wait(r"APOP \*\*\*\*")
         self.assertNotIn(sent.decode(), daemon.log())
 
+    @harness.needs_root
     def test_servers_at_run_time(self):
         daemon = self.own_daemon(apop=True)
         socket = os.path.join(daemon.dir, "run", "control")

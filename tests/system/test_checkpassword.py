@@ -79,6 +79,7 @@ class Checkpassword(TestCase):
         client.close()
         return response
 
+    @harness.needs_root
     def test_CKP_01_what_the_program_gets(self):
         for kind in self.each_kind():
             client = self.connect(kind)
@@ -114,6 +115,7 @@ class Checkpassword(TestCase):
         self.daemon.log_wait('reason="checkpassword program: signal 9"')
         self.daemon.log_wait('reason="checkpassword program: status 255"')
 
+    @harness.needs_root
     def test_CKP_02_the_account(self):
         mark = len(self.daemon.log())
         for name, user in ((b"joe", "joe"), (b"noise", "noise"), (b"mapped", "other-name"), (b"bare", "bare"), (b"child", "child")):
@@ -128,12 +130,14 @@ class Checkpassword(TestCase):
             self.daemon.log_fields("login", since=mark, user=user, uid=self.owner.uid, mech="USER")
             harness.wait_for(lambda: not self.daemon.session_of(self.owner))
 
+    @harness.needs_root
     def test_CKP_02_root_is_refused(self):
         self.assertTrue(self.answer(b"root").startswith(b"-ERR [AUTH] "))
         self.daemon.log_fields("login-failed", reason='"uid not allowed"')
         # what can become root again has not become the user
         self.assertTrue(self.answer(b"half").startswith(b"-ERR [SYS/PERM] "))
 
+    @harness.needs_root
     def test_CKP_03_descriptors_and_environment(self):
         self.assertTrue(self.answer(b"joe").startswith(b"+OK "))
         fds = dict(line.split(" ", 1) for line in self.seen("fds") if line)
@@ -145,6 +149,7 @@ class Checkpassword(TestCase):
         self.assertEqual([n for n in names if n not in ("PWD", "SHLVL", "_")], ["LANG", "PATH", "PROTO", "TCPREMOTEIP"])
         self.assertIn("TCPREMOTEIP=127.0.0.1", self.seen("environment"))
 
+    @harness.needs_root
     def test_CKP_03_apop(self):
         client = self.connect(PLAIN)
         stamp = re.search(rb"<[^>]+>", client.greeting).group(0)
@@ -155,6 +160,7 @@ class Checkpassword(TestCase):
         self.assertEqual(self.seen("given")[:3], ["joe", sent, stamp.decode()])
         self.daemon.log_fields("login", user="joe", mech="APOP")
 
+    @harness.needs_root
     def test_CKP_03_time_limit(self):
         daemon = self.own_daemon(auth="checkpassword:" + self.program, auth_deadline=1)
         begun = time.monotonic()

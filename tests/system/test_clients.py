@@ -191,6 +191,7 @@ $p->quit or die "quit";
 
     # --- mpop ---
 
+    @harness.needs_root
     @unittest.skipUnless(shutil.which("mpop"), "no mpop")
     def test_mpop(self):
         # mpop's lines are C strings: what stands behind a NUL is lost in mpop itself
@@ -207,6 +208,7 @@ $p->quit or die "quit";
 
     # --- getmail ---
 
+    @harness.needs_root
     @unittest.skipUnless(shutil.which("getmail"), "no getmail")
     def test_getmail(self):
         user = self.box()
@@ -235,6 +237,7 @@ $p->quit or die "quit";
 
     # --- fetchmail ---
 
+    @harness.needs_root
     @unittest.skipUnless(shutil.which("fetchmail"), "no fetchmail")
     def test_fetchmail(self):
         # it cuts lines of more than 8 KiB by itself
@@ -259,6 +262,7 @@ $p->quit or die "quit";
 
     # --- mutt ---
 
+    @harness.needs_root
     @unittest.skipUnless(shutil.which("mutt"), "no mutt")
     def test_mutt(self):
         # it loses what stands behind a NUL, and stops copying at a message of no octets
@@ -398,6 +402,7 @@ class Refusals(ClientCase):
         self.check("mailbox", b"[IN-USE] ", port["clear"], user)
         holder.quit()
 
+    @harness.needs_root
     @unittest.skipUnless(harness.have("fetchmail", "getmail", "mpop"), "no fetchmail, getmail or mpop")
     def test_RSP_who_is_to_blame_for_a_refused_connection(self):
         user = self.user()

@@ -177,6 +177,7 @@ class Checks(TestCase):
         done = run("-t", "-c", self.path)
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
+    @harness.needs_root
     def test_what_a_start_needs(self):
         server = 'server a { port = %d socket = "tls" }\n' % harness.free_port()
         status, out, err = self.checked(self.good_head() + server)
@@ -197,6 +198,7 @@ class Checks(TestCase):
                 self.assertNotIn(": good", out)
                 self.assertIn(fault, err)
 
+    @harness.needs_root
     def test_every_thing_that_a_start_lacks_is_named_in_one_run(self):
         missing = harness.world().path("no-such-file")
         status, _, err = self.checked('certificate = "%s"\nlogin_user = "p3t-nobody"\nserver a { port = 1 addresses = { "192.0.2.1" } }\n' % missing)
@@ -204,6 +206,7 @@ class Checks(TestCase):
         for word in (missing, "p3t-nobody", "192.0.2.1:1"):
             self.assertIn(word, err)
 
+    @harness.needs_root
     def test_a_port_that_is_in_use(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
@@ -366,6 +369,7 @@ class Starts(TestCase):
         self.assertIn(str(daemon.port(PLAIN)).encode(), done.stdout)
         self.connect(PLAIN, daemon).quit()
 
+    @harness.needs_root
     def test_missing_account_for_a_role(self):
         other = harness.Daemon(start=False, login_user="p3t-nobody-here")
         done = subprocess.run([harness.program(), "-F", "-e", "-c", other.conf_path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20)
@@ -409,6 +413,7 @@ class Starts(TestCase):
             for pid, _ in harness.Daemon.alive(known):
                 os.kill(pid, signal.SIGKILL)
 
+    @harness.needs_root
     def test_background(self):
         for arguments in ((), ("-e",)):
             daemon = harness.Daemon(start=False)
@@ -424,6 +429,7 @@ class Starts(TestCase):
             self.stop(daemon)
             self.assertFalse(os.path.exists(pid_file))
 
+    @harness.needs_root
     def test_background_tells_why_it_failed(self):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
@@ -445,6 +451,7 @@ class Starts(TestCase):
                     self.assertEqual(done.returncode, 1)
                     self.assertIn(why, done.stderr)
 
+    @harness.needs_root
     def test_background_can_be_tried_again_at_once(self):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
@@ -461,6 +468,7 @@ class Starts(TestCase):
         self.assertIn("another pop3d runs", self.background(daemon).stderr)
         self.stop(daemon)
 
+    @harness.needs_root
     def test_a_second_master_leaves_the_pid_file(self):
         first = self.own_daemon()
         second = harness.Daemon(start=False, runtime_dir=first.settings["runtime_dir"])

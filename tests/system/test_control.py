@@ -737,10 +737,12 @@ class Ends(Case):
 class Socket(Case):
     limit = 90
 
+    @harness.needs_root
     def test_mode(self):
         st = os.stat(self.ctl.path)
         self.assertEqual((st.st_mode & 0o777, st.st_uid), (0o600, 0))
 
+    @harness.needs_root
     def test_control_group(self):
         member, stranger = self.user(), self.user()
         group = harness.pwd.getpwnam(member.name).pw_gid
@@ -859,6 +861,7 @@ class Socket(Case):
         self.ctl.done("list")
         client.quit()
 
+    @harness.needs_root
     def test_members_leave_room_for_root(self):
         member = self.user()
         name = subprocess.run(["id", "-gn", member.name], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
@@ -872,6 +875,7 @@ class Socket(Case):
         ctl.done("new")
         mute.communicate()
 
+    @harness.needs_root
     def test_no_descriptor_is_lost(self):
         def open_files():
             return len(os.listdir("/proc/%d/fd" % self.daemon.pid))
@@ -886,6 +890,7 @@ class Socket(Case):
             harness.wait_for(lambda: self.ctl.run("cget", "x", "-state").status == FAILED)
         self.assertTrue(harness.wait_for(lambda: open_files() <= before), (before, open_files()))
 
+    @harness.needs_root
     def test_rootless(self):
         if not harness.have("setpriv"):
             self.skipTest("no setpriv here")
@@ -899,7 +904,7 @@ class Socket(Case):
         os.chown(os.path.join(folder, "run"), user.uid, user.gid)
         cert, key = harness.make_certificate(folder, "own")
         os.chown(key, user.uid, user.gid)
-        daemon = self.own_daemon(wrap=["setpriv", "--reuid=%d" % user.uid, "--regid=%d" % user.gid, "--clear-groups"],
+        daemon = self.own_daemon(wrap=harness.as_ids(user.uid, user.gid),
                                  runtime_dir=os.path.join(folder, "run"), certificate=cert, certificate_key=key)
         ctl = Control(daemon)
         self.assertEqual(ctl.done("new", user=user.uid, group=user.gid, extra_groups=[]), "pop3d1")

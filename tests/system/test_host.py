@@ -64,6 +64,7 @@ class Host(TestCase):
         log = self.fails(self.stopped(auth="checkpassword:/bin/true", wrap=with_proc(PROCS[0])))
         self.assertIn("server clear: auth checkpassword:/bin/true: needs /proc, which is not mounted here", log)
 
+    @harness.needs_root
     def test_missing_capabilities_are_named(self):
         for capability in NEEDED:
             log = self.fails(self.stopped(wrap=without(capability)))
@@ -85,6 +86,7 @@ class Host(TestCase):
     def test_the_needed_capabilities_are_enough(self):
         self.serves(self.own_daemon(wrap=["setpriv", "--bounding-set=-all," + ",".join("+" + c for c in NEEDED)]))
 
+    @harness.needs_root
     def test_children_are_of_the_helpers_build(self):
         """Whatever program is at its path by the time a child is started."""
         daemon = self.own_daemon()

@@ -137,6 +137,7 @@ class Index(Case):
         os.unlink(self.path(user))
         self.assertEqual(self.look(user), seen)
 
+    @harness.needs_root
     def test_what_stands_in_its_place(self):
         secret = harness.world().path("secret-%d" % time.monotonic_ns())
         with open(secret, "w") as f:

@@ -80,6 +80,7 @@ class Maildir(JobCase):
         for kind in ("login", "session-end", "login-failed", "disconnect"):
             self.assertNotRegex(self.daemon.log()[mark:], r"\b%s .*user=%s" % (kind, user.name))
 
+    @harness.needs_root
     def test_who_is_no_user(self):
         mark = len(self.daemon.log())
         self.assertEqual(self.ctl.refused(FAILED, "box", "exists", "clear", "nobody-there"), "no such account")
@@ -90,6 +91,7 @@ class Maildir(JobCase):
         self.assertEqual(self.job_line(user="nobody-there")["reason"], '"no such account"')
         self.assertNotIn("login-failed", self.daemon.log()[mark:])
 
+    @harness.needs_root
     def test_a_uid_below_the_minimum(self):
         user = self.user()
         ctl = Control(self.own_daemon(minimum_uid=user.uid + 1))
@@ -150,6 +152,7 @@ class Maildir(JobCase):
             self.assertIn("dir: storage", self.ctl.refused(FAILED, "box", *words, "clear", user.name, *more))
         self.assertTrue(os.path.isdir(user.maildir.path))
 
+    @harness.needs_root
     def test_who_may(self):
         member, stranger = self.user(), self.user()
         group = harness.pwd.getpwnam(member.name).pw_gid
@@ -309,6 +312,7 @@ class Directories(JobCase):
                 self.ctl.refused(FAILED, "box", "move", "clear", user.name, name)
                 self.assertTrue(os.path.isdir(path))
 
+    @harness.needs_root
     def test_a_base_that_the_owner_may_not_write(self):
         user, (base, ctl) = self.user(), self.own_base()
         os.chmod(base, 0o755)
@@ -326,6 +330,7 @@ class Directories(JobCase):
         shutil.rmtree(base)
         self.assertIn(base, ctl.refused(FAILED, "box", "add", "clear", user.name))
 
+    @harness.needs_root
     def test_others_mailboxes_are_not_seen(self):
         user, other, (base, ctl) = self.user(), self.user(), self.own_base()
         for who in (user, other):
@@ -345,6 +350,7 @@ class Directories(JobCase):
         self.assertEqual(done.stdout, b"\\x1b]0;title\\x07\na?=0\nback\\\\slash\\x0d\n\\x9b2J\\xc3\\xa9\n")
         self.assertEqual(len(ctl.json("box", "list", "clear", user.name)), 4)
 
+    @harness.needs_root
     def test_the_job_is_the_owner_and_confined(self):
         user, ctl = self.user(), self.own_big()
         asker, pid = self.slow(ctl, "clear", user)
@@ -360,6 +366,7 @@ class Directories(JobCase):
         self.assertEqual(held, [big_base()])
         self.assertIn("box list", harness.command_line(pid))
 
+    @harness.needs_root
     @unittest.skipUnless(shutil.which("strace"), "no strace")
     def test_the_owner_first_then_confined_then_at_work(self):
         if harness.SANDBOX != "on" or harness.LANDLOCK_ABI == 1:
@@ -386,6 +393,7 @@ class Directories(JobCase):
         for line in (calls[i] for i in opened):
             self.assertRegex(line, r'"\.pop3d-lock"|= \d+<%s(/%s)?>' % (base, user.name))
 
+    @harness.needs_root
     @unittest.skipUnless(shutil.which("strace"), "no strace")
     def test_the_lock_is_looked_at_and_not_taken(self):
         """Who asks in a loop refuses nobody's login."""
@@ -482,6 +490,7 @@ class Directories(JobCase):
 
 
 class Rootless(JobCase):
+    @harness.needs_root
     def test_its_own_user_only(self):
         if not harness.have("setpriv"):
             self.skipTest("no setpriv here")
@@ -495,7 +504,7 @@ class Rootless(JobCase):
         os.chmod(user.home, 0o711)
         cert, key = harness.make_certificate(folder, "own")
         os.chown(key, user.uid, user.gid)
-        ctl = Control(self.own_daemon(wrap=["setpriv", "--reuid=%d" % user.uid, "--regid=%d" % user.gid, "--clear-groups"],
+        ctl = Control(self.own_daemon(wrap=harness.as_ids(user.uid, user.gid),
                                       runtime_dir=os.path.join(folder, "run"), certificate=cert, certificate_key=key))
         who = {"user": user.uid, "group": user.gid, "extra_groups": []}
         self.assertEqual(ctl.done("box", "exists", "clear", user.name, **who), "1")
@@ -571,6 +580,7 @@ class Lookups(JobCase):
         ctl = Control(self.own_daemon(auth="checkpassword:/bin/true"))
         self.assertEqual(ctl.refused(FAILED, "box", "exists", "clear", "ann"), "this back end cannot look a user up")
 
+    @harness.needs_root
     def test_user_file(self):
         owner = self.user()
         base, own = writable_base(), writable_base()

@@ -294,6 +294,7 @@ class Secrets(TestCase):
             lines.append(s.recv(8192))
         return lines
 
+    @harness.needs_root
     def test_syslog(self):
         # without -e the lines go to /dev/log
         user = self.user(MESSAGES)
@@ -315,6 +316,7 @@ class Secrets(TestCase):
         self.assertIn(b"pop3d", found[0])
         self.assertFalse([line for line in lines if b"lost" in line])
 
+    @harness.needs_root
     def test_syslog_behind_at_the_end(self):
         # what waits when the daemon is stopped is still taken
         user = self.user(MESSAGES)
@@ -331,6 +333,7 @@ class Secrets(TestCase):
         self.assertGreaterEqual(len([line for line in lines if b" trace conn=" in line]), 120)
         daemon.process.wait(10)
 
+    @harness.needs_root
     def test_syslog_behind_for_long(self):
         # more lines than wait: the others are counted
         user = self.user(MESSAGES)
@@ -422,6 +425,7 @@ class Unread(TestCase):
         client.quit()
         self.assertEqual(len(user.maildir.paths()), len(MESSAGES) - 1)
 
+    @harness.needs_root
     def test_whoever_shares_the_pipe_is_not_affected(self):
         _reads, daemon = self.start()
         flags = [line for line in harness.proc_octets(daemon.pid, "fdinfo/2").splitlines() if line.startswith(b"flags:")]

@@ -162,6 +162,7 @@ class Maildirs(TestCase):
         with open(size_file) as f:
             self.assertEqual(f.read(), long)
 
+    @harness.needs_root
     def test_MDR_10_what_is_no_regular_file(self):
         secret = harness.world().path("secret-%d" % time.monotonic_ns())
         with open(secret, "w") as f:
@@ -219,6 +220,7 @@ class Maildirs(TestCase):
             client.close()
             os.unlink(user.maildir.path)
 
+    @harness.needs_root
     def test_MDR_10_cur_is_a_symlink_or_a_file(self):
         for what in ("symlink", "file", "fifo"):
             user = self.user(MESSAGES)
@@ -241,6 +243,7 @@ class Maildirs(TestCase):
             os.unlink(cur)
             os.mkdir(cur)
 
+    @harness.needs_root
     def test_MDR_10_mailbox_owned_by_another(self):
         user, other = self.user(MESSAGES), self.user(MESSAGES)
         user.maildir.remove()
@@ -251,6 +254,7 @@ class Maildirs(TestCase):
         os.unlink(user.maildir.path)
         self.assertEqual(other.maildir.stored(), MESSAGES)
 
+    @harness.needs_root
     def test_MDR_10_what_another_user_has_put_there(self):
         user, other = self.user(MESSAGES), self.user()
         path = user.maildir.path

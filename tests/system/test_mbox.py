@@ -199,6 +199,7 @@ class Spool(TestCase):
         client.quit()
         self.assertEqual(box.stored().count(b"X-Mozilla-Status: 0001"), 2)
 
+    @harness.needs_root
     @unittest.skipUnless(shutil.which("mutt"), "no mutt")
     def test_MBX_08_UID_06_marked_by_mutt(self):
         user = self.user()
@@ -329,6 +330,7 @@ class Spool(TestCase):
             self.assertRegex(client.response(), rb"\A\+OK ")
         client.quit()
 
+    @harness.needs_root
     def test_MBX_01_a_dot_lock_of_others_counts(self):
         user = self.user()
         box = self.box(user, mailbox.simple(1))
@@ -352,6 +354,7 @@ class Spool(TestCase):
         self.session(user, daemon=daemon).quit()
         os.unlink(os.path.join(user.home, "alias"))
 
+    @harness.needs_root
     def test_MBX_10_what_another_user_has_put_there(self):
         user, other = self.user(), self.user()
         box = self.box(user, mailbox.simple(2))
@@ -380,6 +383,7 @@ class Spool(TestCase):
             refused("mbox .*: %s has owner %d" % (box.path, other.uid))
         own.remove()
 
+    @harness.needs_root
     def test_MBX_10_a_link_on_the_way(self):
         user, other = self.user(), self.user()
         own = mboxes.home_box(user).fill(mailbox.simple(3))
@@ -469,6 +473,7 @@ class Shared(TestCase):
         self.box = mboxes.Mbox(os.path.join(mboxes.spool(), "shared"), self.owner, self.owner.home).fill(mailbox.simple(3))
         self.users = [test_userfile.Virtual(self.owner) for _ in range(2)]
 
+    @harness.needs_root
     def test_LCK_07_two_homes_one_session(self):
         daemon = self.daemon_with(*self.users)
         for one, other in (self.users, self.users[::-1], (self.users[0], self.users[0])):

@@ -98,6 +98,7 @@ class Services(TestCase):
         self.assertTrue(client.try_login(user, b"any").startswith(b"+OK "))
         client.quit()
 
+    @harness.needs_root
     def test_SYS_03_minimum_uid(self):
         user = self.user(MESSAGES)
         daemon = self.own_daemon(minimum_uid=user.uid + 1)
@@ -137,6 +138,7 @@ class Services(TestCase):
         self.assertTrue(self.connect(PLAIN, daemon).try_login(user).startswith(b"-ERR [SYS/PERM] "))
         daemon.log_fields("login-failed", reason='"the PAM service has no file in /etc/pam.d"')
 
+    @harness.needs_root
     @unittest.skipIf(os.path.exists("/etc/pam.d/pop3d"), "this host has a service of that name")
     def test_the_service_that_comes_with_it(self):
         user = self.user()

@@ -48,6 +48,7 @@ class User(TestCase):
     def lines(self):
         return self.text().decode().splitlines()
 
+    @harness.needs_root
     def test_add(self):
         self.add("joe")
         info = os.stat(self.path)
@@ -65,6 +66,7 @@ class User(TestCase):
         self.assertEqual(self.ctl("lookup", "eve").splitlines()[1], "password apop")
         self.assertEqual(sorted(os.listdir(self.dir)), ["users", "users.lock"])
 
+    @harness.needs_root
     def test_add_keeps_the_rest(self):
         with open(self.path, "wb") as f:
             f.write(b"# mine\n\na faulty line\njoe:{plain}a:1:1:/\nann:*:1:1:/\njoe:{plain}b:1:1:/\n#joe:x\nlast:*:1:1:/")
@@ -77,6 +79,7 @@ class User(TestCase):
         info = os.stat(self.path)
         self.assertEqual((info.st_mode & 0o7777, info.st_uid, info.st_gid), (0o640, 0, 12345))
 
+    @harness.needs_root
     def test_add_of_what_is_wrong(self):
         self.add("joe", b"right", "--plain")
         before = self.text()
@@ -146,6 +149,7 @@ class User(TestCase):
             self.assertNotIn("hidden", out)
             self.assertNotIn("$", out)
 
+    @harness.needs_root
     def test_files_that_are_refused(self):
         for verb in (["who"], ["exists", "a"], ["lookup", "a"], ["remove", "a"], ["rename", "a", "b"], ["save"]):
             self.ctl(*verb, status=FAILED)
@@ -182,6 +186,7 @@ class User(TestCase):
         self.ctl("save", os.path.join(self.dir, "no", "where"), status=FAILED)
         self.assertEqual(sorted(os.listdir(self.dir)), ["copy", "copy.old", "users", "users.lock", "users.old"])
 
+    @harness.needs_root
     def test_read(self):
         other = os.path.join(self.dir, "other")
         self.add("a")
@@ -267,6 +272,7 @@ class User(TestCase):
         self.assertEqual(self.text(), before)
         self.assertEqual(self.type_at_terminal(b"", b"")[0], FAILED)
 
+    @harness.needs_root
     def test_an_ordinary_user_edits_his_own(self):
         owner = harness.User()
         path = os.path.join(owner.home, "users")

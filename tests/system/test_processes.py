@@ -68,6 +68,7 @@ class Privileges(TestCase):
                 self.check_caps(pid, SPAWNER_CAPABILITIES)
                 self.assertEqual(int(harness.status(pid)["CapEff"], 16), SPAWNER_CAPABILITIES)
 
+    @harness.needs_root
     def test_SYS_03_worker_has_an_empty_root(self):
         for pid in self.daemon.role("pop3d-login"):
             root = os.readlink("/proc/%d/root" % pid)
@@ -78,6 +79,7 @@ class Privileges(TestCase):
             self.assertEqual(entry.st_uid, 0)
             self.assertEqual(entry.st_mode & 0o022, 0)
 
+    @harness.needs_root
     @unittest.skipUnless(CONFINED, "sandbox is off")
     def test_SYS_04_filters_and_no_new_privs(self):
         user = self.user(MESSAGES)
@@ -389,6 +391,7 @@ class Writes(TestCase):
                 out.append(octets)
         return [o for o in out if b"\r\n" in o or o.startswith(b".")]
 
+    @harness.needs_root
     def test_writes_short_replies_leave_in_one(self):
         user = self.user(MESSAGES)
         out = self.writes(user, [(b"STAT", False), (b"NOOP", False), (b"LIST", True), (b"UIDL", True), (b"RETR 1", True), (b"TOP 1 0", True)])
@@ -396,6 +399,7 @@ class Writes(TestCase):
         for octets in out[2:]:
             self.assertTrue(octets.startswith(b"+OK ") and octets.endswith(b"\r\n.\r\n"))
 
+    @harness.needs_root
     def test_writes_terminator_never_alone(self):
         user = self.user([b"x" * (n - 12) + b"\n" for n in (4096, 8192, 16384, 32768, 65536, 131072)] + [mailbox.letter("w", b"y" * 70 + b"\n") * 3000])
         out = self.writes(user, [(b"RETR %d" % n, True) for n in range(1, 8)])
@@ -403,6 +407,7 @@ class Writes(TestCase):
             self.assertGreater(len(octets), 5, octets)
         self.assertEqual(sum(o.endswith(b"\r\n.\r\n") for o in out), 7)
 
+    @harness.needs_root
     def test_writes_tcp_nodelay(self):
         # accepted sockets inherit it from the listener, where it is set before anybody can come
         trace = harness.world().path("nodelay.strace")

@@ -53,6 +53,7 @@ class Update(TestCase):
             rest = client.rest()
             self.assertRegex(rest, rb"\A\+OK [^\r\n]*\r\n\+OK [^\r\n]*\r\n\Z")
 
+    @harness.needs_root
     def test_UPD_03_partial_failure(self):
         for kind in self.each_kind():
             user = self.user(MESSAGES)
@@ -83,6 +84,7 @@ class Update(TestCase):
             client.quit()
             self.assertEqual(user.maildir.stored(), MESSAGES[2:])
 
+    @harness.needs_root
     def test_UPD_05_REG_09_one_reply(self):
         user = self.user(MESSAGES)
         client = self.session(user)
@@ -101,6 +103,7 @@ class Update(TestCase):
         self.assertRegex(rest, rb"\A-ERR \[SYS/(TEMP|PERM)\] [^\r\n]+\r\n\Z")
         self.assertEqual(user.maildir.stored(), MESSAGES)
 
+    @harness.needs_root
     @unittest.skipUnless(shutil.which("strace"), "no strace")
     def test_UPD_06_removal_is_durable_before_the_reply(self):
         user = self.user(MESSAGES)

@@ -249,6 +249,7 @@ class Written(Case):
         client.quit()
         self.assertEqual([f["uid"] for f in self.receipts(user, mark)], [base(path)])
 
+    @harness.needs_root
     def test_what_stands_in_its_place_keeps_nobody_from_deleting(self):
         def link(path):
             os.symlink("/etc/passwd", path)
@@ -326,6 +327,7 @@ class Written(Case):
         self.assertEqual(len(history.events("done")), 1)
         self.assertEqual(history.text().splitlines()[0], "2026-01-31T23:59:59Z deleting uid=tor")
 
+    @harness.needs_root
     @unittest.skipUnless(shutil.which("strace"), "no strace")
     def test_UPD_06_order_on_the_disk(self):
         # the history is on the disk, then messages go, then that is on the disk, then comes the reply
@@ -483,6 +485,7 @@ class Many(Case):
             with contextlib.suppress(TimeoutError):
                 lines.append(s.recv(8192))
 
+    @harness.needs_root
     def test_a_slow_syslog_loses_none(self):
         s, daemon = self.syslog()
         lines = []
@@ -502,6 +505,7 @@ class Many(Case):
         self.assertFalse([line for line in lines if b"lost" in line])
         self.assertEqual(len([line for line in lines if b" login conn=" in line and other.name_octets in line]), 2)
 
+    @harness.needs_root
     def test_a_stuck_syslog_stops_no_mail(self):
         s, daemon = self.syslog()
         user, other = self.full(), self.user(MESSAGES)

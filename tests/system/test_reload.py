@@ -319,6 +319,7 @@ class StartSettings(Case):
         self.ctl.done("reload")
         self.assertEqual(self.daemon.log().count("takes effect at the next start"), 4)
 
+    @harness.needs_root
     def test_control_group_is_taken_up(self):
         self.start()
         member, other = self.user(), self.user()
@@ -382,6 +383,7 @@ class Refused(Case):
         self.ctl.done("reload")
         self.connect(PLAIN, self.daemon, address=("127.0.0.1", free)).quit()
 
+    @harness.needs_root
     def test_missing_account(self):
         self.start()
         keep = self.daemon.settings["login_user"]

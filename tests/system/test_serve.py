@@ -51,7 +51,7 @@ class Serve:
         self.out = harness.world().path("serve-%d" % time.monotonic_ns())
         command = [harness.program(), "--serve", path, *arguments]
         if uid is not None:
-            command[:0] = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
+            command[:0] = harness.as_ids(uid, uid)
         with open(self.out, "wb") as out:
             self.process = subprocess.Popen([*wrap, *command], stdin=subprocess.DEVNULL, stdout=stdout or out, stderr=stderr or out, cwd="/",
                                             start_new_session=True)
@@ -771,6 +771,7 @@ class Users(ServeCase):
             self.assertEqual(int(status["CapPrm"], 16), 0)
         client.quit()
 
+    @harness.needs_root
     def test_root_is_refused(self):
         path = harness.world().path("rootbox")
         os.makedirs(path, exist_ok=True)
@@ -946,6 +947,7 @@ class Unread(ServeCase):
         run.process.send_signal(signal.SIGTERM)
         self.assertEqual(run.process.wait(30), 0)
 
+    @harness.needs_root
     def test_closed(self):
         # its number is not given to what is opened next
         path, port = self.archive(letters(50)), harness.free_port()

@@ -200,6 +200,7 @@ class Seed(TestCase):
                 self.assertEqual(self.ctl.refused(status, "configure", "x", *words), message)
                 self.assertEqual(self.ctl.done("configure", "x"), before)
 
+    @harness.needs_root
     def test_step_10_control_socket(self):
         user = self.user()
         answer = self.ctl.run("list", user=user.uid, group=user.gid, extra_groups=[])

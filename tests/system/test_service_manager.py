@@ -98,6 +98,7 @@ class Activation(TestCase):
             self.assertEqual(client.multi(b"RETR 1"), mailbox.wire(MESSAGES[0]))
             client.quit()
 
+    @harness.needs_root
     def test_SYS_06_sockets_of_the_service_manager(self):
         daemon, sockets = self.activated()
         daemon.start()

@@ -430,6 +430,7 @@ class Certificates(TestCase):
         time.sleep(0.7)
         self.assertEqual(self.served(daemon), first)
 
+    @harness.needs_root
     def test_TLS_17_key_readable_by_root_only(self):
         _, key = harness.world().certificate()
         self.assertEqual(os.stat(key).st_mode & 0o777, 0o600)

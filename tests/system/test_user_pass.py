@@ -105,6 +105,7 @@ class Users(TestCase):
                          (b"USER " + user.name_octets, Ok()), ("PASS ", NO_CODE), ("STAT", Err())], login=False)
         self.assertNotIn("login-failed", self.daemon.log()[mark:])
 
+    @harness.needs_root
     def test_USR_05_account_without_password(self):
         user = harness.User("some password")
         harness.usermod("passwd", "-d", user.name)

@@ -87,6 +87,7 @@ class UserFile(TestCase):
         self.assertEqual([client.multi(b"RETR %d" % (i + 1)) for i in range(len(messages))], [mailbox.wire(m) for m in messages])
         client.quit()
 
+    @harness.needs_root
     def test_users_that_share_a_uid(self):
         users = [Virtual(self.owner), Virtual(self.owner, plain=True), Virtual(self.owner, "Ann-%Bee@example.org", "two words"),
                  Virtual(self.owner, box="Mail box:1")]
@@ -150,6 +151,7 @@ class UserFile(TestCase):
         self.write(path, first.line())
         self.served(daemon, first, ())
 
+    @harness.needs_root
     def test_owner_and_mode(self):
         user = Virtual(self.owner)
         daemon, path = self.serve(user.line(), mode=0o644)
@@ -169,6 +171,7 @@ class UserFile(TestCase):
         self.refused(daemon, user, code=b"SYS/TEMP")
         daemon.log_wait("user file: .*not a regular file")
 
+    @harness.needs_root
     def test_SYS_03_ids_that_are_refused(self):
         root, low, good = Virtual(self.owner), Virtual(self.owner), Virtual(self.owner)
         daemon, path = self.serve(root.line((0, 0)) + low.line((33, 33)) + good.line())
@@ -273,7 +276,7 @@ class Rootless(UserFile):
         daemon = self.own_daemon(
             start=False, auth="file:" + path, certificate=os.path.join(self.owner.home, os.path.basename(certificate)),
             certificate_key=os.path.join(self.owner.home, os.path.basename(key)),
-            wrap=["setpriv", "--reuid=%d" % self.owner.uid, "--regid=%d" % self.owner.gid, "--clear-groups"], **settings)
+            wrap=harness.as_ids(self.owner.uid, self.owner.gid), **settings)
         os.chown(daemon.dir, self.owner.uid, self.owner.gid)
         daemon.start()
         return daemon, path
@@ -292,6 +295,7 @@ class Rootless(UserFile):
                 if harness.start_time(pid) == started:
                     self.assertEqual(harness.status(pid)["Uid"].split(), [str(self.owner.uid)] * 4)
 
+    @harness.needs_root
     def test_owner_and_mode(self):
         user = Virtual(self.owner)
         mine = (self.owner.uid, self.owner.gid)
