@@ -14,13 +14,11 @@
 #include "common/inbox.h"
 #include "common/log.h"
 #include "common/process.h"
+#include "daemon/roles/crashes.h"
 #include "daemon/roles/sessions.h"
 #include "daemon/settle.h"
 
-enum {
-	SESSION_QUEUE = 16,    /* messages that may wait for one session */
-	CRASH_INTERVAL = 10000 /* milliseconds: at most one fresh spawner per this after crashes */
-};
+enum { SESSION_QUEUE = 16 /* messages that may wait for one session */ };
 
 TAILQ_HEAD(session_list, session);
 
@@ -32,8 +30,8 @@ struct sessions {
 	uint32_t asked;	  /* spares on order */
 	uint32_t wanted;  /* by grants that wait for one */
 	size_t count;	  /* with a grant */
-	uint64_t renewed; /* clock_ms() of the last fresh spawner after a crash */
-	bool renew_due;	  /* there was a crash since */
+	uint32_t tainted; /* spawners up to this number had a crash: their spares serve nobody */
+	struct crashes *crashes;
 	struct backoff backoff;
 	struct msg_ready confined; /* what the spawner said of its confinement */
 	uint32_t landlock_abi;	   /* of the last session that opened a mailbox */
@@ -177,12 +175,30 @@ session_msg(struct evchannel *ec, struct msg *msg, void *arg)
 		session_end(ec, EBADMSG, s);
 }
 
+/* Whose session it is, and what it does, for when it turns out to have crashed. */
+static struct crash_session
+session_whose(const struct session *s)
+{
+	static const char *const states[SCOREBOARD_STATE_COUNT] = {"login", "trans", "update"};
+	struct crash_session whose = {.pid = s->pid, .spawner = s->spawner, .uid = s->uid};
+	struct scoreboard_head board = {.state = SCOREBOARD_LOGIN};
+
+	whose.conn = s->id;
+	snprintf(whose.user, sizeof(whose.user), "%s", s->user);
+	(void)sessions_read_scoreboard(s, &board, NULL);
+	snprintf(whose.doing, sizeof(whose.doing), "%s%s%s", states[board.state],
+		 board.command[0] != '\0' ? " " : "", board.command);
+	return whose;
+}
+
 /* The process is gone, and with it its descriptors and locks. */
 static void
 session_gone(struct session *s)
 {
 	struct master *m = s->master;
+	struct crash_session whose = session_whose(s);
 
+	crashes_remember(m->sessions->crashes, &whose);
 	m->calls->session_gone(s);
 	session_free(s);
 	settle_soon(m->settle);
@@ -252,36 +268,71 @@ was_crash(int status)
 	return false;
 }
 
+/* Spares of a spawner that had a crash have the memory that was felt out. */
 static void
-renew_if_due(struct master *m)
+drop_tainted(struct sessions *ss)
 {
-	struct sessions *ss = m->sessions;
-	uint64_t age = clock_ms() - ss->renewed;
+	struct session *s, *t;
 
-	if (!ss->renew_due || m->state != MASTER_SERVING)
-		return;
-	if (ss->renewed != 0 && age < CRASH_INTERVAL) {
-		settle_in(m->settle, (uint32_t)(CRASH_INTERVAL - age));
-		return;
-	}
-	ss->renew_due = false;
-	ss->renewed = clock_ms();
-	sessions_renew(m);
+	TAILQ_FOREACH_SAFE (s, &ss->list, next, t)
+		if (s->spare && s->spawner <= ss->tainted)
+			session_free(s);
+}
+
+/* What that process was; with `user` empty a spare, or not known any more. */
+static struct crash_session
+find_whose(const struct sessions *ss, pid_t pid)
+{
+	const struct crash_session *gone = crashes_find(ss->crashes, pid);
+	const struct session *s;
+
+	TAILQ_FOREACH (s, &ss->list, next)
+		if (s->pid == pid)
+			return session_whose(s);
+	return gone != NULL ? *gone : (struct crash_session){.pid = pid, .spawner = ss->number};
+}
+
+static void
+session_crashed(struct sessions *ss, const struct crash_session *whose, int status)
+{
+	char user[LOG_QUOTED_SIZE], doing[4 * sizeof(whose->doing) + 8], id[LOG_ID_SIZE];
+
+	log_warn(whose->conn, "session-crash conn=%s user=%s uid=%u pid=%ld signal=%d doing=%s%s",
+		 log_conn(id, whose->conn),
+		 log_quote(user, sizeof(user), whose->user, strlen(whose->user)), whose->uid,
+		 (long)whose->pid, WTERMSIG(status),
+		 log_quote(doing, sizeof(doing), whose->doing, strlen(whose->doing)),
+		 WTERMSIG(status) == SIGSYS ? " (outside its sandbox, see sandbox = \"log\")" : "");
+	crashes_count(ss->crashes, whose->uid, whose->user, clock_ms());
 }
 
 void
 sessions_exited(struct master *m, pid_t pid, int status)
 {
 	struct sessions *ss = m->sessions;
+	struct crash_session whose;
 	char text[160];
 
 	/* Of a kill the session-end line tells. */
 	if (status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
 		return;
-	log_warn(0, "session pid=%ld %s", (long)pid,
-		 process_status_text(text, sizeof(text), status));
-	ss->renew_due |= was_crash(status);
-	settle_soon(m->settle);
+	whose = find_whose(ss, pid);
+	if (was_crash(status) && whose.user[0] != '\0')
+		session_crashed(ss, &whose, status);
+	else
+		log_warn(0, "session pid=%ld %s", (long)pid,
+			 process_status_text(text, sizeof(text), status));
+	if (was_crash(status) && whose.spawner > ss->tainted) {
+		ss->tainted = whose.spawner;
+		drop_tainted(ss);
+		settle_soon(m->settle);
+	}
+}
+
+bool
+sessions_keep_out(const struct master *m, uint32_t uid, const char *user)
+{
+	return crashes_keep_out(m->sessions->crashes, uid, user, clock_ms());
 }
 
 /* ---- what the spawner says ---- */
@@ -452,10 +503,11 @@ sessions_settle(struct master *m, uint32_t waiting)
 	struct sessions *ss = m->sessions;
 
 	ss->wanted = waiting;
+	if (ss->tainted == ss->number && m->state != MASTER_STOPPING)
+		sessions_renew(m);
 	if (!evchannel_is_open(&ss->spawner->ec) && m->state != MASTER_STOPPING &&
 	    backoff_is_over(&ss->backoff, m->settle))
 		spawner_start(m);
-	renew_if_due(m);
 	order_spares(m);
 }
 
@@ -464,7 +516,8 @@ sessions_new(void)
 {
 	struct sessions *ss = calloc(1, sizeof(*ss));
 
-	if (ss == NULL || (ss->spawner = child_new()) == NULL)
+	if (ss == NULL || (ss->spawner = child_new()) == NULL ||
+	    (ss->crashes = crashes_new()) == NULL)
 		return NULL;
 	TAILQ_INIT(&ss->list);
 	return ss;
@@ -517,6 +570,9 @@ sessions_serve(struct session *s, const struct msg_grant *g, size_t len, int str
 	int fds[MSG_FDS_MAX] = {stream};
 	size_t nfds = 1;
 
+	s->id = g->id;
+	s->uid = g->account.uid;
+	memcpy(s->user, g->account.user, sizeof(s->user));
 	if (acked != -1)
 		fds[nfds++] = acked;
 	if ((s->scoreboard = scoreboard_make()) == -1)

@@ -32,13 +32,16 @@ struct session {
 	struct log_bucket bucket; /* what it may still log */
 	struct event *on_gone;	  /* the channel ended: waits for the process to be gone */
 	bool spare;		  /* has no grant yet */
-	bool hello;		  /* spare that has spoken */
-	bool dying;		  /* its channel ended */
-	bool opened;		  /* MSG_SESSION_OPEN came */
-	bool refused;		  /* and said that the mailbox could not be opened */
-	bool reported;		  /* MSG_SESSION_END came */
-	uint64_t messages;	  /* when it was opened */
-	uint64_t receipts;	  /* that came */
+	conn_id id;		  /* of its grant, and whose it is */
+	uint32_t uid;
+	char user[MSG_NAME_SIZE];
+	bool hello;	   /* spare that has spoken */
+	bool dying;	   /* its channel ended */
+	bool opened;	   /* MSG_SESSION_OPEN came */
+	bool refused;	   /* and said that the mailbox could not be opened */
+	bool reported;	   /* MSG_SESSION_END came */
+	uint64_t messages; /* when it was opened */
+	uint64_t receipts; /* that came */
 	char *receipt; /* a line that waits for the log (receipts.h), nothing is heard meanwhile;
 			  NULL: none */
 	TAILQ_ENTRY(session) in_receipts;
@@ -88,6 +91,9 @@ void sessions_kill(struct session *s);
 
 /* A session was reaped, by its spawner or, after that one's end, by us. */
 void sessions_exited(struct master *m, pid_t pid, int status);
+
+/* Is this user kept out for now, since sessions of his crashed? */
+bool sessions_keep_out(const struct master *m, uint32_t uid, const char *user);
 
 /* The spawner and its sessions now. */
 struct sessions_status {

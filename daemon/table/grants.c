@@ -121,6 +121,9 @@ conns_grant(struct master *m, struct conn *c, struct msg_grant *grant)
 	if (!uid_allowed(m, grant->account.uid)) {
 		log_error(grant->id, "auth helper granted uid %u", grant->account.uid);
 		grant_failed(m, c, LOGIN_PERM, "uid not allowed");
+	} else if (c->job == NULL &&
+		   sessions_keep_out(m, grant->account.uid, grant->account.user)) {
+		grant_failed(m, c, LOGIN_TEMP, "session crashed");
 	}
 }
 

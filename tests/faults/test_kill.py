@@ -195,11 +195,31 @@ class Kill(TestCase):
         daemon.may_crash = True
         downloads = self.downloads(daemon)
         spawner = set(daemon.spawner())
-        affected = downloads[:2]
+        affected = downloads[1:3]
         for d in affected:
             os.kill(daemon.session_of(d.user)[0], signal.SIGSEGV)
         self.check(daemon, downloads, affected)
         self.assertTrue(harness.wait_for(lambda: not spawner & set(daemon.role("pop3d-session")), 12), "the old spawner stays")
+
+    def test_session_crash_is_its_users_affair(self):
+        """No copy of the spawner that had a crash serves any more, and who crashes waits longer each time."""
+        daemon = self.own_daemon(session_spares=3)
+        daemon.may_crash = True
+        user, other = harness.User(), harness.User()
+        response = b""
+        for _ in range(8):
+            client = self.session(user, daemon=daemon)
+            client.ok(b"NOOP")
+            copies, at = set(daemon.role("pop3d-session")), len(daemon.log())
+            os.kill(daemon.session_of(user)[0], signal.SIGSEGV)
+            line = daemon.log_fields("session-crash", since=at, user=user.name)
+            self.assertEqual((line["uid"], line["signal"], line["doing"]), (str(user.uid), "11", '"trans NOOP"'))
+            response = self.connect(daemon=daemon).try_login(user)
+            self.session(other, daemon=daemon).quit()
+            self.assertTrue(harness.wait_for(lambda: not copies & set(daemon.role("pop3d-session")), 10))
+            if not response.startswith(b"+OK"):
+                break
+        self.assertRegex(response, rb"\A-ERR \[SYS/TEMP\] ")
 
     def test_spawner(self):
         daemon = self.own_daemon()

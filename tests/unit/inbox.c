@@ -7,11 +7,14 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 #include <unistd.h>
 
 #include "common/count.h"
 #include "daemon/ports/servers.h"
+#include "daemon/roles/crashes.h"
 #include "daemon/roles/helper.h"
 #include "daemon/roles/sessions.h"
 #include "daemon/roles/workers.h"
@@ -477,33 +480,52 @@ test_heartbeats(void)
 	silent(ROLE_SPAWNER);
 }
 
-/* A session that crashes: a fresh spawner, and the former one's spares go when the new ones are
- * here; at most one in ten seconds. */
+/* A session that crashes: the spares of its spawner go at once, and there is a fresh spawner. */
 static void
 test_crash(void)
 {
-	struct fake_peer *first, *second, *old_spare;
+	struct fake_peer *first, *old_spare;
 
 	fake_begin_serving(settings);
-	first = fake_peer(ROLE_SPAWNER, 0);
-	old_spare = fake_peer(ROLE_SESSION, 0);
-	fake_exit(fake_spare(first), 11);
-	fake_loop();
-	second = fake_peer(ROLE_SPAWNER, 1);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(second);
-	CU_ASSERT_PTR_NOT_NULL(old_spare->ec);
-	fake_all_ready();
-	CU_ASSERT_PTR_NULL(first->ec);
-	CU_ASSERT_PTR_NULL(old_spare->ec);
-	fake_exit(fake_peer(ROLE_SESSION, 0), 11);
-	fake_loop();
-	CU_ASSERT_EQUAL(fake_count(ROLE_SPAWNER), 1);
-	for (int n = 0; n < 1100 && fake_count(ROLE_SPAWNER) == 1; n++) {
-		fake.now += 10; /* no tick */
+	for (int n = 0; n < 3; n++) {
+		first = fake_peer(ROLE_SPAWNER, 0);
+		old_spare = fake_peer(ROLE_SESSION, 0);
+		fake_exit(fake_spare(first), 11);
 		fake_loop();
+		CU_ASSERT_PTR_NULL(old_spare->ec);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(fake_peer(ROLE_SPAWNER, 1));
+		fake_all_ready();
+		CU_ASSERT_PTR_NULL(first->ec);
+		CU_ASSERT_EQUAL(fake_count(ROLE_SPAWNER), 1);
 	}
-	CU_ASSERT_EQUAL(fake_count(ROLE_SPAWNER), 2);
 	fake_end();
+}
+
+/* Who is kept out after crashes, and how long. */
+static void
+test_kept_out(void)
+{
+	const struct crash_session whose = {.pid = 7, .spawner = 3, .uid = 1000, .user = "anna"};
+	struct crashes *c = crashes_new();
+	uint64_t now = 5000;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+	CU_ASSERT_PTR_NULL(crashes_find(c, 7));
+	crashes_remember(c, &whose);
+	CU_ASSERT_EQUAL(crashes_find(c, 7)->spawner, 3);
+	CU_ASSERT_PTR_NULL(crashes_find(c, 0));
+	for (uint64_t ms = 1000; ms < 600000; ms *= 2, now += 300000) {
+		CU_ASSERT_FALSE(crashes_keep_out(c, 1000, "anna", now));
+		crashes_count(c, 1000, "anna", now);
+		CU_ASSERT_TRUE(crashes_keep_out(c, 1000, "anna", now + MIN(ms, 300000) - 1));
+		CU_ASSERT_FALSE(crashes_keep_out(c, 1000, "anna", now + MIN(ms, 300000)));
+		CU_ASSERT_FALSE(crashes_keep_out(c, 1000, "berta", now));
+		CU_ASSERT_FALSE(crashes_keep_out(c, 1001, "anna", now));
+	}
+	now += 1800000;
+	crashes_count(c, 1000, "anna", now);
+	CU_ASSERT_FALSE(crashes_keep_out(c, 1000, "anna", now + 1000));
+	free(c);
 }
 
 int
@@ -520,6 +542,7 @@ main(void)
 	    {"refused logins are counted", test_refused_logins_are_counted},
 	    {"heartbeats", test_heartbeats},
 	    {"a session crashes", test_crash},
+	    {"who crashes is kept out", test_kept_out},
 	    {NULL, NULL}};
 
 	return unit_run("inbox", tests);
