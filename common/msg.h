@@ -76,8 +76,10 @@ struct msg_ping {
 
 struct msg_log {
 	uint32_t prio; /* syslog(3) priority */
+	uint32_t role; /* ROLE_AUTH_CHILD: of a child of the helper; else the sender's own */
+	conn_id id;    /* 0: about the process itself */
+	int32_t pid;   /* that child's */
 	uint32_t unused;
-	conn_id id; /* 0: about the process itself */
 	char text[MSG_TEXT_MAX];
 };
 
@@ -287,6 +289,20 @@ struct msg_login_refused {
 	conn_id id;
 	uint32_t result; /* enum login_result, not LOGIN_OK */
 	uint32_t last;	 /* 1: of too many: the worker says so and closes */
+};
+
+/* A login that failed, as the log tells of it. */
+struct msg_auth_failed {
+	conn_id id;
+	uint32_t result; /* enum login_result; LOGIN_OK: right, but its client had gone */
+	uint32_t mech;	 /* enum login_mech */
+	struct msg_addr peer;
+	uint32_t unused;
+	struct msg_tls_facts facts;
+	char server[MSG_SERVER_SIZE];
+	char user[MSG_NAME_SIZE];  /* an account's name; empty: not known to be one */
+	char given[MSG_NAME_SIZE]; /* the name as the client gave it */
+	char why[MSG_NAME_SIZE];
 };
 
 struct msg_child_conf {
@@ -527,6 +543,7 @@ struct msg {
 		struct msg_failures failures;
 		struct msg_login_ask login_ask;
 		struct msg_login_refused login_refused;
+		struct msg_auth_failed auth_failed;
 		struct msg_child_conf child_conf;
 		struct msg_child_ask child_ask;
 		struct msg_child_answer child_answer;

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/process.h"
 #include "daemon/background.h"
+#include "daemon/log/syslog.h"
 
 static int parent = -1; /* reads one octet when we serve */
 
@@ -71,7 +72,8 @@ background_serves(void)
 {
 	if (parent == -1)
 		return;
-	log_leave_stderr("pop3d");
+	if (log_leave_stderr())
+		log_to_syslog("pop3d");
 	give_up(STDERR_FILENO, STDERR_FILENO);
 	(void)!write(parent, "", 1);
 	close(parent);

@@ -3,6 +3,7 @@
  * Each part keeps its own state behind a pointer that only it looks into.  The
  * folders are in layers, and each calls only those above it in this list:
  *
+ *   log/      the lines of other processes, syslog
  *   conf/     the settings
  *   ports/    named servers, listening sockets, limits at the door
  *   roles/    the processes of the other roles and their channels

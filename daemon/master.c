@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "daemon/log/foreign.h"
 #include "common/privs.h"
 #include "daemon/change.h"
 #include "daemon/table/conns.h"
@@ -95,6 +96,7 @@ static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
+	log_foreign_tick();
 	log_flush();
 	(void)notify_flush();
 	steps_tick(arg);

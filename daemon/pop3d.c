@@ -20,6 +20,7 @@
 
 #include "daemon/conf/conf.h"
 #include "common/log.h"
+#include "daemon/log/syslog.h"
 #include "common/privs.h"
 #include "common/title.h"
 #include "daemon/background.h"

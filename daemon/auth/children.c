@@ -305,7 +305,7 @@ child_message(struct evchannel *ec, struct msg *m, void *arg)
 	struct child *c = arg;
 
 	if (m->type == MSG_LOG) {
-		log_foreign(ROLE_AUTH_CHILD, (long)c->pid, &m->u.log);
+		log_forward(ROLE_AUTH_CHILD, (long)c->pid, &m->u.log);
 		return;
 	}
 	if (m->type == MSG_CHILD_ANSWER && c->state == CHILD_BUSY &&

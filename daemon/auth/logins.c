@@ -10,7 +10,6 @@
 #include "common/count.h"
 #include "common/failures.h"
 #include "common/log.h"
-#include "common/names.h"
 #include "daemon/auth/account.h"
 #include "daemon/auth/digest.h"
 #include "daemon/auth/logins.h"
@@ -54,29 +53,24 @@ refusal_delay(const struct request *r, enum login_result result)
 	return (delay - passed % delay) % delay;
 }
 
-/* The stable line of a login that failed.  People type passwords where the
- * name belongs: a name that is no account's stays out of it. */
+/* Tell master, which logs and counts it.  People type passwords where the name belongs: a name that
+ * is no account's stays out of the line.  LOGIN_OK: the client has gone meanwhile. */
 static void
-failure_log(const struct request *r, const char *result, const char *why, const char *known)
+failure_tell(const struct request *r, enum login_result result, const char *why, const char *known)
 {
-	char id[LOG_ID_SIZE], peer[LOG_ADDR_SIZE], server[LOG_QUOTED_SIZE], user[LOG_QUOTED_SIZE];
-	char tls[LOG_QUOTED_SIZE], reason[LOG_QUOTED_SIZE];
-	const char *version = r->facts.version[0] != '\0' ? r->facts.version : "none";
+	struct msg_auth_failed m;
 
-	log_quote(server, sizeof(server), r->server, strlen(r->server));
-	log_quote(tls, sizeof(tls), version, strlen(version));
-	log_quote(reason, sizeof(reason), why, strlen(why));
-	if (known[0] != '\0')
-		log_quote(user, sizeof(user), known, strlen(known));
-	else
-		snprintf(user, sizeof(user), "unknown");
-	log_info(
-	    r->conn.id,
-	    "login-failed conn=%s server=%s user=%s peer=%s mech=%s tls=%s result=%s reason=%s",
-	    log_conn(id, r->conn.id), server, user, log_addr(peer, &r->conn.peer),
-	    login_mech_name(r->mech), tls, result, reason);
-	log_debug(r->conn.id, "login-name conn=%s user=%s", log_conn(id, r->conn.id),
-		  log_quote(user, sizeof(user), r->user, strlen(r->user)));
+	memset(&m, 0, sizeof(m));
+	m.id = r->conn.id;
+	m.result = result;
+	m.mech = r->mech;
+	m.peer = r->conn.peer;
+	m.facts = r->facts;
+	memcpy(m.server, r->server, sizeof(m.server));
+	snprintf(m.user, sizeof(m.user), "%s", known);
+	snprintf(m.given, sizeof(m.given), "%s", r->user);
+	snprintf(m.why, sizeof(m.why), "%s", why);
+	all.tell(MSG_AUTH_FAILED, &m, sizeof(m));
 }
 
 /* The row that this request is under way for; NULL: its client has gone. */
@@ -119,8 +113,7 @@ request_end(struct request *r, enum login_result result)
 static void
 request_refuse(struct request *r, enum login_result result, const char *why, const char *known)
 {
-	failure_log(r, login_result_name(result), why, known);
-	all.tell(MSG_REFUSED_ONE, NULL, 0);
+	failure_tell(r, result, why, known);
 	request_end(r, result);
 }
 
@@ -259,7 +252,7 @@ request_grant(struct request *r, const struct msg_child_answer *a, struct child 
 	if (grant_make(&g, r, a, &why) < 0) {
 		request_refuse(r, LOGIN_PERM, why, a->account.user);
 	} else if (row == NULL) {
-		failure_log(r, "gone", "client gone", a->account.user);
+		failure_tell(r, LOGIN_OK, "client gone", a->account.user);
 		request_free(r);
 	} else {
 		row->request = NULL;

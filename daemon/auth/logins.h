@@ -10,7 +10,7 @@
 #include "common/msg.h"
 #include "daemon/auth/settings.h"
 
-/* Sends a message to master: a grant, or that one login more was refused. */
+/* Sends a message to master: a grant, or that a login failed. */
 typedef void login_tell_fn(enum msg_type type, const void *body, size_t len);
 
 /* Once.  0, or -1 with errno. */

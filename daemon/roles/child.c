@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/process.h"
 #include "common/sandbox.h"
+#include "daemon/log/foreign.h"
 #include "daemon/roles/child.h"
 #include "daemon/roles/sandbox_watch.h"
 
@@ -157,10 +158,16 @@ child_kill(struct child *c)
 	child_let_go(c);
 }
 
+bool
+child_may_log(struct child *c)
+{
+	return log_admit(&c->bucket, c->role, c->pid, clock_ms());
+}
+
 void
 child_log(struct child *c, const struct msg_log *line)
 {
-	if (log_admit(&c->bucket, c->role, c->pid, clock_ms()))
+	if (child_may_log(c))
 		log_foreign(c->role, c->pid, line);
 }
 

@@ -10,7 +10,7 @@
 #include <sys/types.h>
 
 #include "common/channel_event.h"
-#include "common/log.h"
+#include "daemon/log/admit.h"
 #include "daemon/settle.h"
 
 struct master;
@@ -85,7 +85,9 @@ void child_let_go(struct child *c);
 /* Kill it at once, too. */
 void child_kill(struct child *c);
 
-/* A line of its log, if it may still write one. */
+/* May it write one line more into the log? */
+bool child_may_log(struct child *c);
+/* A line of its log, if it may. */
 void child_log(struct child *c, const struct msg_log *line);
 
 /* MSG_SANDBOX_LOG (sandbox = log): what it calls outside its filter is logged from now on. */

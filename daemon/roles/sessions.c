@@ -13,6 +13,7 @@
 #include "common/count.h"
 #include "common/inbox.h"
 #include "common/log.h"
+#include "daemon/log/foreign.h"
 #include "common/process.h"
 #include "daemon/roles/crashes.h"
 #include "daemon/roles/sessions.h"

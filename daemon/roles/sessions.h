@@ -7,6 +7,7 @@
 #include <bsd/sys/queue.h>
 
 #include "common/scoreboard.h"
+#include "daemon/log/admit.h"
 #include "daemon/roles/child.h"
 #include "daemon/base.h"
 

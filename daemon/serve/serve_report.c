@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/escape.h"
 #include "common/log.h"
+#include "daemon/log/foreign.h"
 #include "common/outlet.h"
 #include "daemon/ports/listeners.h"
 #include "daemon/table/conns.h"

@@ -7,10 +7,12 @@
 #include "common/count.h"
 #include "common/inbox.h"
 #include "common/log.h"
+#include "daemon/log/foreign.h"
 #include "daemon/table/conns.h"
 #include "daemon/roles/helper.h"
 #include "daemon/table/jobs.h"
 #include "daemon/table/receipts.h"
+#include "daemon/table/report.h"
 #include "daemon/roles/sessions.h"
 #include "daemon/settle.h"
 #include "daemon/table/takeover.h"
@@ -223,10 +225,12 @@ helper_found(void *who, struct msg *m)
 }
 
 static int
-helper_refused_one(void *who, struct msg *m)
+helper_auth_failed(void *who, struct msg *m)
 {
-	(void)m;
-	helper_count_refused(who);
+	if (m->u.auth_failed.result != LOGIN_OK)
+		helper_count_refused(who);
+	if (child_may_log(helper_child(who)))
+		report_auth_failed(&m->u.auth_failed);
 	return 0;
 }
 
@@ -251,7 +255,7 @@ static const struct inbox_row helper_rows[] = {
     {MSG_REFUSED, CHILD_STARTING, 0, helper_refused},
     {MSG_GRANT, CHILD_READY, 0, helper_grant},
     {MSG_FOUND, CHILD_READY, 0, helper_found},
-    {MSG_REFUSED_ONE, CHILD_READY, 0, helper_refused_one},
+    {MSG_AUTH_FAILED, CHILD_READY, 0, helper_auth_failed},
     {MSG_FAILURES, CHILD_READY, 0, helper_failures},
     {MSG_WORKER_BAD, CHILD_READY, 0, helper_worker_bad},
 };

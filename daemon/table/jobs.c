@@ -6,12 +6,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/clock.h"
 #include "common/log.h"
 #include "daemon/table/conns_priv.h"
 #include "daemon/roles/helper.h"
 #include "daemon/table/jobs.h"
 #include "daemon/ports/servers.h"
+#include "daemon/table/report.h"
 #include "daemon/roles/sessions.h"
 #include "daemon/waiters.h"
 
@@ -189,26 +189,19 @@ jobs_ended(struct conn *c, const struct msg_job_end *end)
 	c->job->status = end->status;
 }
 
-/* The stable line of a job, pop3d(8). */
 static void
 job_report(const struct conn *c)
 {
-	char id[LOG_ID_SIZE], user[LOG_QUOTED_SIZE], text[LOG_QUOTED_SIZE], why[LOG_QUOTED_SIZE];
 	char words[MSG_NAME_SIZE];
 	const struct job *j = c->job;
-	size_t len = j->order.len - 1 < sizeof(words) ? j->order.len - 1 : sizeof(words);
+	size_t len = j->order.len < sizeof(words) ? j->order.len : sizeof(words);
 
 	memcpy(words, j->order.words, len);
-	for (size_t i = 0; i < len; i++)
+	for (size_t i = 0; i + 1 < len; i++)
 		if (words[i] == '\0')
 			words[i] = ' ';
-	log_quote(why, sizeof(why), j->why, strlen(j->why));
-	log_info(c->row.id, "job conn=%s server=%s user=%s job=%s status=%u%s%s duration=%.3f",
-		 log_conn(id, c->row.id), c->server->set.name,
-		 log_quote(user, sizeof(user), c->login->user, strlen(c->login->user)),
-		 log_quote(text, sizeof(text), words, len), j->ended ? j->status : STATUS_FAILED,
-		 j->why[0] != '\0' ? " reason=" : "", j->why[0] != '\0' ? why : "",
-		 (double)(clock_ms() - c->accepted) / 1000);
+	words[len - 1] = '\0';
+	report_job(c, words, j->ended ? j->status : STATUS_FAILED, j->why);
 }
 
 void

@@ -67,8 +67,8 @@ on_ready(evutil_socket_t fd, short what, void *arg)
 	r->stuck = (what & EV_TIMEOUT) != 0;
 	while ((s = TAILQ_FIRST(&r->waiting)) != NULL) {
 		if (r->stuck)
-			log_line(LOG_INFO, s->conn->row.id, "%s", s->receipt);
-		else if (log_try(LOG_INFO, s->conn->row.id, s->receipt) == -1)
+			log_line(LOG_INFO, 0, "%s", s->receipt);
+		else if (log_try(LOG_INFO, s->receipt) == -1)
 			return;
 		let_go(r, s);
 	}
@@ -94,9 +94,9 @@ wait_begin(struct receipts *r)
 
 /* May lines go past those that wait?  They may when the log is no more waited for. */
 static bool
-is_written(struct receipts *r, const struct session *s, const char *line)
+is_written(struct receipts *r, const char *line)
 {
-	if (!TAILQ_EMPTY(&r->waiting) || log_try(LOG_INFO, s->conn->row.id, line) == -1)
+	if (!TAILQ_EMPTY(&r->waiting) || log_try(LOG_INFO, line) == -1)
 		return false;
 	r->stuck = false;
 	return true;
@@ -110,10 +110,10 @@ receipts_got(struct session *s, const struct msg_receipt *receipt)
 
 	r->status.deleted++;
 	report_deleted(line, s->conn, receipt);
-	if (is_written(r, s, line))
+	if (is_written(r, line))
 		return;
 	if (r->stuck || wait_begin(r) == -1 || (s->receipt = strdup(line)) == NULL) {
-		log_line(LOG_INFO, s->conn->row.id, "%s", line);
+		log_line(LOG_INFO, 0, "%s", line);
 		return;
 	}
 	TAILQ_INSERT_TAIL(&r->waiting, s, in_receipts);

@@ -111,7 +111,7 @@ report_connect(const struct conn *c)
 	if (sink != NULL)
 		sink->connected(c);
 
-	log_debug(c->row.id, "connect %s", common_part(&p, c)->text);
+	log_debug(0, "connect %s", common_part(&p, c)->text);
 }
 
 void
@@ -119,8 +119,8 @@ report_disconnect(const struct conn *c, enum conn_end why, uint32_t failures)
 {
 	struct common p;
 
-	log_info(c->row.id, "disconnect %s reason=%s failures=%u duration=%.3f",
-		 common_part(&p, c)->text, conn_ends[why], failures, seconds_since(c->accepted));
+	log_info(0, "disconnect %s reason=%s failures=%u duration=%.3f", common_part(&p, c)->text,
+		 conn_ends[why], failures, seconds_since(c->accepted));
 }
 
 void
@@ -134,23 +134,53 @@ report_login(const struct conn *c, const struct msg_session_open *open)
 	common_part(&p, c);
 	log_quote(sni, sizeof(sni), c->login->facts.sni, strlen(c->login->facts.sni));
 	log_quote(cipher, sizeof(cipher), c->login->facts.cipher, strlen(c->login->facts.cipher));
-	log_info(c->row.id,
+	log_info(0,
 		 "login %s uid=%u mech=%s tls=%s cipher=%s messages=%" PRIu64 " octets=%s sni=%s",
 		 p.text, c->login->uid, login_mech_name(c->login->mech), p.tls,
 		 c->login->facts.cipher[0] != '\0' ? cipher : "none", open->messages, octets,
 		 c->login->facts.sni[0] != '\0' ? sni : "none");
 }
 
+/* A value of a line; empty: `none`. */
+static const char *
+value(char *dst, size_t cap, const char *text, const char *none)
+{
+	return text[0] != '\0' ? log_quote(dst, cap, text, strlen(text)) : none;
+}
+
+void
+report_auth_failed(const struct msg_auth_failed *f)
+{
+	char id[LOG_ID_SIZE], peer[LOG_ADDR_SIZE], server[LOG_QUOTED_SIZE], user[LOG_QUOTED_SIZE];
+	char tls[LOG_QUOTED_SIZE], why[LOG_QUOTED_SIZE];
+
+	log_conn(id, f->id);
+	log_info(
+	    0, "login-failed conn=%s server=%s user=%s peer=%s mech=%s tls=%s result=%s reason=%s",
+	    id, value(server, sizeof(server), f->server, "\"\""),
+	    value(user, sizeof(user), f->user, "unknown"), log_addr(peer, &f->peer),
+	    login_mech_name(f->mech), value(tls, sizeof(tls), f->facts.version, "none"),
+	    f->result == LOGIN_OK ? "gone" : login_result_name(f->result),
+	    value(why, sizeof(why), f->why, "\"\""));
+	if (f->given[0] != '\0')
+		log_debug(0, "login-name conn=%s user=%s", id,
+			  value(user, sizeof(user), f->given, ""));
+}
+
 void
 report_login_failed(const struct conn *c, enum login_result result, const char *reason)
 {
-	char quoted[LOG_QUOTED_SIZE];
-	struct common p;
+	const struct conn_login *l = c->login;
+	struct msg_auth_failed f = {.id = c->row.id,
+				    .result = result,
+				    .mech = l->mech,
+				    .peer = c->row.peer,
+				    .facts = l->facts};
 
-	common_part(&p, c);
-	log_info(c->row.id, "login-failed %s mech=%s tls=%s result=%s reason=%s", p.text,
-		 login_mech_name(c->login->mech), p.tls, login_result_name(result),
-		 log_quote(quoted, sizeof(quoted), reason, strlen(reason)));
+	snprintf(f.server, sizeof(f.server), "%s", c->server->set.name);
+	snprintf(f.user, sizeof(f.user), "%s", l->user);
+	snprintf(f.why, sizeof(f.why), "%s", reason);
+	report_auth_failed(&f);
 }
 
 const char *
@@ -174,7 +204,7 @@ report_exposed(const struct conn *c, enum exposed what)
 	    [EXPOSED_HOME] = "home", [EXPOSED_MAILBOX] = "mailbox"};
 	struct common p;
 
-	log_warn(c->row.id, "exposed %s what=%s", common_part(&p, c)->text, words[what]);
+	log_warn(0, "exposed %s what=%s", common_part(&p, c)->text, words[what]);
 }
 
 void
@@ -182,8 +212,8 @@ report_vanished(const struct conn *c, uint64_t vanished, uint64_t known)
 {
 	struct common p;
 
-	log_warn(c->row.id, "uids-vanished %s vanished=%" PRIu64 " of=%" PRIu64,
-		 common_part(&p, c)->text, vanished, known);
+	log_warn(0, "uids-vanished %s vanished=%" PRIu64 " of=%" PRIu64, common_part(&p, c)->text,
+		 vanished, known);
 }
 
 void
@@ -191,8 +221,8 @@ report_fetched_again(const struct conn *c, uint64_t again, uint64_t messages)
 {
 	struct common p;
 
-	log_warn(c->row.id, "fetched-again %s fetched=%" PRIu64 " of=%" PRIu64,
-		 common_part(&p, c)->text, again, messages);
+	log_warn(0, "fetched-again %s fetched=%" PRIu64 " of=%" PRIu64, common_part(&p, c)->text,
+		 again, messages);
 }
 
 void
@@ -201,8 +231,7 @@ report_takeover(const struct conn *c, const struct conn *holder)
 	char id[LOG_ID_SIZE];
 	struct common p;
 
-	log_info(c->row.id, "takeover %s from=%s", common_part(&p, c)->text,
-		 log_conn(id, holder->row.id));
+	log_info(0, "takeover %s from=%s", common_part(&p, c)->text, log_conn(id, holder->row.id));
 }
 
 /* A number that only the session knows: it may have been killed without telling. */
@@ -223,7 +252,7 @@ report_session_end(const struct conn *c, const struct msg_session_end *end)
 
 	common_part(&p, c);
 	log_info(
-	    c->row.id,
+	    0,
 	    "session-end %s reason=%s by=%s retrieved=%s retrieved_octets=%s topped=%s deleted=%s "
 	    "left=%s duration=%.3f tls=%s fetched_again=%s",
 	    p.text, session_ends[end->why].reason, session_ends[end->why].by,
@@ -231,4 +260,17 @@ report_session_end(const struct conn *c, const struct msg_session_end *end)
 	    count_text(n[2], end->topped), count_text(n[3], end->deleted),
 	    count_text(n[4], end->left), seconds_since(c->since), p.tls,
 	    count_text(n[5], end->again));
+}
+
+void
+report_job(const struct conn *c, const char *words, uint32_t status, const char *why)
+{
+	char id[LOG_ID_SIZE], user[LOG_QUOTED_SIZE], job[LOG_QUOTED_SIZE], reason[LOG_QUOTED_SIZE];
+
+	log_info(0, "job conn=%s server=%s user=%s job=%s status=%u%s%s duration=%.3f",
+		 log_conn(id, c->row.id), c->server->set.name,
+		 log_quote(user, sizeof(user), c->login->user, strlen(c->login->user)),
+		 log_quote(job, sizeof(job), words, strlen(words)), status,
+		 why[0] != '\0' ? " reason=" : "", value(reason, sizeof(reason), why, ""),
+		 seconds_since(c->accepted));
 }

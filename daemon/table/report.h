@@ -28,6 +28,8 @@ void report_disconnect(const struct conn *c, enum conn_end why, uint32_t failure
 /* Logged in and the mailbox is open; or the mailbox was refused. */
 void report_login(const struct conn *c, const struct msg_session_open *open);
 void report_login_failed(const struct conn *c, enum login_result result, const char *reason);
+/* A login that the helper refused, or whose client had gone. */
+void report_auth_failed(const struct msg_auth_failed *f);
 /* A message was deleted: into dst of REPORT_SIZE, for who sees that it is not lost.  Returns dst.
  */
 enum { REPORT_SIZE = MSG_TEXT_MAX };
@@ -40,6 +42,8 @@ void report_vanished(const struct conn *c, uint64_t vanished, uint64_t known);
 void report_fetched_again(const struct conn *c, uint64_t again, uint64_t messages);
 /* A login of the same user ends the session of `holder`. */
 void report_takeover(const struct conn *c, const struct conn *holder);
+/* A mailbox job has ended: its words, exit status, and why it failed or "". */
+void report_job(const struct conn *c, const char *words, uint32_t status, const char *why);
 void report_session_end(const struct conn *c, const struct msg_session_end *end);
 
 #endif

@@ -13,8 +13,9 @@ import sys
 
 # The layers of master, the lowest first; a file or a folder, a layer a line.
 MASTER = [
+    ["log"],
     ["settle", "waiters", "notify", "users", "background", "remember"],
-    ["conf", "log"],
+    ["conf"],
     ["base", "runtime"],
     ["ports"],
     ["roles"],

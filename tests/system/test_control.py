@@ -555,8 +555,8 @@ class Forms(Case):
             return int(self.ctl.lines("top", "--once")[0].rsplit(" ", 1)[1])
         before = failed()
         client = self.connect(PLAIN)
-        for _ in range(3):
-            client.try_login(b"nobody-here", b"x")
+        for password in (b"x", b"y", b"z"):
+            client.try_login(b"nobody-here", password)
         self.assertEqual(failed() - before, 3)
         client.quit()
 

@@ -80,9 +80,10 @@ say(struct fake_peer *p, enum msg_type type)
 		fake_say(p, type, &m.u, sizeof(m.u.refused));
 	else if (type == MSG_CERTIFICATE)
 		fake_say(p, type, &m.u, sizeof(m.u.certificate));
-	else if (type == MSG_REFUSED_ONE)
-		fake_say(p, type, NULL, 0);
-	else if (type == MSG_WORKER_BAD)
+	else if (type == MSG_AUTH_FAILED) {
+		m.u.auth_failed.result = LOGIN_BAD;
+		fake_say(p, type, &m.u, sizeof(m.u.auth_failed));
+	} else if (type == MSG_WORKER_BAD)
 		fake_say(p, type, &m.u, sizeof(m.u.worker));
 	else if (type == MSG_GRANT)
 		fake_say(p, type, &m.u, offsetof(struct msg_grant, account.groups));
@@ -301,7 +302,7 @@ static const struct table {
       {"ready", "+++---+++", worker_ready},
       {"refused", "+++------", worker_refused}}},
     {"helper",
-     {MSG_LOG, MSG_PONG, MSG_READY, MSG_REFUSED, MSG_GRANT, MSG_FOUND, MSG_REFUSED_ONE,
+     {MSG_LOG, MSG_PONG, MSG_READY, MSG_REFUSED, MSG_GRANT, MSG_FOUND, MSG_AUTH_FAILED,
       MSG_WORKER_BAD},
      {{"starting", "++++----", helper_starting}, {"ready", "+++-++++", helper_is_ready}}},
     {"spawner",
@@ -444,7 +445,7 @@ test_refused_logins_are_counted(void)
 {
 	fake_begin_serving(settings);
 	for (int i = 0; i < 3; i++)
-		say(fake_peer(ROLE_AUTH, 0), MSG_REFUSED_ONE);
+		say(fake_peer(ROLE_AUTH, 0), MSG_AUTH_FAILED);
 	CU_ASSERT_EQUAL(helper_failed_logins(&fake.m), 3);
 	fake.now += 59000;
 	CU_ASSERT_EQUAL(helper_failed_logins(&fake.m), 3);

@@ -16,6 +16,8 @@
 
 #include "common/count.h"
 #include "common/log.h"
+#include "daemon/log/admit.h"
+#include "daemon/log/foreign.h"
 #include "tests/unit/unit.h"
 
 enum { CAUGHT_MAX = 65536 };
@@ -174,11 +176,11 @@ test_connection(void)
 
 	catch_begin();
 	log_info(0x2a, "relay failed");
-	log_info(0x2a, "login conn=2a user=alice");
+	log_warn(0x2a, "refused: \"a conn=9\"");
 	log_info(0, "started");
 	text = catch_end();
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, ": relay failed conn=2a\n"));
-	CU_ASSERT_PTR_NOT_NULL(strstr(text, ": login conn=2a user=alice\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, ": refused: \"a conn=9\" conn=2a\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, ": started\n"));
 }
 
@@ -276,21 +278,24 @@ test_foreign_quoted(void)
 	}
 }
 
+/* The helper alone is believed that a line is of a child of its own. */
 static void
-test_trusted(void)
+test_child_of_helper(void)
 {
+	struct msg_log line = {
+	    .prio = LOG_INFO, .role = ROLE_AUTH_CHILD, .id = 4, .pid = 9, .text = "slow module"};
 	const char *text;
 
 	catch_begin();
+	log_foreign(ROLE_AUTH, 123, &line);
+	log_foreign(ROLE_SESSION, 123, &line);
 	foreign(ROLE_AUTH, LOG_INFO, 3, "login-failed conn=3 user=alice\n");
-	foreign(ROLE_AUTH, LOG_INFO, 4, "role=auth-child pid=9 conn=4 slow module");
-	foreign(ROLE_AUTH, LOG_INFO, 0, "child 9 died");
-	foreign(ROLE_AUTH_CHILD, LOG_INFO, 0, "login-failed conn=3 user=bob");
 	text = catch_end();
-	CU_ASSERT_PTR_NOT_NULL(strstr(text, "]: login-failed conn=3 user=alice\\x0a\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "]: role=auth-child pid=9 conn=4 slow module\n"));
-	CU_ASSERT_PTR_NOT_NULL(strstr(text, "]: role=auth pid=123 child 9 died\n"));
-	CU_ASSERT_PTR_NOT_NULL(strstr(text, "]: role=auth-child pid=123 login-failed conn\\x3d3"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "]: role=session pid=123 conn=4 slow module\n"));
+	CU_ASSERT_PTR_NOT_NULL(
+	    strstr(text, "]: role=auth pid=123 conn=3 login-failed conn\\x3d3 user=alice\\x0a\n"));
+	CU_ASSERT_EQUAL(count_of(text, "\n"), 3);
 }
 
 /* The C library's clock, moved ahead at will: a program's own function goes before the library's.
@@ -323,7 +328,7 @@ test_repeated(void)
 	CU_ASSERT_EQUAL(count_of(text, "receipt\n"), 3);
 	clock_ahead += 11;
 	catch_begin();
-	log_info(0, "later");
+	log_foreign_tick();
 	foreign(ROLE_LOGIN, LOG_ERR, 0, "disk on fire");
 	text = catch_end();
 	CU_ASSERT_EQUAL(count_of(text, "]: role=login repeated 4 times: disk on fire\n"), 1);
@@ -391,6 +396,11 @@ test_channel(void)
 	CU_ASSERT_EQUAL(m.u.log.id, 0x2a);
 	CU_ASSERT_STRING_EQUAL(m.u.log.text, "odd thing");
 	CU_ASSERT_EQUAL(m.len, offsetof(struct msg_log, text) + sizeof("odd thing"));
+	log_forward(ROLE_AUTH_CHILD, 9, &m.u.log);
+	CU_ASSERT_EQUAL(channel_recv(&master, &m), 1);
+	CU_ASSERT_EQUAL(m.u.log.role, ROLE_AUTH_CHILD);
+	CU_ASSERT_EQUAL(m.u.log.pid, 9);
+	CU_ASSERT_STRING_EQUAL(m.u.log.text, "odd thing");
 	channel_close(&ours);
 	channel_close(&master);
 	catch_begin();
@@ -461,25 +471,25 @@ test_try(void)
 	real_stderr = dup(STDERR_FILENO);
 	CU_ASSERT_FATAL(real_stderr >= 0 && dup2(pipe_fd[1], STDERR_FILENO) >= 0);
 	log_to_stderr();
-	CU_ASSERT_EQUAL(log_try(LOG_INFO, 1, "first"), 0);
+	CU_ASSERT_EQUAL(log_try(LOG_INFO, "first"), 0);
 	memset(block, 'x', sizeof(block));
 	while (write(pipe_fd[1], block, sizeof(block)) > 0)
 		;
-	CU_ASSERT_EQUAL(log_try(LOG_INFO, 1, "second"), -1);
-	CU_ASSERT_EQUAL(log_try(LOG_DEBUG, 1, "not of this level"), 0);
+	CU_ASSERT_EQUAL(log_try(LOG_INFO, "second"), -1);
+	CU_ASSERT_EQUAL(log_try(LOG_DEBUG, "not of this level"), 0);
 	fd = log_wait_fd();
 	CU_ASSERT(fd > STDERR_FILENO);
 	close(fd);
 	CU_ASSERT(read(pipe_fd[0], block, sizeof(block)) > 0);
 	block[100] = '\0';
-	CU_ASSERT_PTR_NOT_NULL(strstr(block, ": first conn=1\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(block, ": first\n"));
 	while (read(pipe_fd[0], block, sizeof(block)) > 0)
 		;
-	CU_ASSERT_EQUAL(log_try(LOG_INFO, 1, "third"), 0);
+	CU_ASSERT_EQUAL(log_try(LOG_INFO, "third"), 0);
 	/* nobody is there any more: it is not waited for */
 	close(pipe_fd[0]);
 	(void)signal(SIGPIPE, SIG_IGN);
-	CU_ASSERT_EQUAL(log_try(LOG_INFO, 1, "fourth"), 0);
+	CU_ASSERT_EQUAL(log_try(LOG_INFO, "fourth"), 0);
 	CU_ASSERT(dup2(real_stderr, STDERR_FILENO) >= 0);
 	close(real_stderr);
 	close(pipe_fd[1]);
@@ -496,7 +506,7 @@ static const struct unit_test tests[] = {
     {"RSP-03 one line stays one line", test_one_line},
     {"foreign lines", test_foreign},
     {"quoted values of foreign lines", test_foreign_quoted},
-    {"lines of the auth helper", test_trusted},
+    {"lines of a child of the helper", test_child_of_helper},
     {"repeated lines", test_repeated},
     {"many different lines", test_repeated_many},
     {"trace", test_trace},

@@ -1,7 +1,7 @@
-/* How much a process may log: see log.h. */
 #include "config.h"
 
 #include "common/log.h"
+#include "daemon/log/admit.h"
 
 /* Receipts of failed logins come from the helper, as many as there are failures. */
 static const struct {

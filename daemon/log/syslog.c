@@ -12,7 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/syslog_socket.h"
+#include "common/log.h"
+#include "daemon/log/syslog.h"
 
 enum {
 	WAITING_MAX = 256,  /* lines */
@@ -34,12 +35,6 @@ static struct {
 	unsigned long lost; /* lines */
 	STAILQ_HEAD(, packet) queue;
 } out = {.fd = -1, .queue = STAILQ_HEAD_INITIALIZER(out.queue)};
-
-void
-syslog_socket_open(const char *ident)
-{
-	out.ident = ident;
-}
 
 /* The log daemon may have been started, or started again, since the last line. */
 static int
@@ -130,15 +125,15 @@ lost_tell(void)
 		out.lost = 0;
 }
 
-int
-syslog_socket_flush(void)
+static bool
+syslog_flush(void)
 {
 	struct packet *p;
 
 	while ((p = STAILQ_FIRST(&out.queue)) != NULL) {
 		switch (packet_send(p->octets, p->len)) {
 		case BEHIND:
-			return 1;
+			return false;
 		case NOBODY:
 			out.lost++;
 			break;
@@ -148,17 +143,18 @@ syslog_socket_flush(void)
 		packet_drop(p);
 	}
 	lost_tell();
-	return 0;
+	return true;
 }
 
-void
-syslog_socket_send(int prio, const char *text)
+static void
+syslog_put(int prio, conn_id id, const char *text)
 {
 	static char packet[PACKET_SIZE];
-	size_t len = packet_write(packet, prio, text);
+	char line[LOG_OUT_MAX];
+	size_t len = packet_write(packet, prio, log_compose(line, id, text));
 	enum sent sent = BEHIND;
 
-	if (syslog_socket_flush() == 0)
+	if (syslog_flush())
 		sent = packet_send(packet, len);
 	if (sent == BEHIND)
 		packet_keep(packet, len);
@@ -166,8 +162,18 @@ syslog_socket_send(int prio, const char *text)
 		out.lost++;
 }
 
-int
-syslog_socket_wait(void)
+static int
+syslog_wait_fd(void)
 {
 	return fcntl(out.fd, F_DUPFD_CLOEXEC, 0);
+}
+
+void
+log_to_syslog(const char *ident)
+{
+	static const struct log_sink sink = {syslog_put, syslog_flush, syslog_wait_fd,
+					     syslog_flush};
+
+	out.ident = ident;
+	log_to(&sink);
 }
