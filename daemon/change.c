@@ -157,31 +157,25 @@ is_refused(struct master *m)
 
 /* ---- reading ---- */
 
+static void
+conf_hear(void *arg, bool is_fault, const char *line)
+{
+	if (is_fault)
+		log_refusal(arg, "%s", line);
+	else
+		log_warn(0, "%s", line);
+}
+
 static struct conf *
 conf_read(struct master *m)
 {
-	const char *path = m->conf_path;
+	const struct conf_hearer hearer = {conf_hear, m};
 	struct conf *c = calloc(1, sizeof(*c));
-	char *text = NULL, *line, *rest;
-	size_t len = 0;
-	FILE *errors = open_memstream(&text, &len);
-	int r = -1;
 
-	if (c != NULL && errors != NULL)
-		r = conf_load(path, c, errors);
-	if (errors != NULL)
-		fclose(errors);
-	for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
-		if (line[0] != '\0' && r == -1 && strstr(line, ": warning: ") == NULL)
-			log_refusal(m, "%s", line);
-		else if (line[0] != '\0')
-			log_warn(0, "%s", line);
-	free(text);
-	if (r == -1) {
-		free(c);
-		return NULL;
-	}
-	return c;
+	if (c != NULL && conf_load(m->conf_path, c, &hearer) == 0)
+		return c;
+	free(c);
+	return NULL;
 }
 
 int

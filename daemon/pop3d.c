@@ -115,9 +115,17 @@ check_host(void)
 	return -1;
 }
 
+static void
+conf_hear(void *arg, bool is_fault, const char *line)
+{
+	(void)arg, (void)is_fault;
+	fprintf(stderr, "%s\n", line);
+}
+
 int
 main(int argc, char *argv[], char *envp[])
 {
+	static const struct conf_hearer hearer = {conf_hear, NULL};
 	struct master_options master = {0};
 	struct conf *conf;
 	struct options o;
@@ -132,7 +140,8 @@ main(int argc, char *argv[], char *envp[])
 	title_init(argc, argv, envp);
 	notify_init();
 	options_read(argc, argv, &o);
-	if ((conf = calloc(1, sizeof(*conf))) == NULL || conf_load(o.conf_path, conf, stderr) == -1)
+	if ((conf = calloc(1, sizeof(*conf))) == NULL ||
+	    conf_load(o.conf_path, conf, &hearer) == -1)
 		return 1;
 	if (o.check)
 		return check(&o, conf);

@@ -128,13 +128,20 @@ conf_decision_timeout(const struct conf *c)
 }
 
 /*
- * Read and check a file.  Every fault is written to `errors` (a stdio stream)
- * as "FILE:LINE: what was expected", one line each; a doubtful but lawful value
- * as "FILE:LINE: warning: ...".  0 and *c (large: keep it off the stack), or -1,
- * *c then undefined.  A missing file is an error.  Equal files give equal
- * octets of *c; every string in it is zero-filled.  Not for threads.
+ * What is said of a file, a line each, without line end: of a fault "FILE:LINE: what was expected",
+ * of a doubtful but lawful value "FILE:LINE: warning: ...", which is no fault.
  */
-int conf_load(const char *path, struct conf *c, FILE *errors);
+struct conf_hearer {
+	void (*hear)(void *arg, bool is_fault, const char *line);
+	void *arg;
+};
+
+/*
+ * Read and check a file; `hearer` is told what is wrong.  0 and *c (large: keep it off the stack),
+ * or -1, *c then undefined.  A missing file is a fault.  Equal files give equal octets of *c; every
+ * string in it is zero-filled.  Not for threads.
+ */
+int conf_load(const char *path, struct conf *c, const struct conf_hearer *hearer);
 
 /* Text for what a value should have been. */
 enum { CONF_EXPECTED_SIZE = 512 };

@@ -17,9 +17,9 @@ struct conf_place {
 	int line;	  /* 0: the file as a whole */
 };
 
-/* Where faults go (NULL: nowhere), and how many there were. */
+/* Who hears of faults (NULL: nobody), and how many there were. */
 struct conf_faults {
-	FILE *out;
+	const struct conf_hearer *hearer;
 	unsigned count;
 };
 
@@ -27,16 +27,16 @@ enum {
 	CONF_FILE_MAX = 1024 * 1024, /* octets of a configuration file */
 	CONF_FILES_MAX = 256,	     /* read in all, with those included */
 	CONF_DEPTH_MAX = 8,	     /* of files that include others */
-	CONF_FAULTS_MAX = 20	     /* written in all */
+	CONF_FAULTS_MAX = 20	     /* told in all */
 };
 
-/* Write "PATH:LINE: text".  A fault fails the file, a warning does not. */
+/* Say "PATH:LINE: text".  A fault fails the file, a warning does not. */
 void conf_fault(struct conf_faults *f, struct conf_place at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void conf_warning(struct conf_faults *f, struct conf_place at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Write how many faults were not written. */
+/* Say how many faults were not told. */
 void conf_faults_end(struct conf_faults *f, const char *path);
 
 /*
@@ -49,7 +49,8 @@ void conf_nearest(const char *name, const char *candidate, const char **nearest,
  * conf_load on a text in memory, which it changes and which has room for a NUL
  * at text[len]; `path` names it in faults.  It cannot include files.
  */
-int conf_load_text(const char *path, char *text, size_t len, struct conf *c, FILE *errors);
+int conf_load_text(const char *path, char *text, size_t len, struct conf *c,
+		   const struct conf_hearer *hearer);
 
 enum conf_kind {
 	CONF_NUMBER,

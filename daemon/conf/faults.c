@@ -6,18 +6,21 @@
 
 #include "daemon/conf/conf_priv.h"
 
-static void __attribute__((format(printf, 4, 0)))
-fault_write(struct conf_faults *f, struct conf_place at, const char *grade, const char *fmt,
-	    va_list ap)
+enum { LINE_MAX_SIZE = 4096 /* octets that are told of a fault */ };
+
+static void __attribute__((format(printf, 5, 0)))
+say(struct conf_faults *f, struct conf_place at, bool is_fault, const char *grade, const char *fmt,
+    va_list ap)
 {
-	if (f->out == NULL)
+	char text[LINE_MAX_SIZE / 2], line[LINE_MAX_SIZE], number[16] = "";
+
+	if (f->hearer == NULL)
 		return;
 	if (at.line > 0)
-		fprintf(f->out, "%s:%d: %s", at.path, at.line, grade);
-	else
-		fprintf(f->out, "%s: %s", at.path, grade);
-	vfprintf(f->out, fmt, ap);
-	fputc('\n', f->out);
+		(void)snprintf(number, sizeof(number), ":%d", at.line);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	(void)snprintf(line, sizeof(line), "%s%s: %s%s", at.path, number, grade, text);
+	f->hearer->hear(f->hearer->arg, is_fault, line);
 }
 
 void
@@ -28,7 +31,7 @@ conf_fault(struct conf_faults *f, struct conf_place at, const char *fmt, ...)
 	if (++f->count > CONF_FAULTS_MAX)
 		return;
 	va_start(ap, fmt);
-	fault_write(f, at, "", fmt, ap);
+	say(f, at, true, "", fmt, ap);
 	va_end(ap);
 }
 
@@ -38,15 +41,18 @@ conf_warning(struct conf_faults *f, struct conf_place at, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	fault_write(f, at, "warning: ", fmt, ap);
+	say(f, at, false, "warning: ", fmt, ap);
 	va_end(ap);
 }
 
 void
 conf_faults_end(struct conf_faults *f, const char *path)
 {
-	if (f->count > CONF_FAULTS_MAX && f->out != NULL)
-		fprintf(f->out, "%s: and %u more faults\n", path, f->count - CONF_FAULTS_MAX);
+	struct conf_faults last = {.hearer = f->hearer};
+
+	if (f->count > CONF_FAULTS_MAX)
+		conf_fault(&last, (struct conf_place){path, 0}, "and %u more faults",
+			   f->count - CONF_FAULTS_MAX);
 }
 
 static unsigned

@@ -527,16 +527,16 @@ read_items(struct reader *r)
 
 /* A load, with the settings as no file gives them; NULL: told. */
 static struct load *
-load_new(const char *path, struct conf *c, FILE *errors)
+load_new(const char *path, struct conf *c, const struct conf_hearer *hearer)
 {
 	struct load *l = calloc(1, sizeof(*l));
 
 	if (l == NULL) {
-		conf_fault(&(struct conf_faults){.out = errors}, (struct conf_place){path, 0},
+		conf_fault(&(struct conf_faults){.hearer = hearer}, (struct conf_place){path, 0},
 			   "out of memory");
 		return NULL;
 	}
-	l->faults.out = errors;
+	l->faults.hearer = hearer;
 	l->conf = c;
 	conf_begin(c, &l->given);
 	l->given.path = path;
@@ -562,9 +562,10 @@ load_end(struct load *l, const char *path)
 }
 
 int
-conf_load_text(const char *path, char *text, size_t len, struct conf *c, FILE *errors)
+conf_load_text(const char *path, char *text, size_t len, struct conf *c,
+	       const struct conf_hearer *hearer)
 {
-	struct load *l = load_new(path, c, errors);
+	struct load *l = load_new(path, c, hearer);
 
 	if (l == NULL)
 		return -1;
@@ -573,9 +574,9 @@ conf_load_text(const char *path, char *text, size_t len, struct conf *c, FILE *e
 }
 
 int
-conf_load(const char *path, struct conf *c, FILE *errors)
+conf_load(const char *path, struct conf *c, const struct conf_hearer *hearer)
 {
-	struct load *l = load_new(path, c, errors);
+	struct load *l = load_new(path, c, hearer);
 
 	if (l == NULL)
 		return -1;

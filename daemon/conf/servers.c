@@ -181,7 +181,7 @@ conf_finish(struct conf *c, struct conf_given *given, struct conf_faults *f)
 void
 conf_defaults(struct conf *c)
 {
-	struct conf_faults none = {.out = NULL};
+	struct conf_faults none = {.hearer = NULL};
 	struct conf_given given;
 
 	conf_begin(c, &given);
@@ -191,7 +191,7 @@ conf_defaults(struct conf *c)
 void
 conf_servers_built_in(const struct conf *c, struct conf *out)
 {
-	struct conf_faults none = {.out = NULL};
+	struct conf_faults none = {.hearer = NULL};
 	struct conf_given given = {.shared = c->shared};
 
 	memset(out, 0, sizeof(*out));
@@ -201,7 +201,7 @@ conf_servers_built_in(const struct conf *c, struct conf *out)
 void
 conf_server_plain(const struct conf *c, const struct conf_server *server, struct conf_server *plain)
 {
-	struct conf_faults none = {.out = NULL};
+	struct conf_faults none = {.hearer = NULL};
 	struct conf_given given = {.shared = c->shared};
 	char expected[CONF_EXPECTED_SIZE];
 	const struct conf_setting *s;

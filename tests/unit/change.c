@@ -264,6 +264,18 @@ test_bad_file(void)
 	finish();
 }
 
+/* A fault is one, whatever the value that it quotes says. */
+static void
+test_fault_that_quotes_a_warning(void)
+{
+	fake_begin_serving(settings);
+	reload("log = \"x: warning: y\"\n");
+	CU_ASSERT_FALSE(change_is_pending(&fake.m));
+	CU_ASSERT_EQUAL(answer.times, 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(answer.why, ":1: log: expected"));
+	finish();
+}
+
 static void
 test_ports_taken(void)
 {
@@ -669,6 +681,7 @@ main(void)
 	    {"adopted", test_adopted},
 	    {"the helper is told", test_helper_is_told},
 	    {"a bad file", test_bad_file},
+	    {"a fault that quotes a warning", test_fault_that_quotes_a_warning},
 	    {"ports taken", test_ports_taken},
 	    {"no such group", test_no_group},
 	    {"settings that hold from the start", test_kept_settings},

@@ -519,15 +519,23 @@ fake_session_end(conn_id id, enum session_end why)
 
 /* ---- master as a whole ---- */
 
+static void
+conf_hear(void *arg, bool is_fault, const char *line)
+{
+	(void)arg, (void)is_fault;
+	puts(line);
+}
+
 static struct conf *
 conf_of(const char *settings)
 {
+	static const struct conf_hearer hearer = {conf_hear, NULL};
 	char path[] = "/tmp/pop3d-fake-XXXXXX";
 	int fd = mkstemp(path);
 	struct conf *c = calloc(1, sizeof(*c));
 
 	if (c == NULL || fd == -1 || write(fd, settings, strlen(settings)) == -1 ||
-	    conf_load(path, c, stdout) == -1)
+	    conf_load(path, c, &hearer) == -1)
 		abort();
 	close(fd);
 	unlink(path);
