@@ -82,9 +82,10 @@ request_row(const struct request *r)
 	return row != NULL && row->request == r ? row : NULL;
 }
 
-/* Tells one name and password from another, in whatever way they came. */
+/* Tells one name and password from another, in whatever way they came; what another back end is to
+ * judge is another. */
 static void
-request_digest(struct request *r)
+request_digest(struct request *r, const struct msg_auth_server *server)
 {
 	const char *other = strcmp(r->authzid, r->user) != 0 ? r->authzid : "";
 	const struct iovec parts[] = {
@@ -92,6 +93,7 @@ request_digest(struct request *r)
 	    {(void *)(uintptr_t)r->password.octets, strlen(r->password.octets)},
 	    {(void *)(uintptr_t)other, strlen(other)},
 	    {(void *)(uintptr_t)r->challenge, r->mech == MECH_APOP ? strlen(r->challenge) : 0},
+	    {(void *)(uintptr_t)server->auth, strlen(server->auth)},
 	};
 
 	digest_make(r->digest, all.settings->conf.key, parts, COUNT_OF(parts));
@@ -353,7 +355,7 @@ request_begin(struct request *r)
 	}
 	memcpy(r->server, server->name, sizeof(r->server));
 	foreign = username_apply(server, r->user) == -1 || username_apply(server, r->authzid) == -1;
-	request_digest(r);
+	request_digest(r, server);
 	/* Mail programs try one password by PLAIN, LOGIN and USER. */
 	if (request_is_repeated(r)) {
 		log_debug(r->conn.id, "the same name and password again");
