@@ -9,13 +9,16 @@
 
 enum { INBOX_ALWAYS = ~0 }; /* in every state */
 
-/* `who` is the receiver's.  0, or -1: the message breaks a rule. */
+/* What a handler may return: a race explains that the message comes too late. */
+enum { INBOX_LATE = 1 };
+
+/* `who` is the receiver's.  0; INBOX_LATE; or -1: the message breaks a rule. */
 typedef int inbox_fn(void *who, struct msg *m);
 
 struct inbox_row {
 	enum msg_type type;
 	int states; /* in which it is handled, a set of bits */
-	int late;   /* in which a race explains it: dropped */
+	int late;   /* in which a race explains it: counted and dropped */
 	inbox_fn *handle;
 };
 
@@ -28,5 +31,8 @@ struct inbox {
 
 /* Handle a message.  0; -1: the peer has broken a rule and is to be given up. */
 int inbox_take(const struct inbox *inbox, void *who, struct msg *m);
+
+/* How many messages of this type came too late since the process began. */
+uint64_t inbox_late(enum msg_type type);
 
 #endif

@@ -119,6 +119,15 @@ conf_trace(const struct conf *c)
 	return c->one_user.on ? c->one_user.trace : c->trace ? TRACE_LINES : 0;
 }
 
+/* Seconds that a login may take in all. */
+static inline uint32_t
+conf_login_limit(const struct conf *c)
+{
+	const uint32_t least = 180;
+
+	return 3 * c->login_timeout > least ? 3 * c->login_timeout : least;
+}
+
 /* Seconds in which master and helper decide a login: two checks, the delay of a refusal, and the
  * grant's way. */
 static inline uint32_t

@@ -28,8 +28,7 @@ struct workers {
 /* One-shot workers are made ahead; others are as many as the setting says. */
 enum {
 	QUEUED_TOO_MUCH = 1024,
-	LOGIN_LIMIT_LEAST = 180, /* seconds that a login may take in all */
-	DONE_PATIENCE = 5000	 /* milliseconds for a worker without work to end */
+	DONE_PATIENCE = 5000 /* milliseconds for a worker without work to end */
 };
 
 static bool
@@ -77,8 +76,7 @@ worker_send_settings(struct worker *w, const struct conf *conf)
 	msg.gid = m->accounts.login_gid;
 	msg.max_connections = conf->worker_connections;
 	msg.login_timeout = conf->login_timeout;
-	msg.login_limit = 3 * conf->login_timeout > LOGIN_LIMIT_LEAST ? 3 * conf->login_timeout
-								      : LOGIN_LIMIT_LEAST;
+	msg.login_limit = conf_login_limit(conf);
 	msg.handshake_timeout = conf->handshake_timeout;
 	msg.decision_timeout = conf_decision_timeout(conf);
 	msg.sandbox = conf->sandbox;

@@ -46,6 +46,9 @@ struct conn {
 	struct msg_conn row;
 	struct server *server;
 	uint64_t since;	       /* clock_ms() when it came into its state */
+	uint64_t deadline;     /* clock_ms() when that is over (deadlines.c); 0: never */
+	unsigned overdue;      /* looks in a row at a session that should have ended itself */
+	uint32_t idle_timeout; /* seconds, as its session was told */
 	uint64_t accepted;     /* clock_ms() */
 	int fd;		       /* master's copy of the socket; -1: given away */
 	int stream, relay;     /* with TLS and for jobs, while offered: the session's end, and the
@@ -53,6 +56,8 @@ struct conn {
 	int acked;	       /* with TLS, while offered: the memfd of common/acked.h */
 	struct worker *worker; /* NULL: it is done with it */
 	bool worker_lost;      /* ... because that ended, with the client's TLS */
+	bool dropped;	       /* its worker was told to end it */
+	bool asked;	       /* for its state, and has not answered */
 	bool end_due; /* its session said that the client closed: the worker knows better */
 	struct msg_session_end end; /* what it said, if so */
 	struct session *session;    /* offered to, or serving */

@@ -110,6 +110,8 @@ conns_set_state(struct master *m, struct conn *c, enum conn_state state)
 	leave_state(cs, c);
 	c->state = state;
 	c->since = clock_ms();
+	c->asked = false; /* who owes an answer may be done with it */
+	conns_set_deadline(m, c);
 	if (state == CONN_WAITING)
 		TAILQ_INSERT_TAIL(&cs->waiting, c, in_queue);
 	else if (state == CONN_GRANTED) {
@@ -156,6 +158,9 @@ conns_free(struct master *m, struct conn *c)
 		jobs_forget(m, c);
 	else
 		listeners_release(m, &c->row.peer);
+	/* Whoever still has the socket can do nothing with it. */
+	if (c->fd != -1)
+		shutdown(c->fd, SHUT_RDWR);
 	conns_close_fd(&c->fd);
 	conns_close_fd(&c->stream);
 	conns_close_fd(&c->relay);
@@ -344,39 +349,37 @@ conns_is_of_worker(struct master *m, const struct worker *w, conn_id id)
 	return conn_of_worker(m, w, id) != NULL;
 }
 
-void
+bool
 conns_stls_asked(struct master *m, struct worker *w, conn_id id)
 {
 	struct conn *c = conn_of_worker(m, w, id);
 
 	if (c == NULL || c->state != CONN_LOGIN || !c->row.stls || c->row.tls != CONN_TLS_NONE)
-		return;
+		return false;
 	c->row.tls = CONN_TLS_STLS;
 	c->row.stls = 0;
 	helper_row(m, &c->row);
 	conns_set_due(m, c, CONN_DUE_STLS_GO);
+	return true;
 }
 
-void
+bool
 conns_worker_done(struct master *m, struct worker *w, const struct msg_conn_end *end)
 {
 	struct conn *c = conn_of_worker(m, w, end->id);
 
 	if (c == NULL)
-		return;
-	if (c->state == CONN_LOGIN) {
+		return false;
+	if (c->state == CONN_LOGIN || c->state == CONN_GRANTED) {
 		report_disconnect(c, end->why, end->failures);
 		conns_free(m, c);
-		return;
+		return true;
 	}
 	/* The client went away while its login was being decided: a session that got
 	 * the stream finds out by itself. */
 	conns_leave_worker(m, c);
-	if (c->state == CONN_GRANTED) {
-		report_disconnect(c, end->why, end->failures);
-		conns_free(m, c);
-	} else
-		conns_free_if_done(m, c);
+	conns_free_if_done(m, c);
+	return true;
 }
 
 void
@@ -387,8 +390,6 @@ conns_worker_lost(struct master *m, struct worker *w)
 	TAILQ_FOREACH_SAFE (c, &w->conns, in_worker, t) {
 		if (c->state == CONN_LOGIN || c->state == CONN_GRANTED) {
 			report_disconnect(c, CONN_END_ERROR, 0);
-			if (c->fd != -1)
-				shutdown(c->fd, SHUT_RDWR);
 			conns_free(m, c);
 		} else {
 			c->worker_lost = c->row.tls != CONN_TLS_NONE;
@@ -399,21 +400,26 @@ conns_worker_lost(struct master *m, struct worker *w)
 }
 
 void
-conns_kill(struct master *m, struct conn *c)
+conns_drop(struct conn *c)
 {
 	struct msg_conn_ref ref = {c->row.id};
-	struct worker *w = c->worker;
-	struct session *s = c->session;
 
-	/* Whatever a worker still does with it: the socket is dead. */
 	if (c->fd != -1)
 		shutdown(c->fd, SHUT_RDWR);
-	if (w != NULL)
-		evchannel_put(&w->child.ec, MSG_CONN_DROP, &ref, sizeof(ref));
-	if (s != NULL)
-		sessions_kill(s);
-	if (w == NULL && s == NULL)
-		conns_free(m, c);
+	if (c->worker != NULL)
+		evchannel_put(&c->worker->child.ec, MSG_CONN_DROP, &ref, sizeof(ref));
+	c->dropped = true;
+}
+
+void
+conns_kill(struct master *m, struct conn *c)
+{
+	conns_drop(c);
+	if (c->state == CONN_LOGIN)
+		conns_set_deadline(m, c);
+	if (c->session != NULL)
+		sessions_kill(c->session);
+	conns_free_if_done(m, c);
 }
 
 void
@@ -431,10 +437,35 @@ conns_ask_state(struct conn *c)
 {
 	struct msg_conn_ref ref = {c->row.id};
 
+	if (c->asked)
+		return;
+	c->asked = true;
 	if (c->state == CONN_SESSION && c->session != NULL)
 		sessions_ask_state(c->session);
 	else if (c->worker != NULL)
 		evchannel_put(&c->worker->child.ec, MSG_CONN_STATE_ASK, &ref, sizeof(ref));
+	else
+		c->asked = false;
+}
+
+bool
+conns_worker_told_state(struct master *m, const struct worker *w,
+			const struct msg_conn_state *state)
+{
+	struct conn *c = conn_of_worker(m, w, state->id);
+
+	if (c == NULL || c->state == CONN_SESSION)
+		return false;
+	c->asked = false;
+	waiters_wake(m->waiters, WAIT_STATE, state->id, state);
+	return true;
+}
+
+void
+conns_session_told_state(struct master *m, struct conn *c)
+{
+	c->asked = false;
+	waiters_wake(m->waiters, WAIT_STATE, c->row.id, NULL);
 }
 
 struct conn *
@@ -452,8 +483,6 @@ conns_drop_undecided(struct master *m)
 	RB_FOREACH_SAFE (c, conn_tree, &m->conns->tree, t) {
 		if (c->state == CONN_SESSION)
 			continue;
-		if (c->fd != -1)
-			shutdown(c->fd, SHUT_RDWR);
 		if (c->job == NULL)
 			report_disconnect(c, CONN_END_DROPPED, 0);
 		conns_free(m, c);

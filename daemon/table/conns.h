@@ -15,7 +15,8 @@ struct conns *conns_new(struct master *m);
 /* For the listeners: a client was accepted. */
 extern const struct ports_calls conns_ports_calls;
 
-/* End what has stood in its state for too long, and what a lost helper will not answer. */
+/* End what has stood in its state for too long, and what a lost helper will not answer
+ * (deadlines.c). */
 void conns_expire(struct master *m);
 
 /* Do what has become possible: tell workers what they wait for, give rows to workers and grants to
@@ -35,14 +36,16 @@ void conns_start_helper(struct master *m);
 /* A spare for each grant that waits. */
 void conns_order_spares(struct master *m);
 
-/* From a worker.  Does the connection belong to it? */
+/* Does the connection belong to the worker? */
 bool conns_is_of_worker(struct master *m, const struct worker *w, conn_id id);
-void conns_stls_asked(struct master *m, struct worker *w, conn_id id);
-void conns_worker_done(struct master *m, struct worker *w, const struct msg_conn_end *end);
+
+/* From a worker.  False: too late, the connection is not the worker's any more or has moved on. */
+bool conns_stls_asked(struct master *m, struct worker *w, conn_id id);
+bool conns_worker_done(struct master *m, struct worker *w, const struct msg_conn_end *end);
 void conns_worker_lost(struct master *m, struct worker *w);
 
-/* From the helper: m->u.grant is checked against the row. */
-void conns_granted(struct master *m, const struct msg_grant *grant, size_t len);
+/* From the helper.  False: too late, the connection has gone or has a grant. */
+bool conns_granted(struct master *m, const struct msg_grant *grant, size_t len);
 
 /* From a session. */
 void conns_taken(struct master *m, struct conn *c);
@@ -55,8 +58,13 @@ void conns_not_taken(struct master *m, struct conn *c);
 void conns_kill(struct master *m, struct conn *c);
 void conns_kill_server(struct master *m, struct server *s);
 
-/* Ask whoever has it for its state; the answer wakes who waits for WAIT_STATE (waiters.h). */
+/* Ask whoever has it for its state, unless it owes an answer; that wakes who waits for WAIT_STATE
+ * (waiters.h). */
 void conns_ask_state(struct conn *c);
+/* The answer; a session's is on its scoreboard. */
+bool conns_worker_told_state(struct master *m, const struct worker *w,
+			     const struct msg_conn_state *state);
+void conns_session_told_state(struct master *m, struct conn *c);
 
 struct conn *conns_find(struct master *m, conn_id id);
 /* The next one after `c` (NULL: the first), oldest first. */

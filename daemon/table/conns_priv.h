@@ -1,6 +1,7 @@
 /*
  * What the files of the connection table share: conns.c (the table, and the way
- * of a connection to its login) and grants.c (from the grant to the session).
+ * of a connection to its login), grants.c (from the grant to the session) and
+ * deadlines.c (how long a row may stay in each state).
  */
 #ifndef POP3D_CONNS_PRIV_H
 #define POP3D_CONNS_PRIV_H
@@ -47,6 +48,17 @@ void conns_set_due(struct master *m, struct conn *c, enum conn_due due);
 
 /* Give grants to spares. */
 void conns_offer(struct master *m);
+
+/* Its grant comes to nothing: the client hears `result`, the log `reason`.  It may be freed on
+ * return. */
+void conns_grant_failed(struct master *m, struct conn *c, enum login_result result,
+			const char *reason);
+
+/* Its worker, if it has one, is to end it now. */
+void conns_drop(struct conn *c);
+
+/* Its time in a state, or in the next part of CONN_SESSION, begins. */
+void conns_set_deadline(struct master *m, struct conn *c);
 
 /* Out of the table, with all that belongs to it. */
 void conns_free(struct master *m, struct conn *c);

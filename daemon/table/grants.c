@@ -24,13 +24,11 @@
 #include "daemon/roles/sessions.h"
 
 enum {
-	GRANT_TRIES = 2,    /* spares that a grant is offered to */
-	SESSION_MS = 10000, /* that a grant waits for a session, and for each of them */
-	LOOK_MS = 1000	    /* between two looks at the deadlines */
+	GRANT_TRIES = 2 /* spares that a grant is offered to */
 };
 
-static void
-grant_failed(struct master *m, struct conn *c, enum login_result result, const char *reason)
+void
+conns_grant_failed(struct master *m, struct conn *c, enum login_result result, const char *reason)
 {
 	if (c->job != NULL) {
 		jobs_fail(m, c, reason);
@@ -75,7 +73,7 @@ grant_complete(const struct master *m, const struct conn *c, struct msg_grant *g
 	memcpy(g->server, c->server->set.name, sizeof(g->server));
 	g->tls = c->row.tls;
 	g->peer = c->row.peer;
-	g->idle_timeout = m->conf->idle_timeout;
+	g->idle_timeout = c->idle_timeout;
 	g->missing_maildir = m->conf->missing_maildir;
 	g->had_mail = remember_had_mail(g->account.uid, g->mailbox);
 	g->mbox_format = (uint16_t)c->server->set.mbox_format;
@@ -116,30 +114,30 @@ conns_grant(struct master *m, struct conn *c, struct msg_grant *grant)
 	free(c->login);
 	c->login = login;
 	c->grant = grant;
+	c->idle_timeout = m->conf->idle_timeout;
 	grant_complete(m, c, c->grant);
 	conns_set_state(m, c, CONN_GRANTED);
 	if (!uid_allowed(m, grant->account.uid)) {
 		log_error(grant->id, "auth helper granted uid %u", grant->account.uid);
-		grant_failed(m, c, LOGIN_PERM, "uid not allowed");
+		conns_grant_failed(m, c, LOGIN_PERM, "uid not allowed");
 	} else if (c->job == NULL &&
 		   sessions_keep_out(m, grant->account.uid, grant->account.user)) {
-		grant_failed(m, c, LOGIN_TEMP, "session crashed");
+		conns_grant_failed(m, c, LOGIN_TEMP, "session crashed");
 	}
 }
 
-void
+bool
 conns_granted(struct master *m, const struct msg_grant *grant, size_t len)
 {
 	struct conn *c = conns_find(m, grant->id);
 	struct msg_grant *own;
 
-	if (c == NULL || c->state != CONN_LOGIN) {
-		log_debug(grant->id, "grant for a connection that has gone");
-		return;
-	}
+	if (c == NULL || c->state != CONN_LOGIN)
+		return false;
 	if ((own = calloc(1, sizeof(*own))) != NULL)
 		memcpy(own, grant, len);
 	conns_grant(m, c, own);
+	return true;
 }
 
 /* Is the session's stream one end of a pair, or the client's socket itself? */
@@ -174,7 +172,7 @@ offer_one(struct master *m, struct conn *c, struct session *s)
 	if (stream_make(c) == -1) {
 		log_error(c->row.id, "no stream for a session: %s", strerror(errno));
 		sessions_kill(s); /* no spare any more, and nobody's: it would wait for ever */
-		grant_failed(m, c, LOGIN_TEMP, "no descriptor");
+		conns_grant_failed(m, c, LOGIN_TEMP, "no descriptor");
 		return;
 	}
 	stream = has_pair(c) ? c->stream : c->fd;
@@ -231,6 +229,7 @@ conns_opened(struct master *m, struct conn *c, const struct msg_session_open *op
 					      [LOGIN_PERM] = "mailbox broken",
 					      [LOGIN_IN_USE] = "mailbox in use"};
 
+	conns_set_deadline(m, c);
 	if (open->result == LOGIN_OK) {
 		report_login(c, open);
 		if (open->exposed != EXPOSED_NOTHING &&
@@ -260,6 +259,8 @@ conns_session_gone(struct master *m, struct conn *c, const struct msg_session_en
 		conns_report_end(c);
 	helper_about(m, MSG_ROW_GONE, c->row.id);
 	c->session = NULL;
+	c->asked = false;
+	conns_set_deadline(m, c);
 	conns_free_if_done(m, c);
 	if (end->why != SESSION_END_REFUSED)
 		report_session_over(m);
@@ -274,95 +275,8 @@ conns_not_taken(struct master *m, struct conn *c)
 		return;
 	}
 	if (c->tries >= GRANT_TRIES) {
-		grant_failed(m, c, LOGIN_TEMP, "no session");
+		conns_grant_failed(m, c, LOGIN_TEMP, "no session");
 		return;
 	}
 	conns_set_state(m, c, CONN_GRANTED);
-}
-
-/* ---- how long a row may stay in its state ---- */
-
-static void
-waiting_too_long(struct master *m, struct conn *c)
-{
-	report_disconnect(c, CONN_END_TIMEOUT, 0);
-	conns_free(m, c);
-}
-
-static void
-looked_up_too_long(struct master *m, struct conn *c)
-{
-	jobs_fail(m, c, "the auth helper does not answer");
-}
-
-static void
-granted_too_long(struct master *m, struct conn *c)
-{
-	grant_failed(m, c, LOGIN_TEMP, "no session");
-}
-
-static void
-offered_too_long(struct master *m, struct conn *c)
-{
-	(void)m;
-	sessions_kill(c->session); /* its end calls conns_not_taken */
-}
-
-/* As long as a client may be silent; as a worker waits for a decision; as a spare may take. */
-static uint64_t
-silence_ms(const struct conf *conf)
-{
-	return (uint64_t)conf->login_timeout * 1000;
-}
-
-static uint64_t
-decision_ms(const struct conf *conf)
-{
-	return (uint64_t)conf_decision_timeout(conf) * 1000;
-}
-
-static uint64_t
-session_ms(const struct conf *conf)
-{
-	(void)conf;
-	return SESSION_MS;
-}
-
-static const struct {
-	uint64_t (*ms)(const struct conf *conf);
-	void (*over)(struct master *m, struct conn *c);
-} deadlines[] = {
-    [CONN_WAITING] = {silence_ms, waiting_too_long},
-    [CONN_LOOKUP] = {decision_ms, looked_up_too_long},
-    [CONN_GRANTED] = {session_ms, granted_too_long},
-    [CONN_OFFERED] = {session_ms, offered_too_long},
-};
-
-/* Without the helper that gave it a grant comes to nothing, nor is a job's user found. */
-static void
-expire_with_helper(struct master *m)
-{
-	struct conn *c;
-
-	if (helper_runs(m))
-		return;
-	jobs_helper_lost(m);
-	while ((c = TAILQ_FIRST(&m->conns->granted)) != NULL)
-		grant_failed(m, c, LOGIN_TEMP, "auth helper lost");
-}
-
-void
-conns_expire(struct master *m)
-{
-	struct conn *c, *t;
-	uint64_t now = clock_ms();
-
-	expire_with_helper(m);
-	if (now - m->conns->looked < LOOK_MS)
-		return;
-	m->conns->looked = now;
-	RB_FOREACH_SAFE (c, conn_tree, &m->conns->tree, t)
-		if (c->state < COUNT_OF(deadlines) && deadlines[c->state].over != NULL &&
-		    now - c->since > deadlines[c->state].ms(m->conf))
-			deadlines[c->state].over(m, c);
 }

@@ -107,8 +107,7 @@ worker_stls(void *who, struct msg *m)
 {
 	struct worker *w = who;
 
-	conns_stls_asked(w->master, w, m->u.ref.id);
-	return 0;
+	return conns_stls_asked(w->master, w, m->u.ref.id) ? 0 : INBOX_LATE;
 }
 
 static int
@@ -116,9 +115,7 @@ worker_conn_state(void *who, struct msg *m)
 {
 	const struct worker *w = who;
 
-	if (conns_is_of_worker(w->master, w, m->u.conn_state.id))
-		waiters_wake(w->master->waiters, WAIT_STATE, m->u.conn_state.id, &m->u.conn_state);
-	return 0;
+	return conns_worker_told_state(w->master, w, &m->u.conn_state) ? 0 : INBOX_LATE;
 }
 
 static int
@@ -126,8 +123,7 @@ worker_conn_end(void *who, struct msg *m)
 {
 	struct worker *w = who;
 
-	conns_worker_done(w->master, w, &m->u.conn_end);
-	return 0;
+	return conns_worker_done(w->master, w, &m->u.conn_end) ? 0 : INBOX_LATE;
 }
 
 static const struct inbox_row worker_rows[] = {
@@ -213,15 +209,13 @@ helper_refused(void *who, struct msg *m)
 static int
 helper_grant(void *who, struct msg *m)
 {
-	conns_granted(who, &m->u.grant, m->len);
-	return 0;
+	return conns_granted(who, &m->u.grant, m->len) ? 0 : INBOX_LATE;
 }
 
 static int
 helper_found(void *who, struct msg *m)
 {
-	jobs_found(who, &m->u.found);
-	return 0;
+	return jobs_found(who, &m->u.found) ? 0 : INBOX_LATE;
 }
 
 static int
@@ -441,7 +435,7 @@ session_told_state(void *who, struct msg *m)
 	const struct session *s = who;
 
 	(void)m;
-	waiters_wake(s->master->waiters, WAIT_STATE, s->conn->row.id, NULL);
+	conns_session_told_state(s->master, s->conn);
 	return 0;
 }
 

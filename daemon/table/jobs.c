@@ -132,28 +132,27 @@ grant_of(const struct msg_found *found)
 	return g;
 }
 
-void
+bool
 jobs_found(struct master *m, const struct msg_found *found)
 {
 	struct conn *c = conns_find(m, found->id);
 	struct msg_grant *grant;
 
-	if (c == NULL || c->state != CONN_LOOKUP) {
-		log_debug(found->id, "look-up for a job that has gone");
-		return;
-	}
+	if (c == NULL || c->state != CONN_LOOKUP)
+		return false;
 	if (found->result != LOGIN_OK) {
 		jobs_fail(m, c, found->why);
-		return;
+		return true;
 	}
 	if ((grant = grant_of(found)) == NULL) {
 		jobs_fail(m, c, "no memory");
-		return;
+		return true;
 	}
 	/* as a login of this user has it: the name that was asked for may be another form of it */
 	memcpy(c->login->user, found->account.user, sizeof(c->login->user));
 	memcpy(c->job->order.target, found->target, sizeof(found->target));
 	conns_grant(m, c, grant);
+	return true;
 }
 
 void

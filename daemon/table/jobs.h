@@ -24,8 +24,8 @@ conn_id jobs_begin(struct master *m, struct server *server, const char *user, co
 /* Who asked has gone before he had an answer. */
 void jobs_abandon(struct master *m, conn_id id);
 
-/* From the helper. */
-void jobs_found(struct master *m, const struct msg_found *found);
+/* From the helper.  False: too late, the job has gone or is under way. */
+bool jobs_found(struct master *m, const struct msg_found *found);
 /* It is gone: whatever it was asked it will not answer. */
 void jobs_helper_lost(struct master *m);
 

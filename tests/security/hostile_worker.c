@@ -5,6 +5,7 @@
  *
  *   ask NAME PASSWORD   ask the helper for a login, at once
  *   again NAME PASSWORD   the same, and once more when a session has it
+ *   keep . .            keep the connection, whatever its client or master says
  *   QUIT                end the connection
  *
  * It tells the client what it hears: "refused RESULT LAST", "failed RESULT",
@@ -26,7 +27,7 @@ struct client {
 	conn_id id; /* 0: a free place */
 	int fd;
 	bool again;					   /* to be asked once more */
-	bool silent;					   /* a session reads it */
+	bool silent;					   /* nobody reads here what it says */
 	char name[MSG_NAME_SIZE], password[MSG_NAME_SIZE]; /* asked with last */
 	size_t len;
 	char text[LINE_MAX_SIZE];
@@ -87,6 +88,11 @@ client_line(struct client *c, char *line)
 
 	if (word == NULL || name == NULL || password == NULL) {
 		client_end(c);
+		return;
+	}
+	if (strcmp(word, "keep") == 0) {
+		tell(c->id, "kept", 0, 0);
+		c->silent = true;
 		return;
 	}
 	c->again = strcmp(word, "again") == 0;
@@ -204,19 +210,24 @@ main(void)
 	for (;;) {
 		struct pollfd fds[CLIENTS_MAX + 2] = {{.fd = master.fd, .events = POLLIN},
 						      {.fd = helper.fd, .events = POLLIN}};
+		conn_id ids[CLIENTS_MAX];
 
-		for (size_t i = 0; i < CLIENTS_MAX; i++)
+		for (size_t i = 0; i < CLIENTS_MAX; i++) {
+			ids[i] = clients[i].id;
 			fds[i + 2] = (struct pollfd){
 			    .fd = clients[i].id != 0 && !clients[i].silent ? clients[i].fd : -1,
 			    .events = POLLIN};
+		}
 		if (poll(fds, CLIENTS_MAX + 2, -1) == -1)
 			return EXIT_FAILURE;
+		/* Master's word that a session has a client stands before what that says to it. */
+		if (fds[0].revents != 0)
+			channel_readable(&master);
 		for (size_t i = 0; i < CLIENTS_MAX; i++)
-			if (fds[i + 2].revents != 0)
+			if (fds[i + 2].revents != 0 && clients[i].id == ids[i] &&
+			    !clients[i].silent)
 				client_readable(&clients[i]);
 		if (fds[1].revents != 0)
 			channel_readable(&helper);
-		if (fds[0].revents != 0)
-			channel_readable(&master);
 	}
 }

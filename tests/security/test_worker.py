@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 
+import control
 import harness
 import mailbox
 from client import PLAIN, TestCase
@@ -105,3 +106,16 @@ class HostileWorker(TestCase):
         self.assertNotIn("broke a rule", daemon.log())
         client.send(b"QUIT\r\n")
         daemon.log_fields("session-end")
+
+    def test_a_connection_that_is_kept_ends_the_worker(self):
+        daemon = self.daemon_with()
+        ctl = control.Control(daemon)
+        client = self.hostile(daemon)
+        client.send(b"keep . .\r\n")
+        self.assertEqual(client.line(), b"kept 0 0")
+        killer = ctl.start("conn", "kill", "clear", ctl.lines("conn", "list", "clear")[0])
+        daemon.log_wait(r"worker=\d+ does not end a connection", timeout=90)
+        killer.communicate()
+        client.eof()
+        self.assertTrue(harness.wait_for(lambda: not ctl.lines("conn", "list", "clear")))
+        self.hostile(daemon).close()

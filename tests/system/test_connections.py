@@ -1,6 +1,7 @@
 """CONFORMANCE group CON: connection, greeting, timers."""
 
 import base64
+import os
 import re
 import signal
 import socket
@@ -126,6 +127,22 @@ class Timers(TestCase):
             again = self.session(user)
             self.assertEqual(len(again.listing(b"LIST")), 2)
             again.quit()
+
+    def test_CON_06_stopped_session_is_killed(self):
+        """Its owner may stop it: master sees that it outlives idle_timeout."""
+        daemon, stopped = self.own_daemon(idle_timeout=15), []
+        for kind in (PLAIN, TLS):
+            user = self.user(mailbox.simple(2))
+            client = self.session(user, kind, daemon)
+            pid = daemon.session_of(user)[0]
+            client.ok(b"DELE 1")
+            os.kill(pid, signal.SIGSTOP)
+            stopped.append((user, client, pid))
+        for user, client, pid in stopped:
+            daemon.log_wait(r"session pid=%d is killed: it outlives idle_timeout" % pid, timeout=90)
+            client.eof()
+            self.assertEqual(daemon.log_fields("session-end", user=user.name)["reason"], "killed")
+            self.assertEqual(user.maildir.stored(), mailbox.simple(2))
 
     def test_CON_06_REG_17_expiry_with_half_a_quit(self):
         user = self.user(mailbox.simple(2))

@@ -732,6 +732,33 @@ class Ends(Case):
             self.assertEqual(box.stored(), MESSAGES[1:2] if i % 3 == 0 else MESSAGES[:2], "box %d" % i)
 
 
+class Questions(Case):
+    def ask(self, server, conn, times):
+        """Ask for the state so many times at once; all the answers."""
+        sockets = [self.ctl.raw(timeout=30) for _ in range(times)]
+        for s in sockets:
+            s.sendall(packed(b"conn", b"state", server.encode(), conn.encode()))
+        answers = []
+        for s in sockets:
+            with s, s.makefile("rb") as f:
+                answers.append(f.read())
+        return answers
+
+    def test_no_number_of_them_ends_a_session(self):
+        user = self.user(MESSAGES[:2])
+        client = self.session(user)
+        pid = self.daemon.session_of(user)[0]
+        os.kill(pid, signal.SIGSTOP)  # it reads nothing, as when it is at work
+        conn = self.only_id("clear")
+        for _ in range(8):
+            for answer in self.ask("clear", conn, 50):
+                self.assertIn(user.name_octets, answer)
+        os.kill(pid, signal.SIGCONT)
+        client.ok(b"DELE 1")
+        client.quit()
+        self.assertEqual(user.maildir.stored(), MESSAGES[1:2])
+
+
 # --- the socket ----------------------------------------------------------------------------
 
 class Socket(Case):

@@ -570,18 +570,19 @@ test_turn(void)
 static void
 test_turn_is_over(void)
 {
+	static const char patient[] = COMMON "login_timeout = 600\n";
 	uint64_t begun;
 	conn_id id[4];
 
-	fake_begin_serving(settings);
+	fake_begin_serving(patient);
 	for (int i = 0; i < 4; i++) {
 		id[i] = fake_connect(server("plain"));
 		fake_loop();
-		reload(settings);
+		reload(patient);
 		fake_all_ready();
 	}
 	begun = fake.now;
-	reload(settings);
+	reload(patient);
 	for (int s = 0; s < 599; s++) {
 		struct fake_peer *p;
 
