@@ -174,6 +174,7 @@ enum conn_end {
 	CONN_END_ABUSE,	   /* line without end, HTTP and the like */
 	CONN_END_DROPPED,  /* MSG_CONN_DROP or shutting down */
 	CONN_END_RELAY,	   /* relay of a session finished */
+	CONN_END_CROWDED,  /* MSG_CONN_SHED */
 	CONN_END_ERROR,	   /* own trouble */
 	CONN_END_COUNT
 };

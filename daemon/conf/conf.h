@@ -81,7 +81,7 @@ struct conf {
 	    runtime_dir[MSG_PATH_SIZE]; /* "/run/pop3d"; the workers' empty root is made below it */
 	char control_group[MSG_WORD_SIZE]; /* may read at the control socket; empty: root only */
 	/* limits */
-	uint32_t max_connections, max_connections_per_address;
+	uint32_t max_connections, max_connections_per_address, max_connections_before_login;
 	uint32_t login_timeout, handshake_timeout, idle_timeout, shutdown_timeout; /* seconds */
 	/* logins */
 	uint32_t max_auth_failures;

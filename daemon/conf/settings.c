@@ -160,6 +160,7 @@ const struct conf_setting conf_global_settings[] = {
 	GLOBAL(control_group, CONF_TEXT, "", .check = check_account_or_none),
 	GLOBAL(max_connections, CONF_NUMBER, "2000", RANGE(1, 100000, &connections)),
 	GLOBAL(max_connections_per_address, CONF_NUMBER, "50", RANGE(1, 100000, &connections)),
+	GLOBAL(max_connections_before_login, CONF_NUMBER, "500", RANGE(1, 100000, &connections)),
 	GLOBAL(login_timeout, CONF_NUMBER, "60", RANGE(1, 3600, &conf_seconds)),
 	GLOBAL(handshake_timeout, CONF_NUMBER, "30", RANGE(1, 600, &conf_seconds)),
 	GLOBAL(idle_timeout, CONF_NUMBER, "600", RANGE(1, 86400, &conf_seconds),

@@ -381,6 +381,16 @@ workers_took(struct master *m, struct worker *w)
 }
 
 void
+workers_shed(struct master *m, uint32_t number)
+{
+	struct worker *w;
+
+	TAILQ_FOREACH (w, &m->workers->list, next)
+		if (w->number == number)
+			evchannel_put(&w->child.ec, MSG_CONN_SHED, NULL, 0);
+}
+
+void
 workers_connect_helper(struct master *m)
 {
 	struct worker *w;

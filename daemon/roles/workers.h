@@ -65,6 +65,9 @@ struct worker *workers_pick(struct master *m);
 /* It is given a connection. */
 void workers_took(struct master *m, struct worker *w);
 
+/* Have the worker of this number close a connection that has not logged in. */
+void workers_shed(struct master *m, uint32_t number);
+
 /* Give every worker a channel to the (new) helper. */
 void workers_connect_helper(struct master *m);
 

@@ -218,6 +218,30 @@ conns_add(struct master *m, struct server *server)
 	return c;
 }
 
+static uint32_t
+undecided_of(const struct worker *w)
+{
+	const struct conn *c;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH (c, &w->conns, in_worker)
+		n += c->state == CONN_LOGIN;
+	return n;
+}
+
+/* Too many have not logged in: the worker with most of them closes one, which it chooses. */
+static void
+shed_one(struct master *m)
+{
+	const struct worker *w, *most = NULL;
+
+	for (w = workers_next(m, NULL); w != NULL; w = workers_next(m, w))
+		if (w->child.ready && (most == NULL || undecided_of(w) > undecided_of(most)))
+			most = w;
+	if (most != NULL)
+		workers_shed(m, most->number);
+}
+
 static void
 conn_accepted(struct master *m, struct server *server, int fd, const struct msg_addr *peer)
 {
@@ -237,6 +261,8 @@ conn_accepted(struct master *m, struct server *server, int fd, const struct msg_
 	c->fd = fd;
 	conns_set_state(m, c, CONN_WAITING);
 	report_connect(c);
+	if (m->conns->undecided > m->conf->max_connections_before_login)
+		shed_one(m);
 }
 
 const struct ports_calls conns_ports_calls = {.accepted = conn_accepted};
@@ -312,9 +338,13 @@ conns_settle(struct master *m)
 void
 conns_accept(struct master *m)
 {
-	enum { FDS_A_GRANT = 4 }; /* two ends of a pair, two memfds */
+	enum {
+		FDS_A_GRANT = 4, /* two ends of a pair, two memfds */
+		SHED_ROOM = 64	 /* clients more than may be, until workers have closed as many */
+	};
+	bool room = m->conns->undecided < m->conf->max_connections_before_login + SHED_ROOM;
 
-	listeners_accept(m, m->state == MASTER_SERVING && TAILQ_EMPTY(&m->conns->waiting),
+	listeners_accept(m, m->state == MASTER_SERVING && TAILQ_EMPTY(&m->conns->waiting) && room,
 			 FDS_A_GRANT * m->conns->ngranted);
 }
 

@@ -23,7 +23,7 @@ void conns_expire(struct master *m);
  * spares. */
 void conns_settle(struct master *m);
 
-/* Accept clients, unless some wait for a worker already. */
+/* Accept clients, unless some wait for a worker already or too many have not logged in. */
 void conns_accept(struct master *m);
 
 /*

@@ -17,6 +17,7 @@ def main():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     settings = {"max_connections": options.connections + 100, "max_connections_per_address": options.connections + 100,
+                "max_connections_before_login": options.connections + 100,
                 "login_timeout": 900, "handshake_timeout": 120, "worker_connections": 4096}
     print("settings", settings, "descriptors", hard)
     user = harness.User()

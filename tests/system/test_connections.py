@@ -356,6 +356,22 @@ class Limits(TestCase):
                 self.assertTrue(client.try_login(user, b"wrong-%d" % i).startswith(b"-ERR [AUTH] "))
             client.eof()
 
+    def test_CON_11_a_flood_before_login_closes_itself(self):
+        """Whoever has given a name comes last, then whoever has sent a command."""
+        daemon, user = self.own_daemon(max_connections_before_login=8), self.user(mailbox.simple(1))
+        typing, slow = self.connect(PLAIN, daemon), self.connect(PLAIN, daemon)
+        typing.ok(b"USER " + user.name_octets)
+        slow.multi(b"CAPA")
+        flood = [self.connect(PLAIN, daemon) for _ in range(40)]
+        crowded = "disconnect .* reason=crowded "
+        self.assertTrue(harness.wait_for(lambda: len(re.findall(crowded, daemon.log())) == 34), daemon.log()[-2000:])
+        slow.multi(b"CAPA")
+        typing.ok(b"PASS " + user.password_octets)
+        typing.quit()
+        slow.quit()
+        for client in flood:
+            client.close()
+
     def test_CON_11_the_same_password_again_counts_once(self):
         """As Thunderbird tries it: by PLAIN, LOGIN and USER."""
         daemon, user = self.own_daemon(max_auth_failures=2, auth_failures_per_user=3), self.user()

@@ -88,6 +88,7 @@ test_defaults(void)
 	CU_ASSERT_STRING_EQUAL(conf.runtime_dir, "/run/pop3d");
 	CU_ASSERT_EQUAL(conf.max_connections, 2000);
 	CU_ASSERT_EQUAL(conf.max_connections_per_address, 50);
+	CU_ASSERT_EQUAL(conf.max_connections_before_login, 500);
 	CU_ASSERT_EQUAL(conf.login_timeout, 60);
 	CU_ASSERT_EQUAL(conf.handshake_timeout, 30);
 	CU_ASSERT_EQUAL(conf.idle_timeout, 600);

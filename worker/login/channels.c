@@ -13,6 +13,7 @@
 #include "worker/login/conn.h"
 #include "worker/login/handshake.h"
 #include "worker/login/login.h"
+#include "worker/login/shed.h"
 #include "worker/login/tls.h"
 
 enum {
@@ -273,6 +274,18 @@ channels_on_conn_drop(struct worker *w, struct msg *m)
 }
 
 static void
+channels_on_conn_shed(struct worker *w, struct msg *m)
+{
+	struct conn *c = shed_choose(w);
+
+	(void)m;
+	if (c == NULL)
+		return;
+	conn_end(c, CONN_END_CROWDED);
+	conn_settle(c);
+}
+
+static void
 channels_on_conn_state_ask(struct worker *w, struct msg *m)
 {
 	struct conn *c = worker_find(w, m->u.ref.id);
@@ -325,6 +338,7 @@ static const struct channels_rule master_rules[] = {
     {MSG_LOGIN_TAKEN, SERVING, channels_on_login_taken},
     {MSG_LOGIN_FAILED, SERVING, channels_on_login_failed},
     {MSG_CONN_DROP, SERVING, channels_on_conn_drop},
+    {MSG_CONN_SHED, SERVING, channels_on_conn_shed},
     {MSG_CONN_STATE_ASK, SERVING, channels_on_conn_state_ask},
     {MSG_DRAIN, EVER, channels_on_drain},
     {0, 0, NULL},

@@ -1,0 +1,128 @@
+/* worker/login/shed.c */
+#include "config.h"
+
+#include <string.h>
+
+#include "tests/unit/unit.h"
+#include "worker/login/shed.h"
+
+enum { CONNS = 64 };
+
+static struct worker worker;
+static struct conn conns[CONNS];
+
+static void
+begin(void)
+{
+	memset(&worker, 0, sizeof(worker));
+	memset(conns, 0, sizeof(conns));
+}
+
+/* A connection from 192.0.`network`.`host`; its id is its place. */
+static struct conn *
+add(uint8_t network, uint8_t host, enum conn_state state)
+{
+	struct conn *c = &conns[worker.nconns];
+
+	c->row.id = ++worker.nconns;
+	c->row.peer = (struct msg_addr){.family = AF_INET, .octets = {192, 0, network, host}};
+	c->state = state;
+	RB_INSERT(conn_tree, &worker.conns, c);
+	return c;
+}
+
+static void
+end(struct conn *c)
+{
+	RB_REMOVE(conn_tree, &worker.conns, c);
+}
+
+/* The one that is chosen, and then gone; how far it was is in its id. */
+static conn_id
+chosen(void)
+{
+	struct conn *c = shed_choose(&worker);
+
+	if (c == NULL)
+		return 0;
+	end(c);
+	return c->row.id;
+}
+
+static void
+test_order(void)
+{
+	static char name[] = "ann";
+
+	begin();
+	add(2, 1, CONN_COMMAND)->user = name;	 /* 1 */
+	add(2, 2, CONN_COMMAND)->greeted = true; /* 2 */
+	add(2, 3, CONN_COMMAND);		 /* 3 */
+	add(2, 4, CONN_HANDSHAKE);		 /* 4 */
+	add(2, 5, CONN_LOGIN);			 /* 5: being decided */
+	add(2, 6, CONN_RELAY);			 /* 6: logged in */
+	CU_ASSERT_EQUAL(chosen(), 4);
+	CU_ASSERT_EQUAL(chosen(), 3);
+	CU_ASSERT_EQUAL(chosen(), 2);
+	CU_ASSERT_EQUAL(chosen(), 1);
+	CU_ASSERT_EQUAL(chosen(), 0);
+}
+
+static void
+test_exchange_comes_last(void)
+{
+	begin();
+	add(2, 1, CONN_SASL);
+	add(2, 2, CONN_STLS_WAIT);
+	CU_ASSERT_EQUAL(chosen(), 2);
+	CU_ASSERT_EQUAL(chosen(), 1);
+}
+
+/* A handshake under way of a network with fewer stays. */
+static void
+test_fullest_network(void)
+{
+	begin();
+	add(7, 1, CONN_HANDSHAKE);
+	add(7, 2, CONN_HANDSHAKE);
+	for (uint8_t host = 1; host <= 3; host++)
+		add(8, host, CONN_COMMAND);
+	CU_ASSERT_TRUE(chosen() > 2);
+	add(7, 3, CONN_HANDSHAKE);
+	CU_ASSERT_TRUE(chosen() != 3);
+}
+
+static void
+test_at_random(void)
+{
+	unsigned seen = 0;
+
+	begin();
+	for (uint8_t host = 1; host <= 4; host++)
+		add(2, host, CONN_COMMAND);
+	for (int i = 0; i < 1000; i++)
+		seen |= 1u << shed_choose(&worker)->row.id;
+	CU_ASSERT_EQUAL(seen, 0x1e);
+}
+
+/* main.c has it, which is no part of the library. */
+int
+worker_confine(struct worker *w, struct msg_ready *ready, char *why, size_t cap)
+{
+	(void)w, (void)ready, (void)why, (void)cap;
+	return -1;
+}
+
+static const struct unit_test tests[] = {
+    {"whoever has got least far comes first", test_order},
+    {"an exchange comes last", test_exchange_comes_last},
+    {"the fullest network makes room", test_fullest_network},
+    {"of equals one at random", test_at_random},
+    {NULL, NULL},
+};
+
+int
+main(void)
+{
+	return unit_run("shed", tests);
+}

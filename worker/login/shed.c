@@ -1,0 +1,89 @@
+#include "config.h"
+
+#include "worker/login/shed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/source.h"
+
+enum shed_rank { SHED_HANDSHAKE, SHED_SILENT, SHED_SPOKE, SHED_NAMED, SHED_NEVER };
+
+struct candidate {
+	struct source network;
+	enum shed_rank rank;
+	uint32_t order; /* at random */
+	struct conn *conn;
+};
+
+static enum shed_rank
+rank_of(const struct conn *c)
+{
+	if (c->state == CONN_HANDSHAKE)
+		return SHED_HANDSHAKE;
+	if (c->state == CONN_SASL)
+		return SHED_NAMED;
+	if (c->state == CONN_STLS_WAIT || c->state == CONN_STLS_GO)
+		return SHED_SPOKE;
+	if (c->state != CONN_COMMAND)
+		return SHED_NEVER;
+	return c->user != NULL ? SHED_NAMED : c->greeted ? SHED_SPOKE : SHED_SILENT;
+}
+
+/* A source is an IPv4 address or an IPv6 /64: one octet less. */
+static struct source
+network_of(const struct msg_addr *a)
+{
+	struct source s;
+
+	source_set(&s, a);
+	s.octets[s.family == 4 ? 3 : 7] = 0;
+	return s;
+}
+
+static int
+candidate_compare(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+	int order = memcmp(&x->network, &y->network, sizeof(x->network));
+
+	if (order == 0)
+		order = (x->rank > y->rank) - (x->rank < y->rank);
+	return order != 0 ? order : (x->order > y->order) - (x->order < y->order);
+}
+
+static size_t
+candidates_list(const struct worker *w, struct candidate *list)
+{
+	struct conn *c;
+	size_t n = 0;
+
+	RB_FOREACH (c, conn_tree, (struct conn_tree *)(uintptr_t)&w->conns)
+		if (rank_of(c) != SHED_NEVER)
+			list[n++] = (struct candidate){network_of(&c->row.peer), rank_of(c),
+						       arc4random(), c};
+	return n;
+}
+
+struct conn *
+shed_choose(const struct worker *w)
+{
+	struct candidate *list = calloc(w->nconns + 1, sizeof(*list));
+	size_t n = list != NULL ? candidates_list(w, list) : 0, most = 0;
+	struct conn *found = NULL;
+
+	if (n > 0)
+		qsort(list, n, sizeof(*list), candidate_compare);
+	for (size_t first = 0, i = 1; i <= n; i++) {
+		if (i < n &&
+		    memcmp(&list[i].network, &list[first].network, sizeof(list[i].network)) == 0)
+			continue;
+		if (i - first > most) {
+			most = i - first;
+			found = list[first].conn;
+		}
+		first = i;
+	}
+	free(list);
+	return found;
+}
