@@ -97,9 +97,9 @@ pidfd_send_signal(int pidfd, int sig, siginfo_t *info, unsigned flags)
 	struct fake_peer *p;
 
 	(void)info, (void)flags;
-	TAILQ_FOREACH_REVERSE(p, &fake.peers, fake_peers, next)
-	if (p->pidfd == pidfd)
-		break;
+	TAILQ_FOREACH_REVERSE (p, &fake.peers, fake_peers, next)
+		if (p->pidfd == pidfd)
+			break;
 	if (p == NULL || p->ended)
 		return -1;
 	p->killed = sig == SIGKILL;
@@ -372,9 +372,9 @@ fake_last(const struct fake_peer *p, enum msg_type type)
 {
 	const struct fake_msg *m;
 
-	TAILQ_FOREACH_REVERSE(m, &p->got, fake_msgs, next)
-	if (m->type == type)
-		break;
+	TAILQ_FOREACH_REVERSE (m, &p->got, fake_msgs, next)
+		if (m->type == type)
+			break;
 	return m;
 }
 
@@ -446,9 +446,9 @@ peer_with(conn_id id, enum msg_type type)
 {
 	struct fake_peer *p;
 
-	TAILQ_FOREACH_REVERSE(p, &fake.peers, fake_peers, next)
-	if (!p->ended && fake_got(p, type, id) > 0)
-		break;
+	TAILQ_FOREACH_REVERSE (p, &fake.peers, fake_peers, next)
+		if (!p->ended && fake_got(p, type, id) > 0)
+			break;
 	return p;
 }
 
