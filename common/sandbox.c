@@ -227,12 +227,11 @@ seccomp_attach(enum role role, enum sandbox_mode mode, int *listener)
 	return rc;
 }
 
-/* Does this error say that the kernel (or a container around us) cannot do it? */
+/* Does this error say that the kernel, or a container around us, cannot do it? */
 static bool
-seccomp_is_missing(int error, enum sandbox_mode mode)
+is_missing(int error)
 {
-	return error == ENOSYS || error == EINVAL || error == EOPNOTSUPP ||
-	       (error == EBUSY && mode == SANDBOX_LOG); /* there is a listener around us already */
+	return error == ENOSYS || error == EOPNOTSUPP || error == EPERM;
 }
 
 int
@@ -250,7 +249,8 @@ sandbox_seccomp(enum role role, enum sandbox_mode mode, int *listener)
 	rc = seccomp_attach(role, mode, listener);
 	if (rc == 0)
 		return 1;
-	if (seccomp_is_missing(-rc, mode))
+	/* EBUSY: there is a listener around us already */
+	if (is_missing(-rc) || (rc == -EBUSY && mode == SANDBOX_LOG))
 		return sandbox_missing("seccomp", mode, -rc);
 	errno = -rc;
 	return -1;
@@ -440,7 +440,7 @@ sandbox_landlock_paths(const struct sandbox_path *paths, size_t count, enum sand
 		    write || (landlock_accesses[paths[i].access] & LANDLOCK_ACCESS_FS_REFER) != 0;
 	abi = landlock_find_abi(write, abi_max);
 	if (abi == 0)
-		return sandbox_missing("Landlock", mode, errno);
+		return is_missing(errno) ? sandbox_missing("Landlock", mode, errno) : -1;
 	ruleset = landlock_make_ruleset(abi, &attr);
 	if (ruleset < 0)
 		return -1;
@@ -463,4 +463,16 @@ sandbox_landlock(int fd, int write, enum sandbox_mode mode, uint32_t abi_max)
 	const struct sandbox_path path = {fd, write ? SANDBOX_WRITE : SANDBOX_READ};
 
 	return sandbox_landlock_paths(&path, fd >= 0 ? 1 : 0, mode, abi_max);
+}
+
+const char *
+sandbox_lacks(uint32_t abi_max)
+{
+	uint32_t kill = SECCOMP_RET_KILL_PROCESS;
+	bool filters = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &kill) == 0;
+	bool landlock = landlock_find_abi(1, abi_max) != 0;
+
+	return filters	  ? (landlock ? NULL : "Landlock")
+	       : landlock ? "seccomp"
+			  : "seccomp, Landlock";
 }

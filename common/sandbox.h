@@ -41,6 +41,10 @@ int sandbox_seccomp(enum role role, enum sandbox_mode mode, int *listener);
  */
 int sandbox_landlock(int fd, int write, enum sandbox_mode mode, uint32_t abi_max);
 
+/* What the kernel, used up to this ABI of Landlock (0: any), lacks for the confinement of sessions
+ * that write: a text for the log; NULL: nothing. */
+const char *sandbox_lacks(uint32_t abi_max);
+
 /* Is the descriptor a seccomp listener? */
 int sandbox_is_listener(int fd);
 

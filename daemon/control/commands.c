@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/sandbox.h"
 #include "daemon/change.h"
 #include "daemon/table/conns.h"
 #include "daemon/control/commands.h"
@@ -61,14 +62,16 @@ say_processes(struct master *m, struct ctl *c)
 }
 
 static void
-say_sessions(struct ctl *c, const struct sessions_status *s)
+say_sessions(struct master *m, struct ctl *c, const struct sessions_status *s)
 {
 	char landlock[16] = "unknown";
+	const char *lacks = sandbox_lacks(m->conf->landlock_abi_max);
 
 	if (s->landlock_told)
 		(void)snprintf(landlock, sizeof(landlock), "%u", s->landlock_abi);
 	ctl_say(c, "spawner\tpid=%ld spares=%u seccomp=%u session_landlock=%s\n", (long)s->pid,
 		s->spares, s->seccomp, landlock);
+	ctl_say(c, "sandbox_lacks\t%s\n", lacks != NULL ? lacks : "nothing");
 }
 
 static void
@@ -88,7 +91,7 @@ command_status(struct master *m, struct ctl *c, size_t n, char *words[])
 	ctl_say(c, "deleted\t%" PRIu64 "\nuids_vanished\t%" PRIu64 "\nfetched_again\t%" PRIu64 "\n",
 		r->deleted, r->vanished, r->again);
 	say_processes(m, c);
-	say_sessions(c, &s);
+	say_sessions(m, c, &s);
 	ctl_end(c, CONTROL_DONE);
 }
 

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "daemon/log/foreign.h"
 #include "common/process.h"
+#include "common/sandbox.h"
 #include "daemon/roles/crashes.h"
 #include "daemon/roles/sessions.h"
 #include "daemon/settle.h"
@@ -385,6 +386,18 @@ spawner_sandbox_log(void *who, struct msg *msg)
 	return 0;
 }
 
+/* What a host does without is said once. */
+static void
+warn_of_lacks(const struct conf *conf)
+{
+	static bool told;
+	const char *lacks = sandbox_lacks(conf->landlock_abi_max);
+
+	if (conf->sandbox == SANDBOX_ON && lacks != NULL && !told)
+		log_warn(0, "sandbox: the kernel lacks %s: a session is not confined by it", lacks);
+	told = true;
+}
+
 static int
 spawner_is_ready(void *who, struct msg *msg)
 {
@@ -393,6 +406,7 @@ spawner_is_ready(void *who, struct msg *msg)
 	s->child->ready = true;
 	s->m->sessions->confined = msg->u.ready;
 	log_info(0, "spawner ready seccomp=%u", msg->u.ready.seccomp);
+	warn_of_lacks(s->m->conf);
 	settle_soon(s->m->settle);
 	return 0;
 }

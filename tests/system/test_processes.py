@@ -14,6 +14,7 @@ import threading
 import time
 import unittest
 
+import control
 import harness
 import mailbox
 from client import TestCase, tls_context
@@ -352,6 +353,14 @@ class Resources(TestCase):
                 self.assertEqual(user.maildir.stored(), MESSAGES[2:])
 
     @unittest.skipUnless(harness.SANDBOX == "on", "another sandbox mode was asked for")
+    @unittest.skipUnless(harness.SANDBOX == "on", "needs sandbox = on")
+    def test_SYS_05_what_the_kernel_lacks_is_said(self):
+        daemon = self.own_daemon(landlock_abi_max=1)  # too old for sessions that write
+        daemon.log_wait("sandbox: the kernel lacks Landlock")
+        self.assertIn("sandbox_lacks Landlock", control.Control(daemon).lines("status"))
+        self.session(self.user(), daemon=daemon).quit()
+        self.assertEqual(len(re.findall("sandbox: the kernel lacks", daemon.log())), 1)
+
     def test_SYS_04_nothing_is_refused_in_ordinary_work(self):
         daemon = self.own_daemon(sandbox="log")
         user = self.user(MESSAGES)
