@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +37,8 @@ static struct {
 	struct msg_child_conf conf;
 	char program[MSG_SPEC_SIZE];
 	char address[sizeof("TCPREMOTEIP=") + MSG_WORD_SIZE];
-	bool told;   /* our program ran, and `account` is who it was */
+	bool heard;  /* our program said something; nothing that is said later counts */
+	bool told;   /* and `account` is who it was */
 	bool hidden; /* it ran, and /proc does not show it */
 	struct msg_account account;
 } state;
@@ -205,10 +207,12 @@ packet_judge(const struct checked *c, size_t len, const struct ucred *from, int 
 {
 	struct msg_account *a = &state.account;
 
-	if (len != sizeof(*c) || memcmp(c->magic, CHECKED_MAGIC, sizeof(c->magic)) != 0 ||
+	if (state.heard || len != sizeof(*c) ||
+	    memcmp(c->magic, CHECKED_MAGIC, sizeof(c->magic)) != 0 ||
 	    memchr(c->user, '\0', sizeof(c->user)) == NULL ||
 	    memchr(c->home, '\0', sizeof(c->home)) == NULL || c->home[0] != '/')
 		return;
+	state.heard = true;
 	memset(a, 0, sizeof(*a));
 	memcpy(a->user, c->user, sizeof(c->user));
 	memcpy(a->home, c->home, sizeof(c->home));
@@ -250,7 +254,7 @@ program_wait(struct run *r)
 {
 	struct pollfd p[] = {{.fd = r->pidfd, .events = POLLIN}, {.fd = r->out, .events = POLLIN}};
 
-	state.told = state.hidden = false;
+	state.heard = state.told = state.hidden = false;
 	while ((p[0].revents & POLLIN) == 0) {
 		if (poll(p, 2, -1) < 0)
 			continue;
@@ -265,6 +269,26 @@ program_wait(struct run *r)
 	close(r->out);
 }
 
+/* The account that the program let in.  Of a user of the host his passwd entry says where he is at
+ * home; who logs in under another name than his own is nobody that the host knows. */
+static void
+answer_account(struct msg_child_answer *a, const struct msg_child_ask *ask)
+{
+	struct msg_account *account = &a->account;
+	const struct passwd *pw;
+
+	*account = state.account;
+	if (account->user[0] == '\0')
+		snprintf(account->user, sizeof(account->user), "%s", ask->user);
+	pw = getpwnam(account->user);
+	if (!account_uid_allowed(account->uid, state.conf.minimum_uid, state.conf.rootless != 0))
+		answer_set(a, LOGIN_BAD, "uid not allowed");
+	else if (pw != NULL && pw->pw_uid == account->uid)
+		snprintf(account->home, sizeof(account->home), "%s", pw->pw_dir);
+	else if (pw != NULL && strcmp(account->user, ask->user) != 0)
+		answer_set(a, LOGIN_PERM, "checkpassword program: another user's name");
+}
+
 /* The interface's exit codes, CKP-02. */
 static void
 answer_judge(struct msg_child_answer *a, const struct msg_child_ask *ask, int status)
@@ -272,12 +296,7 @@ answer_judge(struct msg_child_answer *a, const struct msg_child_ask *ask, int st
 	char why[64];
 
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && state.told) {
-		a->account = state.account;
-		if (a->account.user[0] == '\0')
-			snprintf(a->account.user, sizeof(a->account.user), "%s", ask->user);
-		if (!account_uid_allowed(a->account.uid, state.conf.minimum_uid,
-					 state.conf.rootless != 0))
-			answer_set(a, LOGIN_BAD, "uid not allowed");
+		answer_account(a, ask);
 	} else if (WIFEXITED(status) && WEXITSTATUS(status) == 1) {
 		answer_set(a, LOGIN_BAD, "password");
 	} else if (WIFEXITED(status) && WEXITSTATUS(status) == 111) {

@@ -4,6 +4,8 @@ import hashlib
 import os
 import re
 import secrets
+import socket
+import subprocess
 import time
 
 import harness
@@ -38,6 +40,7 @@ case $user in
 root) export USER=root; exec "$@" ;;
 half) export USER=half; exec setpriv --euid "$uid" --regid "$gid" --clear-groups "$@" ;;
 noise) export USER=noise; for i in 1 2 3; do echo "noise $i $pass"; done; (sleep 2; echo more) & become --clear-groups "$@" ;;
+as-*) export USER="${user#as-}" HOME=/nonexistent; become --clear-groups "$@" ;;
 mapped) export USER=other-name; become --groups "$gid,12345" "$@" ;;
 bare) unset USER HOME; cd "$home"; become --clear-groups "$@" ;;
 child) export USER=child; setpriv --reuid "$uid" --regid "$gid" --clear-groups "$@"; exit $? ;;
@@ -129,6 +132,41 @@ class Checkpassword(TestCase):
             client.quit()
             self.daemon.log_fields("login", since=mark, user=user, uid=self.owner.uid, mech="USER")
             harness.wait_for(lambda: not self.daemon.session_of(self.owner))
+
+    @harness.needs_root
+    def test_CKP_02_a_known_name_is_its_passwd_entry(self):
+        """What a program says counts for users that the host does not know."""
+        other = harness.User()
+        mark = len(self.daemon.log())
+        client = self.connect(PLAIN)
+        self.assertTrue(client.try_login(b"as-" + self.owner.name_octets, self.secret.encode()).startswith(b"+OK "))
+        self.assertEqual(len(client.listing(b"LIST")), 2)  # at home, and not where HOME says
+        client.quit()
+        self.daemon.log_fields("login", since=mark, user=self.owner.name, uid=self.owner.uid)
+        self.assertTrue(self.answer(b"as-" + other.name_octets).startswith(b"-ERR [SYS/PERM] "))
+        self.daemon.log_fields("login-failed", since=mark, reason='"checkpassword program: another user\'s name"')
+
+    @harness.needs_root
+    def test_CKP_02_no_process_of_the_user_changes_what_is_said(self):
+        """Our program that runs as the user is nobody's to trace, and its first word counts."""
+        program = os.path.join(harness.PREFIX, "libexec", "pop3d", "pop3d-auth")
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+        def become():
+            os.setgroups([])
+            os.setresgid(*[self.owner.gid] * 3)
+            os.setresuid(*[self.owner.uid] * 3)
+        child = subprocess.Popen([program, "checked"], stdout=theirs, env={"USER": "joe", "HOME": "/"}, preexec_fn=become)
+        theirs.close()
+        self.assertIn(b"joe", mine.recv(4096))
+        self.assertEqual(os.stat("/proc/%d/mem" % child.pid).st_uid, 0)
+        look = subprocess.run(["head", "-c0", "/proc/%d/environ" % child.pid], preexec_fn=become, stderr=subprocess.DEVNULL)
+        self.assertNotEqual(look.returncode, 0)
+        # before its first line runs, too: its file cannot be read
+        self.assertEqual(os.stat(program).st_mode & 0o044, 0)
+        mine.send(b"x")
+        self.assertEqual(child.wait(20), 0)
+        mine.close()
 
     @harness.needs_root
     def test_CKP_02_root_is_refused(self):
