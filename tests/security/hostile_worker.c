@@ -214,9 +214,11 @@ main(void)
 
 		for (size_t i = 0; i < CLIENTS_MAX; i++) {
 			ids[i] = clients[i].id;
-			fds[i + 2] = (struct pollfd){
-			    .fd = clients[i].id != 0 && !clients[i].silent ? clients[i].fd : -1,
-			    .events = POLLIN};
+			fds[i + 2] = (struct pollfd){.fd = helper.fd != -1 && clients[i].id != 0 &&
+								   !clients[i].silent
+							       ? clients[i].fd
+							       : -1,
+						     .events = POLLIN};
 		}
 		if (poll(fds, CLIENTS_MAX + 2, -1) == -1)
 			return EXIT_FAILURE;
