@@ -19,7 +19,7 @@ enum reply {
 	REPLY_NO_HELLO, /* the first octets are a TLS handshake; the last line */
 	REPLY_NOT_YET,	/* a command of the TRANSACTION state */
 	REPLY_NEEDS_TLS,
-	REPLY_NO_CLEARTEXT, /* the same where STLS cannot be had */
+	REPLY_NO_CLEARTEXT, /* the same where STLS is not offered */
 	REPLY_NAME_TAKEN,
 	REPLY_NEEDS_USER,
 	REPLY_USER_CHOSEN,

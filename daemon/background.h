@@ -8,7 +8,7 @@
  * Fork; returns in the child, which leads a session of its own.  The parent ends when the child
  * serves, with status 0, or has ended, with status 1: by then whatever the child held is free for
  * another try.  Until then the child keeps the caller's standard error, and tells errors there,
- * too, where the log goes to syslog.  Ends the process if there is no child to be had.
+ * too, where the log goes to syslog.  Ends the process if it cannot fork.
  */
 void background_start(void);
 

@@ -93,7 +93,8 @@ remember_open(const char *dir, bool quiet)
 	file = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	if (file == -1 || (in = fopen(path, "re")) == NULL) {
 		if (!quiet)
-			log_warn(0, "%s: %s: who has had mail is not remembered after a restart",
+			log_warn(0,
+				 "%s: %s: mailboxes that had mail are forgotten at the next stop",
 				 path, strerror(errno));
 		return;
 	}

@@ -23,13 +23,13 @@ job_server(struct master *m, struct ctl *c, const char *name)
 		    s->set.username_fold != first->set.username_fold ||
 		    strcmp(s->set.storage, first->set.storage) != 0) {
 			ctl_fail(c, CONTROL_FAILED,
-				 "servers \"%s\" and \"%s\" differ in -auth or -storage or in the "
-				 "names of users: name one",
+				 "servers \"%s\" and \"%s\" differ in -auth, -storage, "
+				 "username_domain or username_fold: name one of them",
 				 first->set.name, s->set.name);
 			return NULL;
 		}
 	if (first == NULL)
-		ctl_fail(c, CONTROL_FAILED, "there is no server");
+		ctl_fail(c, CONTROL_FAILED, "there is no server; make one with pop3ctl new");
 	return first;
 }
 

@@ -295,7 +295,8 @@ job_command(const char *socket_path, enum answer_form form, int argc, char *argv
 		t.fd = a.fd;
 		status = talk_run(&t, j, form);
 	} else if (status != CTL_UNREACHABLE) {
-		fprintf(stderr, "pop3ctl: %s", status == CTL_DONE ? "no stream came\n" : a.text);
+		fprintf(stderr, "pop3ctl: %s",
+			status == CTL_DONE ? "the daemon sent no stream for the job\n" : a.text);
 		status = status == CTL_DONE ? CTL_FAILED : status;
 	}
 	free(a.text);

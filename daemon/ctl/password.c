@@ -73,7 +73,7 @@ password_store(const struct secret *s, const char *mark, struct stored *out)
 	    crypt_gensalt_rn("$6$", 0, NULL, 0, setting, sizeof(setting)) != NULL)
 		hash = crypt_r(s->octets, setting, &data);
 	if (hash == NULL || hash[0] == '*')
-		return fail("crypt(3) makes no hash of it");
+		return fail("crypt(3) cannot hash this password");
 	snprintf(out->text, sizeof(out->text), "%s", hash);
 	explicit_bzero(&data, sizeof(data));
 	return 0;

@@ -114,7 +114,7 @@ request(const char *socket_path, size_t n, char *const words[], struct answer *a
 	if (send_words(fd, n, words) == -1 || read_all(fd, a) == -1)
 		r = unreachable(socket_path, strerror(errno));
 	else if (a->len == 0 || a->text[0] < '0' || a->text[0] > '9')
-		r = unreachable(socket_path, "the daemon hung up");
+		r = unreachable(socket_path, "the daemon closed the connection");
 	close(fd);
 	if (r != 0)
 		return r;

@@ -162,7 +162,7 @@ listener_hand_over(struct listener *l)
 	l->heir = NULL;
 }
 
-/* Its server does without it.  An inherited socket cannot be had again: it is kept. */
+/* Its server no longer listens on it.  An inherited socket cannot be opened again: it is kept. */
 static void
 listener_close(struct master *m, struct listener *l)
 {

@@ -18,7 +18,7 @@ void helper_configure(struct master *m);
 bool helper_runs(const struct master *m); /* it may not be ready yet */
 bool helper_ready(const struct master *m);
 
-/* Send; lost without a word when there is no helper: a new one is told all rows. */
+/* Send; dropped without an error when there is no helper: a new one is told all rows. */
 void helper_row(struct master *m, const struct msg_conn *row);
 void helper_about(struct master *m, enum msg_type type, conn_id id);
 void helper_worker_new(struct master *m, uint32_t worker, int fd);

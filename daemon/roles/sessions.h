@@ -82,7 +82,7 @@ int sessions_serve(struct session *s, const struct msg_grant *g, size_t len, int
 /* Ask it to bring its scoreboard up to date and say so (MSG_STATE). */
 void sessions_ask_state(struct session *s);
 
-/* Read its scoreboard and trust nothing in it: 0, or -1 if it is not to be had.  In *deleted (may
+/* Read its scoreboard and trust nothing in it: 0, or -1 if it cannot be read.  In *deleted (may
  * be NULL) a malloc'ed list of out->ndeleted numbers, the caller's. */
 int sessions_read_scoreboard(const struct session *s, struct scoreboard_head *out,
 			     uint32_t **deleted);

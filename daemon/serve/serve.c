@@ -239,14 +239,14 @@ take_credentials(struct conf_one_user *s, const struct options *o)
 	if ((s->user[0] == '\0' || secret_is_empty(&s->password)) && !is_loopback(o->address) &&
 	    !o->accept_any)
 		fail(STATUS_USAGE,
-		     "without --user and a password only this host may connect; --accept-any lets "
-		     "in whoever comes to",
+		     "expected --user and a password, or --accept-any for every client, to listen "
+		     "on",
 		     o->address);
 }
 
 /* ---- the archive ---- */
 
-/* As root all roles run as the owner of the archive, or as whom --as says. */
+/* Started by root, all roles run as the owner of the archive, or as the user that --as names. */
 static void
 become_owner(const char *path, const char *as)
 {
@@ -262,13 +262,12 @@ become_owner(const char *path, const char *as)
 		fail(STATUS_FAILED, as, errno == EPERM ? "is root" : "no such user");
 	if (geteuid() != 0) {
 		if (as != NULL && uid != geteuid())
-			fail(STATUS_FAILED, as, "only root can serve as somebody else");
+			fail(STATUS_FAILED, as, "only root can serve as another user");
 		return;
 	}
 	if (uid == 0)
 		fail(STATUS_FAILED, path,
-		     "belongs to root, as whom nothing is served; say --as USER to choose who "
-		     "serves it");
+		     "is owned by root, and nothing is served as root; use --as USER");
 	if (privs_become(uid, gid, &gid, 1) == -1)
 		fail(STATUS_FAILED, "cannot become the owner of the archive", strerror(errno));
 }

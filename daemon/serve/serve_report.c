@@ -74,7 +74,7 @@ tell_lost(const struct serve *s, struct outlet *o, FILE *f)
 		return;
 	if (f == s->out)
 		bar_wipe(s);
-	fprintf(f, "note: %lu lines are missing here: nobody read them in time\n", lost);
+	fprintf(f, "note: %lu lines are missing here: they were not read in time\n", lost);
 	fflush(f);
 }
 
@@ -278,7 +278,7 @@ say_doubts(const struct serve *s)
 	if (h->expunged > 0)
 		say(s,
 		    "note: %" PRIu64 " messages are marked as deleted by Thunderbird and are "
-		    "served too; compact the folder there to be rid of them",
+		    "served too; compact the folder in Thunderbird to remove them",
 		    h->expunged);
 }
 

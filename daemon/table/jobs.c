@@ -110,7 +110,7 @@ jobs_abandon(struct master *m, conn_id id)
 
 	if (c == NULL)
 		return;
-	(void)snprintf(c->job->why, sizeof(c->job->why), "who asked for it has gone");
+	(void)snprintf(c->job->why, sizeof(c->job->why), "requester disconnected");
 	conns_kill(m, c);
 }
 

@@ -57,7 +57,7 @@ class Absent(TestCase):
         self.has(2)
         aside = self.user.maildir.path + ".aside"
         os.rename(self.user.maildir.path, aside)
-        self.fails(TEMP, "maildir %s: missing, and not taken for empty: it had mail at an earlier login" % self.user.maildir.path)
+        self.fails(TEMP, "maildir %s: missing, and not treated as empty: it had mail at an earlier login" % self.user.maildir.path)
         self.assertEqual(self.daemon.stop(), [])
         self.daemon.start()
         self.fails(TEMP, "it had mail")

@@ -558,7 +558,7 @@ class Hostile(unittest.TestCase):
         self.assertEqual(self.ask(b":a\n=1\n", *words)[:2], (FAILED, b""))
 
     def test_no_stream(self):
-        self.assertEqual(self.ask(b"", "box", "list", "s", "u", give=False), (FAILED, b"", b"pop3ctl: no stream came\n"))
+        self.assertEqual(self.ask(b"", "box", "list", "s", "u", give=False), (FAILED, b"", b"pop3ctl: the daemon sent no stream for the job\n"))
         self.assertEqual(self.ask(b"", "box", "list", "s", "u", give=False, answer=b"1why\n"), (FAILED, b"", b"pop3ctl: why\n"))
         # a descriptor that comes with the answer to something else is of no use to it
         self.assertEqual(self.ask(b"", "list", answer=b"0name\n"), (DONE, b"name\n", b""))
@@ -571,7 +571,7 @@ class Lookups(JobCase):
         ctl = Control(self.own_daemon())
         user = self.user()
         ctl.done("new", "x")
-        self.assertIn("differ in -auth or -storage", ctl.refused(FAILED, "box", "exists", "-", user.name))
+        self.assertIn("differ in -auth, -storage, username_domain or username_fold", ctl.refused(FAILED, "box", "exists", "-", user.name))
         self.assertEqual(ctl.refused(FAILED, "box", "exists", "x", user.name), "the server has no -auth that knows users")
         ctl.done("configure", "x", "-auth", ctl.daemon.settings["auth"])
         self.assertEqual(ctl.refused(FAILED, "box", "exists", "x", user.name), "the server has no -storage")
@@ -616,7 +616,7 @@ class Lookups(JobCase):
         asker.kill()
         asker.communicate()
         self.assertTrue(harness.wait_for(lambda: not ctl.lines("conn", "list", "clear")))
-        self.assertIn("gone", self.job_line(daemon, user=user.name)["reason"])
+        self.assertIn("disconnected", self.job_line(daemon, user=user.name)["reason"])
         for pid in daemon.auth_children():
             os.kill(pid, signal.SIGCONT)
         self.assertEqual(ctl.done("box", "exists", "clear", user.name), "1")

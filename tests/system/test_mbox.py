@@ -340,7 +340,7 @@ class Spool(TestCase):
         began = time.monotonic()
         self.session(user).quit()
         self.assertGreater(time.monotonic() - began, 0.8, "it did not wait for the lock")
-        self.daemon.log_wait("no dot-lock .*fcntl lock alone serves")
+        self.daemon.log_wait("no dot-lock .*locked by fcntl alone")
 
     def test_LCK_01_LCK_07_one_session_whatever_its_name(self):
         user = self.user()

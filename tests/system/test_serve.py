@@ -919,7 +919,7 @@ class Unread(ServeCase):
                     text += more
                 lines = text.decode().splitlines()
                 self.assertEqual([line for line in lines if not STAMP.match(line) and not line.startswith(("serving ", "note: ", "progress: "))], [])
-                found = [re.fullmatch(r"note: (\d+) lines are missing here: nobody read them in time", line) for line in lines]
+                found = [re.fullmatch(r"note: (\d+) lines are missing here: they were not read in time", line) for line in lines]
                 lost = [int(m.group(1)) for m in found if m]
                 self.assertEqual(len(lost), 1)
                 self.assertGreater(lost[0] + len(lines), 2 * self.COUNT)

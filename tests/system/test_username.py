@@ -124,7 +124,7 @@ class Names(TestCase):
         self.assertEqual(daemon.log_fields("job", server="org")["user"], self.name)
         self.assertEqual(ctl.refused(FAILED, "box", "exists", "org", self.name + "@example.com"), "the server's username_domain is another")
         self.assertIn("no such user", ctl.refused(FAILED, "box", "exists", "keep", self.name.upper()))
-        self.assertIn("names of users", ctl.refused(FAILED, "box", "exists", "-", self.name))
+        self.assertIn("differ in -auth, -storage, username_domain or username_fold", ctl.refused(FAILED, "box", "exists", "-", self.name))
 
 
 class Pam(TestCase):

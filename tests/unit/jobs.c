@@ -278,7 +278,7 @@ main(void)
 	    {"no spare", test_no_spare},
 	    {"its session is lost", test_session_lost},
 	    {"no descriptors", test_no_descriptors},
-	    {"who asked has gone", test_abandoned},
+	    {"the requester disconnected", test_abandoned},
 	    {"an answer after the end", test_late_answer},
 	    {"limits", test_limits},
 	    {NULL, NULL}};

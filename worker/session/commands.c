@@ -285,13 +285,12 @@ transfer_send(struct session *ss, struct transfer *t, struct wire *w)
 	return COMMAND_GO_ON;
 }
 
-/* A message of another size than was told was sent. */
+/* The message that was sent has another size than LIST said. */
 static void
 message_missized(struct session *ss, size_t i, uint64_t octets, uint64_t told)
 {
-	log_warn(ss->grant.id,
-		 "message %zu of %s has %" PRIu64 " octets, but %" PRIu64 " were told", i + 1,
-		 ss->store.path, octets, told);
+	log_warn(ss->grant.id, "message %zu of %s has %" PRIu64 " octets, but LIST said %" PRIu64,
+		 i + 1, ss->store.path, octets, told);
 	if (ss->store.backend->forget_size != NULL)
 		ss->store.backend->forget_size(&ss->store, i);
 }

@@ -136,7 +136,7 @@ job_box_locked(struct session *ss, size_t argc, char *const argv[])
 	result = job_lock(ss);
 	session_close(ss);
 	if (result != STORE_OK && result != STORE_IN_USE) {
-		job_fail(ss, "the lock cannot be had; the daemon's log says why");
+		job_fail(ss, "cannot lock the mailbox; the daemon's log says why");
 		return JOB_FAILED;
 	}
 	job_say(ss, "%d", result == STORE_IN_USE);
@@ -220,7 +220,7 @@ job_box_add_prepare(struct session *ss, size_t argc, char *const argv[])
 {
 	(void)argc, (void)argv;
 	if (!store_is(ss, &store_dir) && !store_is(ss, &store_maildir)) {
-		job_fail(ss, "mailboxes of %s: storage are made by what delivers to them",
+		job_fail(ss, "mailboxes of %s: storage are made at their first delivery",
 			 ss->grant.storage);
 		return JOB_FAILED;
 	}

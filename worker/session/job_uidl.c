@@ -279,7 +279,7 @@ import_finish(struct session *ss, const struct order *o, struct uids_import *im,
 	if (changed > 0 && !o->force) {
 		job_fail(ss,
 			 "%zu messages that were fetched from this server already would be fetched "
-			 "again: nothing was taken over; --force does it all the same",
+			 "again: nothing was taken over; --force takes them over",
 			 changed);
 		return JOB_FAILED;
 	}

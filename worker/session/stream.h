@@ -29,7 +29,7 @@ enum {
 enum stream_over {
 	STREAM_GOING,
 	STREAM_CLIENT,	 /* end of file or reset by the client */
-	STREAM_DEAD,	 /* the client has gone without a word: nothing more is sent */
+	STREAM_DEAD,	 /* the client vanished silently: nothing more is sent */
 	STREAM_TIMEOUT,	 /* no command, or no progress in sending, for the idle limit */
 	STREAM_ABUSE,	 /* a line without end */
 	STREAM_SHUTDOWN, /* master went away or said so */

@@ -15,7 +15,7 @@
 static enum store_result
 not_there(const struct store *s, const char *why)
 {
-	log_error(s->id, "%s %s: missing, and not taken for empty: %s", s->backend->name, s->path,
+	log_error(s->id, "%s %s: missing, and not treated as empty: %s", s->backend->name, s->path,
 		  why);
 	return STORE_TEMP;
 }

@@ -45,7 +45,7 @@ struct dir_file {
 
 struct dir {
 	int fd;	     /* carries the flock; -1: there is none, and it counts as empty */
-	int lock_fd; /* -1: none could be had */
+	int lock_fd; /* -1: none could be made */
 	struct dir_file *files;
 	size_t count, room;
 	bool measured;			  /* octets, digests and numbers are known */
@@ -160,7 +160,7 @@ dir_get(struct store *s, size_t i, struct store_reader *r)
 	return result;
 }
 
-/* What stands in for the text of a message that cannot be had. */
+/* Replaces the text of a message that cannot be read. */
 static void
 digest_of_name(const char *name, uint8_t digest[STORE_DIGEST])
 {

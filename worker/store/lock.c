@@ -103,7 +103,7 @@ lock_directory(struct store *s, int dir_fd, const char *name, int *lock_fd)
 	result = lock_by_flock(dir_fd, &had);
 	/* The file is the owner's alone, and its lock was had: no session has this mailbox. */
 	if (result == STORE_IN_USE && had && others_may_read(dir_fd)) {
-		log_warn(s->id, "%s %s: somebody who may read it holds a lock on it",
+		log_warn(s->id, "%s %s: ignored the lock of a process that is no session",
 			 s->backend->name, s->path);
 		result = STORE_OK;
 	}
@@ -119,7 +119,9 @@ lock_named(struct store *s, int dir_fd, const char *name, int *lock_fd)
 	if (lock_open(dir_fd, name, lock_fd) == -1) {
 		if (!store_is_full(errno))
 			return lock_result(s, store_judge(errno), true);
-		log_warn(s->id, "%s %s: lock file: %s: other programs and hosts are not kept out",
+		log_warn(s->id,
+			 "%s %s: cannot use a lock file (%s): other programs and hosts are not "
+			 "locked out",
 			 s->backend->name, s->path, strerror(errno));
 		return STORE_OK;
 	}

@@ -121,7 +121,7 @@ maildir_verify(struct maildir *m)
 	return true;
 }
 
-/* What was told to the client cannot be kept to. */
+/* The listing that the client has is no longer valid. */
 static void
 maildir_lose(struct store *s, const char *why)
 {
@@ -142,7 +142,8 @@ maildir_ready(struct store *s)
 	if (m->verified || s->lost)
 		return !s->lost;
 	if (!maildir_verify(m)) {
-		log_warn(s->id, "maildir %s: %s is damaged, and made anew", s->path, INDEX_FILE);
+		log_warn(s->id, "maildir %s: %s is damaged: it is built again", s->path,
+			 INDEX_FILE);
 		if (maildir_rebuild(s) != STORE_OK || m->index.head.count != s->count ||
 		    !maildir_verify(m))
 			maildir_lose(s, "the messages are not any more those of the login");
@@ -217,7 +218,7 @@ maildir_get(struct store *s, size_t i, struct store_reader *r)
 
 /* ---- sizes ---- */
 
-/* Sizes in names are often wrong, so they are not believed. */
+/* Sizes in names are often wrong, so they are ignored. */
 static void
 maildir_check_claim(struct store *s, size_t i, uint64_t octets)
 {
@@ -230,7 +231,7 @@ maildir_check_claim(struct store *s, size_t i, uint64_t octets)
 	claimed = maildir_claimed_size(message.name);
 	if (claimed == STORE_NO_SIZE || claimed == octets)
 		return;
-	log_warn(s->id, "maildir %s: %s has %" PRIu64 " octets: sizes in names are not believed",
+	log_warn(s->id, "maildir %s: %s has %" PRIu64 " octets: the size in its name is ignored",
 		 s->path, message.name, octets);
 	m->told_claim = true;
 }
@@ -252,7 +253,7 @@ maildir_note_size(struct store *s, size_t i, uint64_t octets, bool keep)
 	return STORE_OK;
 }
 
-/* A message that cannot be had now has this size in this session only. */
+/* A message that cannot be read now has this size in this session only. */
 static enum store_result
 maildir_guess(struct store *s, size_t i, uint64_t octets, const char *why)
 {

@@ -2,7 +2,7 @@
  * The index of a Maildir: the list of a session's messages, in their order, as
  * a file that the next session goes on with.
  *
- * "pop3d-index" in the Maildir, or, where that cannot be had, memory (memfd_create(2)).
+ * "pop3d-index" in the Maildir, or, where that cannot be made, memory (memfd_create(2)).
  * It is mapped for reading and changed in place by pwrite(2).  It is a cache and
  * hostile input: its owner, or a disk that lost power, may have written
  * anything into it at any moment.  So each part carries a check of its own,

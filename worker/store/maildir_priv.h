@@ -13,7 +13,7 @@ enum { FIND_TRIES = 64 /* looks for a message that others keep renaming */ };
 struct maildir {
 	struct maildir_place place; /* dir_fd carries the flock; -1: there is no Maildir, and it
 				     * counts as empty */
-	int lock_fd;		    /* pop3d-lock; -1: none could be had */
+	int lock_fd;		    /* pop3d-lock; -1: none could be made */
 	struct maildir_index index;
 	bool verified;	   /* all of the index was looked at */
 	uint64_t unknown;  /* then: messages whose size the index does not have */

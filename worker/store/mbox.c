@@ -207,7 +207,7 @@ mbox_check_name(const struct store *s, const struct mbox *m)
 		return fault_log(s, NULL, "stat");
 	if (st.st_ino == m->seen.st_ino && st.st_dev == m->seen.st_dev)
 		return STORE_OK;
-	log_error(s->id, "mbox %s: another file has taken its place", s->path);
+	log_error(s->id, "mbox %s: replaced by another file", s->path);
 	return STORE_TEMP;
 }
 
@@ -384,7 +384,8 @@ mbox_get(struct store *s, size_t i, struct store_reader *r)
 	if (!m->shared && stamps_equal(&st, &m->seen))
 		return STORE_OK;
 	if (store_measure(r, &octets, NULL) == -1) {
-		log_warn(s->id, "mbox %s: message %zu is not where it was", s->path, i + 1);
+		log_warn(s->id, "mbox %s: message %zu was moved by another program", s->path,
+			 i + 1);
 		return STORE_MISSING;
 	}
 	mbox_table_read(&m->table, entry, m->fd, r);

@@ -71,12 +71,12 @@ static enum store_result
 dot_refused(struct mbox_guard *g)
 {
 	if (!g->has_fcntl) {
-		log_error(g->store->id, "mbox %s: no lock can be had: %s", g->store->path,
+		log_error(g->store->id, "mbox %s: cannot lock: %s", g->store->path,
 			  strerror(errno));
 		return STORE_PERM;
 	}
 	if (!g->told)
-		log_info(g->store->id, "mbox %s: no dot-lock (%s): the fcntl lock alone serves",
+		log_info(g->store->id, "mbox %s: no dot-lock (%s): locked by fcntl alone",
 			 g->store->path, strerror(errno));
 	g->told = true;
 	return STORE_OK;

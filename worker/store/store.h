@@ -51,8 +51,7 @@ struct store {
 	size_t vanished; /* messages of the session before that others have removed since, as far as
 			  * the back end knows; set by list() */
 	bool had_mail;	 /* a login has found messages here, maybe long ago */
-	bool lost; /* what was told of the messages cannot be kept to any more: nothing is to be
-		    * told or removed from here on */
+	bool lost;	 /* the listing is no longer valid: answer and delete nothing */
 	const char *path; /* of the mailbox; borrowed */
 	const char *home; /* the user's, for a store that keeps files of its own there; borrowed */
 	struct sandbox_path confine[STORE_PATHS]; /* all that is opened, made or removed after

@@ -269,9 +269,8 @@ tell_wrong(const struct reading *r)
 	const struct store *s = r->u->log;
 
 	if (r->wrong > 0)
-		log_warn(
-		    s->id, "maildir %s: %s: line %" PRIu64 " is none of a message%s: passed over",
-		    s->path, UIDS_FILE, r->first_wrong, r->wrong > 1 ? ", and others are" : "");
+		log_warn(s->id, "maildir %s: %s: line %" PRIu64 " names no message%s: ignored",
+			 s->path, UIDS_FILE, r->first_wrong, r->wrong > 1 ? ", nor do others" : "");
 }
 
 static int

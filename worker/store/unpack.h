@@ -36,7 +36,7 @@ void unpack_watch(struct store_reader *r);
 /* Give the stored octets, from the first one on, as they are. */
 void unpack_stop(struct store_reader *r);
 
-/* Is the message in such a file, and one that cannot be had?  Reads a compressed one to its end. */
+/* Is the file in such a form, and its message unreadable?  Reads a compressed one to its end. */
 bool unpack_refuses(struct store_reader *r);
 
 #endif
