@@ -18,31 +18,29 @@
 #include <unistd.h>
 
 #include "common/channel.h"
+#include "common/count.h"
+#include "common/inbox.h"
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/title.h"
 #include "daemon/auth/backend.h"
 #include "daemon/auth/child.h"
 
+enum {
+	CHILD_NEW = 1, /* knows no back end */
+	CHILD_IDLE = 2,
+	CHILD_KEEPS = 4, /* a PAM session, for a mail session */
+	CHILD_DONE = 8
+};
+
 static struct {
 	struct channel ch;
-	struct msg m;
+	int state;
+	int status; /* of the process, in the end */
 	struct msg_child_answer answer;
 	struct msg_child_conf conf;
 	const struct auth_backend *backend;
-} child;
-
-/* Wait for the next message.  False: the channel has ended. */
-static bool
-message_wait(void)
-{
-	int got;
-
-	do
-		got = channel_wait(&child.ch, &child.m, -1);
-	while (got == 0);
-	return got > 0;
-}
+} child = {.state = CHILD_NEW};
 
 static int
 answer_send(void)
@@ -61,60 +59,108 @@ answer_send(void)
 	return waits;
 }
 
-/* Keep the PAM session until the mail session has ended or nobody is left to say so. */
+/* A PAM session stays open until the mail session has ended or nobody is left to say so. */
 static void
-session_keep(void)
+session_close(void)
 {
-	title_set("auth", "session of %s", child.answer.account.user);
-	while (message_wait() && child.m.type != MSG_CHILD_CLOSE)
-		msg_discard(&child.m);
-	child.backend->close();
+	if (child.state == CHILD_KEEPS)
+		child.backend->close();
+	child.state = CHILD_DONE;
 }
 
-/* Serve one request.  0: ready for another; -1: this child is done. */
 static int
-request_serve(void)
+handle_conf(void *who, struct msg *m)
+{
+	const char *arg;
+
+	(void)who;
+	child.conf = m->u.child_conf;
+	title_detail((enum ps_titles)child.conf.ps_titles);
+	title_set("auth", "%s idle", child.conf.auth);
+	child.backend = backend_find(child.conf.auth, &arg);
+	if (child.backend == NULL || child.backend->open(&child.conf, arg) < 0) {
+		child.status = EXIT_FAILURE;
+		child.state = CHILD_DONE;
+		return 0;
+	}
+	child.state = CHILD_IDLE;
+	return 0;
+}
+
+/* The password is wiped before the answer leaves. */
+static void
+request_decide(struct msg *m)
 {
 	struct msg_child_answer *a = &child.answer;
-	bool keeps, lookup = child.m.u.child_ask.lookup != 0;
+	struct msg_child_ask *ask = &m->u.child_ask;
 
-	title_set("auth", "%s busy", child.conf.auth);
 	memset(a, 0, sizeof(*a));
-	a->id = child.m.u.child_ask.id;
-	if (lookup)
-		child.backend->lookup(child.m.u.child_ask.user, a);
+	a->id = ask->id;
+	if (ask->lookup != 0)
+		child.backend->lookup(ask->user, a);
 	else
-		child.backend->login(&child.m.u.child_ask, a);
-	msg_discard(&child.m);
-	keeps = a->result == LOGIN_OK && child.conf.pam_session && child.backend->close != NULL &&
-		!lookup;
-	if (answer_send() < 0) {
-		if (keeps)
-			child.backend->close();
-		return -1;
-	}
-	if (keeps) {
-		session_keep();
-		return -1;
-	}
-	title_set("auth", "%s idle", child.conf.auth);
+		child.backend->login(ask, a);
+	if (a->result == LOGIN_OK && child.conf.pam_session && child.backend->close != NULL &&
+	    ask->lookup == 0)
+		child.state = CHILD_KEEPS;
+	msg_discard(m);
+}
+
+static int
+handle_ask(void *who, struct msg *m)
+{
+	(void)who;
+	title_set("auth", "%s busy", child.conf.auth);
+	request_decide(m);
+	if (answer_send() < 0)
+		session_close();
+	else if (child.state == CHILD_KEEPS)
+		title_set("auth", "session of %s", child.answer.account.user);
+	else
+		title_set("auth", "%s idle", child.conf.auth);
 	return 0;
 }
 
 static int
-child_configure(void)
+handle_close(void *who, struct msg *m)
 {
-	const char *arg;
+	(void)who, (void)m;
+	session_close();
+	return 0;
+}
 
-	if (!message_wait() || child.m.type != MSG_CHILD_CONF)
-		return -1;
-	child.conf = child.m.u.child_conf;
-	title_detail((enum ps_titles)child.conf.ps_titles);
-	title_set("auth", "%s idle", child.conf.auth);
-	child.backend = backend_find(child.conf.auth, &arg);
-	if (child.backend == NULL)
-		return -1;
-	return child.backend->open(&child.conf, arg);
+static int
+child_state(const void *who, const struct msg *m)
+{
+	(void)who, (void)m;
+	return child.state;
+}
+
+static const struct inbox_row rows[] = {
+    {MSG_CHILD_CONF, CHILD_NEW, 0, handle_conf},
+    {MSG_CHILD_ASK, CHILD_IDLE, 0, handle_ask},
+    {MSG_CHILD_CLOSE, CHILD_KEEPS, 0, handle_close},
+};
+
+static const struct inbox inbox = {rows, COUNT_OF(rows), child_state};
+
+/* Do as the dispatcher says, until it has gone, breaks a rule, or nothing is left to do. */
+static void
+serve(void)
+{
+	static struct msg m;
+	int got = 0;
+
+	while (child.state != CHILD_DONE && (got = channel_wait(&child.ch, &m, -1)) != -1) {
+		if (got == 0)
+			continue;
+		if (inbox_take(&inbox, NULL, &m) == -1)
+			child.status = EXIT_FAILURE;
+		msg_discard(&m);
+		if (child.status != EXIT_SUCCESS)
+			break;
+	}
+	session_close();
 }
 
 int
@@ -128,10 +174,6 @@ child_main(void)
 		log_error(0, "cannot harden the process: %m");
 		return EXIT_FAILURE;
 	}
-	if (child_configure() < 0)
-		return EXIT_FAILURE;
-	while (message_wait() && child.m.type == MSG_CHILD_ASK)
-		if (request_serve() < 0)
-			break;
-	_exit(EXIT_SUCCESS); /* what modules have left for exit(3) may hang or crash */
+	serve();
+	_exit(child.status); /* what modules have left for exit(3) may hang or crash */
 }

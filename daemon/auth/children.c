@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/count.h"
+#include "common/inbox.h"
 #include "common/log.h"
 #include "common/process.h"
 #include "daemon/auth/children.h"
@@ -299,21 +301,54 @@ child_answered(struct child *c, struct msg_child_answer *a)
 	pool_settle(p);
 }
 
+/* ---- what a child says ---- */
+
+enum {
+	CHILD_SILENT = 1,  /* was asked nothing */
+	CHILD_ASKED = 2,   /* owes the answer to this request */
+	CHILD_FOREIGN = 4, /* speaks of another's */
+};
+
+static int
+child_says(const void *who, const struct msg *m)
+{
+	const struct child *c = who;
+
+	if (c->state != CHILD_BUSY)
+		return CHILD_SILENT;
+	if (m->type == MSG_CHILD_ANSWER && m->u.child_answer.id != c->request->conn.id)
+		return CHILD_FOREIGN;
+	return CHILD_ASKED;
+}
+
+static int
+child_logs(void *who, struct msg *m)
+{
+	const struct child *c = who;
+
+	log_forward(ROLE_AUTH_CHILD, (long)c->pid, &m->u.log);
+	return 0;
+}
+
+static int
+child_answers(void *who, struct msg *m)
+{
+	child_answered(who, &m->u.child_answer);
+	return 0;
+}
+
+static const struct inbox_row child_rows[] = {
+    {MSG_LOG, INBOX_ALWAYS, 0, child_logs},
+    {MSG_CHILD_ANSWER, CHILD_ASKED, 0, child_answers},
+};
+
+static const struct inbox child_inbox = {child_rows, COUNT_OF(child_rows), child_says};
+
 static void
 child_message(struct evchannel *ec, struct msg *m, void *arg)
 {
-	struct child *c = arg;
-
-	if (m->type == MSG_LOG) {
-		log_forward(ROLE_AUTH_CHILD, (long)c->pid, &m->u.log);
-		return;
-	}
-	if (m->type == MSG_CHILD_ANSWER && c->state == CHILD_BUSY &&
-	    m->u.child_answer.id == c->request->conn.id) {
-		child_answered(c, &m->u.child_answer);
-		return;
-	}
-	child_lost(ec, EBADMSG, c);
+	if (inbox_take(&child_inbox, arg, m) == -1)
+		child_lost(ec, EBADMSG, arg);
 }
 
 /* Its channel has ended.  The process follows; the request need not wait for that. */

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "common/channel_event.h"
+#include "common/count.h"
+#include "common/inbox.h"
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/title.h"
@@ -41,26 +43,32 @@ master_put(enum msg_type type, const void *body, size_t len)
 	evchannel_put(&helper.master, type, body, len);
 }
 
-static void
-handle_ping(struct msg *m)
+static int
+handle_ping(void *who, struct msg *m)
 {
+	(void)who;
 	master_put(MSG_PONG, &m->u.ping, sizeof(m->u.ping));
+	return 0;
 }
 
-static void
-handle_conf(struct msg *m)
+static int
+handle_conf(void *who, struct msg *m)
 {
+	(void)who;
 	settings_begin(&helper.next, &m->u.auth_conf);
 	helper.told = true;
+	return 0;
 }
 
-static void
-handle_server(struct msg *m)
+static int
+handle_server(void *who, struct msg *m)
 {
-	if (helper.told && settings_add(&helper.next, &m->u.auth_server) < 0) {
+	(void)who;
+	if (settings_add(&helper.next, &m->u.auth_server) < 0) {
 		log_error(0, "no memory for settings");
 		helper_exit(EXIT_FAILURE);
 	}
+	return 0;
 }
 
 static void
@@ -77,22 +85,18 @@ helper_refuse(const char *why)
 }
 
 /* All settings were told: they hold from here on. */
-static void
-handle_start(struct msg *m)
+static int
+handle_start(void *who, struct msg *m)
 {
 	static const struct msg_ready ready;
 	struct settings old = helper.now;
 	char why[MSG_TEXT_MAX];
 
-	(void)m;
-	if (!helper.told) {
-		helper_refuse("start without settings");
-		return;
-	}
+	(void)who, (void)m;
 	helper.told = false;
 	if (settings_check(&helper.next, why, sizeof(why)) < 0) {
 		helper_refuse(why);
-		return;
+		return 0;
 	}
 	helper.now = helper.next;
 	helper.next = (struct settings){0};
@@ -102,6 +106,7 @@ handle_start(struct msg *m)
 	settings_free(&old);
 	helper.started = true;
 	master_put(MSG_READY, &ready, sizeof(ready));
+	return 0;
 }
 
 static void
@@ -112,90 +117,107 @@ worker_bad(uint32_t number, int error)
 	master_put(MSG_WORKER_BAD, &m, sizeof(m));
 }
 
-static void
-handle_worker_new(struct msg *m)
+static int
+handle_worker_new(void *who, struct msg *m)
 {
 	int fd = msg_take_fd(m, 0);
 
+	(void)who;
 	if (fd < 0) { /* did not arrive: master starts that worker anew */
 		worker_bad(m->u.worker.worker, EMFILE);
-		return;
+		return 0;
 	}
 	workers_add(m->u.worker.worker, fd);
+	return 0;
 }
 
-static void
-handle_worker_gone(struct msg *m)
+static int
+handle_worker_gone(void *who, struct msg *m)
 {
+	(void)who;
 	workers_remove(m->u.worker.worker);
+	return 0;
 }
 
-static void
-handle_failures(struct msg *m)
+static int
+handle_failures(void *who, struct msg *m)
 {
+	(void)who;
 	logins_failures(&m->u.failures);
+	return 0;
 }
 
-static void
-handle_row(struct msg *m)
+static int
+handle_row(void *who, struct msg *m)
 {
+	(void)who;
 	logins_row(&m->u.conn);
+	return 0;
 }
 
-static void
-handle_row_gone(struct msg *m)
+static int
+handle_row_gone(void *who, struct msg *m)
 {
+	(void)who;
 	logins_row_gone(m->u.ref.id);
+	return 0;
 }
 
-static void
-handle_grant_void(struct msg *m)
+static int
+handle_grant_void(void *who, struct msg *m)
 {
+	(void)who;
 	logins_grant_void(m->u.ref.id);
+	return 0;
 }
 
-static void
-handle_lookup(struct msg *m)
+static int
+handle_lookup(void *who, struct msg *m)
 {
-	if (helper.started)
-		lookups_ask(&m->u.lookup);
+	(void)who;
+	lookups_ask(&m->u.lookup);
+	return 0;
 }
 
-/* Messages that change nothing here. */
-static void
-handle_nothing(struct msg *m)
-{
-	(void)m;
-}
-
-static const struct handler {
-	enum msg_type type;
-	void (*handle)(struct msg *m);
-} handlers[] = {
-    {MSG_PING, handle_ping},
-    {MSG_FAILURES, handle_failures},
-    {MSG_ROW, handle_row},
-    {MSG_ROW_GONE, handle_row_gone},
-    {MSG_GRANT_VOID, handle_grant_void},
-    {MSG_LOOKUP, handle_lookup},
-    {MSG_WORKER_NEW, handle_worker_new},
-    {MSG_WORKER_GONE, handle_worker_gone},
-    {MSG_AUTH_CONF, handle_conf},
-    {MSG_AUTH_SERVER, handle_server},
-    {MSG_AUTH_START, handle_start},
-    {MSG_DRAIN, handle_nothing}, /* ends with master's channel */
+enum {
+	HELPER_NEW = 1,	   /* knows no settings */
+	HELPER_TOLD = 2,   /* is being told its first ones */
+	HELPER_READY = 4,  /* decides logins */
+	HELPER_RETOLD = 8, /* decides logins, and is being told new settings */
+	HELPER_DECIDES = HELPER_READY | HELPER_RETOLD
 };
+
+static int
+helper_state(const void *who, const struct msg *m)
+{
+	(void)who, (void)m;
+	if (helper.started)
+		return helper.told ? HELPER_RETOLD : HELPER_READY;
+	return helper.told ? HELPER_TOLD : HELPER_NEW;
+}
+
+static const struct inbox_row master_rows[] = {
+    {MSG_PING, INBOX_ALWAYS, 0, handle_ping},
+    {MSG_AUTH_CONF, HELPER_NEW | HELPER_READY, 0, handle_conf},
+    {MSG_AUTH_SERVER, HELPER_TOLD | HELPER_RETOLD, 0, handle_server},
+    {MSG_AUTH_START, HELPER_TOLD | HELPER_RETOLD, 0, handle_start},
+    {MSG_WORKER_NEW, HELPER_DECIDES, 0, handle_worker_new},
+    {MSG_WORKER_GONE, HELPER_DECIDES, 0, handle_worker_gone},
+    {MSG_FAILURES, HELPER_DECIDES, 0, handle_failures},
+    {MSG_ROW, HELPER_DECIDES, 0, handle_row},
+    {MSG_ROW_GONE, HELPER_DECIDES, 0, handle_row_gone},
+    {MSG_GRANT_VOID, HELPER_DECIDES, 0, handle_grant_void},
+    {MSG_LOOKUP, HELPER_DECIDES, 0, handle_lookup},
+};
+
+static const struct inbox master_inbox = {master_rows, COUNT_OF(master_rows), helper_state};
 
 static void
 master_message(struct evchannel *ec, struct msg *m, void *arg)
 {
-	(void)ec;
-	(void)arg;
-	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)
-		if (handlers[i].type == m->type) {
-			handlers[i].handle(m);
-			return;
-		}
+	(void)ec, (void)arg;
+	if (inbox_take(&master_inbox, NULL, m) == -1)
+		helper_exit(EXIT_FAILURE);
 }
 
 static void
@@ -212,8 +234,7 @@ static void
 worker_ask(uint32_t number, const struct msg_login_ask *ask)
 {
 	evchannel_read_dry(&helper.master);
-	if (helper.started)
-		logins_ask(number, ask);
+	logins_ask(number, ask);
 }
 
 int

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "common/channel_event.h"
+#include "common/count.h"
+#include "common/inbox.h"
 #include "common/log.h"
 #include "daemon/auth/workers.h"
 
@@ -53,15 +55,34 @@ worker_free(struct worker *w)
 	free(w);
 }
 
+static int
+worker_asks(void *who, struct msg *m)
+{
+	const struct worker *w = who;
+
+	all.ask(w->number, &m->u.login_ask);
+	return 0;
+}
+
+/* What a request may ask, and when, is judged by its row (logins.h). */
+static int
+worker_state(const void *who, const struct msg *m)
+{
+	(void)who, (void)m;
+	return INBOX_ALWAYS;
+}
+
+static const struct inbox_row worker_rows[] = {{MSG_LOGIN_ASK, INBOX_ALWAYS, 0, worker_asks}};
+
+static const struct inbox worker_inbox = {worker_rows, COUNT_OF(worker_rows), worker_state};
+
+static void worker_end(struct evchannel *ec, int error, void *arg);
+
 static void
 worker_message(struct evchannel *ec, struct msg *m, void *arg)
 {
-	const struct worker *w = arg;
-
-	(void)ec;
-	/* the only message that the rules let through */
-	if (m->type == MSG_LOGIN_ASK)
-		all.ask(w->number, &m->u.login_ask);
+	if (inbox_take(&worker_inbox, arg, m) == -1)
+		worker_end(ec, EBADMSG, arg);
 }
 
 static void

@@ -368,19 +368,32 @@ test_master_gone(void)
 	teardown();
 }
 
+/* What no master says in the middle of a session ends it. */
 static void
-test_drain(void)
+test_unexpected(void)
 {
+	static const struct msg_job job = {.argc = 1, .len = 1};
+
 	setup(10);
-	client_send("A1\r\nA2\r\n", 8);
+	client_send("A1\r\n", 4);
 	CU_ASSERT_STRING_EQUAL(next(), "A1");
-	(void)channel_put(&masters, MSG_DRAIN, NULL, 0);
-	stream_reply(&stream, "+OK one");
-	CU_ASSERT_STRING_EQUAL(next(), "A2"); /* was there before the wait */
-	stream_reply(&stream, "+OK two");
+	(void)channel_put(&masters, MSG_JOB, &job, offsetof(struct msg_job, words) + 1);
 	CU_ASSERT_STRING_EQUAL(next(), "(end)");
 	CU_ASSERT_EQUAL(stream.over, STREAM_SHUTDOWN);
-	CU_ASSERT_STRING_EQUAL(client_read(), "+OK one\r\n+OK two\r\n");
+	teardown();
+}
+
+/* An answer that comes after the wait for it is dropped. */
+static void
+test_late_answer(void)
+{
+	static const struct msg_lock_answer answer;
+
+	setup(10);
+	(void)channel_put(&masters, MSG_LOCK_ANSWER, &answer, sizeof(answer));
+	client_send("A1\r\n", 4);
+	CU_ASSERT_STRING_EQUAL(next(), "A1");
+	CU_ASSERT_FALSE(stream_is_over(&stream));
 	teardown();
 }
 
@@ -442,7 +455,8 @@ static const struct unit_test tests[] = {
     {"CON-06 idle", test_idle},
     {"CON-09 reset by the client", test_reset},
     {"CON-09 master goes away", test_master_gone},
-    {"CON-12 drain", test_drain},
+    {"an unexpected message from master", test_unexpected},
+    {"an answer that comes late", test_late_answer},
     {"CON-10 the last line is not lost", test_finish},
     {"trace with secrets masked", test_trace},
     {NULL, NULL},

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/count.h"
+#include "common/inbox.h"
 #include "common/log.h"
 #include "common/peer.h"
 #include "common/title.h"
@@ -21,25 +23,12 @@ enum {
 	CHANNELS_QUEUE_BASE = 4096 /* beside what each connection may owe */
 };
 
-/* A message about a connection: that one if it is in the state to which the message belongs.
- * Otherwise its client has gone meanwhile, which is nobody's fault. */
-static struct conn *
-channels_find(struct worker *w, conn_id id, enum conn_state state)
+static int
+channels_on_ping(void *who, struct msg *m)
 {
-	struct conn *c = worker_find(w, id);
-
-	if (c != NULL && c->state == state)
-		return c;
-	w->late++;
-	log_debug(id, "message about a connection that has gone on (%llu so far)",
-		  (unsigned long long)w->late);
-	return NULL;
-}
-
-static void
-channels_on_ping(struct worker *w, struct msg *m)
-{
+	struct worker *w = who;
 	evchannel_put(&w->master, MSG_PONG, &m->u.ping, sizeof(m->u.ping));
+	return 0;
 }
 
 /* The greeting has a host name and no '<', which announces APOP (RFC 1939 section 7): timestamp.h.
@@ -57,10 +46,12 @@ channels_make_greeting(struct worker *w)
 	w->greeting_len = n > 0 ? (size_t)n : 0;
 }
 
-static void
-channels_on_conf(struct worker *w, struct msg *m)
+static int
+channels_on_conf(void *who, struct msg *m)
 {
+	struct worker *w = who;
 	w->conf = m->u.login_conf;
+	w->told = true;
 	title_detail((enum ps_titles)w->conf.ps_titles);
 	channels_make_greeting(w);
 	w->master.ch.queue_max = CHANNELS_QUEUE_BASE + 4 * (size_t)w->conf.max_connections;
@@ -76,6 +67,7 @@ channels_on_conf(struct worker *w, struct msg *m)
 	};
 	for (size_t i = TIMER_NONE + 1; i < TIMER_COUNT; i++)
 		w->timers[i] = event_base_init_common_timeout(w->base, &limits[i]);
+	return 0;
 }
 
 /* Make a place for the server of that index.  0 or -1. */
@@ -95,9 +87,10 @@ channels_make_place(struct worker *w, uint32_t index)
 	return 0;
 }
 
-static void
-channels_on_server(struct worker *w, struct msg *m)
+static int
+channels_on_server(void *who, struct msg *m)
 {
+	struct worker *w = who;
 	uint32_t index = m->u.login_server.server;
 	struct worker_server *server = calloc(1, sizeof(*server));
 	struct worker_server **place;
@@ -105,12 +98,13 @@ channels_on_server(struct worker *w, struct msg *m)
 	if (server == NULL || channels_make_place(w, index) == -1) {
 		log_error(0, "server %u cannot be taken on", (unsigned)index);
 		free(server);
-		return;
+		return 0;
 	}
 	server->conf = m->u.login_server;
 	for (place = &w->servers[index]; *place != NULL; place = &(*place)->next)
 		;
 	*place = server;
+	return 0;
 }
 
 /* Several servers may have the same one. */
@@ -142,9 +136,10 @@ channels_tell_certificates(struct worker *w)
 		}
 }
 
-static void
-channels_on_start(struct worker *w, struct msg *m)
+static int
+channels_on_start(void *who, struct msg *m)
 {
+	struct worker *w = who;
 	static struct msg_refused refused;
 	struct msg_ready ready = {0, 0};
 
@@ -152,21 +147,24 @@ channels_on_start(struct worker *w, struct msg *m)
 	if (worker_confine(w, &ready, refused.why, sizeof(refused.why)) == -1) {
 		evchannel_put(&w->master, MSG_REFUSED, &refused, sizeof(refused));
 		worker_finish(w);
-		return;
+		return 0;
 	}
 	w->serving = true;
 	channels_tell_certificates(w);
 	title_set(role_name(ROLE_LOGIN), "0 connections");
 	evchannel_put(&w->master, MSG_READY, &ready, sizeof(ready));
+	return 0;
 }
 
-static void
-channels_on_ticket_keys(struct worker *w, struct msg *m)
+static int
+channels_on_ticket_keys(void *who, struct msg *m)
 {
+	struct worker *w = who;
 	tls_tickets_set(&m->u.ticket_keys);
 	for (size_t i = 0; i < w->nservers; i++)
 		if (w->servers[i] != NULL && w->servers[i]->tls != NULL)
 			tls_tickets_apply(w->servers[i]->tls);
+	return 0;
 }
 
 static void channels_on_helper(struct evchannel *ec, struct msg *m, void *arg);
@@ -202,9 +200,10 @@ channels_release(struct conn *c)
 	conn_settle(c);
 }
 
-static void
-channels_on_auth_channel(struct worker *w, struct msg *m)
+static int
+channels_on_auth_channel(void *who, struct msg *m)
 {
+	struct worker *w = who;
 	int fd = msg_take_fd(m, 0);
 
 	if (evchannel_is_open(&w->helper))
@@ -218,159 +217,189 @@ channels_on_auth_channel(struct worker *w, struct msg *m)
 			  fd == -1 ? "its descriptor was lost" : strerror(errno));
 	else
 		w->helper.drained = channels_on_drained;
+	return 0;
 }
 
-static void
-channels_on_conn_new(struct worker *w, struct msg *m)
+static int
+channels_on_conn_new(void *who, struct msg *m)
 {
+	struct worker *w = who;
 	conn_new(w, &m->u.conn, msg_take_fd(m, 0));
+	return 0;
 }
 
-static void
-channels_on_stls_go(struct worker *w, struct msg *m)
+static int
+channels_on_stls_go(void *who, struct msg *m)
 {
-	struct conn *c = channels_find(w, m->u.ref.id, CONN_STLS_WAIT);
+	struct conn *c = worker_find(who, m->u.ref.id);
 
-	if (c == NULL)
-		return;
 	handshake_go(c);
 	conn_settle(c);
+	return 0;
 }
 
-/* A plain socket is the session's now, whatever was believed here meanwhile. */
-static void
-channels_on_login_taken(struct worker *w, struct msg *m)
+static int
+channels_on_login_taken(void *who, struct msg *m)
 {
-	struct conn *c = worker_find(w, m->u.ref.id);
+	struct conn *c = worker_find(who, m->u.ref.id);
 
-	if (c == NULL || c->stream.ssl != NULL)
-		c = channels_find(w, m->u.ref.id, CONN_LOGIN);
-	if (c == NULL)
-		return;
 	login_taken(c, msg_take_fd(m, 0), msg_take_fd(m, 1));
 	conn_settle(c);
+	return 0;
 }
 
-static void
-channels_on_login_failed(struct worker *w, struct msg *m)
+static int
+channels_on_login_failed(void *who, struct msg *m)
 {
-	struct conn *c = channels_find(w, m->u.login_failed.id, CONN_LOGIN);
+	struct conn *c = worker_find(who, m->u.login_failed.id);
 
-	if (c == NULL)
-		return;
 	login_failed(c, (enum login_result)m->u.login_failed.result);
 	conn_settle(c);
+	return 0;
 }
 
-static void
-channels_on_conn_drop(struct worker *w, struct msg *m)
+static int
+channels_on_conn_drop(void *who, struct msg *m)
 {
-	struct conn *c = worker_find(w, m->u.ref.id);
+	struct conn *c = worker_find(who, m->u.ref.id);
 
-	if (c == NULL)
-		return;
 	conn_end(c, CONN_END_DROPPED);
 	conn_settle(c);
+	return 0;
 }
 
-static void
-channels_on_conn_shed(struct worker *w, struct msg *m)
+static int
+channels_on_conn_shed(void *who, struct msg *m)
 {
-	struct conn *c = shed_choose(w);
+	struct conn *c = shed_choose(who);
 
 	(void)m;
 	if (c == NULL)
-		return;
+		return 0;
 	conn_end(c, CONN_END_CROWDED);
 	conn_settle(c);
+	return 0;
 }
 
-static void
-channels_on_conn_state_ask(struct worker *w, struct msg *m)
+static int
+channels_on_conn_state_ask(void *who, struct msg *m)
 {
-	struct conn *c = worker_find(w, m->u.ref.id);
+	struct worker *w = who;
+	const struct conn *c = worker_find(w, m->u.ref.id);
 	struct msg_conn_state state = {.id = m->u.ref.id};
 
-	if (c == NULL)
-		return;
 	state.logon = c->in_apop ? LOGON_APOP : c->user != NULL ? LOGON_USER : LOGON_NONE;
 	if (c->name != NULL)
 		snprintf(state.name, sizeof(state.name), "%s", c->name);
 	evchannel_put(&w->master, MSG_CONN_STATE, &state, sizeof(state));
+	return 0;
 }
 
-static void
-channels_on_drain(struct worker *w, struct msg *m)
+static int
+channels_on_drain(void *who, struct msg *m)
 {
+	struct worker *w = who;
 	(void)m;
 	worker_drain(w);
+	return 0;
 }
 
-static void
-channels_on_login_refused(struct worker *w, struct msg *m)
+static int
+channels_on_login_refused(void *who, struct msg *m)
 {
-	struct conn *c = channels_find(w, m->u.login_refused.id, CONN_LOGIN);
+	struct conn *c = worker_find(who, m->u.login_refused.id);
 
-	if (c == NULL)
-		return;
 	login_refused(c, (enum login_result)m->u.login_refused.result,
 		      m->u.login_refused.last != 0);
 	conn_settle(c);
+	return 0;
 }
 
-enum { BEFORE_START = 1, SERVING = 2, EVER = BEFORE_START | SERVING };
-
-struct channels_rule {
-	enum msg_type type;
-	int when;
-	void (*handle)(struct worker *w, struct msg *m);
+enum {
+	/* of the worker */
+	WORKER_NEW = 1,	     /* knows no settings */
+	WORKER_TOLD = 2,     /* is being told its settings */
+	WORKER_FINISHED = 4, /* ends, since it refused them or has served its last connection */
+	WORKER_SERVING = 8,
+	/* of the connection that a message names */
+	CONN_UNKNOWN = 16, /* its client has gone meanwhile */
+	CONN_STLS = 32,	   /* master was asked for STLS */
+	CONN_DECIDED = 64, /* its login is being decided */
+	CONN_CLEAR = 128,  /* it has gone on, without TLS */
+	CONN_TLS = 256,	   /* it has gone on, with TLS */
+	CONN_ANY = CONN_STLS | CONN_DECIDED | CONN_CLEAR | CONN_TLS,
+	CONN_LATE = WORKER_FINISHED | CONN_UNKNOWN | CONN_ANY
 };
 
-static const struct channels_rule master_rules[] = {
-    {MSG_PING, EVER, channels_on_ping},
-    {MSG_LOGIN_CONF, BEFORE_START, channels_on_conf},
-    {MSG_LOGIN_SERVER, BEFORE_START, channels_on_server},
-    {MSG_LOGIN_START, BEFORE_START, channels_on_start},
-    {MSG_TICKET_KEYS, EVER, channels_on_ticket_keys},
-    {MSG_AUTH_CHANNEL, EVER, channels_on_auth_channel},
-    {MSG_CONN_NEW, SERVING, channels_on_conn_new},
-    {MSG_STLS_GO, SERVING, channels_on_stls_go},
-    {MSG_LOGIN_TAKEN, SERVING, channels_on_login_taken},
-    {MSG_LOGIN_FAILED, SERVING, channels_on_login_failed},
-    {MSG_CONN_DROP, SERVING, channels_on_conn_drop},
-    {MSG_CONN_SHED, SERVING, channels_on_conn_shed},
-    {MSG_CONN_STATE_ASK, SERVING, channels_on_conn_state_ask},
-    {MSG_DRAIN, EVER, channels_on_drain},
-    {0, 0, NULL},
-};
-
-static const struct channels_rule helper_rules[] = {
-    {MSG_LOGIN_REFUSED, SERVING, channels_on_login_refused},
-    {0, 0, NULL},
-};
-
-/* 0, or -1: no message for this moment. */
 static int
-channels_dispatch(struct worker *w, const struct channels_rule *rule, struct msg *m)
+conn_bit(const struct conn *c)
 {
-	int now = w->serving ? SERVING : BEFORE_START;
-
-	for (; rule->handle != NULL; rule++)
-		if (rule->type == m->type && (rule->when & now) != 0) {
-			rule->handle(w, m);
-			return 0;
-		}
-	return -1;
+	if (c == NULL)
+		return CONN_UNKNOWN;
+	if (c->state == CONN_STLS_WAIT)
+		return CONN_STLS;
+	if (c->state == CONN_LOGIN)
+		return CONN_DECIDED;
+	return c->stream.ssl == NULL ? CONN_CLEAR : CONN_TLS;
 }
+
+/* Is it about a connection that the worker has been given? */
+static bool
+names_conn(const struct msg *m)
+{
+	return m->type == MSG_STLS_GO || m->type == MSG_LOGIN_TAKEN ||
+	       m->type == MSG_LOGIN_FAILED || m->type == MSG_CONN_DROP ||
+	       m->type == MSG_CONN_STATE_ASK || m->type == MSG_LOGIN_REFUSED;
+}
+
+static int
+channels_state(const void *who, const struct msg *m)
+{
+	const struct worker *w = who;
+
+	if (w->finished)
+		return WORKER_FINISHED;
+	if (!w->serving)
+		return w->told ? WORKER_TOLD : WORKER_NEW;
+	return names_conn(m) ? conn_bit(worker_find((struct worker *)w, m->u.ref.id))
+			     : WORKER_SERVING;
+}
+
+/* A plain socket that a session has is no more the worker's, whatever was believed here
+ * meanwhile. */
+static const struct inbox_row master_rows[] = {
+    {MSG_PING, INBOX_ALWAYS, 0, channels_on_ping},
+    {MSG_DRAIN, INBOX_ALWAYS, 0, channels_on_drain},
+    {MSG_TICKET_KEYS, INBOX_ALWAYS, 0, channels_on_ticket_keys},
+    {MSG_AUTH_CHANNEL, INBOX_ALWAYS, 0, channels_on_auth_channel},
+    {MSG_LOGIN_CONF, WORKER_NEW, 0, channels_on_conf},
+    {MSG_LOGIN_SERVER, WORKER_TOLD, 0, channels_on_server},
+    {MSG_LOGIN_START, WORKER_TOLD, 0, channels_on_start},
+    {MSG_CONN_NEW, WORKER_SERVING, 0, channels_on_conn_new},
+    {MSG_CONN_SHED, WORKER_SERVING, WORKER_FINISHED, channels_on_conn_shed},
+    {MSG_STLS_GO, CONN_STLS, CONN_LATE, channels_on_stls_go},
+    {MSG_LOGIN_TAKEN, CONN_DECIDED | CONN_STLS | CONN_CLEAR, CONN_LATE, channels_on_login_taken},
+    {MSG_LOGIN_FAILED, CONN_DECIDED, CONN_LATE, channels_on_login_failed},
+    {MSG_CONN_DROP, CONN_ANY, CONN_LATE, channels_on_conn_drop},
+    {MSG_CONN_STATE_ASK, CONN_ANY, CONN_LATE, channels_on_conn_state_ask},
+};
+
+static const struct inbox_row helper_rows[] = {
+    {MSG_LOGIN_REFUSED, CONN_DECIDED, CONN_LATE, channels_on_login_refused},
+};
+
+static const struct inbox master_inbox = {master_rows, COUNT_OF(master_rows), channels_state};
+static const struct inbox helper_inbox = {helper_rows, COUNT_OF(helper_rows), channels_state};
 
 static void
 channels_on_master(struct evchannel *ec, struct msg *m, void *arg)
 {
 	struct worker *w = arg;
 
-	(void)ec;
-	if (!w->finished && channels_dispatch(w, master_rules, m) == -1)
-		event_base_loopbreak(w->base);
+	if (inbox_take(&master_inbox, w, m) == 0)
+		return;
+	evchannel_close(ec); /* nothing behind it is handled */
+	event_base_loopbreak(w->base);
 }
 
 /* Without master there is nothing to serve for. */
@@ -386,7 +415,7 @@ channels_on_master_end(struct evchannel *ec, int error, void *arg)
 static void
 channels_on_helper(struct evchannel *ec, struct msg *m, void *arg)
 {
-	if (channels_dispatch(arg, helper_rules, m) == -1)
+	if (inbox_take(&helper_inbox, arg, m) == -1)
 		channels_on_helper_end(ec, EBADMSG, arg);
 }
 

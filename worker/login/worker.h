@@ -52,10 +52,10 @@ struct worker {
 	struct conn_tree conns;
 	size_t nconns, nconns_peak; /* now; most since memory was last given back */
 	const struct timeval *timers[TIMER_COUNT];
+	bool told;     /* it has its settings; certificates may follow */
 	bool serving;  /* confined, `ready` was sent */
 	bool draining; /* ends with its last connection */
 	bool finished; /* ends when its last message has left */
-	uint64_t late; /* messages about connections that had gone */
 	size_t greeting_len;
 	char greeting[POP3_RESPONSE_MAX];
 	/* What is read goes here first; nothing in it outlives one call. */
@@ -68,6 +68,7 @@ SSL_CTX *worker_tls(const struct worker *w, uint32_t server);
 /* Put in or take out; keeps count, title and the end of a draining worker. */
 void worker_add(struct worker *w, struct conn *c);
 void worker_remove(struct worker *w, struct conn *c);
+/* NULL: there is none of that id. */
 struct conn *worker_find(struct worker *w, conn_id id);
 
 /* Take nothing new; end with the last connection. */

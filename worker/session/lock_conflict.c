@@ -27,24 +27,18 @@ lock_conflict_ask(struct session *ss, enum lock_purpose purpose)
 {
 	struct msg_lock_ask ask = {.id = ss->grant.id, .place = ss->store.lock, .purpose = purpose};
 	uint64_t deadline = clock_ms() + ANSWER_MS, now;
-	bool answered = false;
 	struct msg m;
 	int r;
 
 	ss->holder = (struct msg_lock_answer){.holder = LOCK_HOLDER_UNKNOWN};
 	if (channel_put(&ss->master, MSG_LOCK_ASK, &ask, sizeof(ask)) == -1)
 		return;
-	while (!answered && (now = clock_ms()) < deadline &&
-	       (r = channel_wait(&ss->master, &m, (int)(deadline - now))) != -1) {
-		if (r == 0)
-			continue;
-		answered = m.type == MSG_LOCK_ANSWER;
-		if (answered)
-			ss->holder = m.u.lock_answer;
-		else
-			stream_obey(&ss->stream, &m);
-		msg_discard(&m);
-	}
+	ss->stream.answer = &ss->holder;
+	while (ss->stream.answer != NULL && (now = clock_ms()) < deadline &&
+	       (r = channel_wait(&ss->master, &m, (int)(deadline - now))) != -1)
+		if (r == 1 && stream_obey(&ss->stream, &m) == -1)
+			break;
+	ss->stream.answer = NULL;
 }
 
 enum store_result

@@ -26,6 +26,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/count.h"
+#include "common/inbox.h"
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/sandbox.h"
@@ -171,22 +173,49 @@ reap(void)
 	}
 }
 
-static void
-obey(const struct msg *m)
+enum { SPAWNER_NEW = 1, SPAWNER_READY = 2 };
+
+static int
+spawner_state(const void *who, const struct msg *m)
 {
-	if (m->type == MSG_PING) {
-		(void)channel_put(&master, MSG_PONG, &m->u.ping, sizeof(m->u.ping));
-	} else if (m->type == MSG_SPAWN_CONF && !ready) {
-		conf = m->u.spawn_conf;
-		title_detail((enum ps_titles)conf.ps_titles);
-		title_set("session", "spawner");
-		confine();
-	} else if (m->type == MSG_SPAWN && ready) {
-		owed += m->u.spawn.count;
-	} else if (m->type == MSG_DRAIN) {
-		exit(EXIT_SUCCESS);
-	}
+	(void)who, (void)m;
+	return ready ? SPAWNER_READY : SPAWNER_NEW;
 }
+
+static int
+handle_ping(void *who, struct msg *m)
+{
+	(void)who;
+	(void)channel_put(&master, MSG_PONG, &m->u.ping, sizeof(m->u.ping));
+	return 0;
+}
+
+static int
+handle_conf(void *who, struct msg *m)
+{
+	(void)who;
+	conf = m->u.spawn_conf;
+	title_detail((enum ps_titles)conf.ps_titles);
+	title_set("session", "spawner");
+	confine();
+	return 0;
+}
+
+static int
+handle_spawn(void *who, struct msg *m)
+{
+	(void)who;
+	owed += m->u.spawn.count;
+	return 0;
+}
+
+static const struct inbox_row rows[] = {
+    {MSG_PING, INBOX_ALWAYS, 0, handle_ping},
+    {MSG_SPAWN_CONF, SPAWNER_NEW, 0, handle_conf},
+    {MSG_SPAWN, SPAWNER_READY, 0, handle_spawn},
+};
+
+static const struct inbox inbox = {rows, COUNT_OF(rows), spawner_state};
 
 /* Wait for master, for the end of a child, or to try again. */
 static void
@@ -218,7 +247,8 @@ main(int argc, char *argv[], char *envp[])
 	catch_children();
 	for (;;) {
 		while ((r = channel_recv(&master, &m)) == 1) {
-			obey(&m);
+			if (inbox_take(&inbox, NULL, &m) == -1)
+				exit(EXIT_FAILURE);
 			msg_discard(&m);
 		}
 		if (r == -1 || channel_flush(&master) == -1)

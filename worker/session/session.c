@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "common/acked.h"
+#include "common/count.h"
+#include "common/inbox.h"
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/replies.h"
@@ -58,55 +60,75 @@ session_asked(void *arg)
 	score_answer(arg);
 }
 
-/* What comes behind a job's grant. */
+/* ---- from master, until the grant is here ---- */
+
+enum {
+	SPARE_WAITS = 1,   /* for a grant */
+	SPARE_GRANTED = 2, /* for the job that the grant speaks of */
+	SPARE_TAKES = 4	   /* it has all */
+};
+
+static int
+spare_state(const void *who, const struct msg *m)
+{
+	const struct session *ss = who;
+
+	(void)m;
+	if (ss->grant.id == 0)
+		return SPARE_WAITS;
+	return ss->grant.job != 0 && ss->job.id == 0 ? SPARE_GRANTED : SPARE_TAKES;
+}
+
+static int
+spare_serve(void *who, struct msg *m)
+{
+	struct session *ss = who;
+	size_t at = 1;
+
+	/* without a stream the grant is left untaken: master gives it to another spare */
+	if ((ss->stream.fd = msg_take_fd(m, 0)) == -1)
+		_exit(EXIT_SUCCESS);
+	memcpy(&ss->grant, m->u.octets, m->len);
+	if (ss->grant.tls != CONN_TLS_NONE)
+		ss->acked = acked_map(msg_take_fd(m, at++));
+	score_open(ss, msg_take_fd(m, at));
+	ss->store.given[0] = msg_take_fd(m, at + 1);
+	ss->store.given[1] = msg_take_fd(m, at + 2);
+	return 0;
+}
+
+static int
+spare_job(void *who, struct msg *m)
+{
+	struct session *ss = who;
+
+	memcpy(&ss->job, m->u.octets, m->len);
+	return 0;
+}
+
+static const struct inbox_row spare_rows[] = {
+    {MSG_SERVE, SPARE_WAITS, 0, spare_serve},
+    {MSG_JOB, SPARE_GRANTED, 0, spare_job},
+};
+
+static const struct inbox spare_inbox = {spare_rows, COUNT_OF(spare_rows), spare_state};
+
+/* Wait for a grant.  What cannot be used ends the spare. */
 static void
-session_await_job(struct session *ss)
+session_await_grant(struct session *ss)
 {
 	struct msg m;
 	int r;
 
-	while ((r = channel_wait(&ss->master, &m, -1)) != -1) {
-		if (r == 1 && m.type == MSG_JOB)
-			break;
-		if (r == 1)
-			msg_discard(&m);
-	}
-	if (r == -1)
-		_exit(EXIT_SUCCESS);
-	memcpy(&ss->job, m.u.octets, m.len);
-	msg_discard(&m);
-}
-
-/* Wait for a grant.  The stream's descriptor; what cannot be used ends the spare. */
-static int
-session_await_grant(struct session *ss)
-{
-	struct msg m;
-	size_t at = 1;
-	int r, fd;
-
-	while ((r = channel_wait(&ss->master, &m, -1)) != -1) {
+	while (spare_state(ss, NULL) != SPARE_TAKES) {
+		if ((r = channel_wait(&ss->master, &m, -1)) == -1)
+			_exit(EXIT_SUCCESS);
 		if (r == 0)
 			continue;
-		if (m.type == MSG_SERVE)
-			break;
+		if (inbox_take(&spare_inbox, ss, &m) == -1)
+			_exit(EXIT_FAILURE);
 		msg_discard(&m);
-		if (m.type == MSG_DRAIN)
-			_exit(EXIT_SUCCESS);
 	}
-	/* without a stream the grant is left untaken: master gives it to another spare */
-	if (r == -1 || (fd = msg_take_fd(&m, 0)) == -1)
-		_exit(EXIT_SUCCESS);
-	memcpy(&ss->grant, m.u.octets, m.len);
-	if (ss->grant.tls != CONN_TLS_NONE)
-		ss->acked = acked_map(msg_take_fd(&m, at++));
-	score_open(ss, msg_take_fd(&m, at));
-	ss->store.given[0] = msg_take_fd(&m, at + 1);
-	ss->store.given[1] = msg_take_fd(&m, at + 2);
-	msg_discard(&m);
-	if (ss->grant.job != 0)
-		session_await_job(ss);
-	return fd;
 }
 
 /* Become the user for good.  0 or -1: nothing may be served. */
@@ -321,17 +343,16 @@ session_run(const struct msg_spawn_conf *conf, int channel)
 	static struct session ss;
 	struct msg_conn_ref ref;
 	bool became;
-	int fd;
 
 	channel_init(&ss.master, channel, ROLE_SESSION, ROLE_MASTER, MASTER_QUEUE);
 	log_to_channel(&ss.master);
 	title_set("session", "spare");
 	if (channel_put(&ss.master, MSG_HELLO, NULL, 0) == -1)
 		_exit(EXIT_SUCCESS);
-	fd = session_await_grant(&ss);
+	session_await_grant(&ss);
 	ref.id = ss.end.id = ss.grant.id;
 	title_detail((enum ps_titles)ss.grant.ps_titles);
-	stream_init(&ss.stream, fd, &ss.master, ss.grant.id, ss.grant.idle_timeout);
+	stream_init(&ss.stream, ss.stream.fd, &ss.master, ss.grant.id, ss.grant.idle_timeout);
 	ss.stream.scoreboard = ss.scoreboard;
 	ss.stream.acked = ss.acked;
 	if (ss.scoreboard != NULL)

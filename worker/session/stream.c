@@ -14,6 +14,8 @@
 
 #include "common/acked.h"
 #include "common/clock.h"
+#include "common/count.h"
+#include "common/inbox.h"
 #include "common/peer.h"
 #include "common/pop3.h"
 #include "common/trace.h"
@@ -44,7 +46,7 @@ stream_init(struct stream *s, int fd, struct channel *master, conn_id id, uint32
 	s->master = master;
 	s->id = id;
 	s->trace = 0;
-	s->drain = s->in_message = s->settled = false;
+	s->in_message = s->settled = false;
 	s->over = STREAM_GOING;
 	s->line_max = POP3_LINE_MAX;
 	s->idle_ms = (int64_t)(idle_seconds > 0 ? idle_seconds : 1) * 1000;
@@ -54,17 +56,74 @@ stream_init(struct stream *s, int fd, struct channel *master, conn_id id, uint32
 	s->line_len = 0;
 	s->scoreboard = NULL;
 	s->acked = NULL;
+	s->answer = NULL;
 }
 
-void
-stream_obey(struct stream *s, const struct msg *m)
+/* ---- from master ---- */
+
+enum {
+	STREAM_SERVES = 1,
+	STREAM_ASKS = 2,   /* master, who has the lock, and waits for the answer */
+	STREAM_SETTLED = 4 /* nothing can end it any more but its own work */
+};
+
+static int
+stream_state(const void *who, const struct msg *m)
 {
-	if (m->type == MSG_DRAIN)
-		s->drain = true;
-	else if (m->type == MSG_STATE_ASK)
-		s->is_asked = true;
-	else if (m->type == MSG_TAKEOVER && !s->settled)
-		stream_give_up(s, STREAM_TAKEN);
+	const struct stream *s = who;
+
+	(void)m;
+	if (s->answer != NULL)
+		return STREAM_ASKS;
+	return s->settled ? STREAM_SETTLED : STREAM_SERVES;
+}
+
+static int
+stream_state_asked(void *who, struct msg *m)
+{
+	struct stream *s = who;
+
+	(void)m;
+	s->is_asked = true;
+	return 0;
+}
+
+static int
+stream_takeover(void *who, struct msg *m)
+{
+	(void)m;
+	stream_give_up(who, STREAM_TAKEN);
+	return 0;
+}
+
+static int
+stream_answered(void *who, struct msg *m)
+{
+	struct stream *s = who;
+
+	*s->answer = m->u.lock_answer;
+	s->answer = NULL;
+	return 0;
+}
+
+static const struct inbox_row master_rows[] = {
+    {MSG_STATE_ASK, INBOX_ALWAYS, 0, stream_state_asked},
+    {MSG_TAKEOVER, STREAM_SERVES | STREAM_ASKS, STREAM_SETTLED, stream_takeover},
+    /* late: nobody waits so long */
+    {MSG_LOCK_ANSWER, STREAM_ASKS, STREAM_SERVES | STREAM_SETTLED, stream_answered},
+};
+
+static const struct inbox master_inbox = {master_rows, COUNT_OF(master_rows), stream_state};
+
+int
+stream_obey(struct stream *s, struct msg *m)
+{
+	int r = inbox_take(&master_inbox, s, m);
+
+	if (r == -1)
+		stream_give_up(s, STREAM_SHUTDOWN);
+	msg_discard(m);
+	return r;
 }
 
 /* Read what master has to say. */
@@ -74,10 +133,9 @@ stream_hear_master(struct stream *s)
 	struct msg m;
 	int r;
 
-	while ((r = channel_recv(s->master, &m)) == 1) {
-		stream_obey(s, &m);
-		msg_discard(&m);
-	}
+	while ((r = channel_recv(s->master, &m)) == 1)
+		if (stream_obey(s, &m) == -1)
+			return;
 	if (r == -1)
 		stream_give_up(s, STREAM_SHUTDOWN);
 }
@@ -372,8 +430,6 @@ stream_line(struct stream *s, const char **line, size_t *len)
 			return (enum stream_event)event;
 		}
 		stream_flush(s);
-		if (s->drain)
-			stream_give_up(s, STREAM_SHUTDOWN);
 		if (stream_is_over(s))
 			break;
 		if (deadline == 0)

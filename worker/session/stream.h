@@ -49,10 +49,11 @@ struct stream {
 	conn_id id;
 	uint32_t trace;		  /* report lines to master: TRACE_… */
 	bool in_message;	  /* what is put now is a message, until its end */
-	bool drain;		  /* MSG_DRAIN came: over when nothing is left to answer */
 	bool is_asked;		  /* MSG_STATE_ASK came; answered while waiting for a command */
 	void (*asked)(void *arg); /* how; NULL: not at all */
 	void *asked_arg;
+	struct msg_lock_answer
+	    *answer;  /* MSG_LOCK_ASK was sent: where the answer goes, then NULL */
 	bool settled; /* how the session ends is settled: MSG_TAKEOVER comes too late */
 	struct scoreboard *scoreboard; /* where it shows what it waits for, and when the client last
 					* sent or took anything; NULL: nowhere */
@@ -142,8 +143,9 @@ stream_is_over(const struct stream *s)
  */
 void stream_finish(struct stream *s);
 
-/* Do as a message from master says, that came while nobody waited in here. */
-void stream_obey(struct stream *s, const struct msg *m);
+/* Do as a message from master says, and discard it.  0, or -1: it breaks a rule, and the stream is
+ * over. */
+int stream_obey(struct stream *s, struct msg *m);
 
 /* Send a message to master, waiting for room as long as there is a master: nothing that is reported
  * gets lost. */
