@@ -12,11 +12,12 @@
 enum {
 	MASTER = BIT(ROLE_MASTER),
 	LOGIN = BIT(ROLE_LOGIN),
+	KEY = BIT(ROLE_KEY),
 	AUTH = BIT(ROLE_AUTH),
 	CHILD = BIT(ROLE_AUTH_CHILD),
 	SPAWNER = BIT(ROLE_SPAWNER),
 	SESSION = BIT(ROLE_SESSION),
-	CHILDREN = LOGIN | AUTH | SPAWNER,
+	CHILDREN = LOGIN | KEY | AUTH | SPAWNER,
 	ANY_CHILD = CHILDREN | SESSION | CHILD
 };
 
@@ -56,8 +57,10 @@ static const struct msg_string {
     STRING(MSG_LOGIN_CONF, msg_login_conf, chroot_dir),
     STRING(MSG_LOGIN_SERVER, msg_login_server, name),
     STRING(MSG_LOGIN_SERVER, msg_login_server, certificate),
-    STRING(MSG_LOGIN_SERVER, msg_login_server, certificate_key),
     STRING(MSG_LOGIN_SERVER, msg_login_server, tls_ciphers),
+    STRING(MSG_KEY_CONF, msg_key_conf, chroot_dir),
+    STRING(MSG_KEY_PAIR, msg_key_pair, certificate),
+    STRING(MSG_KEY_PAIR, msg_key_pair, certificate_key),
     STRING(MSG_CERTIFICATE, msg_certificate, path),
     STRING(MSG_AUTH_SERVER, msg_auth_server, name),
     STRING(MSG_AUTH_SERVER, msg_auth_server, username_domain),
@@ -122,6 +125,9 @@ static const struct msg_bound {
 } bounds[] = {
     {MSG_LOG, offsetof(struct msg_log, prio), 8},
     {MSG_TICKET_KEYS, offsetof(struct msg_ticket_keys, count), 3},
+    {MSG_SIGN_ASK, offsetof(struct msg_sign_ask, form), SIGN_FORM_COUNT},
+    {MSG_SIGN_ASK, offsetof(struct msg_sign_ask, len), MSG_SHARE_MAX + 1},
+    {MSG_SIGNED, offsetof(struct msg_signed, len), MSG_SIGNATURE_MAX + 1},
     {MSG_CONN_END, offsetof(struct msg_conn_end, why), CONN_END_COUNT},
     {MSG_CONN_STATE, offsetof(struct msg_conn_state, logon), LOGON_COUNT},
     {MSG_LOGIN_FAILED, offsetof(struct msg_login_failed, result), LOGIN_IN_USE},
@@ -148,8 +154,9 @@ static const struct msg_bound {
 };
 
 static const char *const role_names[ROLE_COUNT] = {
-    [ROLE_MASTER] = "master",	      [ROLE_LOGIN] = "login",	  [ROLE_AUTH] = "auth",
-    [ROLE_AUTH_CHILD] = "auth-child", [ROLE_SPAWNER] = "spawner", [ROLE_SESSION] = "session",
+    [ROLE_MASTER] = "master",	[ROLE_LOGIN] = "login",		  [ROLE_KEY] = "key",
+    [ROLE_AUTH] = "auth",	[ROLE_AUTH_CHILD] = "auth-child", [ROLE_SPAWNER] = "spawner",
+    [ROLE_SESSION] = "session",
 };
 
 static bool

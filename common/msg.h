@@ -21,6 +21,7 @@ typedef uint64_t conn_id;
 enum role {
 	ROLE_MASTER,
 	ROLE_LOGIN,	 /* pop3d-login */
+	ROLE_KEY,	 /* pop3d-key */
 	ROLE_AUTH,	 /* pop3d-auth, the dispatcher */
 	ROLE_AUTH_CHILD, /* pop3d-auth, one PAM or user-file child */
 	ROLE_SPAWNER,	 /* pop3d-session, the spawner */
@@ -41,7 +42,11 @@ enum {
 	MSG_FDS_MAX = 5,	  /* descriptors in one message */
 	MSG_BODY_MAX = 12288,	  /* octets behind the head */
 	MSG_TICKET_KEY_SIZE = 80, /* name 16, AES-256 32, HMAC 32 */
-	MSG_DIGEST_SIZE = 32	  /* SHA-256, and its key */
+	MSG_DIGEST_SIZE = 32,	  /* SHA-256, and its key */
+	MSG_KEY_ID_SIZE = 32,	  /* SHA-256 of a public key */
+	MSG_RANDOM_SIZE = 32,	  /* ClientHello.random, ServerHello.random */
+	MSG_SHARE_MAX = 72, /* a transcript hash (48), a point of P-256 (65); 7 more: no padding */
+	MSG_SIGNATURE_MAX = 1024 /* RSA of 8192 bits */
 };
 
 enum msg_type {
@@ -154,8 +159,45 @@ struct msg_login_server {
 	uint32_t any_name; /* 1: a name that none of several certificates has may be asked for */
 	char name[MSG_SERVER_SIZE];
 	char certificate[MSG_PATH_SIZE]; /* PEM chain; empty: no TLS */
-	char certificate_key[MSG_PATH_SIZE];
 	char tls_ciphers[MSG_SPEC_SIZE]; /* TLS 1.2 list; empty: built-in */
+};
+
+struct msg_key_conf {
+	char chroot_dir[MSG_PATH_SIZE]; /* these as in msg_login_conf */
+	uint32_t uid, gid;
+	uint32_t sandbox;
+	uint32_t landlock_abi_max;
+	uint32_t ps_titles;
+	uint32_t generation;
+};
+
+/* The private key of a certificate. */
+struct msg_key_pair {
+	char certificate[MSG_PATH_SIZE];
+	char certificate_key[MSG_PATH_SIZE]; /* empty: it is in the certificate's file */
+};
+
+/* The two texts that the server signs in a handshake: worker/tls/signed_text.h. */
+enum sign_form { SIGN_TLS13, SIGN_TLS12, SIGN_FORM_COUNT };
+
+/* What a worker wants signed, in parts: the key process puts the text together. */
+struct msg_sign_ask {
+	conn_id id;
+	uint8_t key[MSG_KEY_ID_SIZE];
+	uint32_t scheme;			/* SignatureScheme (RFC 8446 section 4.2.3) */
+	uint32_t form;				/* enum sign_form */
+	uint32_t group;				/* TLS 1.2: NamedCurve (RFC 8422 section 5.1.1) */
+	uint32_t len;				/* octets of `share` */
+	uint8_t client_random[MSG_RANDOM_SIZE]; /* TLS 1.2 */
+	uint8_t server_random[MSG_RANDOM_SIZE]; /* TLS 1.2 */
+	uint8_t share[MSG_SHARE_MAX];		/* TLS 1.3: transcript hash; TLS 1.2: point */
+};
+
+struct msg_signed {
+	conn_id id;
+	uint32_t len; /* octets; 0: refused */
+	uint32_t unused;
+	uint8_t signature[MSG_SIGNATURE_MAX];
 };
 
 struct msg_ticket_keys {
@@ -534,6 +576,10 @@ struct msg {
 		struct msg_conn conn;
 		struct msg_login_conf login_conf;
 		struct msg_login_server login_server;
+		struct msg_key_conf key_conf;
+		struct msg_key_pair key_pair;
+		struct msg_sign_ask sign_ask;
+		struct msg_signed signed_text;
 		struct msg_ticket_keys ticket_keys;
 		struct msg_conn_end conn_end;
 		struct msg_conn_state conn_state;

@@ -88,7 +88,8 @@ static const struct rule common_rules[] = {
 	WHEN2(getsockopt, ARG_IS(1, IPPROTO_TCP), ARG_IS(2, TCP_INFO)), /* and whether it is gone */
 };
 
-static const struct rule login_rules[] = {
+/* An event loop. */
+static const struct rule loop_rules[] = {
 	ANY(epoll_create1), ANY(epoll_ctl), ANY(epoll_wait), ANY(epoll_pwait), ANY(epoll_pwait2),
 };
 
@@ -151,15 +152,18 @@ static const struct rule sanitizer_rules[] = {
 #endif
 };
 
+#define BIT(role) (1u << (role))
+enum { CONFINED = BIT(ROLE_LOGIN) | BIT(ROLE_KEY) | BIT(ROLE_SPAWNER) };
+
 static const struct {
 	const struct rule *rules;
 	size_t count;
-	bool login, spawner;
+	unsigned roles; /* a set */
 } tables[] = {
-	{common_rules, COUNT_OF(common_rules), true, true},
-	{login_rules, COUNT_OF(login_rules), true, false},
-	{spawner_rules, COUNT_OF(spawner_rules), false, true},
-	{sanitizer_rules, COUNT_OF(sanitizer_rules), true, true},
+	{common_rules, COUNT_OF(common_rules), CONFINED},
+	{loop_rules, COUNT_OF(loop_rules), BIT(ROLE_LOGIN) | BIT(ROLE_KEY)},
+	{spawner_rules, COUNT_OF(spawner_rules), BIT(ROLE_SPAWNER)},
+	{sanitizer_rules, COUNT_OF(sanitizer_rules), CONFINED},
 };
 
 /* clang-format on */
@@ -180,7 +184,7 @@ seccomp_add_rules(scmp_filter_ctx ctx, enum role role)
 	int rc;
 
 	for (size_t t = 0; t < COUNT_OF(tables); t++) {
-		if (!(role == ROLE_LOGIN ? tables[t].login : tables[t].spawner))
+		if ((tables[t].roles & BIT(role)) == 0)
 			continue;
 		for (size_t i = 0; i < tables[t].count; i++) {
 			const struct rule *r = &tables[t].rules[i];
@@ -242,7 +246,7 @@ sandbox_seccomp(enum role role, enum sandbox_mode mode, int *listener)
 	*listener = -1;
 	if (mode == SANDBOX_OFF)
 		return 0;
-	if (role != ROLE_LOGIN && role != ROLE_SPAWNER) {
+	if ((CONFINED & BIT(role)) == 0) {
 		errno = EINVAL;
 		return -1;
 	}

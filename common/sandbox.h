@@ -18,14 +18,13 @@ enum sandbox_mode {
 };
 
 /*
- * Attach the role's seccomp filter (ROLE_LOGIN, ROLE_SPAWNER; the spawner's is inherited by its
- * sessions).  The last step of setting up; sets no_new_privs.  What a role does
- * only once, such as privs_become and sandbox_landlock in a worker, is not in its list.
- * With SANDBOX_LOG *listener is the descriptor on which calls outside the list are reported
- * (seccomp_unotify(2)), to be sent to master and then closed, else -1.  Until master answers on it,
- * such a call waits; after the last copy of it is closed, the call fails with ENOSYS.
- * Returns 1 attached; 0 off or not supported (except with REQUIRE; the caller's MSG_READY tells
- * master); -1 with errno.
+ * Attach the role's seccomp filter (ROLE_LOGIN, ROLE_KEY, ROLE_SPAWNER; the spawner's is inherited
+ * by its sessions).  The last step of setting up; sets no_new_privs.  What a role does only once,
+ * such as privs_become and sandbox_landlock in a worker, is not in its list. With SANDBOX_LOG
+ * *listener is the descriptor on which calls outside the list are reported (seccomp_unotify(2)), to
+ * be sent to master and then closed, else -1.  Until master answers on it, such a call waits; after
+ * the last copy of it is closed, the call fails with ENOSYS. Returns 1 attached; 0 off or not
+ * supported (except with REQUIRE; the caller's MSG_READY tells master); -1 with errno.
  */
 int sandbox_seccomp(enum role role, enum sandbox_mode mode, int *listener);
 

@@ -31,6 +31,7 @@
 struct change;
 struct conns;
 struct helper;
+struct keys;
 struct control;
 struct listeners;
 struct receipts;
@@ -64,6 +65,7 @@ struct master {
 	struct conns *conns;
 	struct control *control;
 	struct helper *helper;
+	struct keys *keys;
 	struct listeners *listeners;
 	struct receipts *receipts;
 	struct servers *servers;

@@ -127,12 +127,12 @@ log_refusal(struct master *m, const char *fmt, ...)
 
 /* The roles that a change waits for.  Later than the start the helper and the spawner go on with
  * the settings in force. */
-static const enum role at_start[] = {ROLE_LOGIN, ROLE_AUTH, ROLE_SPAWNER};
+static const enum role at_start[] = {ROLE_LOGIN, ROLE_KEY, ROLE_AUTH, ROLE_SPAWNER};
 
 static size_t
 roles_concerned(const struct master *m)
 {
-	return m->state == MASTER_STARTING ? COUNT_OF(at_start) : 1;
+	return m->state == MASTER_STARTING ? COUNT_OF(at_start) : 2;
 }
 
 /* Can a role not work with what is coming?  Why is kept for the answer. */
@@ -183,8 +183,8 @@ change_find_accounts(struct master *m, const struct conf *c)
 {
 	char why[MSG_PATH_SIZE];
 
-	if (users_find_accounts(&m->accounts, c->login_user, c->auth_user, c->control_group,
-				m->rootless, why, sizeof(why)) == 0)
+	if (users_find_accounts(&m->accounts, c->login_user, c->key_user, c->auth_user,
+				c->control_group, m->rootless, why, sizeof(why)) == 0)
 		return 0;
 	log_refusal(m, "%s", why);
 	return -1;

@@ -66,9 +66,18 @@ inspect_auth(const struct conf *conf)
 }
 
 static void
+add_certificate(struct arguments *a, const char *certificate)
+{
+	for (size_t i = 3; i < a->n; i++)
+		if (strcmp(a->word[i], certificate) == 0)
+			return;
+	a->word[a->n++] = certificate;
+}
+
+static void
 add_pair(struct arguments *a, const char *certificate, const char *key)
 {
-	for (size_t i = 3; i < a->n; i += 2)
+	for (size_t i = 2; i < a->n; i += 2)
 		if (strcmp(a->word[i], certificate) == 0 && strcmp(a->word[i + 1], key) == 0)
 			return;
 	a->word[a->n++] = certificate;
@@ -78,18 +87,23 @@ add_pair(struct arguments *a, const char *certificate, const char *key)
 static int
 inspect_certificates(const struct conf *conf)
 {
-	static struct arguments a;
+	static struct arguments login, key;
+	int r;
 
-	arguments_begin(&a, PKGLIBEXECDIR "/pop3d-login");
-	a.word[a.n++] = conf->tls_ciphers;
+	arguments_begin(&login, PKGLIBEXECDIR "/pop3d-login");
+	arguments_begin(&key, PKGLIBEXECDIR "/pop3d-key");
+	login.word[login.n++] = conf->tls_ciphers;
 	for (size_t i = 0; i < conf->nservers; i++) {
 		const struct conf_server *s = &conf->servers[i];
 
-		for (size_t k = 0; k < s->certificate.n && s->socket != SOCKET_PLAIN; k++)
-			add_pair(&a, s->certificate.path[k], s->certificate_key.path[k]);
+		for (size_t k = 0; k < s->certificate.n && s->socket != SOCKET_PLAIN; k++) {
+			add_certificate(&login, s->certificate.path[k]);
+			add_pair(&key, s->certificate.path[k], s->certificate_key.path[k]);
+		}
 	}
 	fflush(stdout);
-	return arguments_run(&a);
+	r = arguments_run(&login);
+	return arguments_run(&key) == -1 ? -1 : r;
 }
 
 static int
@@ -98,8 +112,8 @@ inspect_accounts(const struct conf *conf)
 	char why[MSG_PATH_SIZE];
 	struct accounts a;
 
-	if (users_find_accounts(&a, conf->login_user, conf->auth_user, conf->control_group, false,
-				why, sizeof(why)) == 0)
+	if (users_find_accounts(&a, conf->login_user, conf->key_user, conf->auth_user,
+				conf->control_group, false, why, sizeof(why)) == 0)
 		return 0;
 	fprintf(stderr, "pop3d: %s\n", why);
 	return -1;

@@ -18,6 +18,7 @@
 #include "daemon/table/conns.h"
 #include "daemon/control/control.h"
 #include "daemon/roles/helper.h"
+#include "daemon/roles/keys.h"
 #include "daemon/table/inbox.h"
 #include "daemon/ports/listeners.h"
 #include "daemon/master.h"
@@ -158,14 +159,15 @@ master_make_parts(struct master *m)
 	m->control = control_new(m);
 	m->servers = servers_new(m);
 	m->helper = helper_new();
+	m->keys = keys_new();
 	m->listeners = listeners_new(&conns_ports_calls);
 	m->receipts = receipts_new(m);
 	m->sessions = sessions_new();
 	m->workers = workers_new();
 	return m->settle != NULL && m->waiters != NULL && m->trouble != NULL && m->change != NULL &&
 		       m->conns != NULL && m->control != NULL && m->servers != NULL &&
-		       m->helper != NULL && m->listeners != NULL && m->receipts != NULL &&
-		       m->sessions != NULL && m->workers != NULL
+		       m->helper != NULL && m->keys != NULL && m->listeners != NULL &&
+		       m->receipts != NULL && m->sessions != NULL && m->workers != NULL
 		   ? 0
 		   : -1;
 }
@@ -218,6 +220,7 @@ master_run(const struct master_options *options, struct conf *conf)
 	if (m.workers != NULL) {
 		m.state = MASTER_STOPPING;
 		workers_kill_all(&m);
+		keys_stop(&m);
 		sessions_stop(&m);
 		helper_stop(&m);
 		control_close(&m);

@@ -11,6 +11,7 @@
 #include "daemon/ports/listeners.h"
 #include "daemon/ports/servers.h"
 #include "daemon/roles/helper.h"
+#include "daemon/roles/keys.h"
 #include "daemon/roles/sessions.h"
 #include "daemon/roles/tickets.h"
 #include "daemon/roles/workers.h"
@@ -156,6 +157,7 @@ steps_tick(struct master *m)
 	if (++m->ticks % HEARTBEAT == 0) {
 		helper_heartbeat(m);
 		workers_heartbeat(m);
+		keys_heartbeat(m);
 		sessions_heartbeat(m);
 	}
 	rotate_tickets(m);

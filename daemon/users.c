@@ -80,8 +80,9 @@ find_system_user(const char *name, uint32_t *uid, uint32_t *gid, char *why, size
 }
 
 int
-users_find_accounts(struct accounts *a, const char *login_user, const char *auth_user,
-		    const char *control_group, bool rootless, char *why, size_t cap)
+users_find_accounts(struct accounts *a, const char *login_user, const char *key_user,
+		    const char *auth_user, const char *control_group, bool rootless, char *why,
+		    size_t cap)
 {
 	if (control_group[0] != '\0' && users_find_group(control_group, &a->control_gid) == -1) {
 		(void)snprintf(why, cap, "control_group \"%s\": %s", control_group,
@@ -89,11 +90,12 @@ users_find_accounts(struct accounts *a, const char *login_user, const char *auth
 		return -1;
 	}
 	if (rootless) {
-		a->login_uid = a->auth_uid = geteuid();
-		a->login_gid = a->auth_gid = getegid();
+		a->login_uid = a->key_uid = a->auth_uid = geteuid();
+		a->login_gid = a->key_gid = a->auth_gid = getegid();
 		return 0;
 	}
-	return find_system_user(login_user, &a->login_uid, &a->login_gid, why, cap) == -1
-		   ? -1
-		   : find_system_user(auth_user, &a->auth_uid, &a->auth_gid, why, cap);
+	if (find_system_user(login_user, &a->login_uid, &a->login_gid, why, cap) == -1 ||
+	    find_system_user(key_user, &a->key_uid, &a->key_gid, why, cap) == -1)
+		return -1;
+	return find_system_user(auth_user, &a->auth_uid, &a->auth_gid, why, cap);
 }

@@ -75,7 +75,7 @@ struct conf {
 	/* processes */
 	uint32_t login_workers, worker_connections;
 	uint32_t auth_children, session_spares;
-	char login_user[MSG_WORD_SIZE], auth_user[MSG_WORD_SIZE];
+	char login_user[MSG_WORD_SIZE], key_user[MSG_WORD_SIZE], auth_user[MSG_WORD_SIZE];
 	char state_dir[MSG_PATH_SIZE]; /* "/var/lib/pop3d"; what is kept over restarts */
 	char
 	    runtime_dir[MSG_PATH_SIZE]; /* "/run/pop3d"; the workers' empty root is made below it */

@@ -153,6 +153,7 @@ const struct conf_setting conf_global_settings[] = {
 	GLOBAL(auth_children, CONF_NUMBER, "4", RANGE(1, 256, &processes)),
 	GLOBAL(session_spares, CONF_NUMBER, "4", RANGE(1, 256, &processes)),
 	GLOBAL(login_user, CONF_TEXT, "_pop3d", .check = check_account),
+	GLOBAL(key_user, CONF_TEXT, "_pop3key", .check = check_account),
 	GLOBAL(auth_user, CONF_TEXT, "_pop3auth", .check = check_account),
 	/* The address of a local socket below it has 107 octets. */
 	GLOBAL(runtime_dir, CONF_TEXT, "/run/pop3d", .max = 95, .check = check_path),

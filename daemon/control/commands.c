@@ -13,6 +13,7 @@
 #include "daemon/change.h"
 #include "daemon/table/conns.h"
 #include "daemon/control/commands.h"
+#include "daemon/roles/keys.h"
 #include "daemon/roles/helper.h"
 #include "daemon/table/receipts.h"
 #include "daemon/roles/sessions.h"
@@ -48,6 +49,7 @@ static void
 say_processes(struct master *m, struct ctl *c)
 {
 	const struct worker *w = workers_serving(m);
+	const struct key_process *keys;
 	const struct certificate *k;
 	char text[CLOCK_UTC_SIZE];
 
@@ -59,6 +61,9 @@ say_processes(struct master *m, struct ctl *c)
 		    c, "worker %u\tpid=%ld generation=%u%s connections=%u seccomp=%u landlock=%u\n",
 		    w->number, (long)w->child.pid, w->generation, w->draining ? " draining" : "",
 		    w->connections, w->confined.seccomp, w->confined.landlock_abi);
+	for (keys = keys_next(m, NULL); keys != NULL; keys = keys_next(m, keys))
+		ctl_say(c, "keys %u\tpid=%ld seccomp=%u landlock=%u\n", keys->generation,
+			(long)keys->child.pid, keys->confined.seccomp, keys->confined.landlock_abi);
 }
 
 static void

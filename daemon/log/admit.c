@@ -7,8 +7,8 @@
 static const struct {
 	uint32_t burst, a_second;
 } rates[ROLE_COUNT] = {
-    [ROLE_LOGIN] = {200, 50},	[ROLE_AUTH] = {20000, 2000}, [ROLE_AUTH_CHILD] = {100, 20},
-    [ROLE_SPAWNER] = {200, 50}, [ROLE_SESSION] = {100, 20},
+    [ROLE_LOGIN] = {200, 50},	   [ROLE_KEY] = {100, 20},     [ROLE_AUTH] = {20000, 2000},
+    [ROLE_AUTH_CHILD] = {100, 20}, [ROLE_SPAWNER] = {200, 50}, [ROLE_SESSION] = {100, 20},
 };
 
 bool

@@ -52,6 +52,7 @@ const char *
 child_program(enum role role)
 {
 	static const char *const programs[ROLE_COUNT] = {[ROLE_LOGIN] = "pop3d-login",
+							 [ROLE_KEY] = "pop3d-key",
 							 [ROLE_AUTH] = "pop3d-auth",
 							 [ROLE_SPAWNER] = "pop3d-session"};
 

@@ -33,6 +33,7 @@ struct backoff {
 	uint32_t delay; /* milliseconds that the last loss asked for */
 };
 
+struct key_process;
 struct session;
 struct worker;
 
@@ -40,6 +41,7 @@ struct worker;
 struct role_calls {
 	/* A message.  0; -1: it broke a rule, and the process is given up. */
 	int (*worker)(struct worker *w, struct msg *m);
+	int (*key)(struct key_process *k, struct msg *m);
 	int (*helper)(struct master *m, struct msg *msg);
 	int (*session)(struct session *s, struct msg *m);
 	/* It is gone, and freed on return. */

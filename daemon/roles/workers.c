@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "daemon/roles/helper.h"
+#include "daemon/roles/keys.h"
 #include "daemon/ports/servers.h"
 #include "daemon/settle.h"
 #include "daemon/roles/tickets.h"
@@ -53,8 +54,6 @@ worker_send_server(struct worker *w, const struct conf *conf, const struct serve
 		msg.any_name = conf->tls_unknown_name == UNKNOWN_NAME_FIRST;
 		memcpy(msg.name, set->name, sizeof(msg.name));
 		memcpy(msg.certificate, set->certificate.path[i], sizeof(msg.certificate));
-		memcpy(msg.certificate_key, set->certificate_key.path[i],
-		       sizeof(msg.certificate_key));
 		memcpy(msg.tls_ciphers, conf->tls_ciphers, sizeof(msg.tls_ciphers));
 		evchannel_put(&w->child.ec, MSG_LOGIN_SERVER, &msg, sizeof(msg));
 	}
@@ -103,6 +102,26 @@ worker_connect_helper(struct worker *w)
 	}
 	helper_worker_new(w->master, w->number, pair[0]);
 	evchannel_send(&w->child.ec, MSG_AUTH_CHANNEL, NULL, 0, &pair[1], 1);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+/* If the key process of its generation is another one than it knows. */
+static void
+worker_connect_keys(struct worker *w)
+{
+	uint64_t number = keys_number(w->master, w->generation);
+	int pair[2];
+
+	if (number == 0 || number == w->keys)
+		return;
+	if (channel_pair(pair) == -1) {
+		log_error(0, "no channel between worker and key process: %s", strerror(errno));
+		return;
+	}
+	w->keys = number;
+	keys_worker_new(w->master, w->generation, w->number, pair[0]);
+	evchannel_send(&w->child.ec, MSG_KEY_CHANNEL, NULL, 0, &pair[1], 1);
 	close(pair[0]);
 	close(pair[1]);
 }
@@ -170,17 +189,35 @@ count_lost(struct master *m, bool ready)
 	settle_soon(m->settle);
 }
 
+/* Does a worker of that generation serve, or will one? */
+static bool
+generation_is_in_use(const struct master *m, uint32_t generation)
+{
+	const struct worker *w;
+
+	if (generation == m->workers->newest || generation == m->workers->serving)
+		return true;
+	TAILQ_FOREACH (w, &m->workers->list, next)
+		if (w->generation == generation)
+			return true;
+	return false;
+}
+
 void
 workers_settle(struct master *m)
 {
 	const struct conf *conf = m->workers->conf;
+	struct worker *w;
 
 	if (m->state == MASTER_STOPPING)
 		return;
+	keys_settle(m, generation_is_in_use);
 	while (workers_in_hand(m) < conf->login_workers &&
 	       backoff_is_over(&m->workers->backoff, m->settle))
 		if (worker_start(m, conf) == -1)
 			count_lost(m, false);
+	TAILQ_FOREACH (w, &m->workers->list, next)
+		worker_connect_keys(w);
 }
 
 void
@@ -271,6 +308,7 @@ workers_begin_generation(struct master *m, const struct conf *conf)
 	m->workers->conf = conf;
 	m->workers->backoff = (struct backoff){0};
 	m->trouble[ROLE_LOGIN] = (struct role_trouble){0};
+	keys_begin_generation(m, m->workers->newest, conf);
 	servers_told(m);
 }
 
@@ -283,7 +321,7 @@ workers_ready(const struct master *m)
 
 	TAILQ_FOREACH (w, &m->workers->list, next)
 		ready += w->generation == m->workers->newest && w->child.ready && !w->draining;
-	return ready >= conf->login_workers;
+	return ready >= conf->login_workers && keys_ready(m, m->workers->newest);
 }
 
 static void
@@ -317,6 +355,8 @@ workers_abandon(struct master *m)
 	TAILQ_FOREACH_SAFE (w, &m->workers->list, next, t)
 		if (w->generation == m->workers->newest)
 			worker_forget(w);
+	if (m->workers->newest != m->workers->serving)
+		keys_end_generation(m, m->workers->newest);
 	m->workers->newest = m->workers->serving;
 	m->workers->conf = m->conf;
 }

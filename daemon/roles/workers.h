@@ -19,6 +19,7 @@ struct worker {
 	struct child child;
 	struct master *master;
 	uint32_t number, generation;
+	uint64_t keys;	      /* the key process that it has a channel to; 0: none yet */
 	uint32_t connections; /* undecided or relayed */
 	struct conn_list conns;
 	bool draining;

@@ -10,6 +10,7 @@
 #include "daemon/log/foreign.h"
 #include "daemon/table/conns.h"
 #include "daemon/roles/helper.h"
+#include "daemon/roles/keys.h"
 #include "daemon/table/jobs.h"
 #include "daemon/table/receipts.h"
 #include "daemon/table/report.h"
@@ -153,7 +154,7 @@ worker_lost(struct worker *w)
 	conns_worker_lost(w->master, w);
 }
 
-/* ---- from the auth helper and from the spawner ---- */
+/* ---- from key process, auth helper and spawner ---- */
 
 enum { CHILD_STARTING = 1, CHILD_READY = 2 };
 
@@ -161,6 +162,74 @@ static int
 child_state(const struct child *c)
 {
 	return c->ready ? CHILD_READY : CHILD_STARTING;
+}
+
+static int
+key_state(const void *who, const struct msg *m)
+{
+	const struct key_process *k = who;
+
+	(void)m;
+	return child_state(&k->child);
+}
+
+static int
+key_log(void *who, struct msg *m)
+{
+	struct key_process *k = who;
+
+	m->u.log.id = 0;
+	child_log(&k->child, &m->u.log);
+	return 0;
+}
+
+static int
+key_pong(void *who, struct msg *m)
+{
+	struct key_process *k = who;
+
+	(void)m;
+	k->child.unanswered = 0;
+	return 0;
+}
+
+static int
+key_sandbox_log(void *who, struct msg *m)
+{
+	struct key_process *k = who;
+
+	child_sandbox_log(&k->child, m);
+	return 0;
+}
+
+static int
+key_ready(void *who, struct msg *m)
+{
+	key_is_ready(who, &m->u.ready);
+	return 0;
+}
+
+static int
+key_refused(void *who, struct msg *m)
+{
+	key_is_refused(who, m->u.refused.why);
+	return 0;
+}
+
+static const struct inbox_row key_rows[] = {
+    {MSG_LOG, INBOX_ALWAYS, 0, key_log},
+    {MSG_PONG, INBOX_ALWAYS, 0, key_pong},
+    {MSG_SANDBOX_LOG, CHILD_STARTING, 0, key_sandbox_log},
+    {MSG_READY, CHILD_STARTING, 0, key_ready},
+    {MSG_REFUSED, CHILD_STARTING, 0, key_refused},
+};
+
+static const struct inbox key_inbox = {key_rows, COUNT_OF(key_rows), key_state};
+
+static int
+from_key(struct key_process *k, struct msg *m)
+{
+	return inbox_take(&key_inbox, k, m);
 }
 
 static int
@@ -510,6 +579,7 @@ session_gone(struct session *s)
 const struct role_calls inbox_calls = {
     .worker = from_worker,
     .worker_lost = worker_lost,
+    .key = from_key,
     .helper = from_helper,
     .session = from_session,
     .session_gone = session_gone,

@@ -245,7 +245,7 @@ class Dovecot:
             conf, arguments = CONF_2_4, "service_name = " + pam if pam else "password = " + self.password
         else:
             conf, arguments = CONF_2_3, pam or "password=" + self.password
-        internal, login = w.system_users()
+        internal, login = w.system_users()[:2]
         self.conf = os.path.join(self.dir, "dovecot.conf")
         with open(self.conf, "w") as f:
             f.write(conf.format(dir=self.dir, internal=internal, login=login, passdb="pam" if pam else "static",

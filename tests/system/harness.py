@@ -191,10 +191,10 @@ class World:
         os.rename(f.name, self.path("users"))
 
     def system_users(self):
-        """Two accounts for the roles before login and for user files."""
+        """Accounts of the roles: before login, for keys, for user files."""
         if self._system_users is None:
             self._system_users = []
-            for _ in range(2):
+            for _ in range(3):
                 name = "p3t-r" + secrets.token_hex(4)
                 add_account(name, ["-r", "-M", "-d", "/nonexistent", "-s", "/bin/false", "-U"])
                 self._system_users.append(name)
@@ -221,14 +221,18 @@ def world():
 
 
 def make_certificate(directory, name, subject="/CN=localhost", key="rsa:2048", names="DNS:localhost,IP:127.0.0.1", issuer=None):
-    """Files of a certificate and its key.  It signs itself, or issuer does, which is such a pair."""
+    """Files of a certificate and its key.  It signs itself, or issuer does, which is such a pair.
+
+    Keys are rsa:BITS, ec, ec:CURVE, ed25519.
+    """
+    key, curve = ("ec", key[3:] or "P-256") if key.startswith("ec") else (key, None)
     cert, keyfile = (os.path.join(directory, name + end) for end in (".pem", ".key"))
     arguments = ["openssl", "req", "-x509", "-newkey", key, "-nodes", "-days", "3", "-subj", subject,
                  "-addext", "subjectAltName=" + names, "-keyout", keyfile, "-out", cert]
     if issuer:
         arguments += ["-CA", issuer[0], "-CAkey", issuer[1], "-addext", "basicConstraints=CA:FALSE"]
-    if key.startswith("ec"):
-        arguments[5:5] = ["-pkeyopt", "ec_paramgen_curve:P-256"]
+    if curve:
+        arguments[5:5] = ["-pkeyopt", "ec_paramgen_curve:" + curve]
     subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     os.chmod(keyfile, 0o600)
     return cert, keyfile
@@ -507,7 +511,7 @@ def conf_text(settings, servers):
     return "\n".join(out) + "\n"
 
 
-ROLE_PROGRAMS = {"pop3d", "pop3d-login", "pop3d-auth", "pop3d-session"}
+ROLE_PROGRAMS = {"pop3d", "pop3d-key", "pop3d-login", "pop3d-auth", "pop3d-session"}
 CRASH = re.compile(rb"[^\n]*\bsignal (?:4|6|7|8|11|31)\b[^\n]*")  # ILL ABRT BUS FPE SEGV SYS
 SANITIZER = re.compile(rb"AddressSanitizer|LeakSanitizer|runtime error:|UndefinedBehavior")
 
@@ -535,9 +539,9 @@ class Daemon:
         self.may_leave = False  # a test that kills master looks itself
         self.may_crash = False  # nor may any process end by SEGV, SYS and the like, but where a test makes it
         certificate, key = w.certificate()
-        login_user, auth_user = w.system_users() if ROOT else (None, None)
+        login_user, key_user, auth_user = w.system_users() if ROOT else (None, None, None)
         self.settings = {
-            "certificate": certificate, "certificate_key": key, "login_user": login_user, "auth_user": auth_user,
+            "certificate": certificate, "certificate_key": key, "login_user": login_user, "key_user": key_user, "auth_user": auth_user,
             "runtime_dir": os.path.join(self.dir, "run"), "state_dir": os.path.join(self.dir, "state"),
             "ps_titles": "full", "sandbox": SANDBOX, "landlock_abi_max": LANDLOCK_ABI or None,
             "auth": w.auth(), "login_timeout": 30, "idle_timeout": 60, "handshake_timeout": 10,

@@ -97,7 +97,7 @@ class Certificates(unittest.TestCase, Files):
         daemon = self.start()
         self.wait_served(daemon, 0)
         shutil.copy(self.pairs[1][1], self.key)  # no longer belongs to the certificate
-        daemon.log_wait("pop3d-login refused: .*does not belong to the certificate", 15)
+        daemon.log_wait("pop3d-key refused: .*does not belong to certificate", 15)
         self.wait_served(daemon, 0, 1)
         self.copy(1)
         self.wait_served(daemon, 1)

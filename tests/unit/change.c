@@ -156,6 +156,7 @@ static void
 test_start_refused(void)
 {
 	refuse_start(ROLE_LOGIN);
+	refuse_start(ROLE_KEY);
 	refuse_start(ROLE_AUTH);
 	refuse_start(ROLE_SPAWNER);
 }
@@ -182,6 +183,7 @@ static void
 test_start_lost(void)
 {
 	lose_start(ROLE_LOGIN);
+	lose_start(ROLE_KEY);
 	lose_start(ROLE_AUTH);
 	lose_start(ROLE_SPAWNER);
 }
@@ -349,6 +351,78 @@ test_refused(void)
 	check_abandoned("no key");
 }
 
+static void
+test_keys_refused(void)
+{
+	begin_third();
+	fake_say(fake_peer(ROLE_KEY, 1), MSG_REFUSED, &no_key, sizeof(no_key));
+	fake_loop();
+	CU_ASSERT_EQUAL(fake_count(ROLE_KEY), 1);
+	check_abandoned("no key");
+}
+
+/* The key process of the generation that serves is none of the change's business. */
+static void
+test_old_keys_refused(void)
+{
+	struct fake_peer *old;
+
+	begin_third();
+	fake_exit(fake_peer(ROLE_KEY, 0), 0);
+	fake_loop();
+	old = fake_peer(ROLE_KEY, 1); /* started again */
+	CU_ASSERT_PTR_NOT_NULL_FATAL(old);
+	fake_say(old, MSG_REFUSED, &no_key, sizeof(no_key));
+	fake_exit(old, 0);
+	fake_loop();
+	fake_all_ready();
+	CU_ASSERT_EQUAL(answer.times, 1);
+	CU_ASSERT_STRING_EQUAL(answer.why, "");
+	finish();
+}
+
+/* Each generation of workers is connected to its own key process, and to one that takes its place;
+ * that of a former generation ends with its last worker. */
+static void
+test_keys_of_generations(void)
+{
+	struct fake_peer *old, *new;
+
+	fake_begin_serving(settings);
+	old = fake_peer(ROLE_LOGIN, 0);
+	CU_ASSERT_EQUAL(fake_got(old, MSG_KEY_CHANNEL, 0), 1);
+	CU_ASSERT_EQUAL(fake_got(fake_peer(ROLE_KEY, 0), MSG_WORKER_NEW, 0), 2);
+	reload(settings);
+	new = new_worker();
+	CU_ASSERT_EQUAL(fake_count(ROLE_KEY), 2);
+	CU_ASSERT_EQUAL(fake_got(new, MSG_KEY_CHANNEL, 0), 1);
+	CU_ASSERT_EQUAL(fake_got(old, MSG_KEY_CHANNEL, 0), 1);
+	fake_exit(fake_peer(ROLE_KEY, 0), 0);
+	fake_loop();
+	CU_ASSERT_EQUAL(fake_count(ROLE_KEY), 2);
+	CU_ASSERT_EQUAL(fake_got(old, MSG_KEY_CHANNEL, 0), 2);
+	CU_ASSERT_EQUAL(fake_got(new, MSG_KEY_CHANNEL, 0), 1);
+	fake_all_ready();
+	while (fake_count(ROLE_LOGIN) > 2) {
+		fake_exit(fake_peer(ROLE_LOGIN, 0), 0);
+		fake_loop();
+	}
+	CU_ASSERT_EQUAL(fake_count(ROLE_KEY), 1);
+	finish();
+}
+
+static void
+test_no_keys(void)
+{
+	fake_begin_serving(COMMON);
+	CU_ASSERT_EQUAL(fake_count(ROLE_KEY), 0);
+	reload(settings);
+	CU_ASSERT_EQUAL(fake_count(ROLE_KEY), 1);
+	fake_all_ready();
+	CU_ASSERT_EQUAL(answer.times, 1);
+	finish();
+}
+
 /* A job is about a server that comes with the change: it stays until the job has ended. */
 static void
 test_refused_with_job(void)
@@ -454,6 +528,8 @@ test_others_lost(void)
 static void
 test_begins_at_once(void)
 {
+	static const struct msg_ready ready;
+
 	fake_begin_serving(settings);
 	change_workers(&fake.m);
 	ask();
@@ -462,9 +538,8 @@ test_begins_at_once(void)
 	change_workers(&fake.m);
 	fake_loop();
 	CU_ASSERT_EQUAL(new_workers(), 2);
+	fake_say(fake_peer(ROLE_KEY, 1), MSG_READY, &ready, sizeof(ready));
 	for (int i = 0; i < 2; i++) {
-		static const struct msg_ready ready;
-
 		fake_say(new_worker(), MSG_READY, &ready, sizeof(ready));
 		fake_loop(); /* the clock stands still */
 	}
@@ -687,6 +762,10 @@ main(void)
 	    {"no such group", test_no_group},
 	    {"settings that hold from the start", test_kept_settings},
 	    {"refused by a worker", test_refused},
+	    {"SYS-09 the keys of a change are refused", test_keys_refused},
+	    {"SYS-09 the keys that serve are refused meanwhile", test_old_keys_refused},
+	    {"SYS-09 a key process for each generation", test_keys_of_generations},
+	    {"SYS-09 no key process without a certificate", test_no_keys},
 	    {"refused, and a job was begun", test_refused_with_job},
 	    {"too late", test_too_late},
 	    {"workers lost", test_lost},

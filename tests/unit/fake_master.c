@@ -18,6 +18,7 @@
 #include "daemon/master.h"
 #include "daemon/ports/listeners.h"
 #include "daemon/roles/helper.h"
+#include "daemon/roles/keys.h"
 #include "daemon/roles/sessions.h"
 #include "daemon/roles/workers.h"
 #include "daemon/steps.h"
@@ -637,6 +638,8 @@ fake_all_ready(void)
 			continue;
 		if (p->role == ROLE_LOGIN && !((struct worker *)p->ec->arg)->child.ready)
 			fake_say(p, MSG_READY, &ready, sizeof(ready));
+		else if (p->role == ROLE_KEY && !((struct key_process *)p->ec->arg)->child.ready)
+			fake_say(p, MSG_READY, &ready, sizeof(ready));
 		else if (p->role == ROLE_AUTH && !helper->ready)
 			fake_say(p, MSG_READY, &ready, sizeof(ready));
 		else if (p->role == ROLE_SPAWNER && p->state == 0) {
@@ -668,6 +671,7 @@ fake_end(void)
 	m->state = MASTER_STOPPING;
 	conns_drop_undecided(m);
 	workers_kill_all(m);
+	keys_stop(m);
 	helper_stop(m);
 	sessions_stop(m);
 	while ((p = TAILQ_FIRST(&fake.peers)) != NULL) {
@@ -680,6 +684,7 @@ fake_end(void)
 	free(m->conns);
 	free(m->control);
 	free(m->helper);
+	free(m->keys);
 	free(m->listeners);
 	free(m->receipts);
 	free(m->servers);

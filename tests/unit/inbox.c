@@ -25,7 +25,9 @@
 
 static const char settings[] = "log = stderr log_level = error\n"
 			       "login_workers = 1 session_spares = 1\n"
-			       "server main { port = 1100 socket = plain auth = '' }\n";
+			       "server main { port = 1100 socket = plain auth = '' }\n"
+			       "server tls { port = 1995 socket = tls auth = ''"
+			       " certificate = '/c' certificate_key = '/k' }\n";
 
 static conn_id id; /* of the connection that the messages are about */
 
@@ -233,6 +235,20 @@ worker_refused(void)
 }
 
 static struct fake_peer *
+key_starting(void)
+{
+	fake_begin(settings);
+	return fake_peer(ROLE_KEY, 0);
+}
+
+static struct fake_peer *
+key_is_ready(void)
+{
+	fake_begin_serving(settings);
+	return fake_peer(ROLE_KEY, 0);
+}
+
+static struct fake_peer *
 helper_starting(void)
 {
 	fake_begin(settings);
@@ -301,6 +317,9 @@ static const struct table {
      {{"starting", "++++++---", worker_starting},
       {"ready", "+++---+++", worker_ready},
       {"refused", "+++------", worker_refused}}},
+    {"key process",
+     {MSG_LOG, MSG_PONG, MSG_READY, MSG_REFUSED},
+     {{"starting", "++++", key_starting}, {"ready", "++--", key_is_ready}}},
     {"helper",
      {MSG_LOG, MSG_PONG, MSG_READY, MSG_REFUSED, MSG_GRANT, MSG_FOUND, MSG_AUTH_FAILED,
       MSG_WORKER_BAD},
@@ -477,6 +496,7 @@ static void
 test_heartbeats(void)
 {
 	silent(ROLE_LOGIN);
+	silent(ROLE_KEY);
 	silent(ROLE_AUTH);
 	silent(ROLE_SPAWNER);
 }

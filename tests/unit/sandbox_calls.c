@@ -285,6 +285,12 @@ test_login(void)
 }
 
 static void
+test_key(void)
+{
+	check_forbidden(ROLE_KEY, NO_LOGIN);
+}
+
+static void
 test_spawner(void)
 {
 	check_forbidden(ROLE_SPAWNER, NO_SPAWNER);
@@ -292,6 +298,7 @@ test_spawner(void)
 
 static const struct unit_test tests[] = {
     {"SYS-04 calls that kill a login worker", test_login},
+    {"SYS-04 calls that kill the key process", test_key},
     {"SYS-04 calls that kill spawner and sessions", test_spawner},
     {NULL, NULL},
 };

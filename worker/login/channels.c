@@ -220,6 +220,37 @@ channels_on_auth_channel(void *who, struct msg *m)
 	return 0;
 }
 
+static void channels_on_key(struct evchannel *ec, struct msg *m, void *arg);
+static void channels_on_key_end(struct evchannel *ec, int error, void *arg);
+
+/* The key process has ended: nobody answers what was asked. */
+static void
+channels_unsigned(struct conn *c)
+{
+	if (c->state != CONN_HANDSHAKE || c->stream.signing == NULL)
+		return;
+	handshake_signed(c, NULL);
+	conn_settle(c);
+}
+
+static int
+channels_on_key_channel(void *who, struct msg *m)
+{
+	struct worker *w = who;
+	int fd = msg_take_fd(m, 0);
+
+	if (evchannel_is_open(&w->key))
+		evchannel_read_dry(&w->key);
+	evchannel_close(&w->key);
+	channels_each(w, channels_unsigned);
+	if (fd == -1 || evchannel_open(&w->key, w->base, fd, ROLE_LOGIN, ROLE_KEY,
+				       CHANNELS_QUEUE_BASE + w->conf.max_connections,
+				       channels_on_key, channels_on_key_end, w) == -1)
+		log_error(0, "no channel to the key process: %s",
+			  fd == -1 ? "its descriptor was lost" : strerror(errno));
+	return 0;
+}
+
 static int
 channels_on_conn_new(void *who, struct msg *m)
 {
@@ -315,6 +346,16 @@ channels_on_login_refused(void *who, struct msg *m)
 	return 0;
 }
 
+static int
+channels_on_signed(void *who, struct msg *m)
+{
+	struct conn *c = worker_find(who, m->u.signed_text.id);
+
+	handshake_signed(c, &m->u.signed_text);
+	conn_settle(c);
+	return 0;
+}
+
 enum {
 	/* of the worker */
 	WORKER_NEW = 1,	     /* knows no settings */
@@ -322,12 +363,13 @@ enum {
 	WORKER_FINISHED = 4, /* ends, since it refused them or has served its last connection */
 	WORKER_SERVING = 8,
 	/* of the connection that a message names */
-	CONN_UNKNOWN = 16, /* its client has gone meanwhile */
-	CONN_STLS = 32,	   /* master was asked for STLS */
-	CONN_DECIDED = 64, /* its login is being decided */
-	CONN_CLEAR = 128,  /* it has gone on, without TLS */
-	CONN_TLS = 256,	   /* it has gone on, with TLS */
-	CONN_ANY = CONN_STLS | CONN_DECIDED | CONN_CLEAR | CONN_TLS,
+	CONN_UNKNOWN = 16,  /* its client has gone meanwhile */
+	CONN_STLS = 32,	    /* master was asked for STLS */
+	CONN_SIGNING = 64,  /* its handshake waits for the key process */
+	CONN_DECIDED = 128, /* its login is being decided */
+	CONN_CLEAR = 256,   /* it has gone on, without TLS */
+	CONN_TLS = 512,	    /* it has gone on, with TLS */
+	CONN_ANY = CONN_STLS | CONN_SIGNING | CONN_DECIDED | CONN_CLEAR | CONN_TLS,
 	CONN_LATE = WORKER_FINISHED | CONN_UNKNOWN | CONN_ANY
 };
 
@@ -338,6 +380,8 @@ conn_bit(const struct conn *c)
 		return CONN_UNKNOWN;
 	if (c->state == CONN_STLS_WAIT)
 		return CONN_STLS;
+	if (c->state == CONN_HANDSHAKE && c->stream.signing != NULL)
+		return CONN_SIGNING;
 	if (c->state == CONN_LOGIN)
 		return CONN_DECIDED;
 	return c->stream.ssl == NULL ? CONN_CLEAR : CONN_TLS;
@@ -349,7 +393,8 @@ names_conn(const struct msg *m)
 {
 	return m->type == MSG_STLS_GO || m->type == MSG_LOGIN_TAKEN ||
 	       m->type == MSG_LOGIN_FAILED || m->type == MSG_CONN_DROP ||
-	       m->type == MSG_CONN_STATE_ASK || m->type == MSG_LOGIN_REFUSED;
+	       m->type == MSG_CONN_STATE_ASK || m->type == MSG_LOGIN_REFUSED ||
+	       m->type == MSG_SIGNED;
 }
 
 static int
@@ -372,6 +417,7 @@ static const struct inbox_row master_rows[] = {
     {MSG_DRAIN, INBOX_ALWAYS, 0, channels_on_drain},
     {MSG_TICKET_KEYS, INBOX_ALWAYS, 0, channels_on_ticket_keys},
     {MSG_AUTH_CHANNEL, INBOX_ALWAYS, 0, channels_on_auth_channel},
+    {MSG_KEY_CHANNEL, INBOX_ALWAYS, 0, channels_on_key_channel},
     {MSG_LOGIN_CONF, WORKER_NEW, 0, channels_on_conf},
     {MSG_LOGIN_SERVER, WORKER_TOLD, 0, channels_on_server},
     {MSG_LOGIN_START, WORKER_TOLD, 0, channels_on_start},
@@ -388,8 +434,13 @@ static const struct inbox_row helper_rows[] = {
     {MSG_LOGIN_REFUSED, CONN_DECIDED, CONN_LATE, channels_on_login_refused},
 };
 
+static const struct inbox_row key_rows[] = {
+    {MSG_SIGNED, CONN_SIGNING, CONN_LATE, channels_on_signed},
+};
+
 static const struct inbox master_inbox = {master_rows, COUNT_OF(master_rows), channels_state};
 static const struct inbox helper_inbox = {helper_rows, COUNT_OF(helper_rows), channels_state};
+static const struct inbox key_inbox = {key_rows, COUNT_OF(key_rows), channels_state};
 
 static void
 channels_on_master(struct evchannel *ec, struct msg *m, void *arg)
@@ -431,6 +482,24 @@ channels_on_helper_end(struct evchannel *ec, int error, void *arg)
 }
 
 static void
+channels_on_key(struct evchannel *ec, struct msg *m, void *arg)
+{
+	if (inbox_take(&key_inbox, arg, m) == -1)
+		channels_on_key_end(ec, EBADMSG, arg);
+}
+
+static void
+channels_on_key_end(struct evchannel *ec, int error, void *arg)
+{
+	struct worker *w = arg;
+
+	if (error != EPIPE)
+		log_error(0, "channel to the key process given up: %s", strerror(error));
+	evchannel_close(ec);
+	channels_each(w, channels_unsigned);
+}
+
+static void
 channels_on_drained(struct evchannel *ec, void *arg)
 {
 	struct worker *w = arg;
@@ -455,6 +524,7 @@ channels_open(struct worker *w, int fd)
 void
 channels_close(struct worker *w)
 {
+	evchannel_close(&w->key);
 	evchannel_close(&w->helper);
 	evchannel_close(&w->master);
 }
@@ -465,6 +535,14 @@ channels_ask_login(struct worker *w, const struct msg_login_ask *ask)
 	if (!evchannel_is_open(&w->helper))
 		return -1;
 	return evchannel_put(&w->helper, MSG_LOGIN_ASK, ask, sizeof(*ask));
+}
+
+int
+channels_ask_signature(struct worker *w, const struct msg_sign_ask *ask)
+{
+	if (!evchannel_is_open(&w->key))
+		return -1;
+	return evchannel_put(&w->key, MSG_SIGN_ASK, ask, sizeof(*ask));
 }
 
 void

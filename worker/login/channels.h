@@ -13,6 +13,8 @@ void channels_close(struct worker *w);
 
 /* Ask the helper to check credentials.  0, or -1: there is no helper now. */
 int channels_ask_login(struct worker *w, const struct msg_login_ask *ask);
+/* Ask the key process to sign.  0, or -1: there is none now. */
+int channels_ask_signature(struct worker *w, const struct msg_sign_ask *ask);
 /* Ask master to let a connection begin TLS. */
 void channels_ask_stls(struct worker *w, conn_id id);
 /* Tell master that a connection has ended. */

@@ -13,10 +13,10 @@
 enum { SECONDS_A_DAY = 86400 };
 
 static int
-check_pair(const struct msg_login_server *pair)
+check_certificate(const struct msg_login_server *server)
 {
 	char why[MSG_TEXT_MAX / 2];
-	SSL_CTX *ctx = tls_context_new(pair, why, sizeof(why));
+	SSL_CTX *ctx = tls_context_new(server, why, sizeof(why));
 	int64_t left;
 
 	if (ctx == NULL) {
@@ -26,7 +26,7 @@ check_pair(const struct msg_login_server *pair)
 	left = tls_context_expires(ctx) - (int64_t)time(NULL);
 	SSL_CTX_free(ctx);
 	if (left >= 0) /* else it was said */
-		printf("certificate %s: valid for %" PRId64 " days\n", pair->certificate,
+		printf("certificate %s: valid for %" PRId64 " days\n", server->certificate,
 		       left / SECONDS_A_DAY);
 	return 0;
 }
@@ -34,7 +34,7 @@ check_pair(const struct msg_login_server *pair)
 int
 worker_check(char *const args[])
 {
-	struct msg_login_server pair = {0};
+	struct msg_login_server server = {0};
 	char why[MSG_TEXT_MAX / 2];
 	int status = EXIT_SUCCESS;
 
@@ -43,11 +43,10 @@ worker_check(char *const args[])
 		log_error(0, "%s", args[0] == NULL ? "nothing to check" : why);
 		return EXIT_FAILURE;
 	}
-	(void)snprintf(pair.tls_ciphers, sizeof(pair.tls_ciphers), "%s", *args++);
-	for (; args[0] != NULL && args[1] != NULL; args += 2) {
-		(void)snprintf(pair.certificate, sizeof(pair.certificate), "%s", args[0]);
-		(void)snprintf(pair.certificate_key, sizeof(pair.certificate_key), "%s", args[1]);
-		if (check_pair(&pair) == -1)
+	(void)snprintf(server.tls_ciphers, sizeof(server.tls_ciphers), "%s", *args++);
+	for (; args[0] != NULL; args++) {
+		(void)snprintf(server.certificate, sizeof(server.certificate), "%s", args[0]);
+		if (check_certificate(&server) == -1)
 			status = EXIT_FAILURE;
 	}
 	return status;

@@ -1,5 +1,5 @@
 /*
- * "pop3d-login check CIPHERS CERTIFICATE KEY ...": loads pairs as a worker does at
+ * "pop3d-login check CIPHERS CERTIFICATE ...": loads certificates as a worker does at
  * its start; see common/check.h.
  */
 #ifndef POP3D_LOGIN_CHECK_H
@@ -7,7 +7,7 @@
 
 /*
  * CIPHERS is the setting tls_ciphers, empty for the default; the arguments are
- * terminated by NULL.  For each good pair a line on standard output says how long
+ * terminated by NULL.  For each good one a line on standard output says how long
  * the certificate is valid.  An exit status.
  */
 int worker_check(char *const args[]);

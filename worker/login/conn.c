@@ -34,7 +34,7 @@ static const struct {
 	void (*flushed)(struct conn *c); /* all output has left */
 	void (*expired)(struct conn *c);
 } states[CONN_STATE_COUNT] = {
-    [CONN_HANDSHAKE] = {TIMER_HANDSHAKE, conn_always, handshake_step, NULL, handshake_expired},
+    [CONN_HANDSHAKE] = {TIMER_HANDSHAKE, handshake_wanted, handshake_step, NULL, handshake_expired},
     [CONN_COMMAND] = {TIMER_LOGIN, input_wanted, input_readable, NULL, conn_expire},
     [CONN_SASL] = {TIMER_LOGIN, input_wanted, input_readable, NULL, conn_expire},
     [CONN_ASK] = {TIMER_LOGIN, NULL, NULL, login_ask, conn_expire},

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "worker/login/channels.h"
 
 void
 handshake_begin(struct conn *c)
@@ -47,11 +48,9 @@ handshake_log(const struct conn *c, const char *why)
 }
 
 /* There is no way back to clear text.  An alert of ours should arrive, so end gently. */
-void
-handshake_step(struct conn *c)
+static void
+handshake_result(struct conn *c, int rc)
 {
-	int rc = stream_handshake(&c->stream);
-
 	if (rc > 0) {
 		handshake_done(c);
 		return;
@@ -65,6 +64,34 @@ handshake_step(struct conn *c)
 	}
 	handshake_log(c, rc == 0 ? "the client closed the connection" : strerror(errno));
 	conn_end(c, CONN_END_TLS);
+}
+
+void
+handshake_signed(struct conn *c, const struct msg_signed *answer)
+{
+	if (answer == NULL || answer->len == 0)
+		log_error(c->row.id, "the key process gives no signature");
+	handshake_result(c, stream_signed(&c->stream, answer));
+}
+
+void
+handshake_step(struct conn *c)
+{
+	int rc = stream_handshake(&c->stream);
+
+	if (c->stream.signing == NULL) {
+		handshake_result(c, rc);
+		return;
+	}
+	c->stream.signing->ask.id = c->row.id;
+	if (channels_ask_signature(c->w, &c->stream.signing->ask) == -1)
+		handshake_signed(c, NULL);
+}
+
+bool
+handshake_wanted(const struct conn *c)
+{
+	return c->stream.signing == NULL;
 }
 
 void

@@ -10,6 +10,10 @@
 void handshake_begin(struct conn *c);
 /* CONN_HANDSHAKE: the socket is ready. */
 void handshake_step(struct conn *c);
+/* CONN_HANDSHAKE: does it wait for the client? */
+bool handshake_wanted(const struct conn *c);
+/* CONN_HANDSHAKE: the signature that it waits for; NULL: there will be none. */
+void handshake_signed(struct conn *c, const struct msg_signed *answer);
 /* CONN_HANDSHAKE: it took too long. */
 void handshake_expired(struct conn *c);
 /* CONN_STLS_WAIT: master has renewed the row. */

@@ -2,9 +2,10 @@
  * pop3d-login: the worker before login, one of a pool.
  *
  * Runs as:   user _pop3d in an empty chroot, no capability, seccomp, Landlock
- *            with no rule; as root only while it loads certificates and keys.
+ *            with no rule; as root only while it loads certificates.
  * Sees:      clients, TLS, credentials in flight.
- * May never: open a file, send a descriptor, be believed about who a client is.
+ * May never: open a file, send a descriptor, have a private key, be believed about
+ *            who a client is.
  *
  *   main.c       start and confinement            worker.c  the process's own state
  *   channels.c   messages with master and helper  conn.c    one connection: states, output
@@ -13,28 +14,25 @@
  *   login.c      from credentials to a session    relay.c   TLS after the login
  *   handshake.c  STLS and handshakes              tls.c     certificates and settings
  *   stream.c     a socket with or without TLS     trace.c   what a trace may show
- *   check.c      pop3d -t looks at certificates
+ *   signer.c     signatures by the key process    check.c   pop3d -t looks at certificates
  */
 #include "config.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/check.h"
+#include "common/confine.h"
 #include "common/log.h"
 #include "common/privs.h"
-#include "common/sandbox.h"
 #include "common/title.h"
 #include "worker/login/check.h"
 #include "worker/login/conn.h"
 #include "worker/login/channels.h"
 #include "worker/login/tls.h"
 
-/* Certificates and keys, as long as files can be opened. */
+/* Certificates, as long as files can be opened. */
 static int
 worker_load(struct worker *w, char *why, size_t cap)
 {
@@ -55,67 +53,26 @@ worker_load(struct worker *w, char *why, size_t cap)
 	return 0;
 }
 
-/* No process of its own, whatever the filter says. */
-static int
-worker_limit(void)
+int
+worker_confine(struct worker *w, struct msg_ready *ready, char *why, size_t cap)
 {
-	static const struct rlimit none = {0, 0};
-	return setrlimit(RLIMIT_NPROC, &none);
-}
+	const struct msg_login_conf *conf = &w->conf;
+	const struct confinement c = {.role = ROLE_LOGIN,
+				      .root = conf->chroot_dir,
+				      .uid = conf->uid,
+				      .gid = conf->gid,
+				      .sandbox = (enum sandbox_mode)conf->sandbox,
+				      .landlock_abi_max = conf->landlock_abi_max};
+	int listener, rc;
 
-static int
-worker_attach_filter(struct worker *w)
-{
-	int listener;
-	int rc = sandbox_seccomp(ROLE_LOGIN, (enum sandbox_mode)w->conf.sandbox, &listener);
-
+	if (worker_load(w, why, cap) == -1)
+		return -1;
+	rc = confine(&c, ready, &listener, why, cap);
 	if (listener != -1) {
 		evchannel_send(&w->master, MSG_SANDBOX_LOG, NULL, 0, &listener, 1);
 		close(listener);
 	}
 	return rc;
-}
-
-/* Give up one right after the other.  NULL, or what could not be done (errno). */
-static const char *
-worker_drop(struct worker *w, struct msg_ready *ready)
-{
-	const struct msg_login_conf *conf = &w->conf;
-	int rc;
-
-	privs_raise_nofile();
-	if (conf->chroot_dir[0] != '\0' && privs_chroot_empty(conf->chroot_dir) == -1)
-		return "chroot";
-	if (privs_become(conf->uid, conf->gid, NULL, 0) == -1)
-		return "change of user";
-	if (privs_drop_caps() == -1)
-		return "dropping capabilities";
-	if (worker_limit() == -1 || privs_harden(true) == -1)
-		return "limits";
-	rc = sandbox_landlock(-1, 0, (enum sandbox_mode)conf->sandbox, conf->landlock_abi_max);
-	if (rc == -1)
-		return "Landlock";
-	ready->landlock_abi = (uint32_t)rc;
-	rc = worker_attach_filter(w);
-	if (rc == -1)
-		return "seccomp";
-	ready->seccomp = (uint32_t)rc;
-	return NULL;
-}
-
-int
-worker_confine(struct worker *w, struct msg_ready *ready, char *why, size_t cap)
-{
-	if (worker_load(w, why, cap) == -1)
-		return -1;
-	const char *step = worker_drop(w, ready);
-	if (step == NULL)
-		return 0;
-	int error = errno;
-	snprintf(why, cap, "%s failed: %s%s%s", step, strerror(error),
-		 strcmp(step, "chroot") == 0 ? ": " : "",
-		 strcmp(step, "chroot") == 0 ? w->conf.chroot_dir : "");
-	return -1;
 }
 
 static struct event_base *

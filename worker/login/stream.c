@@ -33,7 +33,8 @@ stream_tls_result(struct stream *s, int rc)
 	int error = SSL_get_error(s->ssl, rc);
 	if (error == SSL_ERROR_ZERO_RETURN)
 		return 0;
-	if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
+	if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ||
+	    error == SSL_ERROR_WANT_ASYNC) {
 		s->want_write = error == SSL_ERROR_WANT_WRITE;
 		errno = EAGAIN;
 		return -1;
@@ -127,6 +128,7 @@ stream_start_tls(struct stream *s, SSL_CTX *ctx)
 	BIO_set_callback_ex(bio, stream_limit_read);
 	SSL_set_bio(s->ssl, bio, bio);
 	SSL_set_accept_state(s->ssl);
+	SSL_set_mode(s->ssl, SSL_MODE_ASYNC); /* until the handshake is over */
 	return 0;
 }
 
@@ -134,9 +136,19 @@ int
 stream_handshake(struct stream *s)
 {
 	stream_tls_begin(s);
+	signer_watch(&s->signing);
 	int rc = (int)stream_tls_result(s, SSL_do_handshake(s->ssl));
 	s->dry = rc <= 0;
+	if (rc > 0)
+		SSL_clear_mode(s->ssl, SSL_MODE_ASYNC);
 	return rc;
+}
+
+int
+stream_signed(struct stream *s, const struct msg_signed *answer)
+{
+	signer_answer(s->signing, answer);
+	return stream_handshake(s);
 }
 
 bool
@@ -209,6 +221,8 @@ void
 stream_close(struct stream *s, bool hang_up)
 {
 	/* once, without waiting; a second SSL_shutdown(3) would read */
+	if (s->signing != NULL) /* the stopped handshake holds memory until it is over */
+		(void)stream_signed(s, NULL);
 	if (s->ssl != NULL && (SSL_get_shutdown(s->ssl) & SSL_SENT_SHUTDOWN) == 0)
 		(void)stream_say_end(s);
 	SSL_free(s->ssl);

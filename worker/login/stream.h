@@ -12,6 +12,7 @@
 #include <openssl/ssl.h>
 
 #include "common/msg.h"
+#include "worker/login/signer.h"
 
 struct stream {
 	int fd;
@@ -19,7 +20,8 @@ struct stream {
 	bool want_write; /* the last step that did not get on waits for room to write */
 	bool dry;	 /* reading found nothing whole, so only the kernel can bring more */
 	bool broken;	 /* TLS failed: nothing more may be sent */
-	size_t budget;	 /* octets that the call under way may still read from the kernel */
+	struct signing *signing; /* the handshake waits for it; NULL: for the client */
+	size_t budget;		 /* octets that the call under way may still read from the kernel */
 };
 
 /*
@@ -35,8 +37,11 @@ bool stream_pending(const struct stream *s);
 
 /* Begin TLS as the server with this context.  0, or -1 with errno ENOMEM. */
 int stream_start_tls(struct stream *s, SSL_CTX *ctx);
-/* Go on with the handshake.  1: done; 0: the client went away; -1 with errno as above. */
+/* Go on with the handshake.  1: done; 0: the client went away; -1 with errno as above; EAGAIN also
+ * if `signing` says what it waits for. */
 int stream_handshake(struct stream *s);
+/* Go on with one that waits for a signature.  NULL: there is none. */
+int stream_signed(struct stream *s, const struct msg_signed *answer);
 /* Did the client send anything at all for the handshake? */
 bool stream_heard(const struct stream *s);
 /* What was agreed on. */

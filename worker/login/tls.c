@@ -3,20 +3,19 @@
 #include "worker/login/tls.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
 #include "common/log.h"
+#include "worker/login/signer.h"
+#include "worker/tls/pem.h"
 
 /* RFC 9325 section 4.2: forward secrecy and AEAD only. */
 #define TLS12_CIPHERS                                                                              \
@@ -32,52 +31,12 @@ static EVP_CIPHER *ticket_cipher;
 int
 tls_init(char *why, size_t cap)
 {
-	unsigned char octet;
-
-	if (OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS | OPENSSL_INIT_LOAD_CRYPTO_STRINGS |
-				 OPENSSL_INIT_LOAD_CONFIG,
-			     NULL) != 1 ||
-	    RAND_bytes(&octet, 1) != 1 ||
-	    (ticket_cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL)) == NULL) {
-		snprintf(why, cap, "OpenSSL cannot be used: %s",
-			 ERR_reason_error_string(ERR_peek_error()));
+	if (pem_begin(why, cap) == -1 || signer_begin(why, cap) == -1)
 		return -1;
-	}
-	return 0;
-}
-
-/* OpenSSL's words for what goes wrong most often help nobody. */
-static const struct {
-	int lib, reason;
-	const char *text;
-} tls_reasons[] = {
-    {ERR_LIB_PEM, PEM_R_NO_START_LINE, "nothing of this kind is in the file (it must be PEM)"},
-    {ERR_LIB_PEM, PEM_R_BAD_PASSWORD_READ, "it is locked with a passphrase"},
-    {ERR_LIB_CRYPTO, ERR_R_INTERRUPTED_OR_CANCELLED, "it is locked with a passphrase"},
-    {ERR_LIB_X509, X509_R_KEY_VALUES_MISMATCH, "it does not belong to the certificate"},
-};
-
-/* A reason for a failure with `path`: OpenSSL's, or the system's if it was one. */
-static void
-tls_explain(char *why, size_t cap, const char *setting, const char *path)
-{
-	unsigned long error = ERR_peek_error();
-	const char *reason = ERR_SYSTEM_ERROR(error) ? strerror(ERR_GET_REASON(error))
-						     : ERR_reason_error_string(error);
-
-	for (size_t i = 0; i < sizeof(tls_reasons) / sizeof(tls_reasons[0]); i++)
-		if (ERR_GET_REASON(error) == tls_reasons[i].reason &&
-		    (ERR_GET_LIB(error) == tls_reasons[i].lib ||
-		     tls_reasons[i].lib == ERR_LIB_CRYPTO))
-			reason = tls_reasons[i].text;
-	snprintf(why, cap, "%s %s: %s", setting, path, reason != NULL ? reason : "not usable");
-}
-
-/* A key behind a passphrase: nobody is there to type it. */
-static int
-tls_no_passphrase(char *buf, int size, int writing, void *arg)
-{
-	(void)buf, (void)size, (void)writing, (void)arg;
+	if (OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS, NULL) == 1 &&
+	    (ticket_cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL)) != NULL)
+		return 0;
+	snprintf(why, cap, "OpenSSL cannot be used: %s", ERR_reason_error_string(ERR_peek_error()));
 	return -1;
 }
 
@@ -104,53 +63,32 @@ tls_check_dates(SSL_CTX *ctx, const char *path)
 		log_warn(0, "certificate %s: it is not valid yet", path);
 }
 
-static void
-tls_check_mode(const char *path)
-{
-	struct stat st;
-	if (stat(path, &st) == 0 && (st.st_mode & S_IRWXO) != 0)
-		log_warn(0, "certificate_key %s: every user of this host can read it", path);
-}
-
-/* OpenSSL would wait for ever in open(2) for somebody who writes into a FIFO.  What cannot be
- * looked at is left to it to explain. */
-static bool
-tls_is_file(const char *what, const char *path, char *why, size_t cap)
-{
-	struct stat st;
-
-	if (stat(path, &st) == -1 || S_ISREG(st.st_mode))
-		return true;
-	snprintf(why, cap, "%s %s is not a regular file", what, path);
-	return false;
-}
-
+/* The certificate, and in place of its key what asks the key process. */
 static int
-tls_load_pair(SSL_CTX *ctx, const struct msg_login_server *server, char *why, size_t cap)
+tls_load_certificate(SSL_CTX *ctx, const char *path, char *why, size_t cap)
 {
-	const char *key =
-	    server->certificate_key[0] != '\0' ? server->certificate_key : server->certificate;
+	EVP_PKEY *key;
+	int ok;
 
-	if (!tls_is_file("certificate", server->certificate, why, cap) ||
-	    !tls_is_file("certificate_key", key, why, cap))
+	if (!pem_is_file("certificate", path, why, cap))
 		return -1;
 	ERR_clear_error();
-	SSL_CTX_set_default_passwd_cb(ctx, tls_no_passphrase);
-	if (SSL_CTX_use_certificate_chain_file(ctx, server->certificate) != 1) {
-		tls_explain(why, cap, "certificate", server->certificate);
+	SSL_CTX_set_default_passwd_cb(ctx, pem_no_passphrase);
+	if (SSL_CTX_use_certificate_chain_file(ctx, path) != 1) {
+		pem_explain(why, cap, "certificate", path);
 		return -1;
 	}
-	if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) {
-		tls_explain(why, cap, "certificate_key", key);
+	if ((key = signer_key(SSL_CTX_get0_certificate(ctx))) == NULL) {
+		snprintf(why, cap, "certificate %s: its key is not RSA, EC or Ed25519", path);
 		return -1;
 	}
-	if (SSL_CTX_check_private_key(ctx) != 1) {
-		snprintf(why, cap, "certificate_key %s does not belong to certificate %s", key,
-			 server->certificate);
+	ok = SSL_CTX_use_PrivateKey(ctx, key);
+	EVP_PKEY_free(key);
+	if (ok != 1) {
+		pem_explain(why, cap, "certificate", path);
 		return -1;
 	}
-	tls_check_dates(ctx, server->certificate);
-	tls_check_mode(key);
+	tls_check_dates(ctx, path);
 	return 0;
 }
 
@@ -322,6 +260,16 @@ tls_set_behaviour(SSL_CTX *ctx)
 	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, tls_ticket_key);
 }
 
+/* Those alone for which the key process signs: exchanges by ECDHE. */
+static int
+tls_set_ciphers(SSL_CTX *ctx, const char *ciphers)
+{
+	char list[MSG_SPEC_SIZE + 32];
+
+	snprintf(list, sizeof(list), "%s:!kRSA:!kDHE", ciphers);
+	return SSL_CTX_set_cipher_list(ctx, list) == 1 ? 0 : -1;
+}
+
 SSL_CTX *
 tls_context_new(const struct msg_login_server *server, char *why, size_t cap)
 {
@@ -340,9 +288,13 @@ tls_context_new(const struct msg_login_server *server, char *why, size_t cap)
 	if (tls_set_id_context(ctx, server->name) == -1 ||
 	    SSL_CTX_set1_groups_list(ctx, "X25519:P-256") != 1)
 		snprintf(why, cap, "OpenSSL lacks X25519 or SHA-256");
-	else if (SSL_CTX_set_cipher_list(ctx, ciphers) != 1)
-		snprintf(why, cap, "tls_ciphers \"%s\": no cipher of this list is known", ciphers);
-	else if (tls_load_pair(ctx, server, why, cap) == 0)
+	else if (tls_set_ciphers(ctx, ciphers) == -1)
+		snprintf(why, cap,
+			 "tls_ciphers \"%s\": no cipher of this list is known and uses ECDHE",
+			 ciphers);
+	else if (SSL_CTX_set1_sigalgs_list(ctx, SCHEMES_LIST) != 1)
+		snprintf(why, cap, "OpenSSL lacks a signature scheme of TLS");
+	else if (tls_load_certificate(ctx, server->certificate, why, cap) == 0)
 		return ctx;
 	SSL_CTX_free(ctx);
 	return NULL;

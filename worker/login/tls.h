@@ -16,8 +16,8 @@
 int tls_init(char *why, size_t cap);
 
 /*
- * Load and check a server's certificate and key.  NULL and in `why` a text that
- * names the file.  The caller frees the context (SSL_CTX_free).
+ * Load and check a server's certificate.  NULL and in `why` a text that names the
+ * file.  The caller frees the context (SSL_CTX_free).
  */
 SSL_CTX *tls_context_new(const struct msg_login_server *server, char *why, size_t cap);
 

@@ -1,5 +1,5 @@
 /*
- * The process as a whole: its settings, its channels to master and auth helper,
+ * The process as a whole: its settings, its channels to master, auth helper and key process,
  * its connections.
  */
 #ifndef POP3D_LOGIN_WORKER_H
@@ -45,7 +45,7 @@ struct worker_server {
 
 struct worker {
 	struct event_base *base;
-	struct evchannel master, helper;
+	struct evchannel master, helper, key;
 	struct msg_login_conf conf;
 	struct worker_server **servers; /* by index; NULL: not sent */
 	size_t nservers;
