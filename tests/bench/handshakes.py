@@ -46,7 +46,7 @@ def login(daemon, user, context, session):
 
 
 def cpu(daemon):
-    return bench.cpu_ms(daemon), bench.ticks_ms(pid for pid, _ in daemon.processes() if harness.command_line(pid).startswith("key"))
+    return bench.cpu_ms(daemon), bench.ticks_ms(daemon.role("pop3d-key"))
 
 
 def measure(daemon, what, count, run):
