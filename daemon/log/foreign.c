@@ -144,8 +144,10 @@ void
 log_foreign(enum role role, long pid, const struct msg_log *line)
 {
 	char text[LOG_OUT_MAX], whole[LOG_OUT_MAX + PREFIX_MAX], conn[LOG_ID_SIZE];
-	int prio = (int)(line->prio & LOG_PRIMASK);
-	int n;
+	int prio = (int)(line->prio & LOG_PRIMASK), n;
+
+	if (prio < LOG_ERR) /* alarms that interrupt people are master's alone */
+		prio = LOG_ERR;
 
 	if (!log_is_wanted(prio))
 		return;

@@ -1,59 +1,22 @@
 """A hostile worker: what the helper lets it do for the clients that it has."""
 
-import os
-import shutil
-import subprocess
 import time
 
 import control
 import harness
+import hostile
 import mailbox
 from client import PLAIN, TestCase
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.join(HERE, "../..")
-SOURCES = ["tests/security/hostile_worker.c", "common/channel.c", "common/msg.c"]
 BAD, TEMP = 1, 2  # enum login_result
-
-
-def build_worker():
-    """Compile the hostile worker; None if there is no compiler."""
-    folder = harness.world().path("hostile")
-    out = os.path.join(folder, "pop3d-login")
-    if os.path.exists(out):
-        return out
-    if not shutil.which("cc"):
-        return None
-    os.makedirs(folder, exist_ok=True)
-    os.chmod(folder, 0o755)
-    with open(os.path.join(folder, "config.h"), "w") as f:
-        f.write('#define PACKAGE_VERSION "test"\n')
-    done = subprocess.run(["cc", "-D_GNU_SOURCE", "-std=gnu11", "-I", folder, "-I", TOP, "-o", out, *[os.path.join(TOP, s) for s in SOURCES], "-lbsd"],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
-    if done.returncode != 0:
-        raise AssertionError(done.stdout)
-    return out
-
-
-def worker_program():
-    """The installed worker, in whose place the hostile one stands."""
-    prefix = os.path.dirname(os.path.dirname(harness.program()))
-    for folder, _, names in os.walk(prefix):
-        if "pop3d-login" in names:
-            return os.path.join(folder, "pop3d-login")
-    raise AssertionError("no pop3d-login below " + prefix)
 
 
 class HostileWorker(TestCase):
     settings = None
 
     def daemon_with(self, **settings):
-        hostile = build_worker()
-        if hostile is None:
-            self.skipTest("no compiler")
-        wrap = harness.private_mounts('mount --bind "$0" "$1" && shift', hostile, worker_program())
         servers = {"clear": {"addresses": ["127.0.0.1"], "port": harness.free_port(), "socket": "plain"}}
-        return self.own_daemon(servers=servers, wrap=wrap, sandbox="off", login_workers=1, **settings)
+        return self.own_daemon(servers=servers, wrap=hostile.in_place_of("pop3d-login", "hostile_worker"), sandbox="off", login_workers=1, **settings)
 
     def hostile(self, daemon):
         return self.connect(PLAIN, daemon)

@@ -478,12 +478,15 @@ class Shared(TestCase):
         daemon = self.daemon_with(*self.users)
         for one, other in (self.users, self.users[::-1], (self.users[0], self.users[0])):
             first = self.session(one, daemon=daemon)
-            self.assertRegex(self.connect(daemon=daemon).try_login(other), rb"\A-ERR \[IN-USE\] ")
+            refused = self.connect(daemon=daemon)
+            self.assertRegex(refused.try_login(other), rb"\A-ERR \[IN-USE\] ")
+            refused.close()
             self.assertEqual(mboxes.maildrop(self.box, b"N: ew\n\nx\n").wait(20), 0)  # LCK-06
             first.ok(b"DELE 1")
             first.quit()
             second = self.session(other, daemon=daemon)  # at once
             self.assertEqual(len(second.listing(b"LIST")), 3)
+            self.assertTrue(harness.wait_for(lambda: len(daemon.session_of(self.owner)) == 1))
             os.kill(daemon.session_of(self.owner)[0], signal.SIGKILL)  # LCK-04
             second.eof()
             self.session(one, daemon=daemon).quit()
