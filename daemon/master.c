@@ -190,7 +190,6 @@ start_all(struct master *m)
 		return -1;
 	tickets_rotate();
 	change_start(m);
-	settle_soon(m->settle);
 	return 0;
 }
 
