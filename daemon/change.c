@@ -426,6 +426,7 @@ begin(struct master *m)
 	c->workers_wanted = false;
 	c->under_way = true;
 	c->begun = clock_ms();
+	servers_join(m);
 	workers_begin_generation(m, conf_to_come(m));
 	certificates_told(m);
 }

@@ -44,8 +44,8 @@ control_up_then(struct master *m, struct ctl *c, uint64_t what, bool in_time, co
 {
 	const struct server *s = servers_at(m, (uint32_t)what);
 
-	/* It may have been another's generation. */
-	if (in_time && refusal == NULL && s != NULL && s->wanted_up) {
+	/* It may have been another's generation, adopted or refused. */
+	if (in_time && s != NULL && s->wanted_up) {
 		ctl_wait(c, WAIT_GENERATION, 0, what, READY_SECONDS, control_up_then);
 		return;
 	}

@@ -128,7 +128,7 @@ server_state_name(enum server_state state)
 void
 server_serve(struct master *m, struct server *s)
 {
-	s->wanted_up = false;
+	s->wanted_up = s->joined = false;
 	s->state = SERVER_UP;
 	listeners_commit(m, s);
 	s->port =
@@ -263,18 +263,48 @@ fail:
 	return -1;
 }
 
+static void
+server_abandon(struct master *m, struct server *s)
+{
+	s->coming = NULL;
+	listeners_abandon(m, s);
+	s->wanted_up = s->wanted_up && !s->joined;
+	s->joined = false;
+	if (s->fresh)
+		server_destroy(m, s); /* a job may be about it already */
+}
+
+/* It was asked to go up meanwhile, and what was bound for that is closed. */
+static void
+server_bind_again(struct master *m, struct server *s)
+{
+	char why[MSG_PATH_SIZE];
+
+	if (listeners_open(m, s, &s->set, why) == 0)
+		return;
+	log_error(0, "server=%s %s", s->set.name, why);
+	s->wanted_up = false;
+}
+
 void
 servers_abandon(struct master *m)
 {
 	struct server *s;
 
-	TAILQ_FOREACH (s, &m->servers->list, next) {
-		s->coming = NULL;
-		listeners_abandon(m, s);
-		s->wanted_up = false;
-		if (s->fresh)
-			server_destroy(m, s); /* a job may be about it already */
-	}
+	TAILQ_FOREACH (s, &m->servers->list, next)
+		server_abandon(m, s);
+	TAILQ_FOREACH (s, &m->servers->list, next)
+		if (s->wanted_up)
+			server_bind_again(m, s);
+}
+
+void
+servers_join(struct master *m)
+{
+	struct server *s;
+
+	TAILQ_FOREACH (s, &m->servers->list, next)
+		s->joined = s->wanted_up;
 }
 
 static void

@@ -16,6 +16,11 @@ enum { SERVERS_MAX = 1024 };
 
 enum server_state { SERVER_DOWN, SERVER_UP, SERVER_EXITING };
 
+/* What workers were told to load for a server; empty: nothing. */
+struct server_told {
+	struct conf_paths certificate, key;
+};
+
 struct server {
 	TAILQ_ENTRY(server) next;
 	uint32_t slot;
@@ -25,11 +30,11 @@ struct server {
 	bool configured;		  /* stands in the configuration */
 	bool fresh;			  /* made for the configuration that is being taken up */
 	bool wanted_up;			  /* bound; goes up when the workers have its certificate */
+	bool joined;			  /* ... which those of the change under way get */
 	uint16_t port;			  /* while up: the first one that it listens on */
 	struct conf_server active;	  /* while up: what it was brought up with */
 	size_t connections;		  /* in whatever state */
-	/* What the newest workers were told to load for its slot; empty: nothing. */
-	struct conf_paths told_certificate, told_key;
+	struct server_told told, known;	  /* to the newest workers; to those that serve */
 };
 
 TAILQ_HEAD(server_list, server);
@@ -50,7 +55,11 @@ struct server *servers_at(struct master *m, uint32_t slot);
 int servers_prepare(struct master *m, const struct conf *conf, char why[MSG_PATH_SIZE]);
 /* `settings`: it comes with a configuration, and servers that this does not have are to go. */
 void servers_adopt(struct master *m, bool settings);
+/* What was asked to go up since servers_join() stays so. */
 void servers_abandon(struct master *m);
+
+/* A change begins: those that are asked to go up do so with it, or are refused with it. */
+void servers_join(struct master *m);
 
 /* The settings by which its logins are judged, those of a configuration under way included. */
 const struct conf_server *server_coming(const struct server *s);

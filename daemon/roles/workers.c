@@ -285,8 +285,8 @@ servers_told(struct master *m)
 	TAILQ_FOREACH (s, servers_all(m), next) {
 		const struct conf_server *set = server_with_certificate(s);
 
-		s->told_certificate = set != NULL ? set->certificate : none;
-		s->told_key = set != NULL ? set->certificate_key : none;
+		s->told.certificate = set != NULL ? set->certificate : none;
+		s->told.key = set != NULL ? set->certificate_key : none;
 	}
 }
 
@@ -297,8 +297,8 @@ workers_know(const struct master *m, const struct server *s)
 
 	return set->socket == SOCKET_PLAIN ||
 	       (workers_ready(m) &&
-		memcmp(&s->told_certificate, &set->certificate, sizeof(set->certificate)) == 0 &&
-		memcmp(&s->told_key, &set->certificate_key, sizeof(set->certificate_key)) == 0);
+		memcmp(&s->told.certificate, &set->certificate, sizeof(set->certificate)) == 0 &&
+		memcmp(&s->told.key, &set->certificate_key, sizeof(set->certificate_key)) == 0);
 }
 
 void
@@ -337,8 +337,11 @@ void
 workers_switch(struct master *m)
 {
 	const struct worker *new;
+	struct server *s;
 	struct worker *w;
 
+	TAILQ_FOREACH (s, servers_all(m), next)
+		s->known = s->told;
 	m->workers->serving = m->workers->newest;
 	if ((new = workers_serving(m)) != NULL)
 		certificates_log(&new->certificates);
@@ -350,8 +353,11 @@ workers_switch(struct master *m)
 void
 workers_abandon(struct master *m)
 {
+	struct server *s;
 	struct worker *w, *t;
 
+	TAILQ_FOREACH (s, servers_all(m), next)
+		s->told = s->known;
 	TAILQ_FOREACH_SAFE (w, &m->workers->list, next, t)
 		if (w->generation == m->workers->newest)
 			worker_forget(w);

@@ -269,9 +269,16 @@ static int
 helper_refused(void *who, struct msg *m)
 {
 	struct master *master = who;
+	struct child *helper = helper_child(master);
+	struct role_trouble none = {0};
 
-	role_refused(&master->trouble[ROLE_AUTH], ROLE_AUTH, m->u.refused.why);
-	settle_soon(master->settle);
+	if (!helper->ready) {
+		role_refused(&master->trouble[ROLE_AUTH], ROLE_AUTH, m->u.refused.why);
+		settle_soon(master->settle);
+	} else if (child_may_log(helper)) {
+		role_refused(&none, ROLE_AUTH, m->u.refused.why);
+		log_warn(0, "pop3d-auth keeps its former settings: mend the configuration, reload");
+	}
 	return 0;
 }
 
@@ -315,7 +322,7 @@ static const struct inbox_row helper_rows[] = {
     {MSG_LOG, INBOX_ALWAYS, 0, helper_log},
     {MSG_PONG, INBOX_ALWAYS, 0, helper_pong},
     {MSG_READY, CHILD_STARTING, CHILD_READY, helper_got_ready},
-    {MSG_REFUSED, CHILD_STARTING, 0, helper_refused},
+    {MSG_REFUSED, CHILD_STARTING | CHILD_READY, 0, helper_refused},
     {MSG_GRANT, CHILD_READY, 0, helper_grant},
     {MSG_FOUND, CHILD_READY, 0, helper_found},
     {MSG_AUTH_FAILED, CHILD_READY, 0, helper_auth_failed},

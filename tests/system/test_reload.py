@@ -568,6 +568,53 @@ class Crashes(Case):
                 return
         self.skipTest("no worker was caught before it answered")
 
+    def test_up_does_not_hear_the_refusal_of_a_reload(self):
+        self.start()
+        key, own = self.daemon.settings["certificate_key"], self.pair("own")
+        for _ in range(20):
+            old, held = set(self.daemon.role("pop3d-login")), set()
+            port = harness.free_port()
+            self.ctl.done("new", "x")
+            self.ctl.done("configure", "x", "-port", port, "-socket", "tls:%s:%s" % own)
+            self.daemon.write_conf(certificate_key=self.pair("other")[1])
+            reload = self.ctl.start("reload")
+            while reload.poll() is None and not held:
+                held = set(self.daemon.role("pop3d-login")) - old
+                for pid in held:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGSTOP)
+            up = self.ctl.start("up", "x")
+            harness.wait_for(lambda: open("/proc/%d/stat" % up.pid).read().split()[2] == "S", 5)
+            self.ctl.json("status")
+            meanwhile = reload.poll() is None
+            for pid in held:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+            self.assertIn(b"does not belong to", reload.communicate(timeout=60)[1])
+            self.assertEqual(up.communicate(timeout=60), (b"", b""))
+            self.assertEqual(up.returncode, DONE)
+            self.assertEqual(self.served(port), der_of(own[0]))
+            self.daemon.write_conf(certificate_key=key)
+            if meanwhile:
+                return
+            self.ctl.done("destroy", "x")
+        self.skipTest("no worker was caught before it answered")
+
+    def test_helper_keeps_the_settings_that_it_has(self):
+        """What only the helper can judge, a PAM service without a file, costs no helper."""
+        self.start()
+        helper, since, user = self.daemon.auth_helper(), len(self.daemon.log()), self.user(MESSAGES)
+        auth = self.daemon.settings["auth"]
+        self.daemon.write_conf(auth="pam:p3t-no-such-service")
+        self.ctl.done("reload")
+        self.daemon.log_wait("pop3d-auth keeps its former settings", since=since)
+        self.assertEqual(self.daemon.auth_helper(), helper)
+        self.session(user, daemon=self.daemon).quit()
+        self.daemon.write_conf(auth=auth)
+        self.ctl.done("reload")
+        self.session(user, daemon=self.daemon).quit()
+        self.assertEqual(self.daemon.auth_helper(), helper)
+
     def test_stop_while_a_reload_is_under_way(self):
         for signum in (signal.SIGTERM, signal.SIGINT):
             daemon = harness.Daemon()

@@ -728,6 +728,68 @@ test_server_up_refused(void)
 	CU_ASSERT_STRING_EQUAL(answer.why, "no key");
 	CU_ASSERT_FALSE(change_is_pending(&fake.m)); /* not once more by itself */
 	CU_ASSERT_EQUAL(tls->state, SERVER_DOWN);
+	/* Those that serve have not heard of its certificate: asked once more, others are made. */
+	CU_ASSERT_EQUAL(server_up(&fake.m, tls, why), 0);
+	fake_loop();
+	CU_ASSERT_EQUAL(tls->state, SERVER_DOWN);
+	CU_ASSERT_EQUAL(new_workers(), 2);
+	fake_all_ready();
+	CU_ASSERT_EQUAL(tls->state, SERVER_UP);
+	finish();
+}
+
+/* It is asked to go up while a reload is under way.  That is refused: it goes up by a change of
+ * its own, with its own settings. */
+static void
+up_under_refused_reload(struct server *s, const char *text)
+{
+	char why[MSG_PATH_SIZE];
+
+	reload(text);
+	CU_ASSERT_TRUE(change_is_under_way(&fake.m));
+	CU_ASSERT_EQUAL(server_up(&fake.m, s, why), 0);
+	fake_loop();
+	CU_ASSERT_EQUAL(s->state, SERVER_DOWN);
+	fake_say(new_worker(), MSG_REFUSED, &no_key, sizeof(no_key));
+	CU_ASSERT_TRUE(s->wanted_up);
+	fake_loop();
+	CU_ASSERT_EQUAL(answer.times, 1);
+	CU_ASSERT_STRING_EQUAL(answer.why, "no key");
+	fake_all_ready();
+	CU_ASSERT_EQUAL(s->state, SERVER_UP);
+	CU_ASSERT_FALSE(change_is_pending(&fake.m));
+}
+
+static void
+test_up_under_refused_reload(void)
+{
+	static const char other[] =
+	    COMMON "server tls { port = 1996 socket = tls auth = '' certificate = '/d' "
+		   "certificate_key = '/e' }\n";
+	char why[MSG_PATH_SIZE];
+	struct server *s;
+
+	fake_begin_serving(settings);
+	s = server_make(&fake.m, "y");
+	s->set.socket = SOCKET_TLS;
+	s->set.certificate = (struct conf_paths){.n = 1, .path = {"/other"}};
+	s->set.certificate_key = s->set.certificate;
+	up_under_refused_reload(s, settings);
+	/* one that the reload is about */
+	s = server("tls");
+	CU_ASSERT_EQUAL(server_down(&fake.m, s, why), 0);
+	up_under_refused_reload(s, other);
+	CU_ASSERT_STRING_EQUAL(s->active.certificate.path[0], "/c");
+	/* no room for it any more */
+	CU_ASSERT_EQUAL(server_down(&fake.m, s, why), 0);
+	reload(other);
+	CU_ASSERT_EQUAL(server_up(&fake.m, s, why), 0);
+	fake_ports_busy = true;
+	fake_say(new_worker(), MSG_REFUSED, &no_key, sizeof(no_key));
+	fake_all_ready();
+	fake_ports_busy = false;
+	CU_ASSERT_EQUAL(s->state, SERVER_DOWN);
+	CU_ASSERT_FALSE(s->wanted_up);
 	finish();
 }
 
@@ -780,6 +842,7 @@ main(void)
 	    {"its turn comes after ten minutes", test_turn_is_over},
 	    {"a server goes up", test_server_up},
 	    {"a server's certificate refused", test_server_up_refused},
+	    {"a server goes up under a reload that is refused", test_up_under_refused_reload},
 	    {"nothing while stopping", test_nothing_while_stopping},
 	    {NULL, NULL}};
 	int fd = mkstemp(path), status;

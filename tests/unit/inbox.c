@@ -323,7 +323,7 @@ static const struct table {
     {"helper",
      {MSG_LOG, MSG_PONG, MSG_READY, MSG_REFUSED, MSG_GRANT, MSG_FOUND, MSG_AUTH_FAILED,
       MSG_WORKER_BAD},
-     {{"starting", "++++----", helper_starting}, {"ready", "+++-++++", helper_is_ready}}},
+     {{"starting", "++++----", helper_starting}, {"ready", "++++++++", helper_is_ready}}},
     {"spawner",
      {MSG_LOG, MSG_PONG, MSG_READY, MSG_REFUSED, MSG_SPARE, MSG_EXITED},
      {{"starting", "++++--", spawner_starting},
@@ -458,6 +458,25 @@ test_worker_bad(void)
 	fake_end();
 }
 
+/* A helper that decides logins refuses new settings: it keeps those that it has, and serves. */
+static void
+test_helper_keeps_its_settings(void)
+{
+	struct fake_peer *helper = helper_is_ready();
+
+	for (int i = 0; i < 1000; i++)
+		say(helper, MSG_REFUSED);
+	fake_loop();
+	CU_ASSERT_PTR_EQUAL(fake_peer(ROLE_AUTH, 0), helper);
+	CU_ASSERT_TRUE(helper_ready(&fake.m));
+	CU_ASSERT_FALSE(fake.m.trouble[ROLE_AUTH].refused); /* no start failed */
+	id = fake_connect(servers_find(&fake.m, "main"));
+	fake_loop();
+	fake_grant(id, "ann", geteuid());
+	CU_ASSERT_PTR_NOT_NULL(fake_session_of(id));
+	fake_end();
+}
+
 /* Only what is open and served is told of. */
 static void
 test_refused_logins_are_counted(void)
@@ -560,6 +579,7 @@ main(void)
 	    {"a session asks too often", test_asks_too_often},
 	    {"a session's word for its end", test_end_reported},
 	    {"the helper accuses a worker", test_worker_bad},
+	    {"the helper refuses new settings", test_helper_keeps_its_settings},
 	    {"refused logins are counted", test_refused_logins_are_counted},
 	    {"heartbeats", test_heartbeats},
 	    {"a session crashes", test_crash},
