@@ -124,7 +124,6 @@ static const struct msg_bound {
 	uint32_t end;
 } bounds[] = {
     {MSG_LOG, offsetof(struct msg_log, prio), 8},
-    {MSG_TICKET_KEYS, offsetof(struct msg_ticket_keys, count), 3},
     {MSG_SIGN_ASK, offsetof(struct msg_sign_ask, form), SIGN_FORM_COUNT},
     {MSG_SIGN_ASK, offsetof(struct msg_sign_ask, len), MSG_SHARE_MAX + 1},
     {MSG_SIGNED, offsetof(struct msg_signed, len), MSG_SIGNATURE_MAX + 1},

@@ -30,21 +30,20 @@ enum role {
 };
 
 enum {
-	MSG_NAME_SIZE = 256,	  /* user name, SASL part: up to 255 octets and NUL */
-	MSG_SPEC_SIZE = 512,	  /* "pam:SERVICE", "maildir:TEMPLATE" and NUL */
-	MSG_PATH_SIZE = 1024,	  /* a path and NUL */
-	MSG_UID_SIZE = 72,	  /* a unique-id (RFC 1939 section 7) and NUL */
-	MSG_WORD_SIZE = 64,	  /* cipher, mechanism, address and NUL */
-	MSG_SERVER_SIZE = 72,	  /* server name, up to 64 octets, NUL; 8 more: no padding */
-	MSG_GROUPS_MAX = 1024,	  /* supplementary groups of one account */
-	MSG_TEXT_MAX = 4096,	  /* a log line or a traced line */
-	MSG_JOB_SIZE = 2048,	  /* the words of a mailbox job, each with its NUL */
-	MSG_FDS_MAX = 5,	  /* descriptors in one message */
-	MSG_BODY_MAX = 12288,	  /* octets behind the head */
-	MSG_TICKET_KEY_SIZE = 80, /* name 16, AES-256 32, HMAC 32 */
-	MSG_DIGEST_SIZE = 32,	  /* SHA-256, and its key */
-	MSG_KEY_ID_SIZE = 32,	  /* SHA-256 of a public key */
-	MSG_RANDOM_SIZE = 32,	  /* ClientHello.random, ServerHello.random */
+	MSG_NAME_SIZE = 256,   /* user name, SASL part: up to 255 octets and NUL */
+	MSG_SPEC_SIZE = 512,   /* "pam:SERVICE", "maildir:TEMPLATE" and NUL */
+	MSG_PATH_SIZE = 1024,  /* a path and NUL */
+	MSG_UID_SIZE = 72,     /* a unique-id (RFC 1939 section 7) and NUL */
+	MSG_WORD_SIZE = 64,    /* cipher, mechanism, address and NUL */
+	MSG_SERVER_SIZE = 72,  /* server name, up to 64 octets, NUL; 8 more: no padding */
+	MSG_GROUPS_MAX = 1024, /* supplementary groups of one account */
+	MSG_TEXT_MAX = 4096,   /* a log line or a traced line */
+	MSG_JOB_SIZE = 2048,   /* the words of a mailbox job, each with its NUL */
+	MSG_FDS_MAX = 5,       /* descriptors in one message */
+	MSG_BODY_MAX = 12288,  /* octets behind the head */
+	MSG_DIGEST_SIZE = 32,  /* SHA-256, and its key */
+	MSG_KEY_ID_SIZE = 32,  /* SHA-256 of a public key */
+	MSG_RANDOM_SIZE = 32,  /* ClientHello.random, ServerHello.random */
 	MSG_SHARE_MAX = 72, /* a transcript hash (48), a point of P-256 (65); 7 more: no padding */
 	MSG_SIGNATURE_MAX = 1024 /* RSA of 8192 bits */
 };
@@ -198,12 +197,6 @@ struct msg_signed {
 	uint32_t len; /* octets; 0: refused */
 	uint32_t unused;
 	uint8_t signature[MSG_SIGNATURE_MAX];
-};
-
-struct msg_ticket_keys {
-	uint32_t count;	   /* 1 or 2; the first one issues, all decrypt */
-	uint32_t lifetime; /* seconds a ticket is good for */
-	uint8_t key[2][MSG_TICKET_KEY_SIZE];
 };
 
 /* Why the worker is done with a connection. */
@@ -580,7 +573,6 @@ struct msg {
 		struct msg_key_pair key_pair;
 		struct msg_sign_ask sign_ask;
 		struct msg_signed signed_text;
-		struct msg_ticket_keys ticket_keys;
 		struct msg_conn_end conn_end;
 		struct msg_conn_state conn_state;
 		struct msg_login_failed login_failed;

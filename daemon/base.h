@@ -54,7 +54,6 @@ struct master {
 	enum master_stop stop, stop_done; /* asked for; begun */
 	bool announced;			  /* that it serves */
 	unsigned ticks;			  /* seconds since the start */
-	uint64_t rotated;		  /* clock_ms(): the ticket keys */
 	const char *conf_path;
 	struct conf *conf; /* in force */
 	bool rootless;	   /* effective uid not 0 */

@@ -28,7 +28,6 @@
 #include "daemon/roles/sessions.h"
 #include "daemon/settle.h"
 #include "daemon/steps.h"
-#include "daemon/roles/tickets.h"
 #include "daemon/waiters.h"
 #include "daemon/roles/workers.h"
 
@@ -188,7 +187,6 @@ start_all(struct master *m)
 	listeners_inherit(m);
 	if (change_prepare(m, m->conf) == -1 || (!m->conf->one_user.on && control_open(m) == -1))
 		return -1;
-	tickets_rotate();
 	change_start(m);
 	return 0;
 }
@@ -205,7 +203,7 @@ master_run(const struct master_options *options, struct conf *conf)
 			    .state = MASTER_STARTING};
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	/* The ticket keys are in its memory. */
+	/* The key of what is counted by digests is in its memory. */
 	if (privs_harden(false) == -1)
 		log_warn(0, "core files: %s", strerror(errno));
 	if ((m.base = event_base_new()) == NULL || event_base_priority_init(m.base, 2) == -1) {

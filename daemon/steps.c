@@ -13,7 +13,6 @@
 #include "daemon/roles/helper.h"
 #include "daemon/roles/keys.h"
 #include "daemon/roles/sessions.h"
-#include "daemon/roles/tickets.h"
 #include "daemon/roles/workers.h"
 #include "daemon/steps.h"
 #include "daemon/table/conns.h"
@@ -130,21 +129,6 @@ steps_settle(void *arg)
 
 /* ---- the clock ---- */
 
-/* Draw new ticket keys when the ones in use are old. */
-static void
-rotate_tickets(struct master *m)
-{
-	uint64_t lifetime = m->conf->tls_ticket_lifetime, now = clock_ms();
-
-	if (m->rotated == 0)
-		m->rotated = now;
-	if (lifetime == 0 || now - m->rotated <= lifetime * 1000)
-		return;
-	m->rotated = now;
-	tickets_rotate();
-	workers_send_tickets(m);
-}
-
 void
 steps_tick(struct master *m)
 {
@@ -160,5 +144,4 @@ steps_tick(struct master *m)
 		keys_heartbeat(m);
 		sessions_heartbeat(m);
 	}
-	rotate_tickets(m);
 }

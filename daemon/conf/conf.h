@@ -96,7 +96,6 @@ struct conf {
 	/* TLS */
 	char tls_ciphers[MSG_SPEC_SIZE];
 	enum conf_unknown_name tls_unknown_name;
-	uint32_t tls_ticket_lifetime; /* seconds; 0: no tickets */
 	/* confinement, log */
 	enum sandbox_mode sandbox;
 	uint32_t landlock_abi_max;

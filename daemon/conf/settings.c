@@ -179,7 +179,6 @@ const struct conf_setting conf_global_settings[] = {
 	GLOBAL(takeover, CONF_NUMBER, "off", RANGE(1, 86400, &conf_seconds), .words = off_words),
 	GLOBAL(tls_ciphers, CONF_TEXT, ""),
 	GLOBAL(tls_unknown_name, CONF_WORD, "refuse", .words = unknown_name_words),
-	GLOBAL(tls_ticket_lifetime, CONF_NUMBER, "7200", RANGE(0, 604800, &conf_seconds)),
 	GLOBAL(sandbox, CONF_WORD, "on", .words = sandbox_words),
 	GLOBAL(landlock_abi_max, CONF_NUMBER, "0", RANGE(0, 1000, NULL)),
 	GLOBAL(ps_titles, CONF_WORD, "role", .words = ps_titles_words),

@@ -11,7 +11,6 @@
 #include "daemon/roles/keys.h"
 #include "daemon/ports/servers.h"
 #include "daemon/settle.h"
-#include "daemon/roles/tickets.h"
 #include "daemon/roles/workers.h"
 
 TAILQ_HEAD(worker_list, worker);
@@ -87,7 +86,6 @@ worker_send_settings(struct worker *w, const struct conf *conf)
 	evchannel_put(&w->child.ec, MSG_LOGIN_CONF, &msg, sizeof(msg));
 	TAILQ_FOREACH (s, servers_all(w->master), next)
 		worker_send_server(w, conf, s);
-	tickets_send(&w->child.ec, conf->tls_ticket_lifetime);
 	evchannel_put(&w->child.ec, MSG_LOGIN_START, NULL, 0);
 }
 
@@ -518,13 +516,4 @@ workers_kill_all(struct master *m)
 
 	while ((w = TAILQ_FIRST(&m->workers->list)) != NULL)
 		worker_forget(w);
-}
-
-void
-workers_send_tickets(struct master *m)
-{
-	struct worker *w;
-
-	TAILQ_FOREACH (w, &m->workers->list, next)
-		tickets_send(&w->child.ec, m->conf->tls_ticket_lifetime);
 }

@@ -86,7 +86,4 @@ void workers_heartbeat(struct master *m);
 void workers_tick(struct master *m);
 void workers_drain_all(struct master *m);
 void workers_kill_all(struct master *m);
-/* Send the ticket keys again, after a rotation. */
-void workers_send_tickets(struct master *m);
-
 #endif

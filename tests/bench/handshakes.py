@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What a TLS handshake costs the server, by kind of key and version; and whole sessions, resumed or not.
+"""What a TLS handshake costs the server, by kind of key and version; and whole sessions.
 
 Prints milliseconds of CPU of all processes, and of the key process alone, for each.
 """
@@ -23,26 +23,23 @@ def context_of(version):
     return context
 
 
-def handshake(daemon, context, session=None):
-    """Up to the greeting, behind which tickets of TLS 1.3 have come; the session that can be resumed."""
+def handshake(daemon, context):
+    """Up to the greeting."""
     with socket.create_connection((daemon.address(harness.TLS), daemon.port(harness.TLS))) as plain:
-        with context.wrap_socket(plain, session=session) as sock:
+        with context.wrap_socket(plain) as sock:
             sock.recv(512)
-            return sock.session, sock.session_reused
 
 
-def login(daemon, user, context, session):
+def login(daemon, user, context):
     with socket.create_connection((daemon.address(harness.TLS), daemon.port(harness.TLS))) as plain:
         client = poplib.POP3.__new__(poplib.POP3)
-        client.sock = context.wrap_socket(plain, session=session)
+        client.sock = context.wrap_socket(plain)
         client.file, client._debugging = client.sock.makefile("rb"), 0
         client.welcome = client._getresp()
         client.user(user.name)
         client.pass_(user.password)
         client.uidl()
-        session = client.sock.session
         client.quit()
-        return session
 
 
 def cpu(daemon):
@@ -71,12 +68,7 @@ def main():
             context = context_of(version)
             measure(daemon, "handshake %s %s" % (kind, version.name), options.handshakes, lambda: handshake(daemon, context))
         context = context_of(VERSIONS[1])
-        measure(daemon, "session %s" % kind, options.sessions, lambda: login(daemon, user, context, None))
-        kept = [handshake(daemon, context)[0]]
-        if handshake(daemon, context, kept[0])[1]:
-            def resumed():
-                kept[0] = login(daemon, user, context, kept[0])
-            measure(daemon, "session %s, resumed" % kind, options.sessions, resumed)
+        measure(daemon, "session %s" % kind, options.sessions, lambda: login(daemon, user, context))
         problems += daemon.stop()
     print("problems", problems)
     return 1 if problems else 0

@@ -68,7 +68,6 @@ WRONG = [
     ('mbox_split = "loose"', "mbox_split"),
     ('mbox_journal = "journals"', "mbox_journal"),
     ('cleartext_login = "sure"', "cleartext_login"),
-    ('tls_ticket_lifetime = -1', "tls_ticket_lifetime"),
     ('login_workers = 2\nlogin_workers = 3', "login_workers"),
     ('port = 110', "port"),
     ('server s { port = 0 }', "port"),
@@ -230,7 +229,7 @@ class Checks(TestCase):
         for line in ("login_workers = 2", "worker_connections = 4096", "auth_children = 4", "session_spares = 4", "max_connections = 2000", "max_connections_per_address = 50", "max_connections_before_login = 500",
                      "login_timeout = 60", "handshake_timeout = 30", "idle_timeout = 600", "shutdown_timeout = 30", "max_auth_failures = 6", "auth_deadline = 30",
                      "auth_failure_delay = 1000", "auth_failure_window = 300", "auth_failures_per_user = 20", "auth_failures_per_source = 100", "minimum_uid = 1000",
-                     'missing_maildir = "empty"', 'takeover = "off"', "tls_ticket_lifetime = 7200", 'sandbox = "on"', 'ps_titles = "role"', 'log = "syslog"', 'log_level = "info"',
+                     'missing_maildir = "empty"', 'takeover = "off"', 'sandbox = "on"', 'ps_titles = "role"', 'log = "syslog"', 'log_level = "info"',
                      'login_user = "_pop3d"', 'auth_user = "_pop3auth"', "port = 995", "port = 110", 'socket = "tls"', 'socket = "plain+stls"', 'cleartext_login = "loopback"',
                      'auth = "pam:pop3d"', 'username_fold = "no"', 'username_domain = "keep"', 'storage = "maildir:%h/Maildir"',
                      'mbox_format = "mboxrd"', 'mbox_split = "strict"', 'mbox_journal = ""'):

@@ -505,22 +505,6 @@ class Certificates(Case):
         self.ctl.done("up", "x")
         self.assertEqual(self.served(int(self.ctl.done("cget", "x", "-port"))), der_of(other[0]))
 
-    def test_tickets_of_before_a_reload(self):
-        self.start(login_workers=2)
-        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-            with self.subTest(version=version):
-                context = clients.tls_context(version, version)
-                c = self.connect(TLS, self.daemon, context=context)
-                c.multi(b"CAPA")
-                session = c.sock.session
-                c.quit()
-                for _ in range(3):
-                    self.ctl.done("reload")
-                again = [self.connect(TLS, self.daemon, context=context, session=session) for _ in range(4)]
-                self.assertEqual([a.sock.session_reused for a in again], [True] * 4)
-                for a in again:
-                    a.quit()
-
 
 class Crashes(Case):
     def test_worker_killed_while_a_reload_is_under_way(self):

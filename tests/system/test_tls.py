@@ -325,58 +325,19 @@ class Floods(TestCase):
         self.flood(True)
 
 
-class Tickets(TestCase):
-    def ticket(self, daemon, version):
-        context = tls_context(version, version)
-        client = self.connect(TLS, daemon, context=context)
-        client.multi(b"CAPA")
-        session = client.sock.session
-        client.quit()
-        return context, session
-
-    def test_TLS_11_tickets_work_across_the_workers(self):
-        daemon = self.own_daemon(login_workers=4)
+class Resumption(TestCase):
+    def test_TLS_11_no_session_is_resumed(self):
         for version in (V12, V13):
             with self.subTest(version=version):
-                context, session = self.ticket(daemon, version)
-                clients = [self.connect(TLS, daemon, context=context, session=session) for _ in range(8)]
-                self.assertEqual([c.sock.session_reused for c in clients], [True] * 8)
-                for client in clients:
-                    client.quit()
-
-    def test_TLS_11_tickets_work_after_a_reload(self):
-        daemon = self.own_daemon()
-        context, session = self.ticket(daemon, V13)
-        daemon.reload()
-        client = self.connect(TLS, daemon, context=context, session=session)
-        self.assertTrue(client.sock.session_reused)
-        client.quit()
-
-    def test_TLS_11_tickets_work_after_a_worker_died(self):
-        daemon = self.own_daemon(login_workers=1)
-        context, session = self.ticket(daemon, V13)
-        old = daemon.role("pop3d-login")
-        os.kill(old[0], signal.SIGKILL)
-        harness.wait_for(lambda: set(daemon.role("pop3d-login")) - set(old), 10)
-        client = self.connect(TLS, daemon, context=context, session=session)
-        self.assertTrue(client.sock.session_reused)
-        client.quit()
-
-    def test_TLS_11_tickets_end(self):
-        daemon = self.own_daemon(tls_ticket_lifetime=2)
-        context, session = self.ticket(daemon, V13)
-        time.sleep(4.5)
-        client = self.connect(TLS, daemon, context=context, session=session)
-        self.assertFalse(client.sock.session_reused)
-        client.quit()
-
-    def test_TLS_11_tickets_off(self):
-        daemon = self.own_daemon(tls_ticket_lifetime=0)
-        for version in (V12, V13):
-            context, session = self.ticket(daemon, version)
-            client = self.connect(TLS, daemon, context=context, session=session)
-            self.assertFalse(client.sock.session_reused)
-            client.quit()
+                context = tls_context(version, version)
+                client = self.connect(TLS, context=context)
+                client.multi(b"CAPA")
+                session = client.sock.session
+                client.quit()
+                self.assertFalse(session.has_ticket)
+                client = self.connect(TLS, context=context, session=session)
+                self.assertFalse(client.sock.session_reused)
+                client.quit()
 
 
 class Certificates(TestCase):

@@ -104,7 +104,6 @@ test_defaults(void)
 	CU_ASSERT_EQUAL(conf.missing_maildir, MISSING_EMPTY);
 	CU_ASSERT_EQUAL(conf.takeover, 0);
 	CU_ASSERT_STRING_EQUAL(conf.tls_ciphers, "");
-	CU_ASSERT_EQUAL(conf.tls_ticket_lifetime, 7200);
 	CU_ASSERT_EQUAL(conf.sandbox, SANDBOX_ON);
 	CU_ASSERT_EQUAL(conf.landlock_abi_max, 0);
 	CU_ASSERT_EQUAL(conf.ps_titles, PS_TITLES_ROLE);

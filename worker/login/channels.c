@@ -156,17 +156,6 @@ channels_on_start(void *who, struct msg *m)
 	return 0;
 }
 
-static int
-channels_on_ticket_keys(void *who, struct msg *m)
-{
-	struct worker *w = who;
-	tls_tickets_set(&m->u.ticket_keys);
-	for (size_t i = 0; i < w->nservers; i++)
-		if (w->servers[i] != NULL && w->servers[i]->tls != NULL)
-			tls_tickets_apply(w->servers[i]->tls);
-	return 0;
-}
-
 static void channels_on_helper(struct evchannel *ec, struct msg *m, void *arg);
 static void channels_on_helper_end(struct evchannel *ec, int error, void *arg);
 static void channels_on_drained(struct evchannel *ec, void *arg);
@@ -415,7 +404,6 @@ channels_state(const void *who, const struct msg *m)
 static const struct inbox_row master_rows[] = {
     {MSG_PING, INBOX_ALWAYS, 0, channels_on_ping},
     {MSG_DRAIN, INBOX_ALWAYS, 0, channels_on_drain},
-    {MSG_TICKET_KEYS, INBOX_ALWAYS, 0, channels_on_ticket_keys},
     {MSG_AUTH_CHANNEL, INBOX_ALWAYS, 0, channels_on_auth_channel},
     {MSG_KEY_CHANNEL, INBOX_ALWAYS, 0, channels_on_key_channel},
     {MSG_LOGIN_CONF, WORKER_NEW, 0, channels_on_conf},

@@ -23,18 +23,12 @@
 	"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"                               \
 	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 
-enum { TICKET_NAME_SIZE = 16, TICKET_AES_SIZE = 32, TICKET_MAC_SIZE = 32 };
-
-static struct msg_ticket_keys tickets;
-static EVP_CIPHER *ticket_cipher;
-
 int
 tls_init(char *why, size_t cap)
 {
 	if (pem_begin(why, cap) == -1 || signer_begin(why, cap) == -1)
 		return -1;
-	if (OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS, NULL) == 1 &&
-	    (ticket_cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL)) != NULL)
+	if (OPENSSL_init_ssl(OPENSSL_INIT_LOAD_SSL_STRINGS, NULL) == 1)
 		return 0;
 	snprintf(why, cap, "OpenSSL cannot be used: %s", ERR_reason_error_string(ERR_peek_error()));
 	return -1;
@@ -166,81 +160,6 @@ tls_require_name(SSL *ssl, int *alert, void *first)
 	return tls_choose_certificate(ssl, first) ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-/* Start encrypting or decrypting a ticket with one key. */
-static int
-tls_ticket_use(const uint8_t *key, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
-	       int enc)
-{
-	uint8_t mac_key[TICKET_MAC_SIZE];
-	char digest[] = "SHA256";
-	OSSL_PARAM params[] = {
-	    OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, mac_key, sizeof(mac_key)),
-	    OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-	    OSSL_PARAM_construct_end()};
-
-	memcpy(mac_key, key + TICKET_NAME_SIZE + TICKET_AES_SIZE, sizeof(mac_key));
-	int ok =
-	    EVP_CipherInit_ex2(cipher, ticket_cipher, key + TICKET_NAME_SIZE, iv, enc, NULL) == 1 &&
-	    EVP_MAC_CTX_set_params(mac, params) == 1;
-	explicit_bzero(mac_key, sizeof(mac_key));
-	return ok ? 1 : -1;
-}
-
-/* SSL_CTX_set_tlsext_ticket_key_evp_cb(3): 0 no such key, 1 fine, 2 fine but send a new ticket. */
-static int
-tls_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
-	       EVP_MAC_CTX *mac, int enc)
-{
-	(void)ssl;
-	if (enc) {
-		if (tickets.count == 0 ||
-		    RAND_bytes(iv, EVP_CIPHER_get_iv_length(ticket_cipher)) != 1)
-			return tickets.count == 0 ? 0 : -1;
-		memcpy(name, tickets.key[0], TICKET_NAME_SIZE);
-		return tls_ticket_use(tickets.key[0], iv, cipher, mac, enc);
-	}
-	for (uint32_t i = 0; i < tickets.count; i++) {
-		if (memcmp(name, tickets.key[i], TICKET_NAME_SIZE) != 0)
-			continue;
-		int rc = tls_ticket_use(tickets.key[i], iv, cipher, mac, enc);
-		return rc == 1 && i > 0 ? 2 : rc;
-	}
-	return 0;
-}
-
-void
-tls_tickets_set(const struct msg_ticket_keys *keys)
-{
-	memcpy(&tickets, keys, sizeof(tickets));
-	if (tickets.count > 2)
-		tickets.count = 2;
-}
-
-void
-tls_tickets_apply(SSL_CTX *ctx)
-{
-	if (tickets.count == 0) {
-		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
-		SSL_CTX_set_num_tickets(ctx, 0);
-		return;
-	}
-	SSL_CTX_clear_options(ctx, SSL_OP_NO_TICKET);
-	SSL_CTX_set_num_tickets(ctx, 1);
-	SSL_CTX_set_timeout(ctx, tickets.lifetime);
-}
-
-/* Tickets of one server are no good at another, though their keys are the same. */
-static int
-tls_set_id_context(SSL_CTX *ctx, const char *name)
-{
-	unsigned char digest[SSL_MAX_SID_CTX_LENGTH];
-	size_t len;
-	return EVP_Q_digest(NULL, "SHA256", NULL, name, strlen(name), digest, &len) == 1 &&
-		       SSL_CTX_set_session_id_context(ctx, digest, (unsigned)len) == 1
-		   ? 0
-		   : -1;
-}
-
 static void
 tls_set_behaviour(SSL_CTX *ctx)
 {
@@ -248,16 +167,17 @@ tls_set_behaviour(SSL_CTX *ctx)
 	SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
 				     SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
-				     SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_CLEANSE_PLAINTEXT);
+				     SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_CLEANSE_PLAINTEXT |
+				     SSL_OP_NO_TICKET);
 	/* A connection that waits keeps no buffers; one read(2) fetches whole records. */
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 				  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(ctx, 1);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_num_tickets(ctx, 0); /* DESIGN 9 has what they would save */
 	SSL_CTX_set_max_early_data(ctx, 0);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
 	SSL_CTX_set_alpn_select_cb(ctx, tls_select_alpn, NULL);
-	SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, tls_ticket_key);
 }
 
 /* Those alone for which the key process signs: exchanges by ECDHE. */
@@ -284,10 +204,8 @@ tls_context_new(const struct msg_login_server *server, char *why, size_t cap)
 	SSL_CTX_set_tlsext_servername_callback(
 	    ctx, (server->any_name ? tls_accept_name : tls_require_name));
 	SSL_CTX_set_tlsext_servername_arg(ctx, ctx);
-	tls_tickets_apply(ctx);
-	if (tls_set_id_context(ctx, server->name) == -1 ||
-	    SSL_CTX_set1_groups_list(ctx, "X25519:P-256") != 1)
-		snprintf(why, cap, "OpenSSL lacks X25519 or SHA-256");
+	if (SSL_CTX_set1_groups_list(ctx, "X25519:P-256") != 1)
+		snprintf(why, cap, "OpenSSL lacks X25519 or P-256");
 	else if (tls_set_ciphers(ctx, ciphers) == -1)
 		snprintf(why, cap,
 			 "tls_ciphers \"%s\": no cipher of this list is known and uses ECDHE",

@@ -1,5 +1,5 @@
 /*
- * TLS settings of the servers: certificates, versions, ciphers, tickets, ALPN
+ * TLS settings of the servers: certificates, versions, ciphers, ALPN
  * (RFC 9325, CONFORMANCE TLS).  Contexts are made as root, before confinement.
  */
 #ifndef POP3D_LOGIN_TLS_H
@@ -27,14 +27,6 @@ SSL_CTX *tls_context_new(const struct msg_login_server *server, char *why, size_
  * one whose certificate has that name.  They live as long as each other.
  */
 void tls_context_add(SSL_CTX *last, SSL_CTX *next);
-
-/*
- * Use these ticket keys from now on in every context, also those made later:
- * the first issues, all decrypt.  A count of 0 (the state at the start) means no tickets.
- */
-void tls_tickets_set(const struct msg_ticket_keys *keys);
-/* Bring a context into line with the keys in force. */
-void tls_tickets_apply(SSL_CTX *ctx);
 
 /* When the certificate expires, as of time(2). */
 int64_t tls_context_expires(const SSL_CTX *ctx);
