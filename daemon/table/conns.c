@@ -444,8 +444,10 @@ conns_drop(struct conn *c)
 void
 conns_kill(struct master *m, struct conn *c)
 {
+	bool told = c->dropped;
+
 	conns_drop(c);
-	if (c->state == CONN_LOGIN)
+	if (!told && c->session == NULL && (c->state == CONN_LOGIN || c->state == CONN_SESSION))
 		conns_set_deadline(m, c);
 	if (c->session != NULL)
 		sessions_kill(c->session);

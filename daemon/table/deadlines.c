@@ -74,7 +74,7 @@ session_ms(const struct conf *conf, const struct conn *c)
 	if (c->job != NULL)
 		return 0; /* it ends with who asked for it (jobs.h) */
 	if (c->session == NULL)
-		return idle_ms(c) + MARGIN_MS;
+		return c->dropped ? MARGIN_MS : idle_ms(c) + MARGIN_MS;
 	return c->session->opened ? idle_ms(c) : OPENING_MS;
 }
 

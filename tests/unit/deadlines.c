@@ -154,19 +154,50 @@ test_does_not_end_it(void)
 	fake_end();
 }
 
+/* However often that is asked for, and whatever became of its login meanwhile. */
+static void
+killed(conn_id id)
+{
+	struct fake_peer *w = fake_worker_of(id);
+
+	for (int s = 0; s < MARGIN + SLACK && row(id) != NULL; s++) {
+		conns_kill(&fake.m, row(id));
+		pass(1);
+	}
+	CU_ASSERT_TRUE(w->killed);
+	CU_ASSERT_PTR_NULL(row(id));
+}
+
 static void
 test_killed_before_login(void)
 {
-	struct fake_peer *w;
+	fake_begin_serving(settings);
+	killed(come());
+	fake_end();
+}
+
+static void
+test_killed_behind_the_session(void)
+{
 	conn_id id;
 
 	fake_begin_serving(settings);
-	id = come();
-	w = fake_worker_of(id);
+	id = to_open(true);
+	fake_session_end(id, SESSION_END_QUIT);
+	killed(id);
+	fake_end();
+}
+
+static void
+test_killed_with_its_session(void)
+{
+	conn_id id;
+
+	fake_begin_serving(settings);
+	id = to_open(true);
 	conns_kill(&fake.m, row(id));
-	pass(MARGIN + SLACK);
-	CU_ASSERT_TRUE(w->killed);
-	CU_ASSERT_PTR_NULL(row(id));
+	fake_bury();
+	killed(id);
 	fake_end();
 }
 
@@ -362,6 +393,8 @@ main(void)
 	    {"a worker is told to end a connection", test_told_to_end_it},
 	    {"a worker does not end a connection", test_does_not_end_it},
 	    {"a connection killed before login", test_killed_before_login},
+	    {"a connection killed behind its session", test_killed_behind_the_session},
+	    {"a connection killed with its session", test_killed_with_its_session},
 	    {"a worker keeps a connection behind its session", test_keeps_it_behind_the_session},
 	    {"a connection ended is shut down", test_ended_and_shut},
 	    {"master stood still", test_master_stood_still},

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,16 +37,23 @@ enum {
 	SEQUENCES = 2000,
 	BATCH = 1000,
 	EVENTS_MAX = 60,
-	HANG_SECONDS = 20,   /* of processor time that a sequence may take */
-	REST_SECONDS = 200,  /* of the fake clock, for all to come to rest */
-	GRANT_LIMIT = 10000, /* milliseconds, table/grants.c */
-	CHANGE_LIMIT =
-	    660000, /* in which a change is answered: a turn of ten minutes, its own limit */
-	REQUESTS = 64
+	HANG_SECONDS = 20,  /* of processor time that a sequence may take */
+	REST_SECONDS = 200, /* of the fake clock, for all to come to rest */
+	REQUESTS = 64,
+	ROWS = 1024 /* that a sequence has at most */
+};
+
+/* Milliseconds, as DESIGN 5.9 has them. */
+enum {
+	GRANT_LIMIT = 10000,
+	OPENING_LIMIT = 1800000,
+	MARGIN = 30000,
+	SLACK = 3000,	      /* looks are a second apart */
+	CHANGE_LIMIT = 660000 /* of a change: its turn comes in ten minutes */
 };
 
 #define SETTINGS_END                                                                               \
-	"log = stderr log_level = error login_timeout = 60\n"                                      \
+	"log = stderr log_level = error login_timeout = 60 idle_timeout = 60\n"                    \
 	"server tls { port = 1 socket = 'plain+stls' auth = '' certificate = '/c' "                \
 	"certificate_key = '/k' }\n"
 
@@ -532,6 +540,151 @@ session_deletes(void)
 	fake_say(p, MSG_RECEIPT, &r, sizeof(r));
 }
 
+/* Its scoreboard says that it waits for its client from now on, or that it works. */
+static void
+session_shows(void)
+{
+	const struct conn *c = any_row(is_served);
+	struct scoreboard *b = c != NULL ? scoreboard_map(c->session->scoreboard) : NULL;
+
+	if (b == NULL)
+		return;
+	scoreboard_begin(b);
+	b->head.wait = one_in(4) ? SCOREBOARD_WAIT_DISK : SCOREBOARD_WAIT_CLIENT;
+	b->head.active = fake.now;
+	scoreboard_end(b);
+	munmap(b, sizeof(*b));
+}
+
+/* ---- how long a row may stay as it is ---- */
+
+enum phase {
+	NO_LIMIT,
+	WAITS,
+	LOGS_IN,
+	TOLD_TO_END, /* its worker was */
+	IS_LOOKED_UP,
+	IS_GRANTED,
+	IS_OFFERED,
+	OPENS,
+	IS_SILENT, /* its session waits for its client */
+	IS_LEFT	   /* its session has ended, its worker has not */
+};
+
+static const char *const phases[] = {
+    "without a limit", "waiting", "before login",	 "told to end", "looked up",
+    "granted",	       "offered", "opening its mailbox", "silent",	"left by its session"};
+
+/* When each row came into its phase; a row's place is its number. */
+static struct stay {
+	conn_id id;
+	enum phase phase;
+	uint64_t state_since, since; /* clock_ms() */
+} stays[ROWS];
+
+static enum phase
+phase_of_session(const struct conn *c)
+{
+	struct scoreboard_head head;
+
+	if (c->job != NULL)
+		return NO_LIMIT;
+	if (c->session == NULL)
+		return c->dropped ? TOLD_TO_END : IS_LEFT;
+	if (!c->session->opened)
+		return OPENS;
+	return sessions_read_scoreboard(c->session, &head, NULL) == 0 &&
+		       head.wait == SCOREBOARD_WAIT_CLIENT
+		   ? IS_SILENT
+		   : NO_LIMIT;
+}
+
+static enum phase
+phase_of(const struct conn *c)
+{
+	static const enum phase of_state[] = {[CONN_WAITING] = WAITS,
+					      [CONN_LOGIN] = LOGS_IN,
+					      [CONN_LOOKUP] = IS_LOOKED_UP,
+					      [CONN_GRANTED] = IS_GRANTED,
+					      [CONN_OFFERED] = IS_OFFERED};
+
+	if (c->state == CONN_SESSION)
+		return phase_of_session(c);
+	return c->state == CONN_LOGIN && c->dropped ? TOLD_TO_END : of_state[c->state];
+}
+
+static uint64_t
+limit_of(enum phase phase, const struct conn *c)
+{
+	const struct conf *conf = fake.m.conf;
+	uint64_t login = conf->login_timeout * UINT64_C(1000),
+		 idle = c->idle_timeout * UINT64_C(1000),
+		 decision = conf_decision_timeout(conf) * UINT64_C(1000);
+	const uint64_t limits[] = {
+	    [NO_LIMIT] = UINT64_MAX - SLACK,
+	    [WAITS] = login,
+	    [LOGS_IN] = conf_login_limit(conf) * UINT64_C(1000) +
+			conf->handshake_timeout * UINT64_C(1000) + decision + login + MARGIN,
+	    [TOLD_TO_END] = MARGIN,
+	    [IS_LOOKED_UP] = decision,
+	    [IS_GRANTED] = GRANT_LIMIT,
+	    [IS_OFFERED] = GRANT_LIMIT,
+	    [OPENS] = OPENING_LIMIT,
+	    [IS_SILENT] = idle + 2 * MARGIN, /* 30 looks, up to two seconds apart */
+	    [IS_LEFT] = idle + MARGIN};
+
+	return limits[phase];
+}
+
+/* It came into this phase now: a worker that shall end it has been told so. */
+static void
+check_told(const struct conn *c, enum phase phase)
+{
+	const struct fake_peer *p =
+	    phase == TOLD_TO_END && c->worker != NULL ? peer_with(&c->worker->child.ec) : NULL;
+
+	if (p != NULL && !p->ended && fake_got(p, MSG_CONN_DROP, c->row.id) == 0)
+		fault("a connection shall end, and its worker was not told");
+}
+
+/* The row stays until the kernel has ended the process. */
+static bool
+session_is_killed(const struct conn *c)
+{
+	const struct fake_peer *p = session_of(c);
+
+	return c->session != NULL && (c->session->dying || (p != NULL && p->killed));
+}
+
+/* What ends a row in time: it is gone, in another phase, or its session is killed. */
+static void
+check_stay(const struct conn *c)
+{
+	struct stay *s = &stays[c->row.id % ROWS];
+	enum phase phase = phase_of(c);
+
+	if (s->id != c->row.id || s->phase != phase || s->state_since != c->since) {
+		*s = (struct stay){c->row.id, phase, c->since, fake.now};
+		check_told(c, phase);
+	}
+	if (fake.now - s->since > limit_of(phase, c) + SLACK && !session_is_killed(c))
+		fault("a row is %s for %llu ms", phases[phase],
+		      (unsigned long long)(fake.now - s->since));
+}
+
+static void
+check_deadlines(void)
+{
+	struct conn *c;
+
+	for (c = conns_next(&fake.m, NULL); c != NULL; c = conns_next(&fake.m, c))
+		check_stay(c);
+	for (size_t i = 0; i < COUNT_OF(requests); i++)
+		if (requests[i].limit != 0 && requests[i].limit < fake.now &&
+		    fake.m.state == MASTER_SERVING)
+			fault("a request of kind %d was not answered", requests[i].w.kind);
+}
+
 /* ---- anybody ---- */
 
 /* A message at the wrong moment, or of the wrong connection: late, or the end of who sent it. */
@@ -573,6 +726,29 @@ static void
 time_passes(void)
 {
 	fake_pass(1 + any(one_in(10) ? 60000 : 3000));
+}
+
+static void
+answer_pings(void)
+{
+	struct fake_peer *p, *t;
+
+	TAILQ_FOREACH_SAFE (p, &fake.peers, next, t)
+		if (p->ec != NULL && p->state != STUCK && !p->slow)
+			fake_pong(p);
+}
+
+/* Processes answer their heartbeats: limits of minutes are reached. */
+static void
+minutes_pass(void)
+{
+	uint32_t seconds = one_in(16) ? OPENING_LIMIT / 1000 + 100 : any(500);
+
+	for (; seconds > 0 && run.fault[0] == '\0' && !fake.over; seconds--) {
+		fake_pass(1000);
+		answer_pings();
+		check_deadlines();
+	}
 }
 
 static void
@@ -756,10 +932,12 @@ static const struct event {
     {"a session asks about a lock", 3, session_asks_lock},
     {"a session deletes", 2, session_deletes},
     {"a session ends", 5, session_ends},
+    {"a session shows what it does", 4, session_shows},
     {"a message at the wrong moment", 1, wrong_message},
     {"somebody answers no heartbeat", 1, goes_silent},
     {"killed processes end", 8, killed_end},
     {"time passes", 10, time_passes},
+    {"minutes pass", 1, minutes_pass},
     {"processes cannot be started, or can again", 1, no_processes},
     {"there are no descriptors, or some again", 1, no_descriptors},
     {"reload", 3, reload},
@@ -854,31 +1032,6 @@ check_nobody_waits(void)
 		fault("clients are accepted, and one waits");
 }
 
-static void
-check_deadlines(void)
-{
-	struct conn *c;
-
-	for (c = conns_next(&fake.m, NULL); c != NULL; c = conns_next(&fake.m, c)) {
-		uint64_t age = fake.now - c->since;
-
-		if (c->state == CONN_GRANTED && age > GRANT_LIMIT + 2000)
-			fault("a grant waits for %llu ms", (unsigned long long)age);
-		if (c->state == CONN_WAITING && age > fake.m.conf->login_timeout * 1000 + 2000)
-			fault("a client waits for %llu ms", (unsigned long long)age);
-		if (c->state == CONN_LOOKUP &&
-		    age > conf_decision_timeout(fake.m.conf) * 1000 + 2000)
-			fault("a look-up takes %llu ms", (unsigned long long)age);
-		if (c->state == CONN_OFFERED && age > GRANT_LIMIT + 2000 && session_of(c) != NULL &&
-		    !session_of(c)->killed)
-			fault("an offer stands for %llu ms", (unsigned long long)age);
-	}
-	for (size_t i = 0; i < COUNT_OF(requests); i++)
-		if (requests[i].limit != 0 && requests[i].limit < fake.now &&
-		    fake.m.state == MASTER_SERVING)
-			fault("a request of kind %d was not answered", requests[i].w.kind);
-}
-
 static bool
 was_told(const struct fake_peer *p, enum msg_type type, uint32_t number)
 {
@@ -967,16 +1120,6 @@ check(void)
 }
 
 /* ---- what roles do by themselves ---- */
-
-static void
-answer_pings(void)
-{
-	struct fake_peer *p, *t;
-
-	TAILQ_FOREACH_SAFE (p, &fake.peers, next, t)
-		if (p->ec != NULL && p->state != STUCK && !p->slow)
-			fake_pong(p);
-}
 
 /* Everybody does his best for this row. */
 static void
