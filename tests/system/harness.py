@@ -463,6 +463,19 @@ def status(pid):
         return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
 
 
+def memory(pid):
+    """All that a process has in memory, piece by piece."""
+    with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", 0) as mem:
+        for line in maps:
+            first, last = (int(x, 16) for x in line.split()[0].split("-"))
+            if " r" in line and "[v" not in line:
+                try:
+                    mem.seek(first)
+                    yield mem.read(last - first)
+                except OSError:
+                    pass
+
+
 def links(pid):
     """What the descriptors of a process are; none if it has ended (an auth child in its time does)."""
     out = {}

@@ -182,21 +182,8 @@ def private_numbers(path):
     return [n for number in numbers for n in (number, number[::-1])]
 
 
-def memory(pid):
-    """All that a process has in memory, piece by piece."""
-    with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", 0) as mem:
-        for line in maps:
-            first, last = (int(x, 16) for x in line.split()[0].split("-"))
-            if " r" in line and "[v" not in line:
-                try:
-                    mem.seek(first)
-                    yield mem.read(last - first)
-                except OSError:
-                    pass
-
-
 def holds(pid, secrets):
-    return any(secret in piece for piece in memory(pid) for secret in secrets)
+    return any(secret in piece for piece in harness.memory(pid) for secret in secrets)
 
 
 class Memory(Pairs):
