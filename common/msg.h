@@ -131,7 +131,8 @@ struct msg_conn {
 	uint8_t stls;	  /* 1: STLS is offered */
 	uint8_t clear_ok; /* 1: logins without TLS are allowed from this peer */
 	uint8_t apop;	  /* 1: APOP is on: the greeting has a timestamp */
-	uint8_t unused[4];
+	uint8_t trusted;  /* 1: from trusted_networks: no limit holds for its source */
+	uint8_t unused[3];
 	struct msg_addr peer, local;
 };
 
@@ -245,6 +246,7 @@ struct msg_worker {
 enum failure_kind {
 	FAILURE_USER,	/* a name from one source */
 	FAILURE_SOURCE, /* a source (source.h) */
+	FAILURE_NAME,	/* a name, from all sources */
 	FAILURE_KINDS
 };
 
@@ -277,6 +279,7 @@ struct msg_auth_conf {
 	uint32_t failure_window;      /* seconds over which failures are counted */
 	uint32_t failures_per_user;   /* in the window; 0: no limit */
 	uint32_t failures_per_source; /* in the window; 0: no limit */
+	uint32_t account_delay;	      /* milliseconds at most from request to check */
 	uint32_t minimum_uid;
 	uint32_t pam_session;	     /* 1: open and close PAM sessions */
 	uint32_t rootless;	     /* 1: only the own uid is ever granted */

@@ -14,6 +14,7 @@
 #include "daemon/auth/digest.h"
 #include "daemon/auth/logins.h"
 #include "daemon/auth/lookups.h"
+#include "daemon/auth/pace.h"
 #include "daemon/auth/pools.h"
 #include "daemon/auth/refusals.h"
 #include "daemon/auth/request.h"
@@ -134,6 +135,17 @@ user_key(const struct request *r)
 	return key;
 }
 
+/* The same of a name from all sources. */
+static struct failure_key
+name_key(const struct request *r)
+{
+	struct failure_key key;
+	const struct iovec name = {(void *)(uintptr_t)r->user, strlen(r->user)};
+
+	digest_make(key.octets, all.settings->conf.key, &name, 1);
+	return key;
+}
+
 static struct failure_key
 source_key(const struct request *r)
 {
@@ -160,11 +172,13 @@ failure_add(const struct request *r, bool known)
 {
 	const struct msg_auth_conf *conf = &all.settings->conf;
 	uint64_t now = now_seconds();
-	struct failure_key user = user_key(r), source = source_key(r);
+	struct failure_key user = user_key(r), source = source_key(r), name = name_key(r);
 
 	if (conf->failures_per_user > 0)
 		failures_add(all.failures, FAILURE_USER, &user, now, known);
-	if (conf->failures_per_source > 0)
+	if (conf->account_delay > 0)
+		failures_add(all.failures, FAILURE_NAME, &name, now, false);
+	if (conf->failures_per_source > 0 && !r->conn.trusted)
 		failures_add(all.failures, FAILURE_SOURCE, &source, now, false);
 }
 
@@ -192,7 +206,18 @@ failures_are_too_many(const struct request *r)
 	const struct msg_auth_conf *conf = &all.settings->conf;
 
 	return is_too_many(FAILURE_USER, user_key(r), conf->failures_per_user) ||
-	       is_too_many(FAILURE_SOURCE, source_key(r), conf->failures_per_source);
+	       (!r->conn.trusted &&
+		is_too_many(FAILURE_SOURCE, source_key(r), conf->failures_per_source));
+}
+
+/* Milliseconds from the request to its check. */
+static uint32_t
+request_pace(const struct request *r)
+{
+	struct failure_key name = name_key(r);
+	uint32_t n = failures_count(all.failures, FAILURE_NAME, &name, now_seconds(), NULL);
+
+	return pace_delay(n, all.settings->conf.account_delay);
 }
 
 /* Why a request is refused like a wrong password, without asking a back end; NULL: it is not. */
@@ -299,11 +324,34 @@ request_decided(struct request *r, enum login_result result, const char *why,
 	request_refuse(r, result, why, known);
 }
 
-/* Asked again when a child is free: meanwhile others may have failed. */
+static void
+request_refuse_too_many(struct request *r)
+{
+	request_refuse(r, LOGIN_BAD, "too-many-failures", user_is_known(r) ? r->user : "");
+}
+
+/* It may be put to a child, if its time has come. */
+static void
+request_put(struct request *r)
+{
+	const struct msg_auth_server *server = settings_server(all.settings, r->conn.server);
+	uint32_t delay = request_pace(r);
+
+	if (failures_are_too_many(r))
+		request_refuse_too_many(r);
+	else if (server == NULL)
+		request_refuse(r, LOGIN_TEMP, "no such server", "");
+	else if (pace_is_over(r, delay))
+		pools_ask(server->auth, r);
+	else if (pace_wait(r, delay) == -1)
+		request_refuse(r, LOGIN_TEMP, "no memory", "");
+}
+
+/* Asked when a child is free: meanwhile others may have failed. */
 static bool
 request_wanted(struct request *r)
 {
-	return r->lookup || !failures_are_too_many(r);
+	return r->lookup || (!failures_are_too_many(r) && pace_is_over(r, request_pace(r)));
 }
 
 static void
@@ -365,12 +413,12 @@ request_begin(struct request *r)
 	objection = foreign ? "domain is not the server's" : request_objection(r, server);
 	/* First, so that who has failed too often no longer fills the tables of failures. */
 	if (failures_are_too_many(r))
-		request_refuse(r, LOGIN_BAD, LOGIN_TOO_MANY, user_is_known(r) ? r->user : "");
+		request_refuse_too_many(r);
 	else if (objection != NULL) {
 		failure_add(r, false);
 		request_refuse(r, LOGIN_BAD, objection, "");
 	} else
-		pools_ask(server->auth, r);
+		request_put(r);
 }
 
 /* The row is open: judge the login. */
@@ -452,7 +500,7 @@ logins_row_gone(conn_id id)
 	if (row == NULL)
 		return;
 	/* one that has not begun ends here; the other's answer comes late */
-	if (row->request != NULL && pools_cancel(row->request))
+	if (row->request != NULL && (pace_cancel(row->request) || pools_cancel(row->request)))
 		request_free(row->request);
 	refusal_forget(row);
 	keeper_release(row);
@@ -474,11 +522,13 @@ logins_grant_void(conn_id id)
 int
 logins_init(struct event_base *base, login_tell_fn *tell)
 {
-	static const struct pools_calls calls = {request_decided, request_wanted, keeper_gone};
+	static const struct pools_calls calls = {request_decided, request_wanted, request_put,
+						 keeper_gone};
 
 	all.tell = tell;
 	lookups_init(tell);
 	refusals_init(base, logins_begin);
+	pace_init(base, request_put);
 	all.failures = failures_new(FAILURES_MAX);
 	all.telling = event_new(base, -1, EV_PERSIST, failures_tell, NULL);
 	if (all.failures == NULL || all.telling == NULL ||

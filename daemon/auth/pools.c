@@ -158,7 +158,7 @@ pool_run(struct pool *p)
 			continue;
 		}
 		queue_done(r);
-		auth_env.calls.decided(r, LOGIN_BAD, LOGIN_TOO_MANY, NULL, NULL);
+		auth_env.calls.unwanted(r);
 	}
 }
 
@@ -340,7 +340,8 @@ pools_ask(const char *auth, struct request *r)
 	struct pool *p = pool_find(auth);
 	struct request *out = NULL;
 
-	r->patience = evtimer_new(auth_env.base, request_impatient, r);
+	if (r->patience == NULL)
+		r->patience = evtimer_new(auth_env.base, request_impatient, r);
 	if (p == NULL || r->patience == NULL || queue_put(&p->queue, r, &out) < 0) {
 		auth_env.calls.decided(r, LOGIN_TEMP, "queue full", NULL, NULL);
 		return;

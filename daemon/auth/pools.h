@@ -22,17 +22,17 @@ struct child;
  * login and wants child_release() some time; NULL: none. */
 typedef void login_decided_fn(struct request *r, enum login_result result, const char *why,
 			      const struct msg_child_answer *answer, struct child *keeper);
-/* May the request still be put to a child?  If not, it is decided already. */
+/* May the request be put to a child now? */
 typedef bool login_wanted_fn(struct request *r);
+/* It was not, has left its queue, and the callee owns it again. */
+typedef void login_unwanted_fn(struct request *r);
 /* A keeper has ended; id is the connection it was for. */
 typedef void keeper_gone_fn(conn_id id, struct child *keeper);
-
-/* The reason in the log when it may not. */
-#define LOGIN_TOO_MANY "too-many-failures"
 
 struct pools_calls {
 	login_decided_fn *decided;
 	login_wanted_fn *wanted;
+	login_unwanted_fn *unwanted;
 	keeper_gone_fn *gone;
 };
 

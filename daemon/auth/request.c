@@ -41,6 +41,8 @@ request_free(struct request *r)
 {
 	if (r->patience != NULL)
 		event_free(r->patience);
+	if (r->pace != NULL)
+		event_free(r->pace);
 	explicit_bzero(r, sizeof(*r));
 	free(r);
 }

@@ -20,7 +20,9 @@ struct request {
 	struct turn *turn;	   /* its source; NULL: not in a queue */
 	bool waits;		   /* no child has it yet */
 	struct event *patience;	   /* ends its waiting for a child */
+	struct event *pace;	   /* before it asks for one (pace.h); NULL: it never waited */
 	uint64_t arrived;	   /* milliseconds, clock_ms() */
+	uint32_t waited;	   /* milliseconds that it waited before it asked for a child */
 	struct source source;
 	struct msg_conn conn; /* the connection as it stood when the request came */
 	char server[MSG_SERVER_SIZE];

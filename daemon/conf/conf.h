@@ -89,6 +89,7 @@ struct conf {
 	uint32_t auth_failure_delay;  /* milliseconds */
 	uint32_t auth_failure_window; /* seconds */
 	uint32_t auth_failures_per_user, auth_failures_per_source;
+	uint32_t auth_account_delay; /* milliseconds */
 	uint32_t minimum_uid;
 	bool pam_session;
 	enum missing_maildir missing_maildir;
@@ -127,12 +128,13 @@ conf_login_limit(const struct conf *c)
 	return 3 * c->login_timeout > least ? 3 * c->login_timeout : least;
 }
 
-/* Seconds in which master and helper decide a login: two checks, the delay of a refusal, and the
- * grant's way. */
+/* Seconds in which master and helper decide a login: two checks and what they wait before, the
+ * delay of a refusal, and the grant's way. */
 static inline uint32_t
 conf_decision_timeout(const struct conf *c)
 {
-	return 2 * c->auth_deadline + c->auth_failure_delay / 1000 + 16;
+	return 2 * (c->auth_deadline + c->auth_account_delay / 1000) +
+	       c->auth_failure_delay / 1000 + 16;
 }
 
 /*

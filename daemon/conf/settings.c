@@ -173,6 +173,7 @@ const struct conf_setting conf_global_settings[] = {
 	GLOBAL(auth_failure_window, CONF_NUMBER, "300", RANGE(1, 86400, &conf_seconds)),
 	GLOBAL(auth_failures_per_user, CONF_NUMBER, "20", RANGE(0, 1000000, &failures)),
 	GLOBAL(auth_failures_per_source, CONF_NUMBER, "100", RANGE(0, 1000000, &failures)),
+	GLOBAL(auth_account_delay, CONF_NUMBER, "5000", RANGE(0, 60000, &conf_milliseconds)),
 	GLOBAL(minimum_uid, CONF_NUMBER, "1000", RANGE(0, UINT32_MAX - 1, NULL)),
 	GLOBAL(pam_session, CONF_FLAG, "no"),
 	GLOBAL(missing_maildir, CONF_WORD, "empty", .words = missing_maildir_words),

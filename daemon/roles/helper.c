@@ -40,6 +40,7 @@ settings_fill(const struct master *m, struct msg_auth_conf *out)
 	out->failure_window = c->auth_failure_window;
 	out->failures_per_user = c->auth_failures_per_user;
 	out->failures_per_source = c->auth_failures_per_source;
+	out->account_delay = c->auth_account_delay;
 	out->minimum_uid = c->minimum_uid;
 	out->pam_session = c->pam_session;
 	out->rootless = m->rootless;

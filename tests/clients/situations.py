@@ -55,7 +55,7 @@ class Situations:
     kind = PLAIN
     limit = 240
     # What stands here as None is as a host has it that sets nothing.
-    settings = {"login_timeout": 300, "idle_timeout": 600, "max_auth_failures": None, "auth_failure_delay": None, "auth_failures_per_user": None,
+    settings = {"login_timeout": 300, "idle_timeout": 600, "max_auth_failures": None, "auth_failure_delay": None, "auth_failures_per_user": None, "auth_account_delay": None,
                 "auth_failures_per_source": None}
 
     def begin(self, count=3):

@@ -560,7 +560,7 @@ class Daemon:
             "auth": w.auth(), "login_timeout": 30, "idle_timeout": 60, "handshake_timeout": 10,
             "shutdown_timeout": 2, "max_connections": 500, "max_connections_per_address": 400,
             "max_connections_before_login": 100000,
-            "auth_failure_delay": 0, "auth_failures_per_user": 0, "auth_failures_per_source": 0, "max_auth_failures": 20,
+            "auth_failure_delay": 0, "auth_failures_per_user": 0, "auth_failures_per_source": 0, "auth_account_delay": 0, "max_auth_failures": 20,
         }
         self.settings.update(settings)
         if servers is None:

@@ -254,6 +254,38 @@ class FailureCounts(TestCase):
         client.quit()
         daemon.log_fields("login-failed", since=mark, user=user.name, reason="too-many-failures")
 
+    def test_CON_11_an_account_for_which_many_fail_is_slowed_and_never_shut(self):
+        """The log tells for how long; a name that is no account's is slowed alike."""
+        daemon = self.own_daemon(auth_account_delay=500, log_level="debug")
+        user, other = self.user(MESSAGES), self.user(MESSAGES)
+
+        def waits(name):
+            mark = len(daemon.log())
+            for i in range(14):
+                client = self.connect(PLAIN, daemon)
+                self.assertTrue(client.try_login(name, b"wrong-%d" % i).startswith(b"-ERR [AUTH] "))
+                client.quit()
+            return re.findall(r"checked (\d+) ms after it came", daemon.log()[mark:])
+        self.assertEqual(waits(user.name_octets), ["250", "500", "500"])
+        self.assertEqual(waits(b"nobody-here"), ["250", "500", "500"])
+        mark = len(daemon.log())
+        self.session(other, PLAIN, daemon).quit()
+        self.assertNotIn("checked ", daemon.log()[mark:])
+        self.session(user, PLAIN, daemon).quit()
+        self.assertIn("checked 500 ms", daemon.log()[mark:])
+
+    def test_CON_11_who_waits_to_be_checked_may_go_away(self):
+        daemon = self.own_daemon(auth_account_delay=60000, log_level="debug")
+        user = self.user(MESSAGES)
+        clients = [self.connect(PLAIN, daemon) for _ in range(30)]
+        for i, client in enumerate(clients):
+            client.send(b"USER %s\r\nPASS wrong-%d\r\n" % (user.name_octets, i))
+        daemon.log_wait(r"checked \d+ ms after it came")
+        for client in clients:
+            client.close()
+        self.assertTrue(harness.wait_for(lambda: daemon.log().count(" disconnect ") >= len(clients)))
+        self.session(self.user(MESSAGES), PLAIN, daemon).quit()
+
     def test_CON_11_what_needs_no_password_check_counts_and_ends_too(self):
         daemon = self.own_daemon(auth_failures_per_source=3, auth_failure_window=60)
         user = self.user(MESSAGES)

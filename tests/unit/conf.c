@@ -99,6 +99,7 @@ test_defaults(void)
 	CU_ASSERT_EQUAL(conf.auth_failure_window, 300);
 	CU_ASSERT_EQUAL(conf.auth_failures_per_user, 20);
 	CU_ASSERT_EQUAL(conf.auth_failures_per_source, 100);
+	CU_ASSERT_EQUAL(conf.auth_account_delay, 5000);
 	CU_ASSERT_EQUAL(conf.minimum_uid, 1000);
 	CU_ASSERT_FALSE(conf.pam_session);
 	CU_ASSERT_EQUAL(conf.missing_maildir, MISSING_EMPTY);

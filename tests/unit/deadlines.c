@@ -12,15 +12,16 @@
 #include "tests/unit/fake_master.h"
 #include "tests/unit/unit.h"
 
-static const char settings[] = "log = stderr log_level = error session_spares = 1\n"
-			       "login_workers = 2 worker_connections = 2\n"
-			       "login_timeout = 60 handshake_timeout = 30 idle_timeout = 60\n"
-			       "auth_deadline = 10 auth_failure_delay = 0\n"
-			       "server main { port = 1100 socket = 'plain+stls' auth = ''\n"
-			       " certificate = '/c' certificate_key = '/k' }\n";
+static const char settings[] =
+    "log = stderr log_level = error session_spares = 1\n"
+    "login_workers = 2 worker_connections = 2\n"
+    "login_timeout = 60 handshake_timeout = 30 idle_timeout = 60\n"
+    "auth_deadline = 10 auth_failure_delay = 0 auth_account_delay = 5000\n"
+    "server main { port = 1100 socket = 'plain+stls' auth = ''\n"
+    " certificate = '/c' certificate_key = '/k' }\n";
 
 enum {
-	LOGIN_SECONDS = 180 + 30 + (2 * 10 + 16) + 60, /* that a worker may take by itself */
+	LOGIN_SECONDS = 180 + 30 + (2 * (10 + 5) + 16) + 60, /* that a worker may take by itself */
 	IDLE = 60,
 	OPENING = 1800,
 	MARGIN = 30,

@@ -7,6 +7,7 @@
 
 #include "common/failures.h"
 #include "common/source.h"
+#include "daemon/auth/pace.h"
 #include "tests/unit/unit.h"
 
 static struct failure_key
@@ -222,14 +223,23 @@ test_sources(void)
 	CU_ASSERT_FALSE(same(source_of(AF_INET6, "::ffff:192.0.2.1"), source_of(AF_INET6, "::1")));
 }
 
+/* Few failures slow nobody, and none slow for longer than the setting says. */
+static void
+test_pace(void)
+{
+	CU_ASSERT_EQUAL(pace_delay(0, 5000), 0);
+	CU_ASSERT_EQUAL(pace_delay(10, 5000), 0);
+	CU_ASSERT_EQUAL(pace_delay(11, 5000), 250);
+	CU_ASSERT_EQUAL(pace_delay(30, 5000), 5000);
+	CU_ASSERT_EQUAL(pace_delay(UINT32_MAX, 5000), 5000);
+	CU_ASSERT_EQUAL(pace_delay(UINT32_MAX, 0), 0);
+}
+
 static const struct unit_test tests[] = {
-    {"failures are counted by key", test_counts},
-    {"a count ends with its window", test_window},
-    {"a key may be known to exist", test_known},
-    {"the table is capped", test_cap},
-    {"counts are passed on", test_passed_on},
-    {"addresses and their sources", test_sources},
-    {NULL, NULL},
+    {"failures are counted by key", test_counts}, {"a count ends with its window", test_window},
+    {"a key may be known to exist", test_known},  {"the table is capped", test_cap},
+    {"counts are passed on", test_passed_on},	  {"addresses and their sources", test_sources},
+    {"CON-11 an account is slowed", test_pace},	  {NULL, NULL},
 };
 
 int
