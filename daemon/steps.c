@@ -61,7 +61,6 @@ kill_everything(struct master *m)
 	sessions_kill_all(m);
 	workers_kill_all(m);
 	event_base_loopexit(m->base, &(struct timeval){KILL_WAIT, 0});
-	settle_soon(m->settle);
 }
 
 static void

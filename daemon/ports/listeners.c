@@ -368,7 +368,6 @@ listeners_commit(struct master *m, struct server *s)
 		if (m->listeners->accepting)
 			event_add(l->on_client, NULL);
 	}
-	settle_soon(m->settle);
 }
 
 /* Let go of a server's sockets: all of them, or those that do not serve. */

@@ -85,7 +85,6 @@ conns_leave_worker(struct master *m, struct conn *c)
 	c->worker = NULL;
 	if (c->end_due)
 		conns_report_end(c);
-	settle_soon(m->settle);
 }
 
 static void
@@ -332,7 +331,7 @@ conns_settle(struct master *m)
 {
 	answer_due(m);
 	route(m);
-	conns_offer(m);
+	conns_settle_grants(m);
 }
 
 void

@@ -47,7 +47,7 @@ void conns_set_state(struct master *m, struct conn *c, enum conn_state state);
 void conns_set_due(struct master *m, struct conn *c, enum conn_due due);
 
 /* Give grants to spares. */
-void conns_offer(struct master *m);
+void conns_settle_grants(struct master *m);
 
 /* Its grant comes to nothing: the client hears `result`, the log `reason`.  It may be freed on
  * return. */

@@ -186,7 +186,7 @@ offer_one(struct master *m, struct conn *c, struct session *s)
 }
 
 void
-conns_offer(struct master *m)
+conns_settle_grants(struct master *m)
 {
 	struct session *s;
 

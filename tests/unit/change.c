@@ -708,6 +708,28 @@ test_server_up(void)
 	finish();
 }
 
+/* It is gone at once, or with its last connection. */
+static void
+test_server_destroyed(void)
+{
+	conn_id id;
+
+	fake_begin_serving(settings);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(server_make(&fake.m, "x"));
+	fake_loop();
+	server_destroy(&fake.m, server("x"));
+	fake_loop();
+	CU_ASSERT_PTR_NULL(server("x"));
+	id = fake_connect(server("plain"));
+	fake_loop();
+	server_destroy(&fake.m, server("plain"));
+	fake_loop();
+	CU_ASSERT_EQUAL(server("plain")->state, SERVER_EXITING);
+	fake_conn_end(id, CONN_END_QUIT);
+	CU_ASSERT_PTR_NULL(server("plain"));
+	finish();
+}
+
 static void
 test_server_up_refused(void)
 {
@@ -841,6 +863,7 @@ main(void)
 	    {"a change waits for its turn", test_turn},
 	    {"its turn comes after ten minutes", test_turn_is_over},
 	    {"a server goes up", test_server_up},
+	    {"a server is destroyed", test_server_destroyed},
 	    {"a server's certificate refused", test_server_up_refused},
 	    {"a server goes up under a reload that is refused", test_up_under_refused_reload},
 	    {"nothing while stopping", test_nothing_while_stopping},

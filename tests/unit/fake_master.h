@@ -11,6 +11,8 @@
 #include "common/channel_event.h"
 #include "daemon/base.h"
 
+struct server;
+
 /* A message that master has sent. */
 struct fake_msg {
 	TAILQ_ENTRY(fake_msg) next;

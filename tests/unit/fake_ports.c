@@ -66,7 +66,6 @@ void
 listeners_commit(struct master *m, struct server *s)
 {
 	m->listeners->serving[s->slot] = true;
-	settle_soon(m->settle);
 }
 
 void

@@ -541,6 +541,27 @@ test_crash(void)
 	fake_end();
 }
 
+/* The spawner tells of the crash after the process has gone, which was handled. */
+static void
+test_crash_is_told_late(void)
+{
+	struct fake_peer *p;
+	struct msg_exited exited = {.status = 11};
+
+	fake_begin_serving(settings);
+	p = fake_spare(fake_peer(ROLE_SPAWNER, 0));
+	fake_hello(p);
+	exited.pid = p->pid;
+	p->ended = true;
+	fake_lose(p, EPIPE);
+	fake_bury();
+	CU_ASSERT_EQUAL(fake_count(ROLE_SPAWNER), 1);
+	fake_say(fake_peer(ROLE_SPAWNER, 0), MSG_EXITED, &exited, sizeof(exited));
+	fake_loop();
+	CU_ASSERT_EQUAL(fake_count(ROLE_SPAWNER), 2);
+	fake_end();
+}
+
 /* Who is kept out after crashes, and how long. */
 static void
 test_kept_out(void)
@@ -583,6 +604,7 @@ main(void)
 	    {"refused logins are counted", test_refused_logins_are_counted},
 	    {"heartbeats", test_heartbeats},
 	    {"a session crashes", test_crash},
+	    {"a crash is told late", test_crash_is_told_late},
 	    {"who crashes is kept out", test_kept_out},
 	    {NULL, NULL}};
 

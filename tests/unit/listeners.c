@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "daemon/change.h"
@@ -96,6 +97,20 @@ served_by(uint16_t number)
 		last = c;
 	close(fd);
 	return conns_count(&fake.m) > before ? last->server->set.name : "";
+}
+
+/* accept4(2) of master: how often it is asked, and whether there are descriptors. */
+static unsigned accepts;
+static bool no_descriptors;
+
+int
+accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
+{
+	accepts++;
+	if (!no_descriptors)
+		return (int)syscall(SYS_accept4, fd, address, len, flags);
+	errno = EMFILE;
+	return -1;
 }
 
 /* ---- master ---- */
@@ -488,6 +503,28 @@ test_not_accepted(void)
 	finish();
 }
 
+/* Without descriptors it tries once a second, and not for ever in a circle. */
+static void
+test_no_descriptors(void)
+{
+	int fd;
+
+	begin(text(S("a"), port[0]));
+	fd = client(port[0]);
+	no_descriptors = true;
+	accepts = 0;
+	for (int i = 0; i < 10; i++)
+		fake_loop();
+	CU_ASSERT_EQUAL(accepts, 1);
+	fake_pass(2000);
+	CU_ASSERT_EQUAL(accepts, 3);
+	no_descriptors = false;
+	fake_pass(1000);
+	CU_ASSERT_EQUAL(conns_count(&fake.m), 1);
+	close(fd);
+	finish();
+}
+
 /* ---- sockets of the service manager ---- */
 
 static void
@@ -530,6 +567,7 @@ main(void)
 	    {"names and slots", test_names},
 	    {"limits", test_limits},
 	    {"not accepted while one waits", test_not_accepted},
+	    {"no descriptors for clients", test_no_descriptors},
 	    {"the service manager's socket", test_inherited},
 	    {NULL, NULL}};
 	char pid[24];

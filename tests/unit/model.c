@@ -956,14 +956,17 @@ static const struct event {
 
 /* ---- what must hold ---- */
 
-/* All that settling may change: the rows, what was sent, how many processes there are. */
+/* All that settling may change: servers, rows, what was sent, how many processes there are. */
 static uint64_t
 fingerprint(void)
 {
 	uint64_t hash = fake.sent;
 	const struct fake_peer *p;
+	const struct server *s;
 	struct conn *c;
 
+	TAILQ_FOREACH (s, servers_all(&fake.m), next)
+		hash = hash * 31 + s->slot * 8 + s->state;
 	for (c = conns_next(&fake.m, NULL); c != NULL; c = conns_next(&fake.m, c))
 		hash = hash * 31 + c->row.id + (uint64_t)c->state * 7 + (uint64_t)c->due * 3 +
 		       (c->session != NULL) + 2u * (c->worker != NULL);
