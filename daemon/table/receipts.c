@@ -125,6 +125,7 @@ receipts_forget(struct session *s)
 {
 	if (s->receipt == NULL)
 		return;
+	log_line(LOG_INFO, 0, "%s", s->receipt);
 	TAILQ_REMOVE(&s->master->receipts->waiting, s, in_receipts);
 	free(s->receipt);
 	s->receipt = NULL;

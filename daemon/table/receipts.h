@@ -15,7 +15,7 @@ struct receipts *receipts_new(struct master *m);
 /* A session reports one deleted message. */
 void receipts_got(struct session *s, const struct msg_receipt *r);
 
-/* The session is freed. */
+/* The session is freed; the line that waits goes with the others to the log. */
 void receipts_forget(struct session *s);
 
 /* A session has opened its mailbox; a session has ended: warn if that is called for. */

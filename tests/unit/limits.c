@@ -56,6 +56,38 @@ test_ipv6_counts_by_network(void)
 	limits_free(l);
 }
 
+/* Many sources, that come and go in any order: each has its own count, and none is left over. */
+static void
+test_many_sources(void)
+{
+	enum { SOURCES = 1000, STEP = 37 };
+	struct limits *l = limits_new();
+	struct msg_addr a = addr("10.0.0.0"), none = addr("192.0.2.1");
+
+	for (unsigned i = 0; i < 2 * SOURCES; i++) {
+		unsigned n = i * STEP % SOURCES;
+
+		a.octets[2] = (uint8_t)(n >> 8);
+		a.octets[3] = (uint8_t)n;
+		CU_ASSERT_EQUAL(limits_enter(l, &a, 2), 0);
+	}
+	CU_ASSERT_EQUAL(limits_enter(l, &a, 2), -1);
+	limits_leave(l, &none); /* who never came takes nothing away */
+	CU_ASSERT_EQUAL(limits_count(l), 2 * SOURCES);
+	for (unsigned n = 0; n < SOURCES; n++) {
+		a.octets[2] = (uint8_t)(n >> 8);
+		a.octets[3] = (uint8_t)n;
+		limits_leave(l, &a);
+		CU_ASSERT_EQUAL(limits_enter(l, &a, 2), 0);
+		CU_ASSERT_EQUAL(limits_enter(l, &a, 2), -1);
+		limits_leave(l, &a);
+		limits_leave(l, &a);
+	}
+	CU_ASSERT_EQUAL(limits_count(l), 0);
+	CU_ASSERT_EQUAL(limits_enter(l, &a, 0), -1);
+	limits_free(l);
+}
+
 static void
 test_loopback(void)
 {
@@ -117,6 +149,7 @@ main(void)
 	static const struct unit_test tests[] = {
 	    {"CON-11 most connections of an address", test_most_per_address},
 	    {"CON-11 IPv6 counts by /64", test_ipv6_counts_by_network},
+	    {"many sources come and go", test_many_sources},
 	    {"USR-03 what is loopback", test_loopback},
 	    {"back-off of a role that keeps dying", test_backoff},
 	    {"back-off of several that die together", test_backoff_of_several},
