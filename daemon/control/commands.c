@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/ctl_words.h"
 #include "common/sandbox.h"
 #include "daemon/change.h"
 #include "daemon/table/conns.h"
@@ -121,29 +122,28 @@ static const struct command {
 	const char *word, *second; /* second: NULL, or the word behind it */
 	size_t min, max;
 	bool changes;
-	const char *usage;
+	enum answer_kind answer;
 	command_fn *run;
 } commands[] = {
-    {"new", NULL, 1, 2, true, "new ?name?", command_new},
-    {"up", NULL, 2, 2, true, "up name", command_up},
-    {"down", NULL, 2, 2, true, "down name", command_down},
-    {"destroy", NULL, 2, 4, true, "destroy name ?kill|defer? ?--wait?", command_destroy},
-    {"configure", NULL, 2, 2, false, "configure name ?-option? ?value -option value ...?",
-     command_configure},
-    {"configure", NULL, 3, 3, false, "configure name -option", command_configure},
-    {"configure", NULL, 4, CONTROL_WORDS_MAX, true, "configure name -option value ...",
-     command_configure},
-    {"cget", NULL, 3, 3, false, "cget name -option", command_cget},
-    {"conn", "list", 3, 3, false, "conn list name", command_conn_list},
-    {"conn", "state", 4, 4, false, "conn state name connId", command_conn_state},
-    {"conn", "kill", 4, 4, true, "conn kill name connId", command_conn_kill},
-    {"list", NULL, 1, 1, false, "list", command_list},
-    {"status", NULL, 1, 1, false, "status", command_status},
-    {"sessions", NULL, 1, 1, false, "sessions", command_sessions},
-    {"summary", NULL, 1, 1, false, "summary", command_summary},
-    {"reload", NULL, 1, 1, true, "reload", command_reload},
-    {"job", NULL, 5, CONTROL_WORDS_MAX, true, "box|history|uidl ... server user ?arg ...?",
-     command_job},
+    {"new", NULL, 1, 2, true, ANSWER_VALUE, command_new},
+    {"up", NULL, 2, 2, true, ANSWER_NOTHING, command_up},
+    {"down", NULL, 2, 2, true, ANSWER_NOTHING, command_down},
+    {"destroy", NULL, 2, 4, true, ANSWER_NOTHING, command_destroy},
+    {"configure", NULL, 2, 2, false, ANSWER_PAIRS, command_configure},
+    {"configure", NULL, 3, 3, false, ANSWER_VALUE, command_configure},
+    {"configure", NULL, 4, CONTROL_WORDS_MAX, true, ANSWER_NOTHING, command_configure},
+    {"cget", NULL, 3, 3, false, ANSWER_VALUE, command_cget},
+    {"conn", "list", 3, 3, false, ANSWER_LIST, command_conn_list},
+    {"conn", "state", 4, 4, false, ANSWER_PAIRS, command_conn_state},
+    {"conn", "kill", 4, 4, true, ANSWER_NOTHING, command_conn_kill},
+    {"list", NULL, 1, 1, false, ANSWER_TABLE, command_list},
+    {"status", NULL, 1, 1, false, ANSWER_PAIRS, command_status},
+    {"reload", NULL, 1, 1, true, ANSWER_NOTHING, command_reload},
+    /* for `top` */
+    {"sessions", NULL, 1, 1, false, ANSWER_TABLE, command_sessions},
+    {"summary", NULL, 1, 1, false, ANSWER_VALUE, command_summary},
+    /* for `box`, `history` and `uidl`: the stream of a session */
+    {"job", NULL, 5, CONTROL_WORDS_MAX, true, ANSWER_NOTHING, command_job},
 };
 
 static bool
@@ -153,20 +153,23 @@ command_is(const struct command *k, size_t n, char *words[])
 	       (k->second == NULL || (n > 1 && strcmp(k->second, words[1]) == 0));
 }
 
+/* No command has these words, or as many: say what it could be. */
 static void
-command_unknown(struct ctl *c, size_t n, char *words[])
+command_complain(struct ctl *c, const struct command *known, size_t n, char *words[])
 {
-	if (n > 1 && strcmp(words[0], "conn") == 0)
-		ctl_fail(c, CONTROL_USAGE, "bad option \"%s\": must be kill, list, or state",
-			 words[1]);
-	else if (n > 0 && strcmp(words[0], "conn") == 0)
+	char text[CTL_TEXT_SIZE];
+	bool wants_second = known == NULL && n > 0 && ctl_choices(text, words[0])[0] != '\0';
+
+	if (known != NULL)
+		ctl_fail(c, CONTROL_USAGE, "wrong # args: should be \"pop3ctl %s\"",
+			 ctl_synopsis(text, known->word, known->second));
+	else if (wants_second && n == 1)
 		ctl_fail(c, CONTROL_USAGE,
-			 "wrong # args: should be \"pop3ctl conn option name ?arg ...?\"");
+			 "wrong # args: should be \"pop3ctl %s option name ?arg ...?\"", words[0]);
 	else
-		ctl_fail(c, CONTROL_USAGE,
-			 "bad option \"%s\": must be box, cget, configure, conn, destroy, down, "
-			 "history, list, new, reload, status, top, uidl, up, or user",
-			 n > 0 ? words[0] : "");
+		ctl_fail(c, CONTROL_USAGE, "bad option \"%s\": must be %s",
+			 n > 0 ? words[wants_second ? 1 : 0] : "",
+			 ctl_choices(text, wants_second ? words[0] : NULL));
 }
 
 void
@@ -186,12 +189,11 @@ control_run(struct master *m, struct ctl *c, bool may_change, size_t n, char *wo
 			ctl_fail(c, CONTROL_FAILED, "only root may do that");
 		else if (k->changes && m->state != MASTER_SERVING)
 			ctl_fail(c, CONTROL_FAILED, "the daemon is starting or stopping");
-		else
+		else {
+			ctl_answers(c, k->answer);
 			k->run(m, c, n, words);
+		}
 		return;
 	}
-	if (known != NULL)
-		ctl_fail(c, CONTROL_USAGE, "wrong # args: should be \"pop3ctl %s\"", known->usage);
-	else
-		command_unknown(c, n, words);
+	command_complain(c, known, n, words);
 }

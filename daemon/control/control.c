@@ -33,6 +33,7 @@ struct ctl {
 	bool may_change; /* root, or the one user of a rootless daemon */
 	bool running;	 /* its command has begun */
 	bool ending;	 /* the answer is on its way */
+	enum answer_kind kind;
 	uint64_t what;
 	ctl_then_fn *then;
 	struct event *limit;
@@ -87,6 +88,12 @@ static void __attribute__((format(printf, 2, 0))) say(struct ctl *c, const char 
 }
 
 void
+ctl_answers(struct ctl *c, enum answer_kind kind)
+{
+	c->kind = kind;
+}
+
+void
 ctl_say(struct ctl *c, const char *fmt, ...)
 {
 	va_list ap;
@@ -111,11 +118,12 @@ void
 ctl_end(struct ctl *c, enum control_status status)
 {
 	ctl_finish(c);
-	evbuffer_add_printf(bufferevent_get_output(c->bev), "%d", (int)status);
+	evbuffer_add_printf(bufferevent_get_output(c->bev), "%d%c", (int)status,
+			    status == CONTROL_DONE ? (int)c->kind : (int)ANSWER_NOTHING);
 	evbuffer_add_buffer(bufferevent_get_output(c->bev), c->answer);
 }
 
-/* Nothing was written yet, so there is room for the octet that the descriptor rides on. */
+/* Nothing was written yet, so there is room for the octets that the descriptor rides on. */
 void
 ctl_end_with(struct ctl *c, int fd)
 {
@@ -123,8 +131,8 @@ ctl_end_with(struct ctl *c, int fd)
 		struct cmsghdr head;
 		char room[CMSG_SPACE(sizeof(int))];
 	} control;
-	char status = '0' + CONTROL_DONE;
-	struct iovec iov = {&status, 1};
+	char head[2] = {'0' + CONTROL_DONE, (char)c->kind};
+	struct iovec iov = {head, sizeof(head)};
 	struct msghdr msg = {.msg_iov = &iov,
 			     .msg_iovlen = 1,
 			     .msg_control = control.room,

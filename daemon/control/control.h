@@ -1,12 +1,13 @@
 /*
  * The control socket: pop3ctl(8) sends the number of its words and the words,
- * each ended by a NUL; the answer is one octet, the exit status as a digit, and
- * text; with the answer to a job comes a descriptor, the stream of the job (jobs.h,
- * common/job.h).  One request, one answer.  A client that says nothing holds up nobody.
+ * each ended by a NUL; the answer is as common/answer.h says; with the answer to a job comes a
+ * descriptor, the stream of the job (jobs.h, common/job.h).  One request, one answer.  A client
+ * that says nothing holds up nobody.
  */
 #ifndef POP3D_CONTROL_H
 #define POP3D_CONTROL_H
 
+#include "common/answer.h"
 #include "common/msg.h"
 #include "daemon/base.h"
 #include "daemon/waiters.h"
@@ -29,6 +30,9 @@ enum { CONTROL_WORDS_MAX = 64 };
 enum control_status { CONTROL_DONE = 0, CONTROL_FAILED = 1, CONTROL_USAGE = 2 };
 
 struct ctl;
+
+/* What the answer is if the command succeeds; before anything is added to it. */
+void ctl_answers(struct ctl *c, enum answer_kind kind);
 
 /* Add to the answer. */
 void ctl_say(struct ctl *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/ctl_words.h"
 #include "common/job.h"
 #include "daemon/ctl/job.h"
 #include "daemon/ctl/request.h"
@@ -16,29 +17,7 @@
 enum {
 	WORDS_MAX = 64,
 	BLOCK = 16384,
-	GATHER_MAX = 1 << 28, /* octets of a table, which is printed when it is whole */
-	NO_INPUT = -1
-};
-
-static const struct job_words {
-	const char *word, *second; /* second: NULL: it has no second word */
-	enum answer_kind kind;
-	/* The first argument is another user's name, to whose mailbox's place it goes. */
-	bool other;
-	/* Which argument names the file to be read for it, "-" or none being standard input; or
-	 * NO_INPUT. */
-	int input;
-	bool anyway; /* what it says is printed if it fails, too */
-} jobs[] = {
-    {"box", "add", ANSWER_VALUE, false, NO_INPUT, false},
-    {"box", "exists", ANSWER_VALUE, false, NO_INPUT, false},
-    {"box", "list", ANSWER_LIST, false, NO_INPUT, false},
-    {"box", "locked", ANSWER_VALUE, false, NO_INPUT, false},
-    {"box", "move", ANSWER_VALUE, true, NO_INPUT, false},
-    {"box", "remove", ANSWER_VALUE, false, NO_INPUT, false},
-    {"history", NULL, ANSWER_TABLE, false, NO_INPUT, false},
-    {"uidl", "import", ANSWER_LIST, false, NO_INPUT, true},
-    {"uidl", "verify", ANSWER_LIST, false, 0, true},
+	GATHER_MAX = 1 << 28 /* octets of a table, which is printed when it is whole */
 };
 
 struct talk {
@@ -57,8 +36,8 @@ struct talk {
 bool
 job_is_one(const char *word)
 {
-	for (size_t i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++)
-		if (strcmp(jobs[i].word, word) == 0)
+	for (const struct ctl_words *w = ctl_words; w->word != NULL; w++)
+		if (w->job != NULL && strcmp(w->word, word) == 0)
 			return true;
 	return false;
 }
@@ -174,12 +153,11 @@ converse(struct talk *t)
 }
 
 static int
-talk_run(struct talk *t, const struct job_words *j, enum answer_form form)
+talk_run(struct talk *t, const struct ctl_job *j, enum answer_form form)
 {
-	enum answer_kind kind = j->kind;
 	char *text = NULL;
 	size_t len = 0;
-	bool gather = form != FORM_TEXT || kind == ANSWER_TABLE;
+	bool gather = form != FORM_TEXT || j->answer == ANSWER_TABLE;
 	int r;
 
 	t->to = gather ? open_memstream(&text, &len) : stdout;
@@ -193,9 +171,8 @@ talk_run(struct talk *t, const struct job_words *j, enum answer_form form)
 			t->in_error ? "\n" : "");
 	if (gather) {
 		fclose(t->to);
-		if (r == 1 && (t->reader.status == JOB_DONE ? len > 0 || kind != ANSWER_VALUE
-							    : len > 0 && j->anyway))
-			answer_print(text, kind, form);
+		if (r == 1 && (t->reader.status == JOB_DONE || (len > 0 && j->anyway)))
+			answer_print(text, j->answer, form);
 		free(text);
 	}
 	if (r == 1 && fflush(stdout) != 0)
@@ -205,35 +182,17 @@ talk_run(struct talk *t, const struct job_words *j, enum answer_form form)
 
 /* ---- the words ---- */
 
-static const struct job_words *
-job_find(int argc, char *argv[])
-{
-	for (size_t i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++)
-		if (strcmp(jobs[i].word, argv[0]) == 0 &&
-		    (jobs[i].second == NULL || (argc > 1 && strcmp(jobs[i].second, argv[1]) == 0)))
-			return &jobs[i];
-	return NULL;
-}
-
 static int
-usage(const char *word, const struct job_words *job)
+usage(const char *word, const struct ctl_words *w)
 {
-	const char *between = "";
+	char text[CTL_TEXT_SIZE];
 
-	if (job != NULL) {
-		fprintf(
-		    stderr,
-		    "pop3ctl: wrong # args: should be \"pop3ctl %s%s%s server user ?arg ...?\"\n",
-		    word, job->second != NULL ? " " : "", job->second != NULL ? job->second : "");
-		return CTL_USAGE;
-	}
-	fprintf(stderr, "pop3ctl: bad option: %s must be followed by one of", word);
-	for (size_t i = 0; i < sizeof(jobs) / sizeof(jobs[0]); i++)
-		if (strcmp(jobs[i].word, word) == 0 && jobs[i].second != NULL) {
-			fprintf(stderr, "%s %s", between, jobs[i].second);
-			between = ",";
-		}
-	fputc('\n', stderr);
+	if (w != NULL)
+		fprintf(stderr, "pop3ctl: wrong # args: should be \"pop3ctl %s\"\n",
+			ctl_synopsis(text, word, w->second));
+	else
+		fprintf(stderr, "pop3ctl: bad option: %s must be followed by %s\n", word,
+			ctl_choices(text, word));
 	return CTL_USAGE;
 }
 
@@ -267,17 +226,18 @@ job_command(const char *socket_path, enum answer_form form, int argc, char *argv
 {
 	static char none[] = "", job[] = "job";
 	static struct talk t;
-	const struct job_words *j = job_find(argc, argv);
-	int names = j != NULL && j->second != NULL ? 2 : 1, status;
-	int options = j != NULL ? options_len(argc - names, argv + names) : 0;
+	const struct ctl_words *w = ctl_find(argv[0], argc > 1 ? argv[1] : NULL);
+	const struct ctl_job *j = w != NULL ? w->job : NULL;
+	int names = w != NULL && w->second != NULL ? 2 : 1, status;
+	int options = w != NULL ? options_len(argc - names, argv + names) : 0;
 	char **args = argv + names + options + 2, *words[WORDS_MAX];
 	int nargs = argc - names - options - 2, n = 0;
 	struct answer a;
 
 	if (j == NULL || nargs < 0 || nargs + options + names + 4 > WORDS_MAX)
-		return usage(argv[0], j);
+		return usage(argv[0], w);
 	t.fd = t.input = -1;
-	if (j->input != NO_INPUT &&
+	if (j->input != CTL_NO_INPUT &&
 	    (t.input = input_open(j->input < nargs ? args[j->input] : NULL)) == -1)
 		return CTL_FAILED;
 	words[n++] = job;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/count.h"
 #include "daemon/ctl/print.h"
 
 enum { COLUMNS_MAX = 32 };
@@ -174,13 +175,17 @@ print_table(char *text, enum answer_form form)
 void
 answer_print(char *text, enum answer_kind kind, enum answer_form form)
 {
-	static void (*const prints[])(char *, enum answer_form) = {
-	    [ANSWER_VALUE] = print_value,
-	    [ANSWER_LIST] = print_list,
-	    [ANSWER_PAIRS] = print_pairs,
-	    [ANSWER_TABLE] = print_table,
+	static const struct {
+		enum answer_kind kind;
+		void (*print)(char *text, enum answer_form form);
+	} kinds[] = {
+	    {ANSWER_VALUE, print_value},
+	    {ANSWER_LIST, print_list},
+	    {ANSWER_PAIRS, print_pairs},
+	    {ANSWER_TABLE, print_table},
 	};
 
-	if (text[0] != '\0' || form != FORM_TEXT)
-		prints[kind](text, form);
+	for (size_t i = 0; i < COUNT_OF(kinds); i++)
+		if (kinds[i].kind == kind && (text[0] != '\0' || form != FORM_TEXT))
+			kinds[i].print(text, form);
 }

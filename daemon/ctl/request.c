@@ -113,12 +113,14 @@ request(const char *socket_path, size_t n, char *const words[], struct answer *a
 		return unreachable(socket_path, strerror(errno));
 	if (send_words(fd, n, words) == -1 || read_all(fd, a) == -1)
 		r = unreachable(socket_path, strerror(errno));
-	else if (a->len == 0 || a->text[0] < '0' || a->text[0] > '9')
+	else if (a->len < 2 || a->text[0] < '0' || a->text[0] > '9')
 		r = unreachable(socket_path, "the daemon closed the connection");
 	close(fd);
 	if (r != 0)
 		return r;
 	a->status = a->text[0] - '0';
-	memmove(a->text, a->text + 1, a->len--);
+	a->kind = (enum answer_kind)a->text[1];
+	a->len -= 2;
+	memmove(a->text, a->text + 2, a->len + 1);
 	return a->status;
 }

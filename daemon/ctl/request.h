@@ -6,11 +6,14 @@
 
 #include <stddef.h>
 
+#include "common/answer.h"
+
 /* Exit status of pop3ctl. */
 enum { CTL_DONE = 0, CTL_FAILED = 1, CTL_USAGE = 2, CTL_UNREACHABLE = 3 };
 
 struct answer {
 	int status;
+	enum answer_kind kind;
 	char *text; /* terminated; malloc'ed, the caller's */
 	size_t len;
 	int fd; /* that came with it, the caller's; -1: none */

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/ctl_words.h"
 #include "common/msg.h"
 #include "daemon/auth/userfile.h"
 #include "daemon/ctl/edit.h"
@@ -408,23 +409,18 @@ verb_read(const struct call *c)
 static const struct verb {
 	const char *word;
 	int min, max; /* words behind it */
-	const char *usage;
 	int (*run)(const struct call *c);
 } verbs[] = {
-    {"add", 4, 5, "add ?--plain|--apop? name uid gid home ?mailbox?", verb_add},
-    {"remove", 1, 1, "remove name", verb_remove},
-    {"rename", 2, 2, "rename name newName", verb_rename},
-    {"lookup", 1, 1, "lookup name", verb_lookup},
-    {"exists", 1, 1, "exists name", verb_exists},
-    {"who", 0, 0, "who", verb_who},
-    {"save", 0, 1, "save ?file?", verb_save},
-    {"read", 1, 1, "read file", verb_read},
+    {"add", 4, 5, verb_add},	   {"remove", 1, 1, verb_remove}, {"rename", 2, 2, verb_rename},
+    {"lookup", 1, 1, verb_lookup}, {"exists", 1, 1, verb_exists}, {"who", 0, 0, verb_who},
+    {"save", 0, 1, verb_save},	   {"read", 1, 1, verb_read},
 };
 
 static int
-wrong_usage(const char *usage)
+wrong_usage(const char *verb, const char *arguments)
 {
-	fprintf(stderr, "pop3ctl: wrong # args: should be \"pop3ctl user ?-f file? %s\"\n", usage);
+	fprintf(stderr, "pop3ctl: wrong # args: should be \"pop3ctl user ?-f file? %s%s%s\"\n",
+		verb, arguments[0] != '\0' ? " " : "", arguments);
 	return CTL_USAGE;
 }
 
@@ -441,6 +437,7 @@ int
 user_run(enum answer_form form, int argc, char *argv[])
 {
 	struct call c = {.path = SYSCONFDIR "/pop3d/users", .form = form};
+	char choices[CTL_TEXT_SIZE];
 	const char *word;
 
 	argc--, argv++;
@@ -449,7 +446,7 @@ user_run(enum answer_form form, int argc, char *argv[])
 		argc -= 2, argv += 2;
 	}
 	if (argc == 0)
-		return wrong_usage("option ?arg ...?");
+		return wrong_usage("option", "?arg ...?");
 	word = *argv++;
 	c.n = argc - 1;
 	if (c.n > 0 && strcmp(word, "add") == 0 && (c.mark = mark_of(argv[0])) != NULL)
@@ -460,12 +457,11 @@ user_run(enum answer_form form, int argc, char *argv[])
 
 		if (strcmp(v->word, word) != 0)
 			continue;
-		return c.n < v->min || c.n > v->max ? wrong_usage(v->usage) : v->run(&c);
+		return c.n < v->min || c.n > v->max
+			   ? wrong_usage(word, ctl_find("user", word)->arguments)
+			   : v->run(&c);
 	}
-	fprintf(stderr,
-		"pop3ctl: bad option \"%s\": must be add, exists, lookup, read, remove, rename, "
-		"save, or "
-		"who\n",
-		word);
+	fprintf(stderr, "pop3ctl: bad option \"%s\": must be %s\n", word,
+		ctl_choices(choices, "user"));
 	return CTL_USAGE;
 }

@@ -494,6 +494,16 @@ class Forms(Case):
         self.assertIn("64 words", self.ctl.refused(USAGE, "configure", "clear", *["-port", "1"] * 40))
         self.assertEqual(int(self.ctl.done("cget", "clear", "-port")), self.daemon.port(PLAIN))
 
+    def test_help_and_errors_show_the_same_arguments(self):
+        helps = re.findall("^  (.*?) *$", self.ctl.done("--help"), re.M)
+        self.assertGreater(len(helps), 20)
+        for synopsis in (line.replace("[", "?").replace("]", "?") for line in helps):
+            count = 2 if synopsis.split()[0] in ("box", "conn", "uidl", "user") else 1
+            words, arguments = synopsis.split()[:count], synopsis.split()[count:]
+            wanted = re.sub(r"\?.*?\?", "", " ".join(arguments)).strip()
+            answer = self.ctl.refused(USAGE, *words, *([] if wanted else ["x"] * 3))
+            self.assertEqual(answer, ARGS % re.sub("^user ", "user ?-f file? ", synopsis))
+
     def test_not_reachable(self):
         path = harness.world().path("nothing")
         done = subprocess.run([harness.program("pop3ctl"), "-s", path, "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -853,7 +863,7 @@ class Socket(Case):
         for s in clients:
             s.sendall(packed(b"cget", b"clear", b"-state"))
         for s in clients:
-            self.assertEqual(s.recv(100), b"0up\n")
+            self.assertEqual(s.recv(100), b"0vup\n")
             s.close()
         harness.wait_for(lambda: self.ctl.run("list").status == DONE)
         self.ctl.done("list")

@@ -559,9 +559,9 @@ class Hostile(unittest.TestCase):
 
     def test_no_stream(self):
         self.assertEqual(self.ask(b"", "box", "list", "s", "u", give=False), (FAILED, b"", b"pop3ctl: the daemon sent no stream for the job\n"))
-        self.assertEqual(self.ask(b"", "box", "list", "s", "u", give=False, answer=b"1why\n"), (FAILED, b"", b"pop3ctl: why\n"))
+        self.assertEqual(self.ask(b"", "box", "list", "s", "u", give=False, answer=b"1-why\n"), (FAILED, b"", b"pop3ctl: why\n"))
         # a descriptor that comes with the answer to something else is of no use to it
-        self.assertEqual(self.ask(b"", "list", answer=b"0name\n"), (DONE, b"name\n", b""))
+        self.assertEqual(self.ask(b"", "list", answer=b"0tname\n"), (DONE, b"name\n", b""))
 
 
 class Lookups(JobCase):

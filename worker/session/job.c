@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "common/clock.h"
+#include "common/ctl_words.h"
 #include "common/log.h"
 #include "common/title.h"
 #include "worker/session/score.h"
@@ -19,19 +20,15 @@ enum {
 };
 
 static const struct job_entry jobs[] = {
-    {"box", "add", "box add server user", 0, 0, 0, job_box_add_prepare, job_box_add},
-    {"box", "exists", "box exists server user", 0, 0, 0, NULL, job_box_exists},
-    {"box", "list", "box list server user", 0, 0, 0, job_box_list_prepare, job_box_list},
-    {"box", "locked", "box locked server user", 0, 0, JOB_OPEN, NULL, job_box_locked},
-    {"box", "move", "box move server user newname", 1, 1, JOB_OPEN | JOB_LOCK, job_box_move_prepare,
-     job_box_move},
-    {"box", "remove", "box remove server user ?--force?", 0, 1, JOB_OPEN | JOB_LOCK | JOB_LIST,
-     job_box_remove_prepare, job_box_remove},
-    {"history", NULL, "history server user ?--since time?", 0, 2, JOB_OPEN, NULL, job_history},
-    {"uidl", "import", "uidl import --from source ?--force? server user", 2, 3,
-     JOB_OPEN | JOB_LOCK | JOB_LIST, NULL, job_uidl_import},
-    {"uidl", "verify", "uidl verify server user ?file?", 0, 1, JOB_OPEN | JOB_LOCK | JOB_LIST, NULL,
-     job_uidl_verify},
+    {"box", "add", 0, 0, 0, job_box_add_prepare, job_box_add},
+    {"box", "exists", 0, 0, 0, NULL, job_box_exists},
+    {"box", "list", 0, 0, 0, job_box_list_prepare, job_box_list},
+    {"box", "locked", 0, 0, JOB_OPEN, NULL, job_box_locked},
+    {"box", "move", 1, 1, JOB_OPEN | JOB_LOCK, job_box_move_prepare, job_box_move},
+    {"box", "remove", 0, 1, JOB_OPEN | JOB_LOCK | JOB_LIST, job_box_remove_prepare, job_box_remove},
+    {"history", NULL, 0, 2, JOB_OPEN, NULL, job_history},
+    {"uidl", "import", 2, 3, JOB_OPEN | JOB_LOCK | JOB_LIST, NULL, job_uidl_import},
+    {"uidl", "verify", 0, 1, JOB_OPEN | JOB_LOCK | JOB_LIST, NULL, job_uidl_verify},
 };
 
 static bool __attribute__((format(printf, 3, 0)))
@@ -204,11 +201,13 @@ static int
 job_run(struct session *ss, const struct msg_spawn_conf *conf, const struct job_entry *e,
 	size_t argc, char *const argv[])
 {
+	char text[CTL_TEXT_SIZE];
 	int status = JOB_DONE;
 	uint32_t abi;
 
 	if (argc < e->min || argc > e->max) {
-		job_fail(ss, "wrong # args: should be \"pop3ctl %s\"", e->usage);
+		job_fail(ss, "wrong # args: should be \"pop3ctl %s\"",
+			 ctl_synopsis(text, e->word, e->second));
 		return JOB_USAGE;
 	}
 	title_set("session", "%s %s%s%s", ss->grant.account.user, e->word,

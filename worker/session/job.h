@@ -2,8 +2,7 @@
  * Mailbox jobs: what an administrator has a session do with one mailbox
  * instead of serving a client (DESIGN 3.6).  The session is the mailbox's owner
  * and confined as for a client; its stream goes to pop3ctl(8).
- * A new job is a line in the table of job.c, and one in pop3ctl's
- * (daemon/ctl/job.c).
+ * A new job is a row in the table of job.c, and one in common/ctl_words.c.
  */
 #ifndef POP3D_SESSION_JOB_H
 #define POP3D_SESSION_JOB_H
@@ -29,7 +28,6 @@ enum job_needs {
 
 struct job_entry {
 	const char *word, *second; /* second: NULL: it has no second word */
-	const char *usage;	   /* behind "pop3ctl " */
 	size_t min, max;	   /* words behind the user's name */
 	unsigned needs;		   /* enum job_needs */
 	/* Before the process is confined: open what the job needs beside that, and name it by
