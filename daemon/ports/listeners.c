@@ -9,12 +9,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/pop3.h"
 #include "common/replies.h"
 #include "daemon/ports/limits.h"
 #include "daemon/ports/listeners.h"
 #include "daemon/notify.h"
+#include "daemon/ports/refused.h"
 #include "daemon/settle.h"
 #include "daemon/ports/sockets.h"
 
@@ -40,6 +42,7 @@ TAILQ_HEAD(listener_list, listener);
 struct listeners {
 	struct listener_list list;
 	struct limits *limits;
+	struct refused *refused;
 	const struct ports_calls *calls;
 	uint64_t fd_limit, fds_kept;
 	bool accepting;
@@ -58,14 +61,13 @@ fds_short(const struct master *m, int fd)
 static void
 refuse(const struct listener *l, int fd, const struct msg_addr *peer, const char *why)
 {
-	char line[POP3_RESPONSE_MAX], text[LOG_ADDR_SIZE];
+	char line[POP3_RESPONSE_MAX];
 	int len = snprintf(line, sizeof(line), "%s\r\n", reply_text(REPLY_FULL));
 
 	if (l->server->active.socket != SOCKET_TLS)
 		send(fd, line, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
-	log_info(0, "refused server=%s peer=%s reason=%s", l->server->set.name,
-		 log_addr(text, peer), why);
+	refused_add(l->master->listeners->refused, clock_ms(), l->server->set.name, peer, why);
 }
 
 static void
@@ -116,10 +118,9 @@ listeners_new(const struct ports_calls *calls)
 	struct listeners *ls = calloc(1, sizeof(*ls));
 	struct rlimit limit;
 
-	if (ls == NULL || (ls->limits = limits_new()) == NULL) {
-		free(ls);
-		return NULL;
-	}
+	if (ls == NULL || (ls->limits = limits_new()) == NULL ||
+	    (ls->refused = refused_new()) == NULL)
+		return NULL; /* it ends before it began */
 	TAILQ_INIT(&ls->list);
 	ls->calls = calls;
 	ls->fd_limit = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
@@ -444,6 +445,7 @@ void
 listeners_tick(struct master *m)
 {
 	m->listeners->no_room = false;
+	refused_tick(m->listeners->refused, clock_ms());
 }
 
 void
@@ -452,6 +454,7 @@ listeners_close_all(struct master *m)
 	struct listener *l;
 
 	accept_all(m, false);
+	refused_tick(m->listeners->refused, UINT64_MAX);
 	while ((l = TAILQ_FIRST(&m->listeners->list)) != NULL)
 		listener_free(m, l);
 }

@@ -347,6 +347,20 @@ class Limits(TestCase):
         one.quit()
         self.greets_again(daemon)
 
+    def test_CON_11_a_flood_is_few_lines_of_the_log(self):
+        daemon = self.own_daemon(max_connections_per_address=2)
+        source = "127.0.0.77"
+        held = [self.connect(daemon=daemon, source=source) for _ in range(2)]
+        for _ in range(200):
+            self.connect(daemon=daemon, source=source, greet=False).rest()
+        def counts():
+            return [int(n) for n in re.findall(r"refused server=\S+ peer=127\.0\.0\.77:\d+ reason=\S+ count=(\d+)", daemon.log())]
+        self.assertTrue(harness.wait_for(lambda: sum(counts()) == 200, 60, 0.2), counts())
+        self.assertEqual(counts()[0], 1)
+        self.assertLess(len(counts()), 20)
+        for client in held:
+            client.quit()
+
     def test_CON_11_failed_logins_close_the_connection(self):
         daemon = self.own_daemon(max_auth_failures=3)
         for kind in self.each_kind():

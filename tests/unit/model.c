@@ -630,7 +630,7 @@ limit_of(enum phase phase, const struct conn *c)
 	    [IS_GRANTED] = GRANT_LIMIT,
 	    [IS_OFFERED] = GRANT_LIMIT,
 	    [OPENS] = OPENING_LIMIT,
-	    [IS_SILENT] = idle + 2 * MARGIN, /* 30 looks, up to two seconds apart */
+	    [IS_SILENT] = idle + 3 * MARGIN, /* 30 looks, up to two seconds apart */
 	    [IS_LEFT] = idle + MARGIN};
 
 	return limits[phase];
