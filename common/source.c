@@ -4,24 +4,58 @@
 
 #include "common/source.h"
 
-enum { PREFIX6 = 8 /* octets of a /64 */ };
+enum { BITS4 = 32, BITS6 = 64 /* of one source */ };
 
 static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+/* Set every bit of the octets behind the prefix to 0. */
+static void
+cut(uint8_t *octets, size_t len, uint8_t bits)
+{
+	for (size_t i = 0; i < len; i++) {
+		size_t kept = bits > 8 * i ? bits - 8 * i : 0;
+
+		octets[i] &= (uint8_t)(kept < 8 ? 0xff00 >> kept : 0xff);
+	}
+}
+
+void
+source_network(struct source *s, const struct msg_addr *a, uint8_t bits4, uint8_t bits6)
+{
+	bool is_mapped = a->family == AF_INET6 && memcmp(a->octets, mapped, sizeof(mapped)) == 0;
+
+	memset(s, 0, sizeof(*s));
+	if (a->family != AF_INET && a->family != AF_INET6)
+		return;
+	if (source_is_loopback(a)) {
+		*s = (struct source){.family = 4, .bits = bits4, .octets = {127}};
+	} else if (a->family == AF_INET || is_mapped) {
+		s->family = 4;
+		s->bits = bits4;
+		memcpy(s->octets, a->octets + (is_mapped ? sizeof(mapped) : 0), 4);
+	} else {
+		s->family = 6;
+		s->bits = bits6;
+		memcpy(s->octets, a->octets, sizeof(s->octets));
+	}
+	cut(s->octets, sizeof(s->octets), s->bits);
+}
 
 void
 source_set(struct source *s, const struct msg_addr *a)
 {
-	memset(s, 0, sizeof(*s));
-	if (a->family == AF_INET) {
-		s->family = 4;
-		memcpy(s->octets, a->octets, 4);
-	} else if (a->family == AF_INET6) {
-		if (memcmp(a->octets, mapped, sizeof(mapped)) == 0) {
-			s->family = 4;
-			memcpy(s->octets, a->octets + sizeof(mapped), 4);
-		} else {
-			s->family = 6;
-			memcpy(s->octets, a->octets, PREFIX6);
-		}
-	}
+	source_network(s, a, BITS4, BITS6);
+}
+
+bool
+source_is_loopback(const struct msg_addr *a)
+{
+	static const uint8_t one[16] = {[15] = 1};
+
+	if (a->family == AF_INET)
+		return a->octets[0] == 127;
+	if (a->family != AF_INET6)
+		return false;
+	return memcmp(a->octets, one, sizeof(one)) == 0 ||
+	       (memcmp(a->octets, mapped, sizeof(mapped)) == 0 && a->octets[12] == 127);
 }

@@ -24,6 +24,7 @@ enum {
 	CONF_ADDRESSES_MAX = 16,
 	CONF_PORTS_MAX = 16,
 	CONF_PATHS_MAX = 8,
+	CONF_NETWORKS_MAX = 32,
 	CONF_SERVERS_MAX = 64
 };
 
@@ -35,6 +36,14 @@ struct conf_addresses {
 struct conf_ports {
 	size_t n;
 	uint32_t number[CONF_PORTS_MAX]; /* 0 alone: the kernel chooses one */
+};
+
+struct conf_networks {
+	size_t n;
+	struct conf_network {
+		struct msg_addr address; /* family 0: none */
+		uint8_t bits;		 /* of the prefix */
+	} network[CONF_NETWORKS_MAX];
 };
 
 struct conf_paths {
@@ -81,7 +90,10 @@ struct conf {
 	    runtime_dir[MSG_PATH_SIZE]; /* "/run/pop3d"; the workers' empty root is made below it */
 	char control_group[MSG_WORD_SIZE]; /* may read at the control socket; empty: root only */
 	/* limits */
-	uint32_t max_connections, max_connections_per_address, max_connections_before_login;
+	uint32_t max_connections, max_connections_before_login;
+	uint32_t max_connections_per_address, max_connections_per_network, max_connections_per_site;
+	struct conf_networks trusted_networks; /* none of these three, nor auth_failures_per_source,
+						* holds for them */
 	uint32_t login_timeout, handshake_timeout, idle_timeout, shutdown_timeout; /* seconds */
 	/* logins */
 	uint32_t max_auth_failures;

@@ -57,7 +57,8 @@ enum conf_kind {
 	CONF_WORD,
 	CONF_FLAG,
 	CONF_TEXT,
-	CONF_ADDRESS /* numeric, or "*" */
+	CONF_ADDRESS, /* numeric, or "*" */
+	CONF_NETWORK  /* a numeric address and the length of its prefix; or empty */
 };
 
 struct conf_word {

@@ -204,6 +204,88 @@ address_store(const struct conf_setting *s, void *at, const char *value,
 	return -1;
 }
 
+/* How many bits of the address there are to be kept by "/24"; no more than there are.  0 or -1. */
+static int
+prefix_parse(const char *text, uint64_t most, uint8_t *bits)
+{
+	uint64_t n = most;
+
+	if (text != NULL && (pop3_number(text + 1, strlen(text + 1), &n) == -1 || n > most))
+		return -1;
+	*bits = (uint8_t)n;
+	return 0;
+}
+
+/* Is there no octet but 0 behind the prefix? */
+static bool
+network_is_whole(const struct conf_network *n)
+{
+	for (size_t i = 0; i < sizeof(n->address.octets); i++) {
+		size_t kept = n->bits > 8 * i ? n->bits - 8 * i : 0;
+
+		if (kept < 8 && (n->address.octets[i] & 0xff >> kept) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* IPv4 clients of an IPv6 socket are plain IPv4, so a mapped address would never be met. */
+static int
+network_parse(const char *value, struct conf_network *n)
+{
+	char address[MSG_WORD_SIZE];
+	const char *slash = strchr(value, '/');
+	size_t len = slash != NULL ? (size_t)(slash - value) : strlen(value);
+	bool six = strchr(value, ':') != NULL;
+
+	if (len >= sizeof(address))
+		return -1;
+	memcpy(address, value, len);
+	address[len] = '\0';
+	n->address.family = six ? AF_INET6 : AF_INET;
+	if (inet_pton(n->address.family, address, n->address.octets) != 1 ||
+	    prefix_parse(slash, six ? 128 : 32, &n->bits) == -1)
+		return -1;
+	return six && IN6_IS_ADDR_V4MAPPED((struct in6_addr *)n->address.octets) ? -1 : 0;
+}
+
+static int
+network_store(const struct conf_setting *s, void *at, const char *value,
+	      char expected[CONF_EXPECTED_SIZE])
+{
+	struct conf_network n;
+
+	(void)s;
+	memset(&n, 0, sizeof(n));
+	if (*value != '\0' && network_parse(value, &n) == -1) {
+		snprintf(expected, CONF_EXPECTED_SIZE,
+			 "a network such as \"192.0.2.0/24\" or \"2001:db8::/32\", or an address");
+		return -1;
+	}
+	if (!network_is_whole(&n)) {
+		snprintf(expected, CONF_EXPECTED_SIZE,
+			 "a network whose address has no bits behind the first %u", n.bits);
+		return -1;
+	}
+	memcpy(at, &n, sizeof(n));
+	return 0;
+}
+
+static void
+network_print(const struct conf_setting *s, const void *at, FILE *out)
+{
+	const struct conf_network *n = at;
+	char text[INET6_ADDRSTRLEN];
+
+	(void)s;
+	if (n->address.family == 0)
+		fputs("\"\"", out);
+	else
+		fprintf(out, "\"%s/%u\"",
+			inet_ntop(n->address.family, n->address.octets, text, sizeof(text)),
+			n->bits);
+}
+
 static const struct {
 	/* The value into its place `at`; 0, or -1 with what was expected. */
 	int (*store)(const struct conf_setting *s, void *at, const char *value,
@@ -212,11 +294,12 @@ static const struct {
 } kinds[] = {
     [CONF_NUMBER] = {number_store, number_print}, [CONF_WORD] = {word_store, word_print},
     [CONF_FLAG] = {flag_store, flag_print},	  [CONF_TEXT] = {text_store, text_print},
-    [CONF_ADDRESS] = {address_store, text_print},
+    [CONF_ADDRESS] = {address_store, text_print}, [CONF_NETWORK] = {network_store, network_print},
 };
 
 static_assert(offsetof(struct conf_paths, path) == sizeof(size_t) &&
 		  offsetof(struct conf_addresses, address) == sizeof(size_t) &&
+		  offsetof(struct conf_networks, network) == sizeof(size_t) &&
 		  offsetof(struct conf_ports, number) == sizeof(size_t),
 	      "a list is its length, and its values behind that");
 

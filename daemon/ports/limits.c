@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <bsd/sys/tree.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,19 +29,29 @@ counter_compare(const struct counter *a, const struct counter *b)
 RB_PROTOTYPE(counter_tree, counter, node, counter_compare)
 RB_GENERATE(counter_tree, counter, node, counter_compare)
 
-static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+/* Lengths of prefixes; a site of IPv4 is none. */
+static const struct {
+	uint8_t bits4, bits6;
+} networks[LIMIT_COUNT] = {
+    [LIMIT_ADDRESS] = {32, 64}, [LIMIT_NETWORK] = {24, 56}, [LIMIT_SITE] = {0, 48}};
 
-int
-limits_is_loopback(const struct msg_addr *a)
+static bool
+network_has(const struct conf_network *n, const struct msg_addr *a)
 {
-	static const uint8_t one[16] = {[15] = 1};
+	struct source network, source;
 
-	if (a->family == AF_INET)
-		return a->octets[0] == 127;
-	if (a->family != AF_INET6)
-		return 0;
-	return memcmp(a->octets, one, 16) == 0 ||
-	       (memcmp(a->octets, mapped, sizeof(mapped)) == 0 && a->octets[12] == 127);
+	source_network(&network, &n->address, n->bits, n->bits);
+	source_network(&source, a, n->bits, n->bits);
+	return network.family != 0 && memcmp(&network, &source, sizeof(source)) == 0;
+}
+
+bool
+limits_trust(const struct conf_networks *trusted, const struct msg_addr *a)
+{
+	for (size_t i = 0; i < trusted->n; i++)
+		if (network_has(&trusted->network[i], a))
+			return true;
+	return false;
 }
 
 struct limits *
@@ -63,40 +72,79 @@ limits_free(struct limits *l)
 	free(l);
 }
 
-int
-limits_enter(struct limits *l, const struct msg_addr *a, uint32_t most)
+/* The source of an address at a level; of a family that has no such level, family 0. */
+static struct counter
+counter_key(const struct msg_addr *a, int limit)
 {
-	struct counter key = {.count = 0}, *s;
+	struct counter key = {.count = 0};
 
-	source_set(&key.source, a);
+	source_network(&key.source, a, networks[limit].bits4, networks[limit].bits6);
+	if (key.source.bits == 0)
+		key.source.family = 0;
+	return key;
+}
+
+/* One less of the source.  False: it has none. */
+static bool
+counter_leave(struct limits *l, const struct msg_addr *a, int limit)
+{
+	struct counter key = counter_key(a, limit), *s = RB_FIND(counter_tree, &l->tree, &key);
+
+	if (s == NULL)
+		return false;
+	if (--s->count > 0)
+		return true;
+	RB_REMOVE(counter_tree, &l->tree, s);
+	free(s);
+	return true;
+}
+
+/* One more, if it may have one.  0; 1: it may not; -1: no memory. */
+static int
+counter_enter(struct limits *l, const struct msg_addr *a, int limit, uint32_t most)
+{
+	struct counter key = counter_key(a, limit), *s;
+
+	if (key.source.family == 0)
+		return 0;
 	if ((s = RB_FIND(counter_tree, &l->tree, &key)) == NULL) {
 		if ((s = malloc(sizeof(*s))) == NULL)
 			return -1;
 		*s = key;
 		RB_INSERT(counter_tree, &l->tree, s);
 	}
-	if (s->count >= most) {
-		errno = EUSERS;
-		return -1;
-	}
+	if (s->count >= most)
+		return 1;
 	s->count++;
-	l->count++;
 	return 0;
 }
 
-void
-limits_leave(struct limits *l, const struct msg_addr *a)
+int
+limits_enter(struct limits *l, const struct msg_addr *a, const uint32_t most[LIMIT_COUNT],
+	     bool trusted)
 {
-	struct counter key = {.count = 0}, *s;
+	int limit, full = 0;
 
-	source_set(&key.source, a);
-	if ((s = RB_FIND(counter_tree, &l->tree, &key)) == NULL)
+	for (limit = 0; !trusted && limit < LIMIT_COUNT; limit++)
+		if ((full = counter_enter(l, a, limit, most[limit])) != 0)
+			break;
+	if (full == 0) {
+		l->count++;
+		return LIMIT_COUNT;
+	}
+	for (int i = 0; i < limit; i++)
+		counter_leave(l, a, i);
+	return full == -1 ? -1 : limit;
+}
+
+void
+limits_leave(struct limits *l, const struct msg_addr *a, bool trusted)
+{
+	if (!trusted && !counter_leave(l, a, LIMIT_ADDRESS))
 		return;
+	for (int limit = LIMIT_ADDRESS + 1; !trusted && limit < LIMIT_COUNT; limit++)
+		counter_leave(l, a, limit);
 	l->count--;
-	if (--s->count > 0)
-		return;
-	RB_REMOVE(counter_tree, &l->tree, s);
-	free(s);
 }
 
 size_t

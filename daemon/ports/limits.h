@@ -1,24 +1,42 @@
 /*
- * How many connections each source (common/source.h) has.
+ * How many connections there are, in all and from each network: an address
+ * (common/source.h), what it is in, and what that is in.
  */
 #ifndef POP3D_LIMITS_H
 #define POP3D_LIMITS_H
 
+#include <stdbool.h>
+
 #include "common/msg.h"
+#include "daemon/conf/conf.h"
 
 struct limits;
+
+/* The networks of one client, smallest first. */
+enum limit {
+	LIMIT_ADDRESS, /* IPv4 /32, IPv6 /64 */
+	LIMIT_NETWORK, /* IPv4 /24, IPv6 /56 */
+	LIMIT_SITE,    /* IPv6 /48 */
+	LIMIT_COUNT
+};
+
+/* Do no limits hold for the networks of this address? */
+bool limits_trust(const struct conf_networks *trusted, const struct msg_addr *a);
 
 struct limits *limits_new(void);
 void limits_free(struct limits *l);
 
-/* Count one more from the source of `a`.  0, or -1 with errno EUSERS (it has `most`) or ENOMEM. */
-int limits_enter(struct limits *l, const struct msg_addr *a, uint32_t most);
-void limits_leave(struct limits *l, const struct msg_addr *a);
+/*
+ * Count one more from `a` in each of its networks, of which `most` says how many
+ * they may have.  `trusted`: in none of them.  LIMIT_COUNT; or the limit that is
+ * reached, or -1 with errno ENOMEM, and nothing is counted.
+ */
+int limits_enter(struct limits *l, const struct msg_addr *a, const uint32_t most[LIMIT_COUNT],
+		 bool trusted);
+/* One that was entered so has gone. */
+void limits_leave(struct limits *l, const struct msg_addr *a, bool trusted);
 
 /* How many were entered and have not left. */
 size_t limits_count(const struct limits *l);
-
-/* Is it 127.0.0.0/8, ::1, or an IPv4 loopback address mapped into IPv6? */
-int limits_is_loopback(const struct msg_addr *a);
 
 #endif

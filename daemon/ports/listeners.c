@@ -73,16 +73,26 @@ refuse(const struct listener *l, int fd, const struct msg_addr *peer, const char
 static void
 greet_client(struct master *m, const struct listener *l, int fd, const struct sockaddr_storage *ss)
 {
+	static const char *const names[LIMIT_COUNT] = {
+	    [LIMIT_ADDRESS] = "max_connections_per_address",
+	    [LIMIT_NETWORK] = "max_connections_per_network",
+	    [LIMIT_SITE] = "max_connections_per_site"};
+	const uint32_t most[LIMIT_COUNT] = {m->conf->max_connections_per_address,
+					    m->conf->max_connections_per_network,
+					    m->conf->max_connections_per_site};
+	struct limits *limits = m->listeners->limits;
 	struct msg_addr peer;
+	bool trusted;
+	int limit;
 
 	socket_addr(&peer, ss);
-	if (limits_count(m->listeners->limits) >= m->conf->max_connections)
+	trusted = limits_trust(&m->conf->trusted_networks, &peer);
+	if (limits_count(limits) >= m->conf->max_connections)
 		refuse(l, fd, &peer, "max_connections");
-	else if (limits_enter(m->listeners->limits, &peer, m->conf->max_connections_per_address) ==
-		 -1)
-		refuse(l, fd, &peer, "max_connections_per_address");
+	else if ((limit = limits_enter(limits, &peer, most, trusted)) != LIMIT_COUNT)
+		refuse(l, fd, &peer, limit == -1 ? "no memory" : names[limit]);
 	else
-		m->listeners->calls->accepted(m, l->server, fd, &peer);
+		m->listeners->calls->accepted(m, l->server, fd, &peer, trusted);
 }
 
 static void
@@ -460,8 +470,8 @@ listeners_close_all(struct master *m)
 }
 
 void
-listeners_release(struct master *m, const struct msg_addr *peer)
+listeners_release(struct master *m, const struct msg_addr *peer, bool trusted)
 {
-	limits_leave(m->listeners->limits, peer);
+	limits_leave(m->listeners->limits, peer, trusted);
 	m->listeners->no_room = false;
 }

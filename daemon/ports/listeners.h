@@ -9,9 +9,10 @@
 
 /* What is told of clients. */
 struct ports_calls {
-	/* One was accepted: takes over fd; listeners_release() when its connection has ended. */
+	/* One was accepted, from trusted_networks or not: takes over fd; listeners_release() when
+	 * its connection has ended. */
 	void (*accepted)(struct master *m, struct server *server, int fd,
-			 const struct msg_addr *peer);
+			 const struct msg_addr *peer, bool trusted);
 };
 
 struct listeners *listeners_new(const struct ports_calls *calls);
@@ -58,6 +59,6 @@ void listeners_accept(struct master *m, bool on, size_t fds);
 void listeners_tick(struct master *m);
 
 /* A connection from this address has ended. */
-void listeners_release(struct master *m, const struct msg_addr *peer);
+void listeners_release(struct master *m, const struct msg_addr *peer, bool trusted);
 
 #endif

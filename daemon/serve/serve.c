@@ -17,9 +17,9 @@
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/secret.h"
+#include "common/source.h"
 #include "common/title.h"
 #include "daemon/roles/child.h"
-#include "daemon/ports/limits.h"
 #include "daemon/table/report.h"
 #include "daemon/serve/serve.h"
 #include "daemon/users.h"
@@ -221,9 +221,9 @@ is_loopback(const char *address)
 	struct msg_addr a = {.family = AF_INET};
 
 	if (inet_pton(AF_INET, address, a.octets) == 1)
-		return limits_is_loopback(&a);
+		return source_is_loopback(&a);
 	a.family = AF_INET6;
-	return inet_pton(AF_INET6, address, a.octets) == 1 && limits_is_loopback(&a);
+	return inet_pton(AF_INET6, address, a.octets) == 1 && source_is_loopback(&a);
 }
 
 static void

@@ -10,10 +10,10 @@
 #include "common/backends.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/source.h"
 #include "daemon/table/conns_priv.h"
 #include "daemon/roles/helper.h"
 #include "daemon/table/jobs.h"
-#include "daemon/ports/limits.h"
 #include "daemon/ports/listeners.h"
 #include "daemon/table/report.h"
 #include "daemon/ports/servers.h"
@@ -156,7 +156,7 @@ conns_free(struct master *m, struct conn *c)
 	if (c->job != NULL)
 		jobs_forget(m, c);
 	else
-		listeners_release(m, &c->row.peer);
+		listeners_release(m, &c->row.peer, c->row.trusted != 0);
 	/* Whoever still has the socket can do nothing with it. */
 	if (c->fd != -1)
 		shutdown(c->fd, SHUT_RDWR);
@@ -184,7 +184,7 @@ static bool
 login_in_clear_allowed(const struct conf_server *s, const struct msg_addr *peer)
 {
 	return s->cleartext_login == CLEARTEXT_ALWAYS ||
-	       (s->cleartext_login == CLEARTEXT_LOOPBACK && limits_is_loopback(peer));
+	       (s->cleartext_login == CLEARTEXT_LOOPBACK && source_is_loopback(peer));
 }
 
 /* The greeting announces APOP where a login by it can come to something. */
@@ -242,14 +242,15 @@ shed_one(struct master *m)
 }
 
 static void
-conn_accepted(struct master *m, struct server *server, int fd, const struct msg_addr *peer)
+conn_accepted(struct master *m, struct server *server, int fd, const struct msg_addr *peer,
+	      bool trusted)
 {
 	const struct conf_server *s = &server->set;
 	struct conn *c = conns_add(m, server);
 
 	if (c == NULL) {
 		close(fd);
-		listeners_release(m, peer);
+		listeners_release(m, peer, trusted);
 		return;
 	}
 	c->row.tls = server->active.socket == SOCKET_TLS ? CONN_TLS_IMPLICIT : CONN_TLS_NONE;
@@ -257,6 +258,7 @@ conn_accepted(struct master *m, struct server *server, int fd, const struct msg_
 	c->row.clear_ok = login_in_clear_allowed(s, peer);
 	c->row.apop = apop_is_on(s, &c->row);
 	c->row.peer = *peer;
+	c->row.trusted = trusted;
 	c->fd = fd;
 	conns_set_state(m, c, CONN_WAITING);
 	report_connect(c);

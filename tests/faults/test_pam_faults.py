@@ -8,6 +8,7 @@ import unittest
 
 import harness
 import mailbox
+import network
 from client import TestCase
 from harness import ALL_KINDS, PLAIN, TLS
 
@@ -58,12 +59,13 @@ class Faults(TestCase):
         if self.module is None:
             self.skipTest("pam_fault.so cannot be built (compiler and libpam0g-dev)")
 
-    def daemon_with(self, *arguments, account="", session="", control="required", settings=None):
+    def daemon_with(self, *arguments, account="", session="", control="required", settings=None, net=None):
         text = "auth required pam_unix.so\nauth %s %s %s\naccount required pam_unix.so\n" % (control, self.module, " ".join(arguments))
         if account:
             text += "account required %s in=account %s\n" % (self.module, account)
         text += "session required %s\n" % ("%s %s" % (self.module, session) if session else "pam_permit.so")
-        daemon = self.own_daemon(auth="pam:" + harness.pam_service(text), **(settings or {}))
+        settings = dict(settings or {}, auth="pam:" + harness.pam_service(text))
+        daemon = net.daemon(self, **settings) if net else self.own_daemon(**settings)
         daemon.may_crash = "crash" in text
         return daemon
 
@@ -173,15 +175,16 @@ class Faults(TestCase):
             self.assertRegex(client.response(), TEMP)
         self.assertLess(time.monotonic() - begun, 10)
 
+    @network.needed
     def test_one_source_cannot_take_all_children(self):
-        victim, other = self.user(MESSAGES), self.user(MESSAGES)
-        daemon = self.daemon_with("user=" + victim.name, "sleep=3", settings={"auth_children": 4})
-        rogues = [self.connect(PLAIN, daemon, source="127.0.0.3") for _ in range(16)]
+        victim, other, net = self.user(MESSAGES), self.user(MESSAGES), network.Network.of(self)
+        daemon = self.daemon_with("user=" + victim.name, "sleep=3", settings={"auth_children": 4}, net=net)
+        rogues = [net.connect(self, daemon, "10.84.0.3") for _ in range(16)]
         for client in rogues:
             client.send(b"USER %s\r\nPASS %s\r\n" % (victim.name_octets, victim.password_octets))
         time.sleep(0.3)
         begun = time.monotonic()
-        client = self.connect(TLS, daemon, source="127.7.0.4")
+        client = net.connect(self, daemon, "10.84.7.4", TLS)
         client.login(other)
         client.quit()
         self.assertLess(time.monotonic() - begun, 1.5)

@@ -60,6 +60,9 @@ def check_response(line):
         raise AssertionError("bracket in plain text: %r" % line)
 
 
+IPV6_FREEBIND = 78  # <linux/in6.h>
+
+
 class Client:
     """One connection.
 
@@ -79,6 +82,8 @@ class Client:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         self.sock.settimeout(timeout)
         if source:
+            if ":" in source:
+                self.sock.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)  # of a network that is routed here
             self.sock.bind((source, 0))
         self.sock.connect(where)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

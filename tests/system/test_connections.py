@@ -7,8 +7,10 @@ import signal
 import socket
 import time
 
+import control
 import harness
 import mailbox
+import network
 from client import EOF, Ok, TestCase, plain_response, tls_context
 from harness import ALL_KINDS, PLAIN, STLS, TLS
 
@@ -296,16 +298,21 @@ class Cut(TestCase):
 
 
 class Limits(TestCase):
+    def probes_gone(self, daemon):
+        """The harness's own connections, that saw it ready, have ended."""
+        ctl = control.Control(daemon)
+        self.assertTrue(harness.wait_for(lambda: not any(ctl.lines("conn", "list", name) for name in daemon.servers)))
+
     def test_CON_11_per_address_limit(self):
         daemon = self.own_daemon(max_connections_per_address=3)
-        time.sleep(0.3)  # the readiness probes have gone
+        self.probes_gone(daemon)
         clients = [self.connect(daemon=daemon) for _ in range(3)]
         refused = self.connect(daemon=daemon, greet=False)
         rest = refused.rest()
         self.assertTrue(rest == b"" or rest.startswith(b"-ERR [SYS/TEMP] "), rest)
         self.assertLessEqual(rest.count(b"\n"), 1)
-        other = self.connect(daemon=daemon, source="127.0.0.9")
-        other.quit()
+        other = self.connect(daemon=daemon, greet=False, source="127.0.0.9")  # loopback is one source
+        self.assertNotIn(b"+OK", other.rest())
         clients.pop().quit()
         self.greets_again(daemon)
         user = self.user(mailbox.simple(1))
@@ -321,9 +328,36 @@ class Limits(TestCase):
                 return False
         self.assertTrue(harness.wait_for(attempt, 3, 0.1), "no place was freed")
 
+    @network.needed
+    def test_CON_11_networks_and_sites(self):
+        """Nested limits, seen by the log's reasons; for trusted networks there are none."""
+        net = network.Network.of(self)
+        daemon = net.daemon(self, max_connections_per_address=2, max_connections_per_network=3, max_connections_per_site=4,
+                            trusted_networks=["10.84.7.0/24", "fd84:0:7::/48"])
+        refused = []
+
+        def connect(*sources):
+            for source in sources:
+                if ":" in source and not network.HAVE_IPV6:
+                    continue
+                client = net.connect(self, daemon, source, greet=False)
+                if b"+OK" not in client.sock.recv(512):
+                    refused.append(source)
+        connect("10.84.1.1", "10.84.1.1", "10.84.1.1", "10.84.1.2", "10.84.1.3", "10.84.2.1")
+        self.assertEqual(refused, ["10.84.1.1", "10.84.1.3"])
+        daemon.log_wait(r"refused server=clear peer=10\.84\.1\.1:\d+ reason=max_connections_per_address")
+        daemon.log_wait(r"refused server=clear peer=10\.84\.1\.3:\d+ reason=max_connections_per_network")
+        connect("fd84:0:1:100::1", "fd84:0:1:100::2", "fd84:0:1:101::1", "fd84:0:1:102::1", "fd84:0:1:200::1", "fd84:0:1:300::1", "fd84:0:2::1")
+        if network.HAVE_IPV6:
+            self.assertEqual(refused[2:], ["fd84:0:1:102::1", "fd84:0:1:300::1"])
+            daemon.log_wait(r"refused .*reason=max_connections_per_site")
+        count = len(refused)
+        connect(*["10.84.7.1"] * 5, *["fd84:0:7::1"] * 5)
+        self.assertEqual(refused[count:], [])
+
     def test_CON_11_total_limit(self):
         daemon = self.own_daemon(max_connections=4)
-        time.sleep(0.3)
+        self.probes_gone(daemon)
         clients = [self.connect(daemon=daemon, source="127.0.0.%d" % (i + 10)) for i in range(4)]
         refused = self.connect(daemon=daemon, greet=False, source="127.0.0.99", timeout=2)
         try:
@@ -337,7 +371,7 @@ class Limits(TestCase):
 
     def test_CON_11_limit_counts_sessions_too(self):
         daemon = self.own_daemon(max_connections_per_address=2)
-        time.sleep(0.3)
+        self.probes_gone(daemon)
         user = self.user(mailbox.simple(1))
         one = self.session(user, daemon=daemon)
         two = self.connect(TLS, daemon=daemon)
@@ -349,6 +383,7 @@ class Limits(TestCase):
 
     def test_CON_11_a_flood_is_few_lines_of_the_log(self):
         daemon = self.own_daemon(max_connections_per_address=2)
+        self.probes_gone(daemon)
         source = "127.0.0.77"
         held = [self.connect(daemon=daemon, source=source) for _ in range(2)]
         for _ in range(200):

@@ -9,6 +9,7 @@ import unittest
 
 import harness
 import mailbox
+import network
 from client import TestCase
 from harness import ALL_KINDS, PLAIN, TLS
 
@@ -240,24 +241,27 @@ class Services(TestCase):
         self.assertLess(time.monotonic() - begun, 1.5)
         client.quit()
 
+    @network.needed
     def test_PAM_deadline_and_slow_modules(self):
-        # one slow check holds up nobody else, and ends at the deadline
-        slow = harness.SlowModule("127.0.0.66")
-        daemon = self.own_daemon(auth="pam:" + slow.service, auth_deadline=8)
+        # one slow check holds up no other source, and ends at the deadline
+        slow, net = harness.SlowModule("10.84.0.66"), network.Network.of(self)
+        daemon = net.daemon(self, auth="pam:" + slow.service, auth_deadline=8)
         user = self.user(MESSAGES)
-        clients = [self.connect(kind, daemon, source="127.0.0.66") for kind in ALL_KINDS * 4]
+        clients = [net.connect(self, daemon, "10.84.0.66", kind) for kind in ALL_KINDS * 4]
         for client in clients:
             client.send(b"USER %s\r\nPASS %s\r\n" % (user.name_octets, user.password_octets))
             client.response()
         self.assertTrue(harness.wait_for(slow.waiting))
-        for kind in ALL_KINDS:
-            self.session(user, kind, daemon).quit()
+        with net.client():
+            for kind in ALL_KINDS:
+                self.session(user, kind, daemon).quit()
         for client in clients:
             client.silent(0)
         for client in clients:
             self.assertRegex(client.response(), rb"\A-ERR \[SYS/TEMP\] ")
         slow.release()
-        self.session(user, TLS, daemon).quit()
+        with net.client():
+            self.session(user, TLS, daemon).quit()
 
     def test_PAM_client_gone_while_pam_still_runs(self):
         slow = harness.SlowModule()

@@ -336,10 +336,7 @@ class Takeover(Base):
         self.assertEqual(old.rest(), b"")
 
 
-WHY_NOT = network.missing() if os.geteuid() == 0 else "not root"
-
-
-@unittest.skipIf(WHY_NOT, WHY_NOT)
+@network.needed
 class DeadNetwork(Base):
     """A client stopped dead behind a network that drops every packet."""
 
@@ -347,12 +344,8 @@ class DeadNetwork(Base):
 
     def setUp(self):
         super().setUp()
-        self.net = network.Network()
-        self.addCleanup(self.net.close)
-        servers = {name: {"addresses": [network.SERVER], "port": harness.free_port(), "socket": kind,
-                          "cleartext_login": "always"} for name, kind in (("clear", "plain+stls"), ("secure", "tls"))}
-        with self.net.server():
-            self.daemon = self.own_daemon(servers=servers, takeover=2)
+        self.net = network.Network.of(self)
+        self.daemon = self.net.daemon(self, takeover=2)
 
     def far(self, user, kind, **options):
         """A session from the other host."""

@@ -8,6 +8,7 @@ import unittest
 
 import harness
 import mailbox
+import network
 from client import AUTH_ERR, Err, Ok, TestCase, plain_response
 from harness import ALL_KINDS, PLAIN, STLS, TLS
 
@@ -226,16 +227,31 @@ class FailureCounts(TestCase):
         client.login(user)
         client.quit()
 
+    @network.needed
     def test_CON_11_failures_per_source(self):
-        daemon = self.own_daemon(auth_failures_per_source=4, auth_failure_window=60)
-        user = self.user(MESSAGES)
-        client = self.connect(PLAIN, daemon, source="127.0.0.77")
-        for i in range(4):
-            client.try_login(b"nobody-%d" % i, b"wrong")
+        net, user = network.Network.of(self), self.user(MESSAGES)
+        daemon = net.daemon(self, auth_failures_per_source=4, auth_failure_window=60, trusted_networks=["10.84.7.0/24"])
+
+        def fail(source):
+            client = net.connect(self, daemon, source)
+            for i in range(4):
+                client.try_login(b"nobody-%d" % i, b"wrong")
+            return client
+        client = fail("10.84.0.77")
         self.assertTrue(client.try_login(user).startswith(b"-ERR [AUTH] "))
         client.quit()
+        for client in (net.connect(self, daemon, "10.84.0.78"), fail("10.84.7.1")):
+            client.login(user)
+            client.quit()
+
+    def test_CON_11_loopback_is_one_source(self):
+        daemon = self.own_daemon(auth_failures_per_source=4, auth_failure_window=60)
+        for i in range(4):
+            client = self.connect(PLAIN, daemon, source="127.0.%d.77" % i)
+            client.try_login(b"nobody-%d" % i, b"wrong")
+            client.quit()
         client = self.connect(PLAIN, daemon, source="127.9.0.78")
-        client.login(user)
+        self.assertTrue(client.try_login(self.user(MESSAGES)).startswith(b"-ERR [AUTH] "))
         client.quit()
 
     def test_CON_11_counts_outlive_the_helper(self):

@@ -12,6 +12,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "common/count.h"
 #include "daemon/conf/conf_priv.h"
 #include "tests/unit/unit.h"
 
@@ -88,6 +89,8 @@ test_defaults(void)
 	CU_ASSERT_STRING_EQUAL(conf.runtime_dir, "/run/pop3d");
 	CU_ASSERT_EQUAL(conf.max_connections, 2000);
 	CU_ASSERT_EQUAL(conf.max_connections_per_address, 50);
+	CU_ASSERT_EQUAL(conf.max_connections_per_network, 500);
+	CU_ASSERT_EQUAL(conf.max_connections_per_site, 1000);
 	CU_ASSERT_EQUAL(conf.max_connections_before_login, 500);
 	CU_ASSERT_EQUAL(conf.login_timeout, 60);
 	CU_ASSERT_EQUAL(conf.handshake_timeout, 30);
@@ -237,6 +240,39 @@ test_round_trip(void)
 	round_trip();
 }
 
+static void
+test_networks(void)
+{
+	static const char *const faults[][2] = {
+	    {"192.0.2.1/24", "a network whose address has no bits behind the first 24"},
+	    {"2001:db8::1/64", "a network whose address has no bits behind the first 64"},
+	};
+	static const char *const others[] = {"192.0.2.0/33", "2001:db8::/129", "192.0.2/24",
+					     "192.0.2.0/",   "localhost",      "::ffff:192.0.2.1"};
+	char text[128], expected[256];
+
+	CU_ASSERT_EQUAL(load("trusted_networks = {'192.0.2.0/24', '2001:db8::1', '0.0.0.0/0'}"), 0);
+	CU_ASSERT_EQUAL(conf.trusted_networks.n, 3);
+	CU_ASSERT_EQUAL(conf.trusted_networks.network[0].bits, 24);
+	CU_ASSERT_EQUAL(conf.trusted_networks.network[1].bits, 128);
+	CU_ASSERT_EQUAL(conf.trusted_networks.network[2].bits, 0);
+	round_trip();
+	for (size_t i = 0; i < COUNT_OF(faults) + COUNT_OF(others); i++) {
+		bool plain = i >= COUNT_OF(faults);
+		const char *value = plain ? others[i - COUNT_OF(faults)] : faults[i][0];
+
+		snprintf(text, sizeof(text), "trusted_networks = '%s'", value);
+		snprintf(expected, sizeof(expected),
+			 "x.conf:1: trusted_networks: expected %s, not \"%s\"\n",
+			 plain ? "a network such as \"192.0.2.0/24\" or \"2001:db8::/32\", or an "
+				 "address"
+			       : faults[i][1],
+			 value);
+		CU_ASSERT_EQUAL(load(text), -1);
+		expect_said(expected);
+	}
+}
+
 /* A value of every setting that differs from the default, one by one. */
 static void
 test_round_trip_each(void)
@@ -256,6 +292,8 @@ test_round_trip_each(void)
 				 s->kind == CONF_FLAG ? "yes" : "/a");
 		if (s->kind == CONF_TEXT && s->check != NULL && s->check("/a") != NULL)
 			snprintf(text, sizeof(text), "%s = other", s->name);
+		if (s->kind == CONF_NETWORK)
+			snprintf(text, sizeof(text), "%s = '2001:db8::/33'", s->name);
 		CU_ASSERT_EQUAL(load(text), 0);
 		expect_said("");
 		conf_defaults(&other);
@@ -1029,6 +1067,7 @@ static const struct unit_test tests[] = {
     {"empty file", test_empty},
     {"print and load again", test_round_trip},
     {"print and load again, each setting", test_round_trip_each},
+    {"networks", test_networks},
     {"print what differs from the defaults", test_print_changed},
     {"number ranges", test_ranges},
     {"wrong values", test_values},

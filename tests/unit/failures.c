@@ -221,6 +221,7 @@ test_sources(void)
 	CU_ASSERT_TRUE(
 	    same(source_of(AF_INET6, "::ffff:192.0.2.1"), source_of(AF_INET, "192.0.2.1")));
 	CU_ASSERT_FALSE(same(source_of(AF_INET6, "::ffff:192.0.2.1"), source_of(AF_INET6, "::1")));
+	CU_ASSERT_TRUE(same(source_of(AF_INET, "127.9.9.9"), source_of(AF_INET6, "::1")));
 }
 
 /* Few failures slow nobody, and none slow for longer than the setting says. */

@@ -117,9 +117,9 @@ listeners_tick(struct master *m)
 }
 
 void
-listeners_release(struct master *m, const struct msg_addr *peer)
+listeners_release(struct master *m, const struct msg_addr *peer, bool trusted)
 {
-	limits_leave(m->listeners->limits, peer);
+	limits_leave(m->listeners->limits, peer, trusted);
 }
 
 bool
@@ -139,13 +139,14 @@ fake_connect(struct server *s)
 {
 	static const struct msg_addr peer = {
 	    .family = AF_INET, .port = 1, .octets = {127, 0, 0, 1}};
+	static const uint32_t most[LIMIT_COUNT] = {UINT32_MAX, UINT32_MAX, UINT32_MAX};
 	struct listeners *ls = fake.m.listeners;
 	const struct conn *c, *last = NULL;
 
 	if (!ls->accepting || !ls->serving[s->slot] ||
-	    limits_enter(ls->limits, &peer, UINT32_MAX) == -1)
+	    limits_enter(ls->limits, &peer, most, false) != LIMIT_COUNT)
 		return 0;
-	ls->calls->accepted(&fake.m, s, open("/dev/null", O_RDWR | O_CLOEXEC), &peer);
+	ls->calls->accepted(&fake.m, s, open("/dev/null", O_RDWR | O_CLOEXEC), &peer, false);
 	settle_soon(fake.m.settle);
 	for (c = conns_next(&fake.m, NULL); c != NULL; c = conns_next(&fake.m, (struct conn *)c))
 		last = c;

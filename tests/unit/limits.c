@@ -1,9 +1,11 @@
 #include "config.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "common/count.h"
+#include "common/source.h"
 #include "daemon/roles/child.h"
 #include "daemon/ports/limits.h"
 #include "tests/unit/unit.h"
@@ -19,41 +21,90 @@ addr(const char *text)
 	return a;
 }
 
-static void
-test_most_per_address(void)
-{
-	struct limits *l = limits_new();
-	struct msg_addr a = addr("192.0.2.1"), b = addr("192.0.2.2");
+static struct limits *limits;
 
-	a.port = 1000;
-	CU_ASSERT_EQUAL(limits_enter(l, &a, 2), 0);
-	a.port = 1001;
-	CU_ASSERT_EQUAL(limits_enter(l, &a, 2), 0);
-	CU_ASSERT_EQUAL(limits_enter(l, &a, 2), -1);
-	CU_ASSERT_EQUAL(errno, EUSERS);
-	CU_ASSERT_EQUAL(limits_enter(l, &b, 2), 0);
-	limits_leave(l, &a);
-	CU_ASSERT_EQUAL(limits_enter(l, &a, 2), 0);
-	CU_ASSERT_EQUAL(limits_enter(l, &a, 2), -1);
-	limits_free(l);
+/* One more from there; which limit is reached. */
+static int
+enter(const char *text, uint32_t address, uint32_t network, uint32_t site)
+{
+	const uint32_t most[LIMIT_COUNT] = {address, network, site};
+	struct msg_addr a = addr(text);
+
+	return limits_enter(limits, &a, most, false);
 }
 
 static void
-test_ipv6_counts_by_network(void)
+leave(const char *text)
 {
-	struct limits *l = limits_new();
-	struct msg_addr a = addr("2001:db8:1:2::1"), b = addr("2001:db8:1:2:ffff::9"),
-			c = addr("2001:db8:1:3::1");
+	struct msg_addr a = addr(text);
 
-	CU_ASSERT_EQUAL(limits_enter(l, &a, 1), 0);
-	CU_ASSERT_EQUAL(limits_enter(l, &b, 1), -1);
-	CU_ASSERT_EQUAL(limits_enter(l, &c, 1), 0);
-	/* IPv4 in IPv6 is told apart by all of its octets. */
-	a = addr("::ffff:192.0.2.1");
-	b = addr("::ffff:192.0.2.2");
-	CU_ASSERT_EQUAL(limits_enter(l, &a, 1), 0);
-	CU_ASSERT_EQUAL(limits_enter(l, &b, 1), 0);
-	limits_free(l);
+	limits_leave(limits, &a, false);
+}
+
+static void
+test_most_per_address(void)
+{
+	limits = limits_new();
+	CU_ASSERT_EQUAL(enter("192.0.2.1", 2, 9, 9), LIMIT_COUNT);
+	CU_ASSERT_EQUAL(enter("192.0.2.1", 2, 9, 9), LIMIT_COUNT);
+	CU_ASSERT_EQUAL(enter("192.0.2.1", 2, 9, 9), LIMIT_ADDRESS);
+	CU_ASSERT_EQUAL(enter("::ffff:192.0.2.1", 2, 9, 9), LIMIT_ADDRESS);
+	CU_ASSERT_EQUAL(enter("192.0.2.2", 2, 9, 9), LIMIT_COUNT);
+	leave("192.0.2.1");
+	CU_ASSERT_EQUAL(enter("192.0.2.1", 2, 9, 9), LIMIT_COUNT);
+	CU_ASSERT_EQUAL(enter("192.0.2.1", 2, 9, 9), LIMIT_ADDRESS);
+	CU_ASSERT_EQUAL(limits_count(limits), 3);
+	limits_free(limits);
+}
+
+static void
+test_nested(void)
+{
+	limits = limits_new();
+	CU_ASSERT_EQUAL(enter("192.0.2.1", 2, 2, 1), LIMIT_COUNT);
+	CU_ASSERT_EQUAL(enter("192.0.2.254", 2, 2, 1), LIMIT_COUNT);
+	CU_ASSERT_EQUAL(enter("192.0.2.7", 2, 2, 1), LIMIT_NETWORK);
+	CU_ASSERT_EQUAL(enter("192.0.3.7", 2, 2, 1), LIMIT_COUNT); /* IPv4 has no sites */
+	/* a /64, a /56, a /48 */
+	CU_ASSERT_EQUAL(enter("2001:db8:1:200::1", 1, 2, 3), LIMIT_COUNT);
+	CU_ASSERT_EQUAL(enter("2001:db8:1:200:ffff::9", 1, 2, 3), LIMIT_ADDRESS);
+	CU_ASSERT_EQUAL(enter("2001:db8:1:2ff::1", 1, 2, 3), LIMIT_COUNT);
+	CU_ASSERT_EQUAL(enter("2001:db8:1:201::1", 1, 2, 3), LIMIT_NETWORK);
+	CU_ASSERT_EQUAL(enter("2001:db8:1:300::1", 1, 2, 3), LIMIT_COUNT);
+	CU_ASSERT_EQUAL(enter("2001:db8:1:400::1", 1, 2, 3), LIMIT_SITE);
+	CU_ASSERT_EQUAL(enter("2001:db8:2:400::1", 1, 2, 3), LIMIT_COUNT);
+	limits_free(limits);
+}
+
+/* Who was refused at one limit counts at none. */
+static void
+test_refused_counts_nowhere(void)
+{
+	limits = limits_new();
+	CU_ASSERT_EQUAL(enter("2001:db8:1:200::1", 9, 9, 1), LIMIT_COUNT);
+	for (int i = 0; i < 5; i++)
+		CU_ASSERT_EQUAL(enter("2001:db8:1:201::1", 9, 9, 1), LIMIT_SITE);
+	CU_ASSERT_EQUAL(limits_count(limits), 1);
+	CU_ASSERT_EQUAL(enter("2001:db8:1:201::1", 1, 2, 9), LIMIT_COUNT);
+	leave("2001:db8:1:200::1");
+	leave("2001:db8:1:201::1");
+	CU_ASSERT_EQUAL(limits_count(limits), 0);
+	CU_ASSERT_EQUAL(enter("2001:db8:1:2::1", 1, 1, 1), LIMIT_COUNT);
+	limits_free(limits);
+}
+
+static void
+test_loopback_is_one_source(void)
+{
+	static const char *const others[] = {"127.0.0.2", "127.255.1.1", "::1", "::ffff:127.9.9.9"};
+
+	limits = limits_new();
+	CU_ASSERT_EQUAL(enter("127.0.0.1", 1, 9, 9), LIMIT_COUNT);
+	for (size_t i = 0; i < COUNT_OF(others); i++)
+		CU_ASSERT_EQUAL(enter(others[i], 1, 9, 9), LIMIT_ADDRESS);
+	leave("::1");
+	CU_ASSERT_EQUAL(enter("127.0.0.2", 1, 9, 9), LIMIT_COUNT);
+	limits_free(limits);
 }
 
 /* Many sources, that come and go in any order: each has its own count, and none is left over. */
@@ -61,31 +112,67 @@ static void
 test_many_sources(void)
 {
 	enum { SOURCES = 1000, STEP = 37 };
-	struct limits *l = limits_new();
-	struct msg_addr a = addr("10.0.0.0"), none = addr("192.0.2.1");
+	char text[INET_ADDRSTRLEN];
 
+	limits = limits_new();
 	for (unsigned i = 0; i < 2 * SOURCES; i++) {
 		unsigned n = i * STEP % SOURCES;
 
-		a.octets[2] = (uint8_t)(n >> 8);
-		a.octets[3] = (uint8_t)n;
-		CU_ASSERT_EQUAL(limits_enter(l, &a, 2), 0);
+		snprintf(text, sizeof(text), "10.0.%u.%u", n >> 8, n & 0xff);
+		CU_ASSERT_EQUAL(enter(text, 2, 2 * SOURCES, 1), LIMIT_COUNT);
 	}
-	CU_ASSERT_EQUAL(limits_enter(l, &a, 2), -1);
-	limits_leave(l, &none); /* who never came takes nothing away */
-	CU_ASSERT_EQUAL(limits_count(l), 2 * SOURCES);
+	CU_ASSERT_EQUAL(enter(text, 2, 2 * SOURCES, 1), LIMIT_ADDRESS);
+	leave("192.0.2.1"); /* who never came takes nothing away */
+	CU_ASSERT_EQUAL(limits_count(limits), 2 * SOURCES);
 	for (unsigned n = 0; n < SOURCES; n++) {
-		a.octets[2] = (uint8_t)(n >> 8);
-		a.octets[3] = (uint8_t)n;
-		limits_leave(l, &a);
-		CU_ASSERT_EQUAL(limits_enter(l, &a, 2), 0);
-		CU_ASSERT_EQUAL(limits_enter(l, &a, 2), -1);
-		limits_leave(l, &a);
-		limits_leave(l, &a);
+		snprintf(text, sizeof(text), "10.0.%u.%u", n >> 8, n & 0xff);
+		leave(text);
+		CU_ASSERT_EQUAL(enter(text, 2, 2 * SOURCES, 1), LIMIT_COUNT);
+		CU_ASSERT_EQUAL(enter(text, 2, 2 * SOURCES, 1), LIMIT_ADDRESS);
+		leave(text);
+		leave(text);
 	}
-	CU_ASSERT_EQUAL(limits_count(l), 0);
-	CU_ASSERT_EQUAL(limits_enter(l, &a, 0), -1);
-	limits_free(l);
+	CU_ASSERT_EQUAL(limits_count(limits), 0);
+	limits_free(limits);
+}
+
+static struct conf_network
+network(const char *text, uint8_t bits)
+{
+	return (struct conf_network){.address = addr(text), .bits = bits};
+}
+
+static void
+test_trusted(void)
+{
+	static const struct {
+		const char *text;
+		bool trusted;
+	} table[] = {{"192.0.2.1", true},	 {"192.0.3.1", false},	   {"198.51.100.7", true},
+		     {"198.51.100.8", false},	 {"2001:db8:ff::1", true}, {"2001:db9::1", false},
+		     {"::ffff:192.0.2.1", true}, {"127.0.0.1", false},	   {"::1", false}};
+	const uint32_t one[LIMIT_COUNT] = {1, 1, 1};
+	struct conf_networks trusted = {4,
+					{{.bits = 0},
+					 network("192.0.2.0", 24),
+					 network("198.51.100.7", 32),
+					 network("2001:db8::", 32)}};
+	struct msg_addr a = addr("192.0.2.1");
+
+	for (size_t i = 0; i < COUNT_OF(table); i++) {
+		struct msg_addr peer = addr(table[i].text);
+
+		CU_ASSERT_EQUAL(limits_trust(&trusted, &peer), table[i].trusted);
+	}
+	limits = limits_new();
+	for (int i = 0; i < 3; i++)
+		CU_ASSERT_EQUAL(limits_enter(limits, &a, one, true), LIMIT_COUNT);
+	CU_ASSERT_EQUAL(limits_count(limits), 3);
+	CU_ASSERT_EQUAL(enter("192.0.2.2", 1, 1, 1), LIMIT_COUNT); /* they fill nobody's network */
+	for (int i = 0; i < 3; i++)
+		limits_leave(limits, &a, true);
+	CU_ASSERT_EQUAL(limits_count(limits), 1);
+	limits_free(limits);
 }
 
 static void
@@ -93,14 +180,16 @@ test_loopback(void)
 {
 	static const struct {
 		const char *text;
-		int loopback;
-	} table[] = {{"127.0.0.1", 1}, {"127.255.1.2", 1},	{"128.0.0.1", 0},	 {"::1", 1},
-		     {"::2", 0},       {"::ffff:127.0.0.1", 1}, {"::ffff:192.0.2.1", 0}, {"::", 0}};
+		bool loopback;
+	} table[] = {{"127.0.0.1", true},  {"127.255.1.2", true},
+		     {"128.0.0.1", false}, {"::1", true},
+		     {"::2", false},	   {"::ffff:127.0.0.1", true},
+		     {"::", false},	   {"::ffff:192.0.2.1", false}};
 
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+	for (size_t i = 0; i < COUNT_OF(table); i++) {
 		struct msg_addr a = addr(table[i].text);
 
-		CU_ASSERT_EQUAL(limits_is_loopback(&a), table[i].loopback);
+		CU_ASSERT_EQUAL(source_is_loopback(&a), table[i].loopback);
 	}
 }
 
@@ -148,7 +237,10 @@ main(void)
 {
 	static const struct unit_test tests[] = {
 	    {"CON-11 most connections of an address", test_most_per_address},
-	    {"CON-11 IPv6 counts by /64", test_ipv6_counts_by_network},
+	    {"CON-11 networks and sites", test_nested},
+	    {"CON-11 who is refused counts nowhere", test_refused_counts_nowhere},
+	    {"CON-11 loopback is one source", test_loopback_is_one_source},
+	    {"CON-11 trusted networks", test_trusted},
 	    {"many sources come and go", test_many_sources},
 	    {"USR-03 what is loopback", test_loopback},
 	    {"back-off of a role that keeps dying", test_backoff},

@@ -78,6 +78,18 @@ test_exchange_comes_last(void)
 	CU_ASSERT_EQUAL(chosen(), 1);
 }
 
+/* Whoever runs a webmail answers for it. */
+static void
+test_trusted_stays(void)
+{
+	begin();
+	add(2, 1, CONN_HANDSHAKE)->row.trusted = 1;
+	add(2, 2, CONN_HANDSHAKE)->row.trusted = 1;
+	add(3, 1, CONN_COMMAND);
+	CU_ASSERT_EQUAL(chosen(), 3);
+	CU_ASSERT_EQUAL(chosen(), 0);
+}
+
 /* A handshake under way of a network with fewer stays. */
 static void
 test_fullest_network(void)
@@ -116,6 +128,7 @@ worker_confine(struct worker *w, struct msg_ready *ready, char *why, size_t cap)
 static const struct unit_test tests[] = {
     {"whoever has got least far comes first", test_order},
     {"an exchange comes last", test_exchange_comes_last},
+    {"who is trusted stays", test_trusted_stays},
     {"the fullest network makes room", test_fullest_network},
     {"of equals one at random", test_at_random},
     {NULL, NULL},

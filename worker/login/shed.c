@@ -19,6 +19,8 @@ struct candidate {
 static enum shed_rank
 rank_of(const struct conn *c)
 {
+	if (c->row.trusted)
+		return SHED_NEVER;
 	if (c->state == CONN_HANDSHAKE)
 		return SHED_HANDSHAKE;
 	if (c->state == CONN_SASL)
@@ -28,17 +30,6 @@ rank_of(const struct conn *c)
 	if (c->state != CONN_COMMAND)
 		return SHED_NEVER;
 	return c->user != NULL ? SHED_NAMED : c->greeted ? SHED_SPOKE : SHED_SILENT;
-}
-
-/* A source is an IPv4 address or an IPv6 /64: one octet less. */
-static struct source
-network_of(const struct msg_addr *a)
-{
-	struct source s;
-
-	source_set(&s, a);
-	s.octets[s.family == 4 ? 3 : 7] = 0;
-	return s;
 }
 
 static int
@@ -59,9 +50,11 @@ candidates_list(const struct worker *w, struct candidate *list)
 	size_t n = 0;
 
 	RB_FOREACH (c, conn_tree, (struct conn_tree *)(uintptr_t)&w->conns)
-		if (rank_of(c) != SHED_NEVER)
-			list[n++] = (struct candidate){network_of(&c->row.peer), rank_of(c),
-						       arc4random(), c};
+		if (rank_of(c) != SHED_NEVER) {
+			list[n] = (struct candidate){
+			    .rank = rank_of(c), .order = arc4random(), .conn = c};
+			source_network(&list[n++].network, &c->row.peer, 24, 56);
+		}
 	return n;
 }
 
