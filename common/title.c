@@ -3,6 +3,8 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <errno.h>
+#include <sys/prctl.h>
 #include <bsd/unistd.h>
 
 #include "common/escape.h"
@@ -15,6 +17,8 @@ static enum ps_titles title_tells = PS_TITLES_FULL;
 void
 title_init(int argc, char *argv[], char *envp[])
 {
+	/* execveat(2) of a descriptor names the process by the descriptor's number */
+	prctl(PR_SET_NAME, program_invocation_short_name);
 	setproctitle_init(argc, argv, envp);
 }
 

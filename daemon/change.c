@@ -15,6 +15,7 @@
 #include "daemon/change.h"
 #include "daemon/roles/child.h"
 #include "daemon/roles/helper.h"
+#include "daemon/roles/programs.h"
 #include "daemon/notify.h"
 #include "daemon/ports/servers.h"
 #include "daemon/roles/sessions.h"
@@ -148,7 +149,7 @@ is_refused(struct master *m)
 		}
 		if (t->lost >= LOST_MAX) {
 			log_refusal(m, "%s ended %u times before it was ready",
-				    child_program(at_start[i]), t->lost);
+				    programs_name(at_start[i]), t->lost);
 			return true;
 		}
 	}
@@ -230,9 +231,14 @@ change_prepare(struct master *m, const struct conf *c)
 static struct conf *
 settings_take(struct master *m)
 {
-	struct conf *c = conf_read(m);
+	char why[MSG_PATH_SIZE];
+	struct conf *c;
 
-	if (c == NULL)
+	if (programs_open(why, sizeof(why)) == -1) {
+		log_refusal(m, "%s", why);
+		return NULL;
+	}
+	if ((c = conf_read(m)) == NULL)
 		return NULL;
 	m->change->former = m->accounts;
 	if (change_find_accounts(m, c) == -1 || change_prepare(m, c) == -1) {

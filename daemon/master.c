@@ -25,6 +25,7 @@
 #include "daemon/notify.h"
 #include "daemon/table/receipts.h"
 #include "daemon/ports/servers.h"
+#include "daemon/roles/programs.h"
 #include "daemon/roles/sessions.h"
 #include "daemon/settle.h"
 #include "daemon/steps.h"
@@ -175,6 +176,7 @@ static int
 start_all(struct master *m)
 {
 	uint64_t fds = privs_raise_nofile();
+	char why[MSG_PATH_SIZE];
 
 	if (master_make_parts(m) == -1 || watch_signals(m) == -1 || watch_clock(m) == -1) {
 		log_error(0, "cannot set up: %s", strerror(errno));
@@ -184,6 +186,10 @@ start_all(struct master *m)
 		 (unsigned long long)fds);
 	if (change_find_accounts(m, m->conf) == -1)
 		return -1;
+	if (programs_open(why, sizeof(why)) == -1) {
+		log_error(0, "%s", why);
+		return -1;
+	}
 	listeners_inherit(m);
 	if (change_prepare(m, m->conf) == -1 || (!m->conf->one_user.on && control_open(m) == -1))
 		return -1;

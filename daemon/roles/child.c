@@ -2,7 +2,6 @@
 
 #include <bsd/sys/queue.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include "common/sandbox.h"
 #include "daemon/log/foreign.h"
 #include "daemon/roles/child.h"
+#include "daemon/roles/programs.h"
 #include "daemon/roles/sandbox_watch.h"
 
 enum {
@@ -48,22 +48,11 @@ child_new(void)
 	return c;
 }
 
-const char *
-child_program(enum role role)
-{
-	static const char *const programs[ROLE_COUNT] = {[ROLE_LOGIN] = "pop3d-login",
-							 [ROLE_KEY] = "pop3d-key",
-							 [ROLE_AUTH] = "pop3d-auth",
-							 [ROLE_SPAWNER] = "pop3d-session"};
-
-	return programs[role];
-}
-
 int
 child_start(struct child *c, struct event_base *base, enum role role, evchannel_msg_fn *msg,
 	    evchannel_end_fn *end, void *arg)
 {
-	char path[MSG_PATH_SIZE], *argv[] = {(char *)child_program(role), NULL};
+	char *argv[] = {(char *)programs_name(role), NULL};
 	struct process *p;
 	int pair[2];
 
@@ -71,10 +60,9 @@ child_start(struct child *c, struct event_base *base, enum role role, evchannel_
 	c->role = role;
 	c->started = clock_ms();
 	c->ec.ch.fd = -1;
-	snprintf(path, sizeof(path), "%s/%s", PKGLIBEXECDIR, argv[0]);
 	if (channel_pair(pair) == -1)
 		return -1;
-	c->pid = process_start(AT_FDCWD, path, argv, pair[1], NULL);
+	c->pid = process_start(programs_descriptor(role), "", argv, pair[1], NULL);
 	close(pair[1]);
 	if (c->pid == -1) {
 		close(pair[0]);
@@ -199,7 +187,7 @@ role_refused(struct role_trouble *t, enum role role, const char *why)
 {
 	char text[LOG_QUOTED_SIZE];
 
-	log_error(0, "%s refused: %s", child_program(role),
+	log_error(0, "%s refused: %s", programs_name(role),
 		  log_quote(text, sizeof(text), why, strlen(why)));
 	if (!t->refused)
 		(void)snprintf(t->why, sizeof(t->why), "%s", why);

@@ -62,9 +62,6 @@ void role_refused(struct role_trouble *t, enum role role, const char *why);
 /* One that was not started yet, to be freed with free(3). NULL: no memory. */
 struct child *child_new(void);
 
-/* The name of a role's program in the private program directory. */
-const char *child_program(enum role role);
-
 /*
  * Start a role's program.  Messages and the channel's end go to `msg` and `end`
  * with `arg`.  0, or -1 with errno.

@@ -19,7 +19,7 @@
 #include "common/secret.h"
 #include "common/source.h"
 #include "common/title.h"
-#include "daemon/roles/child.h"
+#include "daemon/roles/programs.h"
 #include "daemon/table/report.h"
 #include "daemon/serve/serve.h"
 #include "daemon/users.h"
@@ -327,7 +327,7 @@ scan_apart(const struct serve *s, const struct conf_server *server, int in, enum
 
 	if (pid == 0) {
 		snprintf(program, sizeof(program), "%s/%s", PKGLIBEXECDIR,
-			 child_program(ROLE_SPAWNER));
+			 programs_name(ROLE_SPAWNER));
 		(void)archive_order_exec(&order, program, in, s->table);
 		log_tell("pop3d: %s: %s", program, strerror(errno));
 		_exit(STATUS_FAILED);
