@@ -15,7 +15,7 @@
 #include "common/log.h"
 #include "common/process.h"
 #include "daemon/auth/children.h"
-#include "daemon/auth/spawn.h"
+#include "daemon/gate/spawn.h"
 
 enum {
 	CHILD_LOGINS_MAX = 100,	  /* then replaced */

@@ -7,10 +7,10 @@
 #define POP3D_AUTH_CHILDREN_H
 
 #include "common/channel_event.h"
-#include "daemon/auth/backend.h"
+#include "daemon/gate/backend.h"
 #include "daemon/auth/pools.h"
 #include "daemon/auth/queue.h"
-#include "daemon/auth/userfile.h"
+#include "daemon/gate/userfile.h"
 
 enum child_state {
 	CHILD_IDLE,

@@ -10,7 +10,7 @@
 #include "common/count.h"
 #include "common/failures.h"
 #include "common/log.h"
-#include "daemon/auth/account.h"
+#include "daemon/gate/account.h"
 #include "daemon/auth/digest.h"
 #include "daemon/auth/logins.h"
 #include "daemon/auth/lookups.h"

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/auth/account.h"
-#include "daemon/auth/backend.h"
+#include "daemon/gate/account.h"
+#include "daemon/gate/backend.h"
 #include "daemon/auth/lookups.h"
 #include "daemon/auth/pools.h"
 #include "daemon/auth/username.h"

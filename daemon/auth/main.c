@@ -21,11 +21,11 @@
 #include "common/check.h"
 #include "common/privs.h"
 #include "common/title.h"
-#include "daemon/auth/check.h"
-#include "daemon/auth/checked.h"
-#include "daemon/auth/child.h"
+#include "daemon/gate/check.h"
+#include "daemon/gate/checked.h"
+#include "daemon/gate/child.h"
 #include "daemon/auth/dispatch.h"
-#include "daemon/auth/spawn.h"
+#include "daemon/gate/spawn.h"
 
 /* Is there a channel where one must be? */
 static int

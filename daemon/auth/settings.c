@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "common/backends.h"
-#include "daemon/auth/backend.h"
+#include "daemon/gate/backend.h"
 #include "daemon/auth/settings.h"
-#include "daemon/auth/template.h"
+#include "daemon/gate/template.h"
 
 void
 settings_begin(struct settings *s, const struct msg_auth_conf *conf)

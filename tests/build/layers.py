@@ -29,14 +29,15 @@ MASTER = [
 # What a program's folder may include beside common/ and itself.
 PROGRAMS = {
     "common": [],
-    "daemon/auth": [],
-    "daemon/ctl": ["daemon/auth"],
+    "daemon/gate": [],
+    "daemon/auth": ["daemon/gate"],
+    "daemon/ctl": ["daemon/gate"],
     "worker/tls": [],
     "worker/key": ["worker/tls"],
     "worker/login": ["worker/tls"],
     "worker/store": [],
     "worker/session": ["worker/store"],
-    "daemon": ["worker/store", "daemon/auth"],
+    "daemon": ["worker/store", "daemon/gate"],
 }
 CIRCLE_MAX = 3
 

@@ -1,10 +1,10 @@
-/* daemon/auth/apop and worker/login/timestamp. */
+/* daemon/gate/apop and worker/login/timestamp. */
 #include "config.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/auth/apop.h"
+#include "daemon/gate/apop.h"
 #include "tests/unit/unit.h"
 #include "worker/login/timestamp.h"
 

@@ -1,11 +1,11 @@
-/* daemon/auth/template.c, and what daemon/auth/settings.c makes of it */
+/* daemon/gate/template.c, and what daemon/auth/settings.c makes of it */
 #include "config.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "daemon/auth/settings.h"
-#include "daemon/auth/template.h"
+#include "daemon/gate/template.h"
 #include "tests/unit/unit.h"
 
 enum { ROOM = 64 };

@@ -1,4 +1,4 @@
-/* daemon/auth/userfile.c */
+/* daemon/gate/userfile.c */
 #include "config.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/auth/userfile.h"
+#include "daemon/gate/userfile.h"
 #include "tests/unit/unit.h"
 
 struct faults {

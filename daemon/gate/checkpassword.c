@@ -23,10 +23,10 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "daemon/auth/account.h"
-#include "daemon/auth/backend.h"
-#include "daemon/auth/checked.h"
-#include "daemon/auth/spawn.h"
+#include "daemon/gate/account.h"
+#include "daemon/gate/backend.h"
+#include "daemon/gate/checked.h"
+#include "daemon/gate/spawn.h"
 
 enum {
 	CREDENTIALS_FD = 3,

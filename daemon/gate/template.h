@@ -7,8 +7,8 @@
  *
  * BACKEND_TEMPLATE_LETTERS (common/backends.h) are these letters.
  */
-#ifndef POP3D_AUTH_TEMPLATE_H
-#define POP3D_AUTH_TEMPLATE_H
+#ifndef POP3D_GATE_TEMPLATE_H
+#define POP3D_GATE_TEMPLATE_H
 
 #include <stddef.h>
 

@@ -25,8 +25,8 @@
  * taken up at once, also one in place.  A file that cannot be used refuses all
  * logins for the time being, as trouble of the server's.
  */
-#ifndef POP3D_AUTH_USERFILE_H
-#define POP3D_AUTH_USERFILE_H
+#ifndef POP3D_GATE_USERFILE_H
+#define POP3D_GATE_USERFILE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -6,7 +6,7 @@
 
 #include "common/backends.h"
 #include "common/count.h"
-#include "daemon/auth/backend.h"
+#include "daemon/gate/backend.h"
 
 static const struct auth_backend *const backends[] = {&backend_pam, &backend_file,
 						      &backend_checkpassword, &backend_any};

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/secret.h"
-#include "daemon/auth/apop.h"
+#include "daemon/gate/apop.h"
 
 enum { DIGEST_LEN = 2 * MD5_DIGEST_LENGTH };
 

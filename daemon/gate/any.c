@@ -13,7 +13,7 @@
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/secret.h"
-#include "daemon/auth/backend.h"
+#include "daemon/gate/backend.h"
 
 static struct msg_child_conf conf;
 static char home[MSG_PATH_SIZE]; /* for what the mbox store keeps there */

@@ -1,8 +1,8 @@
 /*
  * APOP (RFC 1939 section 7).
  */
-#ifndef POP3D_AUTH_APOP_H
-#define POP3D_AUTH_APOP_H
+#ifndef POP3D_GATE_APOP_H
+#define POP3D_GATE_APOP_H
 
 #include <stdbool.h>
 

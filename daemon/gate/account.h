@@ -1,8 +1,8 @@
 /*
  * Which accounts may log in, and what the name service knows of one.
  */
-#ifndef POP3D_AUTH_ACCOUNT_H
-#define POP3D_AUTH_ACCOUNT_H
+#ifndef POP3D_GATE_ACCOUNT_H
+#define POP3D_GATE_ACCOUNT_H
 
 #include <stdbool.h>
 #include <stdint.h>

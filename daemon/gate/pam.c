@@ -14,8 +14,8 @@
 
 #include "common/count.h"
 #include "common/log.h"
-#include "daemon/auth/account.h"
-#include "daemon/auth/backend.h"
+#include "daemon/gate/account.h"
+#include "daemon/gate/backend.h"
 
 enum { PAM_FLAGS = PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK };
 

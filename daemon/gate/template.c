@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "daemon/auth/template.h"
+#include "daemon/gate/template.h"
 
 struct span {
 	const char *at;

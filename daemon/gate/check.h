@@ -1,8 +1,8 @@
 /*
  * "pop3d-auth check SPEC ...": looks at what `auth` settings name; see common/check.h.
  */
-#ifndef POP3D_AUTH_CHECK_H
-#define POP3D_AUTH_CHECK_H
+#ifndef POP3D_GATE_CHECK_H
+#define POP3D_GATE_CHECK_H
 
 /*
  * Say on standard error what is wrong with each of the settings (terminated by NULL).

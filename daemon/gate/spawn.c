@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "common/process.h"
-#include "daemon/auth/spawn.h"
+#include "daemon/gate/spawn.h"
 
 enum { CHILD_FILES = 1024 };
 

@@ -23,8 +23,8 @@
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/title.h"
-#include "daemon/auth/backend.h"
-#include "daemon/auth/child.h"
+#include "daemon/gate/backend.h"
+#include "daemon/gate/child.h"
 
 enum {
 	CHILD_NEW = 1, /* knows no back end */

@@ -2,8 +2,8 @@
  * The program that a checkpassword program is given to run: it tells who it has
  * become.  It is pop3d-auth itself, called with one word.
  */
-#ifndef POP3D_AUTH_CHECKED_H
-#define POP3D_AUTH_CHECKED_H
+#ifndef POP3D_GATE_CHECKED_H
+#define POP3D_GATE_CHECKED_H
 
 #include "common/msg.h"
 

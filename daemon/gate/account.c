@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/auth/account.h"
+#include "daemon/gate/account.h"
 
 enum {
 	ENTRY_FIRST = 2048,

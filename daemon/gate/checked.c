@@ -5,7 +5,7 @@
  */
 #include "config.h"
 
-#include "daemon/auth/checked.h"
+#include "daemon/gate/checked.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
  * What authentication back ends do: one file and one line in the table of backend.c each.  Their
  * words, arguments and abilities stand in common/backends.c.
  */
-#ifndef POP3D_AUTH_BACKEND_H
-#define POP3D_AUTH_BACKEND_H
+#ifndef POP3D_GATE_BACKEND_H
+#define POP3D_GATE_BACKEND_H
 
 #include <stdbool.h>
 #include <stddef.h>

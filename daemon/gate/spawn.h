@@ -1,8 +1,8 @@
 /*
  * Starting a child: this program once more, with clean memory.
  */
-#ifndef POP3D_AUTH_SPAWN_H
-#define POP3D_AUTH_SPAWN_H
+#ifndef POP3D_GATE_SPAWN_H
+#define POP3D_GATE_SPAWN_H
 
 #include <sys/types.h>
 

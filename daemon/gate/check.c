@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "daemon/auth/backend.h"
-#include "daemon/auth/check.h"
-#include "daemon/auth/userfile.h"
+#include "daemon/gate/backend.h"
+#include "daemon/gate/check.h"
+#include "daemon/gate/userfile.h"
 
 static int
 spec_check(const char *spec)

@@ -18,10 +18,10 @@
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/secret.h"
-#include "daemon/auth/account.h"
-#include "daemon/auth/apop.h"
-#include "daemon/auth/backend.h"
-#include "daemon/auth/userfile.h"
+#include "daemon/gate/account.h"
+#include "daemon/gate/apop.h"
+#include "daemon/gate/backend.h"
+#include "daemon/gate/userfile.h"
 
 static struct {
 	struct msg_child_conf conf;

@@ -13,7 +13,7 @@
 #include "common/count.h"
 #include "common/msg.h"
 #include "common/pop3.h"
-#include "daemon/auth/userfile.h"
+#include "daemon/gate/userfile.h"
 
 enum { USERFILE_MAX = 64 << 20, FIELDS_MIN = 5, FIELDS_MAX = 6 };
 
