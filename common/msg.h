@@ -141,7 +141,8 @@ struct msg_login_conf {
 	char chroot_dir[MSG_PATH_SIZE]; /* empty: none (rootless) */
 	uint32_t uid, gid;		/* what to become; own ids: stay */
 	uint32_t max_connections;	/* of this worker */
-	uint32_t login_timeout;		/* seconds without a command before login */
+	uint32_t login_timeout;		/* seconds until the first command */
+	uint32_t password_timeout;	/* seconds without a command after that, before login */
 	uint32_t login_limit;		/* seconds from its beginning to its login */
 	uint32_t handshake_timeout;	/* seconds */
 	uint32_t decision_timeout;	/* seconds that master and helper have for anything asked */

@@ -94,7 +94,8 @@ struct conf {
 	uint32_t max_connections_per_address, max_connections_per_network, max_connections_per_site;
 	struct conf_networks trusted_networks; /* none of these three, nor auth_failures_per_source,
 						* holds for them */
-	uint32_t login_timeout, handshake_timeout, idle_timeout, shutdown_timeout; /* seconds */
+	uint32_t login_timeout, password_timeout; /* seconds, as those that follow */
+	uint32_t handshake_timeout, idle_timeout, shutdown_timeout;
 	/* logins */
 	uint32_t max_auth_failures;
 	uint32_t auth_deadline;	      /* seconds */
@@ -135,9 +136,7 @@ conf_trace(const struct conf *c)
 static inline uint32_t
 conf_login_limit(const struct conf *c)
 {
-	const uint32_t least = 180;
-
-	return 3 * c->login_timeout > least ? 3 * c->login_timeout : least;
+	return 2 * (c->login_timeout + c->password_timeout);
 }
 
 /* Seconds in which master and helper decide a login: two checks and what they wait before, the

@@ -166,6 +166,7 @@ const struct conf_setting conf_global_settings[] = {
 	GLOBAL(trusted_networks, CONF_NETWORK, "", LIST(conf_networks, network, "networks")),
 	GLOBAL(max_connections_before_login, CONF_NUMBER, "500", RANGE(1, 100000, &connections)),
 	GLOBAL(login_timeout, CONF_NUMBER, "60", RANGE(1, 3600, &conf_seconds)),
+	GLOBAL(password_timeout, CONF_NUMBER, "300", RANGE(1, 3600, &conf_seconds)),
 	GLOBAL(handshake_timeout, CONF_NUMBER, "30", RANGE(1, 600, &conf_seconds)),
 	GLOBAL(idle_timeout, CONF_NUMBER, "600", RANGE(1, 86400, &conf_seconds),
 	    .advised = 600, .advice = "RFC 1939 expects at least 600 seconds"),

@@ -74,6 +74,7 @@ worker_send_settings(struct worker *w, const struct conf *conf)
 	msg.gid = m->accounts.login_gid;
 	msg.max_connections = conf->worker_connections;
 	msg.login_timeout = conf->login_timeout;
+	msg.password_timeout = conf->password_timeout;
 	msg.login_limit = conf_login_limit(conf);
 	msg.handshake_timeout = conf->handshake_timeout;
 	msg.decision_timeout = conf_decision_timeout(conf);

@@ -41,7 +41,7 @@ static uint64_t
 login_ms(const struct conf *conf, const struct conn *c)
 {
 	uint64_t seconds = (uint64_t)conf_login_limit(conf) + conf->handshake_timeout +
-			   conf_decision_timeout(conf) + conf->login_timeout;
+			   conf_decision_timeout(conf) + conf->password_timeout;
 
 	return c->dropped ? MARGIN_MS : seconds * 1000 + MARGIN_MS;
 }

@@ -85,7 +85,7 @@ class Greeting(TestCase):
 
 
 class Timers(TestCase):
-    settings = {"idle_timeout": IDLE, "login_timeout": 2, "handshake_timeout": 1}
+    settings = {"idle_timeout": IDLE, "login_timeout": 2, "password_timeout": 2, "handshake_timeout": 1}
 
     def test_CON_05_any_command_restarts_the_timer(self):
         user = self.user(mailbox.simple(1))
@@ -112,6 +112,23 @@ class Timers(TestCase):
             time.sleep(1.2)
             client.multi(b"CAPA")
         client.quit()
+
+    def test_CON_05_who_types_a_password_is_not_cut_off(self):
+        """Mail programs ask for it after CAPA, USER or AUTH; one that has said nothing is closed meanwhile."""
+        daemon = self.own_daemon(login_timeout=1, password_timeout=600)
+        for kind in self.each_kind():
+            user, typing = self.user(mailbox.simple(1)), [self.connect(kind, daemon) for _ in range(3)]
+            typing[0].multi(b"CAPA")
+            typing[1].ok(b"USER " + user.name_octets)
+            typing[2].send(b"AUTH PLAIN\r\n")
+            typing[2].challenge()
+            self.connect(PLAIN, daemon).clean_eof()
+            typing[0].login(user)
+            typing[0].quit()
+            typing[1].ok(b"PASS " + user.password_octets)
+            typing[1].quit()
+            typing[2].ok(plain_response(user))
+            typing[2].quit()
 
     def test_CON_06_expiry_closes_without_a_word_and_without_update(self):
         sessions = []

@@ -135,7 +135,7 @@ class Framework(TestCase):
             client.eof()
 
     def test_SAS_14_timer_runs_in_an_exchange(self):
-        daemon = self.own_daemon(login_timeout=1)
+        daemon = self.own_daemon(login_timeout=1, password_timeout=1)
         clients = []
         for kind in harness.ALL_KINDS:
             client = self.connect(kind, daemon)

@@ -21,7 +21,8 @@ static const char settings[] =
     " certificate = '/c' certificate_key = '/k' }\n";
 
 enum {
-	LOGIN_SECONDS = 180 + 30 + (2 * (10 + 5) + 16) + 60, /* that a worker may take by itself */
+	LOGIN_SECONDS =
+	    2 * (60 + 300) + 30 + (2 * (10 + 5) + 16) + 300, /* that a worker may take by itself */
 	IDLE = 60,
 	OPENING = 1800,
 	MARGIN = 30,

@@ -85,6 +85,7 @@ fill(struct msg *m)
 		m->u.login_conf.gid = is_root() ? NOBODY : getegid();
 		m->u.login_conf.max_connections = 10;
 		m->u.login_conf.login_timeout = m->u.login_conf.login_limit = 60;
+		m->u.login_conf.password_timeout = 60;
 		m->u.login_conf.handshake_timeout = m->u.login_conf.decision_timeout = 60;
 		m->u.login_conf.sandbox = SANDBOX_OFF;
 	} else if (m->type == MSG_SPAWN_CONF) {

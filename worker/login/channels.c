@@ -58,6 +58,7 @@ channels_on_conf(void *who, struct msg *m)
 
 	const struct timeval limits[TIMER_COUNT] = {
 	    [TIMER_LOGIN] = {w->conf.login_timeout, 0},
+	    [TIMER_PASSWORD] = {w->conf.password_timeout, 0},
 	    [TIMER_HANDSHAKE] = {w->conf.handshake_timeout, 0},
 	    [TIMER_FLUSH] = {30, 0},
 	    [TIMER_WATCH] = {PEER_LOOK_MS / 1000, 0},

@@ -272,6 +272,8 @@ conn_enter(struct conn *c, enum conn_state state)
 void
 conn_set_timer(struct conn *c, enum worker_timer timer)
 {
+	if (timer == TIMER_LOGIN && c->greeted)
+		timer = TIMER_PASSWORD; /* somebody may be typing one */
 	if (timer == TIMER_NONE)
 		evtimer_del(&c->timer);
 	else

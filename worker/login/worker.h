@@ -22,7 +22,8 @@ RB_HEAD(conn_tree, conn);
 /* Time limits that many connections share, so that libevent keeps each kind in a plain list. */
 enum worker_timer {
 	TIMER_NONE,
-	TIMER_LOGIN,	 /* login_timeout */
+	TIMER_LOGIN,	 /* login_timeout; after the first command TIMER_PASSWORD */
+	TIMER_PASSWORD,	 /* password_timeout */
 	TIMER_HANDSHAKE, /* handshake_timeout */
 	TIMER_FLUSH,	 /* 30 s without progress in sending what is left */
 	TIMER_WATCH,	 /* PEER_LOOK_MS between two looks whether the peer is alive */
