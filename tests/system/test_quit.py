@@ -9,6 +9,7 @@ import unittest
 
 import harness
 import mailbox
+import mboxes
 from client import EOF, Ok, TestCase
 from harness import PLAIN, STLS, TLS
 
@@ -171,6 +172,51 @@ class Update(TestCase):
             client.ok(b"DELE 1")
             client.quit()
         self.assertEqual(user.maildir.stored(), MESSAGES[3:])
+
+
+class Fifos(TestCase):
+    """What the user puts at the names of the server's new files keeps no session waiting."""
+
+    MESSAGES = mailbox.simple(4) + 3 * mailbox.simple(1)  # with some that are equal
+
+    def check(self, storage, user, names):
+        daemon = self.own_daemon(storage=storage)
+        for name in names():
+            os.mkfifo(name + ".new", 0o600)
+            os.chown(name + ".new", user.uid, user.gid)
+        client = self.session(user, daemon=daemon)
+        client.multi(b"UIDL")
+        client.ok(b"DELE 1")
+        client.quit()
+        self.assertTrue(any(os.path.isfile(name) for name in names()), names())
+        client = self.session(user, daemon=daemon)
+        self.assertEqual(len(client.listing(b"LIST")), len(self.MESSAGES) - 1)
+        client.quit()
+
+    def test_maildir(self):
+        user = self.user(self.MESSAGES)
+        self.check("maildir:%h/Maildir", user, lambda: [os.path.join(user.maildir.path, "pop3d-index")])
+
+    def test_mbox(self):
+        user = self.user()
+        box = mboxes.Mbox(os.path.join(mboxes.spool(), user.name), user, user.home).fill(self.MESSAGES)
+        self.addCleanup(box.remove)
+        state = os.path.join(user.home, ".pop3d")
+        os.mkdir(state, 0o700)
+        os.chown(state, user.uid, user.gid)
+        self.check("mbox:%s/%%u" % mboxes.spool(), user,
+                   lambda: [os.path.join(state, name % os.stat(box.path).st_ino) for name in ("mbox-%x.uids", "mbox-%x.journal")])
+
+    def test_directory(self):
+        user = self.user()
+        path = os.path.join(user.home, "messages")
+        os.mkdir(path, 0o700)
+        os.chown(path, user.uid, user.gid)
+        for i, octets in enumerate(self.MESSAGES):
+            with open(os.path.join(path, str(i)), "wb") as f:
+                f.write(octets)
+            os.chown(f.name, user.uid, user.gid)
+        self.check("dir:%h/messages", user, lambda: [os.path.join(path, ".pop3d-uids")])
 
 
 class Traced:

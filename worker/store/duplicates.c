@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "worker/store/fresh.h"
 #include "worker/store/duplicates.h"
 
 #include <errno.h>
@@ -177,7 +178,7 @@ duplicates_write(const struct duplicates *t, int dir_fd, const char *name)
 	int fd;
 
 	(void)snprintf(fresh, sizeof(fresh), "%s.new", name);
-	fd = openat(dir_fd, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = fresh_make(dir_fd, fresh, O_WRONLY);
 	if (fd == -1)
 		return -1;
 	if ((f = fdopen(fd, "w")) == NULL) {

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "worker/store/fresh.h"
 #include "worker/store/maildir_index.h"
 
 #include <errno.h>
@@ -310,10 +311,7 @@ index_begin(struct maildir_index *ix, int dir_fd)
 	if (dir_fd == -1) {
 		ix->fd = memfd_create(INDEX_FILE, MFD_CLOEXEC);
 	} else {
-		/* whatever was left there: the lock is ours */
-		index_forget_file(dir_fd);
-		ix->fd = openat(dir_fd, INDEX_NEW_FILE,
-				O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		ix->fd = fresh_make(dir_fd, INDEX_NEW_FILE, O_RDWR); /* the lock is ours */
 	}
 	if (ix->fd == -1 || fstat(ix->fd, &st) == -1) {
 		index_close(ix);

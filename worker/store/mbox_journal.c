@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "worker/store/fresh.h"
 #include "worker/store/mbox_journal.h"
 
 #include <errno.h>
@@ -280,11 +281,9 @@ file_fill(int fd, uint64_t len)
 /* Make the new journal, with its room; where there is none the reserve is it.  Its descriptor, or
  * -1 with errno. */
 static int
-fresh_make(const struct mbox_journal *j, uint64_t slot)
+journal_make(const struct mbox_journal *j, uint64_t slot)
 {
-	int fd = openat(j->dir_fd, j->fresh,
-			O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-	int error;
+	int fd = fresh_make(j->dir_fd, j->fresh, O_RDWR), error;
 
 	if (fd != -1 && file_fill(fd, 2 * slot) == 0)
 		return fd;
@@ -317,7 +316,7 @@ mbox_journal_write(struct mbox_journal *j, uint64_t cut, uint64_t end,
 		   const struct mbox_range *kept, size_t count)
 {
 	struct record r = {.turn = 1, .end = end};
-	int to = fresh_make(j, slot_size(j, kept, count)), error;
+	int to = journal_make(j, slot_size(j, kept, count)), error;
 	size_t known = count;
 	uint64_t slot;
 

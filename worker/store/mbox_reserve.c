@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "worker/store/fresh.h"
 #include "worker/store/mbox_reserve.h"
 
 #include <fcntl.h>
@@ -30,7 +31,7 @@ mbox_reserve_make(int dir_fd)
 	if (dir_fd == -1 ||
 	    (fstatat(dir_fd, RESERVE, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size == MBOX_RESERVE))
 		return;
-	fd = openat(dir_fd, RESERVE, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = fresh_make(dir_fd, RESERVE, O_WRONLY);
 	if (fd == -1)
 		return;
 	whole = reserve_fill(fd);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "worker/store/fresh.h"
 #include "worker/store/uids.h"
 
 #define FRESH_FILE UIDS_FILE ".new"
@@ -76,9 +77,7 @@ uids_write_begin(struct uids_writer *w, int dir_fd)
 	int fd;
 
 	*w = (struct uids_writer){.dir_fd = -1};
-	if (unlinkat(dir_fd, FRESH_FILE, 0) == -1 && errno != ENOENT)
-		return -1;
-	fd = openat(dir_fd, FRESH_FILE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = fresh_make(dir_fd, FRESH_FILE, O_WRONLY);
 	if (fd == -1)
 		return -1;
 	if ((w->file = fdopen(fd, "w")) == NULL) {
