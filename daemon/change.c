@@ -444,9 +444,9 @@ change_settle(struct master *m)
 
 	if (m->state == MASTER_STOPPING || c->failed)
 		return;
-	change_serve(m);
 	if (c->under_way)
 		go_on(m);
+	change_serve(m);
 	while (!c->under_way && !c->failed && is_wanted(m) && may_begin(m))
 		begin(m);
 }
