@@ -11,7 +11,12 @@
 
 #include <openssl/err.h>
 
-enum { STREAM_BUDGET = 65536 };
+enum {
+	STREAM_BUDGET = 65536,
+	/* Records without data in a row; a handshake has about five, and no client needs new keys
+	 * (RFC 8446 section 5.5) more than once in millions of records. */
+	STREAM_EMPTY_MAX = 100
+};
 
 /* OpenSSL judges a result by the thread's error queue and errno: start clean. */
 static void
@@ -27,10 +32,15 @@ stream_tls_begin(struct stream *s)
 static ssize_t
 stream_tls_result(struct stream *s, int rc)
 {
-	if (rc > 0)
+	if (rc > 0 && s->empty <= STREAM_EMPTY_MAX)
 		return rc;
 	int saved = errno;
 	int error = SSL_get_error(s->ssl, rc);
+	if (s->empty > STREAM_EMPTY_MAX) {
+		s->broken = true;
+		errno = EPROTO;
+		return -1;
+	}
 	if (error == SSL_ERROR_ZERO_RETURN)
 		return 0;
 	if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ||
@@ -50,15 +60,23 @@ stream_int(size_t len)
 	return len > INT32_MAX ? INT32_MAX : (int)len;
 }
 
+/* Take note of what a call that reads has got. */
+static ssize_t
+stream_got(struct stream *s, ssize_t got)
+{
+	s->dry = got <= 0;
+	if (got > 0)
+		s->empty = 0;
+	return got;
+}
+
 ssize_t
 stream_peek(struct stream *s, void *buf, size_t len)
 {
 	if (s->ssl == NULL)
 		return recv(s->fd, buf, len, MSG_PEEK | MSG_DONTWAIT);
 	stream_tls_begin(s);
-	ssize_t got = stream_tls_result(s, SSL_peek(s->ssl, buf, stream_int(len)));
-	s->dry = got <= 0;
-	return got;
+	return stream_got(s, stream_tls_result(s, SSL_peek(s->ssl, buf, stream_int(len))));
 }
 
 ssize_t
@@ -67,9 +85,7 @@ stream_read(struct stream *s, void *buf, size_t len)
 	if (s->ssl == NULL)
 		return recv(s->fd, buf, len, MSG_DONTWAIT);
 	stream_tls_begin(s);
-	ssize_t got = stream_tls_result(s, SSL_read(s->ssl, buf, stream_int(len)));
-	s->dry = got <= 0;
-	return got;
+	return stream_got(s, stream_tls_result(s, SSL_read(s->ssl, buf, stream_int(len))));
 }
 
 ssize_t
@@ -85,6 +101,20 @@ bool
 stream_pending(const struct stream *s)
 {
 	return s->ssl != NULL && !s->dry && SSL_has_pending(s->ssl);
+}
+
+/* Count records of the client that hold none of its data, such as KeyUpdate: by their type, and in
+ * TLS 1.3, where that is encrypted, by the one within. */
+static void
+stream_count_empty(int sent, int version, int kind, const void *octets, size_t len, SSL *ssl,
+		   void *arg)
+{
+	struct stream *s = arg;
+	const uint8_t *type = octets;
+
+	(void)version, (void)ssl;
+	if (sent == 0 && (kind == SSL3_RT_HEADER || kind == SSL3_RT_INNER_CONTENT_TYPE) && len > 0)
+		s->empty += *type != SSL3_RT_APPLICATION_DATA;
 }
 
 /* Records without data (KeyUpdate, RFC 8446 section 4.6.3) would keep one call busy as long as the
@@ -127,6 +157,8 @@ stream_start_tls(struct stream *s, SSL_CTX *ctx)
 	BIO_set_callback_arg(bio, (char *)s);
 	BIO_set_callback_ex(bio, stream_limit_read);
 	SSL_set_bio(s->ssl, bio, bio);
+	SSL_set_msg_callback(s->ssl, stream_count_empty);
+	SSL_set_msg_callback_arg(s->ssl, s);
 	SSL_set_accept_state(s->ssl);
 	SSL_set_mode(s->ssl, SSL_MODE_ASYNC); /* until the handshake is over */
 	return 0;

@@ -22,6 +22,7 @@ struct stream {
 	bool broken;	 /* TLS failed: nothing more may be sent */
 	struct signing *signing; /* the handshake waits for it; NULL: for the client */
 	size_t budget;		 /* octets that the call under way may still read from the kernel */
+	unsigned empty;		 /* records since the client's last data that hold none of it */
 };
 
 /*
