@@ -44,15 +44,24 @@ static const struct msg_rule {
     /* clang-format on */
 };
 
+/* What OpenSSL's names of versions and ciphers are made of.  A worker tells them, and they are
+ * shown to people. */
+#define TLS_NAME "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_"
+
 /* Every string of a message of fixed layout; must hold a NUL. */
 static const struct msg_string {
 	enum msg_type type;
 	size_t at, size;
+	const char *only; /* the characters that it may have; NULL: any */
 } strings[] = {
 /* clang-format off */
-#define STRING(type, s, field) {type, offsetof(struct s, field), sizeof(((struct s *)0)->field)}
+#define STRING(type, s, field) \
+	WORD(type, s, field, NULL)
+#define WORD(type, s, field, only) \
+	{type, offsetof(struct s, field), sizeof(((struct s *)0)->field), only}
 #define FACTS(type, s, field) \
-	STRING(type, s, field.version), STRING(type, s, field.cipher), STRING(type, s, field.sni)
+	WORD(type, s, field.version, TLS_NAME), WORD(type, s, field.cipher, TLS_NAME), \
+	STRING(type, s, field.sni)
     STRING(MSG_LOGIN_CONF, msg_login_conf, hostname),
     STRING(MSG_LOGIN_CONF, msg_login_conf, chroot_dir),
     STRING(MSG_LOGIN_SERVER, msg_login_server, name),
@@ -159,12 +168,19 @@ static const char *const role_names[ROLE_COUNT] = {
 };
 
 static bool
-strings_end(const struct msg *m)
+string_fits(const struct msg_string *s, const char *text)
+{
+	return memchr(text, '\0', s->size) != NULL &&
+	       (s->only == NULL || text[strspn(text, s->only)] == '\0');
+}
+
+static bool
+strings_fit(const struct msg *m)
 {
 	for (size_t i = 0; i < COUNT_OF(strings); i++) {
 		const struct msg_string *s = &strings[i];
 
-		if (s->type == m->type && memchr(m->u.octets + s->at, '\0', s->size) == NULL)
+		if (s->type == m->type && !string_fits(s, (const char *)m->u.octets + s->at))
 			return false;
 	}
 	return true;
@@ -253,7 +269,7 @@ msg_check(enum role from, enum role to, const struct msg *m)
 	r = &rules[m->type];
 	ok = (r->from & BIT(from)) != 0 && (r->to & BIT(to)) != 0 && m->len >= r->octets.min &&
 	     m->len <= r->octets.max && m->nfds >= (m->fd_lost ? 0 : r->fds.min) &&
-	     m->nfds <= r->fds.max && strings_end(m) && numbers_in_bounds(m) && tail_fits(m);
+	     m->nfds <= r->fds.max && strings_fit(m) && numbers_in_bounds(m) && tail_fits(m);
 	if (!ok) {
 		errno = EBADMSG;
 		return -1;

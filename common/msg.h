@@ -67,10 +67,10 @@ struct msg_addr {
 	uint8_t octets[16];
 };
 
-/* What the worker knows of a TLS connection; serves the log only. */
+/* What the worker knows of a TLS connection; serves the log and pop3ctl only. */
 struct msg_tls_facts {
-	char version[16]; /* "TLSv1.3"; empty without TLS */
-	char cipher[MSG_WORD_SIZE];
+	char version[16]; /* "TLSv1.3"; empty without TLS; letters, digits, ".", "-", "_" */
+	char cipher[MSG_WORD_SIZE]; /* of the same characters */
 	char sni[MSG_NAME_SIZE];
 };
 

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/msg.h"
@@ -105,6 +106,27 @@ test_strings_end(void)
 	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_MASTER), -1);
 	m.len++;
 	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_MASTER), 0);
+}
+
+/* What a worker says of TLS is shown on terminals. */
+static void
+test_names_of_tls(void)
+{
+	static const char *const bad[] = {"\x1b[2J", "a b", "a\nb", "a\tb",
+					  "{",	     "\"",  "\\",   "\xc3\xa4"};
+	struct msg_tls_facts *facts = &m.u.login_ask.tls;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		fresh(MSG_LOGIN_ASK, sizeof(struct msg_login_ask));
+		snprintf(facts->version, sizeof(facts->version), "%s", bad[i]);
+		CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_AUTH), -1);
+		snprintf(facts->version, sizeof(facts->version), "TLSv1.3");
+		CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_AUTH), 0);
+		snprintf(facts->cipher, sizeof(facts->cipher), "%s", bad[i]);
+		CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_AUTH), -1);
+		snprintf(facts->cipher, sizeof(facts->cipher), "TLS_AES_128_GCM_SHA256");
+		CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_AUTH), 0);
+	}
 }
 
 static void
@@ -227,6 +249,7 @@ main(void)
 	    {"exact lengths", test_exact_length},
 	    {"descriptors as the rule says", test_descriptors},
 	    {"every string ends", test_strings_end},
+	    {"names of TLS versions and ciphers", test_names_of_tls},
 	    {"every index is within its table", test_numbers_in_bounds},
 	    {"the list of groups is as long as the message", test_groups_match_length},
 	    {"only master asks for a look-up", test_lookups},
