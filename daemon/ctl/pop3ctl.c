@@ -60,8 +60,10 @@ run(const char *socket_path, enum answer_form form, int argc, char *argv[])
 
 	if (status == CTL_DONE)
 		answer_print(a.text, a.kind, form);
-	else if (status != CTL_UNREACHABLE)
-		fprintf(stderr, "pop3ctl: %s", a.text);
+	else if (status != CTL_UNREACHABLE) {
+		fputs("pop3ctl: ", stderr);
+		text_print(stderr, a.text);
+	}
 	free(a.text);
 	return status;
 }

@@ -1,9 +1,11 @@
 #include "config.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/count.h"
+#include "common/escape.h"
 #include "daemon/ctl/print.h"
 
 enum { COLUMNS_MAX = 32 };
@@ -25,14 +27,47 @@ json_string(const char *s)
 	putchar('"');
 }
 
-/* An element of a Tcl list; values come escaped, so braces serve for all that needs quoting. */
+static bool
+tcl_needs_backslash(const char *s)
+{
+	for (; *s != '\0'; s++)
+		if ((unsigned char)*s < 0x20 || strchr("\x7f{}\\", *s) != NULL)
+			return true;
+	return false;
+}
+
+/* An element of a Tcl list: in braces where that is enough, else each special octet with a
+ * backslash (Tcl(n), rules 6 and 9). */
 static void
 tcl_element(const char *s)
 {
-	if (s[0] == '\0' || s[strcspn(s, " \t\n{}[]$\";\\")] != '\0')
+	if (s[0] == '\0' || (s[strcspn(s, " []$\";")] != '\0' && !tcl_needs_backslash(s))) {
 		printf("{%s}", s);
-	else
-		fputs(s, stdout);
+		return;
+	}
+	for (; *s != '\0'; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c < 0x20 || c == 0x7f)
+			printf("\\%03o", c);
+		else
+			printf(strchr(" {}[]$\";\\#", c) != NULL ? "\\%c" : "%c", c);
+	}
+}
+
+void
+text_print(FILE *out, const char *text)
+{
+	char octets[ESCAPE_SIZE];
+
+	for (; *text != '\0'; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (escape_is_plain(c) || c == '\n' || c == '\t')
+			putc(c, out);
+		else
+			fwrite(octets, 1, escape_octet(octets, c), out);
+	}
 }
 
 static void
@@ -42,7 +77,7 @@ print_value(char *text, enum answer_form form)
 	if (form == FORM_JSON)
 		json_string(text);
 	else
-		fputs(text, stdout);
+		text_print(stdout, text);
 	putchar('\n');
 }
 
@@ -52,7 +87,7 @@ print_list(char *text, enum answer_form form)
 	const char *between = "", *line;
 
 	if (form == FORM_TEXT) {
-		fputs(text, stdout);
+		text_print(stdout, text);
 		return;
 	}
 	if (form == FORM_JSON)
@@ -79,8 +114,12 @@ print_pair(const char *key, const char *value, enum answer_form form)
 		tcl_element(key);
 		putchar(' ');
 		tcl_element(value);
-	} else
-		printf(value[0] != '\0' ? "%s %s\n" : "%s\n", key, value);
+	} else {
+		text_print(stdout, key);
+		fputs(value[0] != '\0' ? " " : "", stdout);
+		text_print(stdout, value);
+		putchar('\n');
+	}
 }
 
 static void
@@ -134,9 +173,14 @@ static void
 print_row(char *names[], char *cells[], size_t n, const size_t width[], enum answer_form form)
 {
 	if (form == FORM_TEXT) {
-		for (size_t i = 0; i < n; i++)
-			printf(i + 1 < n ? "%-*s  " : "%-*s\n", i + 1 < n ? (int)width[i] : 0,
-			       cells[i][0] != '\0' ? cells[i] : "-");
+		for (size_t i = 0; i < n; i++) {
+			const char *cell = cells[i][0] != '\0' ? cells[i] : "-";
+
+			text_print(stdout, cell);
+			if (i + 1 < n)
+				printf("%*s", (int)(width[i] - strlen(cell)) + 2, "");
+		}
+		putchar('\n');
 		return;
 	}
 	fputs(form == FORM_JSON ? "{" : "{", stdout);

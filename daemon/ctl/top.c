@@ -85,7 +85,8 @@ show(const char *socket_path, unsigned rows)
 			fputs("\033[H\033[J", stdout);
 			rows_cut(table.text, rows - 2);
 		}
-		puts(summary.text);
+		text_print(stdout, summary.text);
+		putchar('\n');
 		answer_print(table.text, ANSWER_TABLE, FORM_TEXT);
 		fflush(stdout);
 		free(table.text);

@@ -596,6 +596,45 @@ class Forms(Case):
 
 # --- kill, defer ---------------------------------------------------------------------------
 
+class Strange(TestCase):
+    """What pop3ctl prints of an answer that holds any octets; a socket of the test's stands for the daemon."""
+
+    settings = None
+    VALUES = ["", "a b", "{", "}", "}{", "a{b}c", "\\", "a\\", "{\\", "\\}", "$x", "[exit]", '"', "a;b", "#", "#{",
+              "\x1b[2J", "\x7f", "\x01" + "7", "a\rb", "\x0b{", "-x", "x" * 300]
+
+    def answered(self, octets, *words):
+        """What pop3ctl prints for words, if the answer is octets."""
+        path = os.path.join(tempfile.mkdtemp(dir=harness.world().dir), "control")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen()
+            ctl = subprocess.Popen([harness.program("pop3ctl"), "-s", path, *words], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+            listener.settimeout(30)
+            with listener.accept()[0] as s:
+                s.recv(65536)
+                s.sendall(octets)
+            return ctl.communicate(timeout=30)
+
+    def test_a_person_reads_no_control_octets(self):
+        body = "".join("k\t%s\n" % v for v in self.VALUES).encode() + b"k\t\xff\xc2\x9b\n"
+        for head in (b"0p", b"0t", b"0v", b"0l", b"1-"):
+            out, err = self.answered(head + body, "status")
+            printed = (out + err).replace(b"\n", b"").replace(b"\t", b"").decode("ascii")
+            self.assertTrue(printed and printed.isprintable(), printed)
+
+    @unittest.skipUnless(harness.have("tclsh"), "no tclsh here")
+    def test_tclsh_reads_the_same_list(self):
+        out, _ = self.answered(b"0p" + "".join("k\t%s\n" % v for v in self.VALUES).encode(), "status", "--tcl")
+        script = b"foreach {k v} [gets stdin] {binary scan $v H* hex; puts $hex}"
+        path = os.path.join(tempfile.mkdtemp(dir=harness.world().dir), "read.tcl")
+        with open(path, "wb") as f:
+            f.write(script)
+        read = subprocess.run(["tclsh", path], input=out, stdout=subprocess.PIPE, timeout=30, check=True).stdout.decode()
+        self.assertEqual(read.splitlines(), [v.encode().hex() for v in self.VALUES])
+
+
 class Ends(Case):
     limit = 120
 
