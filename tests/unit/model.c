@@ -53,7 +53,8 @@ enum {
 };
 
 #define SETTINGS_END                                                                               \
-	"log = stderr log_level = error login_timeout = 60 idle_timeout = 60\n"                    \
+	"log = stderr log_level = error login_timeout = 60 password_timeout = 60 idle_timeout = "  \
+	"60\n"                                                                                     \
 	"server tls { port = 1 socket = 'plain+stls' auth = '' certificate = '/c' "                \
 	"certificate_key = '/k' }\n"
 
@@ -620,18 +621,19 @@ limit_of(enum phase phase, const struct conn *c)
 	uint64_t login = conf->login_timeout * UINT64_C(1000),
 		 idle = c->idle_timeout * UINT64_C(1000),
 		 decision = conf_decision_timeout(conf) * UINT64_C(1000);
-	const uint64_t limits[] = {
-	    [NO_LIMIT] = UINT64_MAX - SLACK,
-	    [WAITS] = login,
-	    [LOGS_IN] = conf_login_limit(conf) * UINT64_C(1000) +
-			conf->handshake_timeout * UINT64_C(1000) + decision + login + MARGIN,
-	    [TOLD_TO_END] = MARGIN,
-	    [IS_LOOKED_UP] = decision,
-	    [IS_GRANTED] = GRANT_LIMIT,
-	    [IS_OFFERED] = GRANT_LIMIT,
-	    [OPENS] = OPENING_LIMIT,
-	    [IS_SILENT] = idle + 3 * MARGIN, /* 30 looks, up to two seconds apart */
-	    [IS_LEFT] = idle + MARGIN};
+	const uint64_t limits[] = {[NO_LIMIT] = UINT64_MAX - SLACK,
+				   [WAITS] = login,
+				   [LOGS_IN] = conf_login_limit(conf) * UINT64_C(1000) +
+					       conf->handshake_timeout * UINT64_C(1000) + decision +
+					       conf->password_timeout * UINT64_C(1000) + MARGIN,
+				   [TOLD_TO_END] = MARGIN,
+				   [IS_LOOKED_UP] = decision,
+				   [IS_GRANTED] = GRANT_LIMIT,
+				   [IS_OFFERED] = GRANT_LIMIT,
+				   [OPENS] = OPENING_LIMIT,
+				   [IS_SILENT] =
+				       idle + 3 * MARGIN, /* 30 looks, up to two seconds apart */
+				   [IS_LEFT] = idle + MARGIN};
 
 	return limits[phase];
 }
