@@ -223,8 +223,7 @@ main(void)
 		if (poll(fds, CLIENTS_MAX + 2, -1) == -1)
 			return EXIT_FAILURE;
 		/* Master's word that a session has a client stands before what that says to it. */
-		if (fds[0].revents != 0)
-			channel_readable(&master);
+		channel_readable(&master);
 		for (size_t i = 0; i < CLIENTS_MAX; i++)
 			if (fds[i + 2].revents != 0 && clients[i].id == ids[i] &&
 			    !clients[i].silent)

@@ -464,16 +464,14 @@ def status(pid):
 
 
 def memory(pid):
-    """All that a process has in memory, piece by piece."""
-    with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", 0) as mem:
+    """All that a process has in memory, piece by piece; nothing of one that has ended."""
+    with contextlib.suppress(OSError), open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", 0) as mem:
         for line in maps:
             first, last = (int(x, 16) for x in line.split()[0].split("-"))
             if " r" in line and "[v" not in line:
-                try:
+                with contextlib.suppress(OSError):
                     mem.seek(first)
                     yield mem.read(last - first)
-                except OSError:
-                    pass
 
 
 def links(pid):

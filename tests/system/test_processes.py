@@ -236,7 +236,7 @@ class Resources(TestCase):
         count = 800
         if hard < count * 4:
             self.skipTest("too few descriptors allowed")
-        daemon = self.own_daemon(max_connections=2000, max_connections_per_address=2000, login_timeout=110)
+        daemon = self.own_daemon(max_connections=2000, max_connections_per_address=2000, max_connections_per_network=2000, login_timeout=110)
         user = self.user(MESSAGES)
         context = tls_context()
         silent = [self.connect(TLS if i % 2 else PLAIN, daemon, context=context) for i in range(count)]
