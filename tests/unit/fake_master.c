@@ -19,6 +19,7 @@
 #include "daemon/ports/listeners.h"
 #include "daemon/roles/helper.h"
 #include "daemon/roles/keys.h"
+#include "daemon/roles/programs.h"
 #include "daemon/roles/sessions.h"
 #include "daemon/roles/workers.h"
 #include "daemon/steps.h"
@@ -47,6 +48,32 @@ process_start(int program, const char *path, char *const argv[], int channel, vo
 	if (!fake.no_process)
 		return ++last_pid;
 	errno = EAGAIN;
+	return -1;
+}
+
+/* No program has to be installed. */
+const char *
+programs_name(enum role role)
+{
+	static const char *const names[ROLE_COUNT] = {[ROLE_LOGIN] = "pop3d-login",
+						      [ROLE_KEY] = "pop3d-key",
+						      [ROLE_AUTH] = "pop3d-auth",
+						      [ROLE_SPAWNER] = "pop3d-session"};
+
+	return names[role];
+}
+
+int
+programs_open(char *why, size_t cap)
+{
+	(void)why, (void)cap;
+	return 0;
+}
+
+int
+programs_descriptor(enum role role)
+{
+	(void)role;
 	return -1;
 }
 
