@@ -438,6 +438,6 @@ def deliverquota(user, octets, quota=()):
 def dovecot_lda(dovecot):
     """Dovecot's own agent, as a function like the others."""
     def deliver(user, octets):
-        _as_user(user, inside("dovecot", _identity(user) + ["/usr/lib/dovecot/dovecot-lda", "-c", dovecot.conf, "-o", "log_path=/dev/stderr",
+        _as_user(user, inside("dovecot", _identity(user) + ["/usr/lib/dovecot/dovecot-lda", "-c", dovecot.conf, "-o", "log_path=/dev/stderr", "-o", "quota_full_tempfail=yes",
                                                            "-f", "late@example.org"]), octets)
     return deliver

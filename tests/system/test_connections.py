@@ -155,6 +155,7 @@ class Timers(TestCase):
             client = self.session(user, kind, daemon)
             pid = daemon.session_of(user)[0]
             client.ok(b"DELE 1")
+            self.assertTrue(harness.wait_for(lambda: harness.status(pid)["State"].startswith("S")))  # it waits for its client
             os.kill(pid, signal.SIGSTOP)
             stopped.append((user, client, pid))
         for user, client, pid in stopped:
