@@ -172,12 +172,14 @@ failure_add(const struct request *r, bool known)
 {
 	const struct msg_auth_conf *conf = &all.settings->conf;
 	uint64_t now = now_seconds();
-	struct failure_key user = user_key(r), source = source_key(r), name = name_key(r);
+	struct failure_key user = user_key(r), source = source_key(r), name;
 
 	if (conf->failures_per_user > 0)
 		failures_add(all.failures, FAILURE_USER, &user, now, known);
-	if (conf->account_delay > 0)
+	if (conf->account_delay > 0) {
+		name = name_key(r);
 		failures_add(all.failures, FAILURE_NAME, &name, now, false);
+	}
 	if (conf->failures_per_source > 0 && !r->conn.trusted)
 		failures_add(all.failures, FAILURE_SOURCE, &source, now, false);
 }
@@ -214,10 +216,14 @@ failures_are_too_many(const struct request *r)
 static uint32_t
 request_pace(const struct request *r)
 {
-	struct failure_key name = name_key(r);
-	uint32_t n = failures_count(all.failures, FAILURE_NAME, &name, now_seconds(), NULL);
+	uint32_t most = all.settings->conf.account_delay;
+	struct failure_key name;
 
-	return pace_delay(n, all.settings->conf.account_delay);
+	if (most == 0)
+		return 0;
+	name = name_key(r);
+	return pace_delay(failures_count(all.failures, FAILURE_NAME, &name, now_seconds(), NULL),
+			  most);
 }
 
 /* Why a request is refused like a wrong password, without asking a back end; NULL: it is not. */
@@ -337,14 +343,22 @@ request_put(struct request *r)
 	const struct msg_auth_server *server = settings_server(all.settings, r->conn.server);
 	uint32_t delay = request_pace(r);
 
-	if (failures_are_too_many(r))
-		request_refuse_too_many(r);
-	else if (server == NULL)
+	if (server == NULL)
 		request_refuse(r, LOGIN_TEMP, "no such server", "");
 	else if (pace_is_over(r, delay))
 		pools_ask(server->auth, r);
 	else if (pace_wait(r, delay) == -1)
 		request_refuse(r, LOGIN_TEMP, "no memory", "");
+}
+
+/* The same after a while, in which others may have failed. */
+static void
+request_put_again(struct request *r)
+{
+	if (failures_are_too_many(r))
+		request_refuse_too_many(r);
+	else
+		request_put(r);
 }
 
 /* Asked when a child is free: meanwhile others may have failed. */
@@ -522,13 +536,13 @@ logins_grant_void(conn_id id)
 int
 logins_init(struct event_base *base, login_tell_fn *tell)
 {
-	static const struct pools_calls calls = {request_decided, request_wanted, request_put,
+	static const struct pools_calls calls = {request_decided, request_wanted, request_put_again,
 						 keeper_gone};
 
 	all.tell = tell;
 	lookups_init(tell);
 	refusals_init(base, logins_begin);
-	pace_init(base, request_put);
+	pace_init(base, request_put_again);
 	all.failures = failures_new(FAILURES_MAX);
 	all.telling = event_new(base, -1, EV_PERSIST, failures_tell, NULL);
 	if (all.failures == NULL || all.telling == NULL ||
