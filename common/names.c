@@ -35,3 +35,14 @@ retrieved_text(char dst[CLOCK_UTC_SIZE], int64_t t)
 		return memcpy(dst, "never", sizeof("never"));
 	return clock_utc(dst, t);
 }
+
+const char *
+role_program(enum role role)
+{
+	static const char *const names[ROLE_COUNT] = {[ROLE_LOGIN] = "pop3d-login",
+						      [ROLE_KEY] = "pop3d-key",
+						      [ROLE_AUTH] = "pop3d-auth",
+						      [ROLE_SPAWNER] = "pop3d-session"};
+
+	return names[role];
+}

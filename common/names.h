@@ -1,5 +1,5 @@
 /*
- * How results, mechanisms and times are called in the log.
+ * How results, mechanisms and times are called in the log, and the programs of the roles.
  */
 #ifndef POP3D_NAMES_H
 #define POP3D_NAMES_H
@@ -16,5 +16,8 @@ const char *retrieved_text(char dst[CLOCK_UTC_SIZE], int64_t t);
 
 /* "USER", "PLAIN", "LOGIN", "APOP". */
 const char *login_mech_name(enum login_mech mech);
+
+/* The name of a role's program in the private program directory; NULL: it has none of its own. */
+const char *role_program(enum role role);
 
 #endif

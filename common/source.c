@@ -4,15 +4,12 @@
 
 #include "common/source.h"
 
-enum { BITS4 = 32, BITS6 = 64 /* of one source */ };
-
 static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-/* Set every bit of the octets behind the prefix to 0. */
-static void
-cut(uint8_t *octets, size_t len, uint8_t bits)
+void
+source_cut(uint8_t octets[16], uint8_t bits)
 {
-	for (size_t i = 0; i < len; i++) {
+	for (size_t i = 0; i < 16; i++) {
 		size_t kept = bits > 8 * i ? bits - 8 * i : 0;
 
 		octets[i] &= (uint8_t)(kept < 8 ? 0xff00 >> kept : 0xff);
@@ -38,13 +35,13 @@ source_network(struct source *s, const struct msg_addr *a, uint8_t bits4, uint8_
 		s->bits = bits6;
 		memcpy(s->octets, a->octets, sizeof(s->octets));
 	}
-	cut(s->octets, sizeof(s->octets), s->bits);
+	source_cut(s->octets, s->bits);
 }
 
 void
 source_set(struct source *s, const struct msg_addr *a)
 {
-	source_network(s, a, BITS4, BITS6);
+	source_network(s, a, SOURCE_BITS4, SOURCE_BITS6);
 }
 
 bool

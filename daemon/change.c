@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/count.h"
 #include "common/log.h"
+#include "common/names.h"
 #include "daemon/certificates.h"
 #include "daemon/change.h"
 #include "daemon/roles/child.h"
@@ -149,7 +150,7 @@ is_refused(struct master *m)
 		}
 		if (t->lost >= LOST_MAX) {
 			log_refusal(m, "%s ended %u times before it was ready",
-				    programs_name(at_start[i]), t->lost);
+				    role_program(at_start[i]), t->lost);
 			return true;
 		}
 	}

@@ -10,6 +10,7 @@
 
 #include "common/count.h"
 #include "common/pop3.h"
+#include "common/source.h"
 #include "daemon/conf/conf_priv.h"
 
 /* A part as "2h" at *text, of a unit further down than *suffix; moves both on.  0 or -1. */
@@ -216,17 +217,14 @@ prefix_parse(const char *text, uint64_t most, uint8_t *bits)
 	return 0;
 }
 
-/* Is there no octet but 0 behind the prefix? */
+/* Are all bits behind the prefix 0? */
 static bool
 network_is_whole(const struct conf_network *n)
 {
-	for (size_t i = 0; i < sizeof(n->address.octets); i++) {
-		size_t kept = n->bits > 8 * i ? n->bits - 8 * i : 0;
+	struct conf_network cut = *n;
 
-		if (kept < 8 && (n->address.octets[i] & 0xff >> kept) != 0)
-			return false;
-	}
-	return true;
+	source_cut(cut.address.octets, n->bits);
+	return memcmp(&cut.address, &n->address, sizeof(cut.address)) == 0;
 }
 
 /* IPv4 clients of an IPv6 socket are plain IPv4, so a mapped address would never be met. */

@@ -183,7 +183,7 @@ print_row(char *names[], char *cells[], size_t n, const size_t width[], enum ans
 		putchar('\n');
 		return;
 	}
-	fputs(form == FORM_JSON ? "{" : "{", stdout);
+	putchar('{');
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0)
 			putchar(form == FORM_JSON ? ',' : ' ');

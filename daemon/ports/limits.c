@@ -32,8 +32,9 @@ RB_GENERATE(counter_tree, counter, node, counter_compare)
 /* Lengths of prefixes; a site of IPv4 is none. */
 static const struct {
 	uint8_t bits4, bits6;
-} networks[LIMIT_COUNT] = {
-    [LIMIT_ADDRESS] = {32, 64}, [LIMIT_NETWORK] = {24, 56}, [LIMIT_SITE] = {0, 48}};
+} networks[LIMIT_COUNT] = {[LIMIT_ADDRESS] = {SOURCE_BITS4, SOURCE_BITS6},
+			   [LIMIT_NETWORK] = {NETWORK_BITS4, NETWORK_BITS6},
+			   [LIMIT_SITE] = {0, 48}};
 
 static bool
 network_has(const struct conf_network *n, const struct msg_addr *a)

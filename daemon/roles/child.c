@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/names.h"
 #include "common/process.h"
 #include "common/sandbox.h"
 #include "daemon/log/foreign.h"
@@ -52,7 +53,7 @@ int
 child_start(struct child *c, struct event_base *base, enum role role, evchannel_msg_fn *msg,
 	    evchannel_end_fn *end, void *arg)
 {
-	char *argv[] = {(char *)programs_name(role), NULL};
+	char *argv[] = {(char *)role_program(role), NULL};
 	struct process *p;
 	int pair[2];
 
@@ -187,7 +188,7 @@ role_refused(struct role_trouble *t, enum role role, const char *why)
 {
 	char text[LOG_QUOTED_SIZE];
 
-	log_error(0, "%s refused: %s", programs_name(role),
+	log_error(0, "%s refused: %s", role_program(role),
 		  log_quote(text, sizeof(text), why, strlen(why)));
 	if (!t->refused)
 		(void)snprintf(t->why, sizeof(t->why), "%s", why);

@@ -10,21 +10,11 @@
 #include <unistd.h>
 
 #include "common/build.h"
+#include "common/names.h"
 #include "daemon/roles/programs.h"
 
 /* 0: none; privs_fill_standard_fds() keeps that number from being one. */
 static int opened[ROLE_COUNT];
-
-const char *
-programs_name(enum role role)
-{
-	static const char *const names[ROLE_COUNT] = {[ROLE_LOGIN] = "pop3d-login",
-						      [ROLE_KEY] = "pop3d-key",
-						      [ROLE_AUTH] = "pop3d-auth",
-						      [ROLE_SPAWNER] = "pop3d-session"};
-
-	return names[role];
-}
 
 static void
 close_all(const int fd[ROLE_COUNT])
@@ -54,7 +44,7 @@ program_open(enum role role, char *why, size_t cap)
 	char path[MSG_PATH_SIZE];
 	int fd;
 
-	(void)snprintf(path, sizeof(path), "%s/%s", PKGLIBEXECDIR, programs_name(role));
+	(void)snprintf(path, sizeof(path), "%s/%s", PKGLIBEXECDIR, role_program(role));
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd == -1 && errno == EACCES) {
 		if (opened[role] > 0)
@@ -64,7 +54,7 @@ program_open(enum role role, char *why, size_t cap)
 		(void)snprintf(why, cap,
 			       "%s refused: program is of another build (reinstall or restart "
 			       "pop3d)",
-			       programs_name(role));
+			       role_program(role));
 		close(fd);
 		return -1;
 	}
@@ -79,7 +69,7 @@ programs_open(char *why, size_t cap)
 	int fresh[ROLE_COUNT] = {0};
 
 	for (size_t i = 0; i < ROLE_COUNT; i++)
-		if (programs_name((enum role)i) != NULL &&
+		if (role_program((enum role)i) != NULL &&
 		    (fresh[i] = program_open((enum role)i, why, cap)) == -1) {
 			close_all(fresh);
 			return -1;

@@ -9,9 +9,6 @@
 
 #include "common/msg.h"
 
-/* The name of a role's program in the private program directory; NULL: it has none of its own. */
-const char *programs_name(enum role role);
-
 /*
  * Open all of them anew.  A program that this user may run and not read is taken unseen the first
  * time, and stays as it is open later.  0; -1: one cannot be opened or is not of this build, `why`

@@ -15,11 +15,11 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/names.h"
 #include "common/privs.h"
 #include "common/secret.h"
 #include "common/source.h"
 #include "common/title.h"
-#include "daemon/roles/programs.h"
 #include "daemon/table/report.h"
 #include "daemon/serve/serve.h"
 #include "daemon/users.h"
@@ -327,7 +327,7 @@ scan_apart(const struct serve *s, const struct conf_server *server, int in, enum
 
 	if (pid == 0) {
 		snprintf(program, sizeof(program), "%s/%s", PKGLIBEXECDIR,
-			 programs_name(ROLE_SPAWNER));
+			 role_program(ROLE_SPAWNER));
 		(void)archive_order_exec(&order, program, in, s->table);
 		log_tell("pop3d: %s: %s", program, strerror(errno));
 		_exit(STATUS_FAILED);

@@ -52,17 +52,6 @@ process_start(int program, const char *path, char *const argv[], int channel, vo
 }
 
 /* No program has to be installed. */
-const char *
-programs_name(enum role role)
-{
-	static const char *const names[ROLE_COUNT] = {[ROLE_LOGIN] = "pop3d-login",
-						      [ROLE_KEY] = "pop3d-key",
-						      [ROLE_AUTH] = "pop3d-auth",
-						      [ROLE_SPAWNER] = "pop3d-session"};
-
-	return names[role];
-}
-
 int
 programs_open(char *why, size_t cap)
 {

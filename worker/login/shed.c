@@ -53,7 +53,8 @@ candidates_list(const struct worker *w, struct candidate *list)
 		if (rank_of(c) != SHED_NEVER) {
 			list[n] = (struct candidate){
 			    .rank = rank_of(c), .order = arc4random(), .conn = c};
-			source_network(&list[n++].network, &c->row.peer, 24, 56);
+			source_network(&list[n++].network, &c->row.peer, NETWORK_BITS4,
+				       NETWORK_BITS6);
 		}
 	return n;
 }

@@ -252,9 +252,9 @@ stream_drain(struct stream *s, void *buf, size_t len)
 void
 stream_close(struct stream *s, bool hang_up)
 {
-	/* once, without waiting; a second SSL_shutdown(3) would read */
 	if (s->signing != NULL) /* the stopped handshake holds memory until it is over */
 		(void)stream_signed(s, NULL);
+	/* once, without waiting; a second SSL_shutdown(3) would read */
 	if (s->ssl != NULL && (SSL_get_shutdown(s->ssl) & SSL_SENT_SHUTDOWN) == 0)
 		(void)stream_say_end(s);
 	SSL_free(s->ssl);
