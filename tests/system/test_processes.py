@@ -115,6 +115,16 @@ class Privileges(TestCase):
             self.assertEqual(harness.status(pid)["Threads"], "1")
             client.quit()
 
+    def test_a_session_goes_first_when_memory_runs_out(self):
+        def score(pid):
+            with open("/proc/%d/oom_score_adj" % pid) as f:
+                return int(f.read())
+        user = self.user(MESSAGES)
+        client = self.session(user, TLS)
+        self.assertEqual(score(self.daemon.session_of(user)[0]), 500)
+        self.assertLess(score(self.daemon.pid), 500)
+        client.quit()
+
     def test_SYS_01_session_has_no_descriptor_but_its_own(self):
         one, two = self.user(MESSAGES), self.user(MESSAGES)
         for kind in self.each_kind():

@@ -16,6 +16,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
@@ -89,6 +90,19 @@ tidy_heap(void)
 	(void)malloc_trim(0);
 }
 
+/* When memory runs out the kernel ends a session before anything else of ours; master may have
+ * been told to be spared, which all inherit (proc(5), oom_score_adj). */
+static void
+come_first_out_of_memory(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd == -1)
+		return;
+	(void)!write(fd, "500", 3);
+	(void)close(fd);
+}
+
 /* Give up what neither spawner nor session needs; from then on spares may be made. */
 static void
 confine(void)
@@ -96,6 +110,7 @@ confine(void)
 	struct msg_ready answer = {0};
 	int listener = -1, attached;
 
+	come_first_out_of_memory();
 	if (privs_harden(true) == -1)
 		refuse("hardening");
 	if ((conf.rootless != 0 ? privs_drop_caps() : privs_keep_setid_caps()) == -1)
