@@ -131,14 +131,20 @@ do_log(char *words)
 	tell("logged", prio);
 }
 
+static struct msg_lock_place
+place_of(const char *words)
+{
+	unsigned long long dev = 0, ino = 0;
+
+	(void)sscanf(words, "%llu %llu", &dev, &ino);
+	return (struct msg_lock_place){dev, ino};
+}
+
 static void
 do_open(char *words)
 {
-	unsigned long long dev = 0, ino = 0;
-	struct msg_session_open m = {.id = grant.id, .result = LOGIN_OK};
+	struct msg_session_open m = {.id = grant.id, .result = LOGIN_OK, .lock = place_of(words)};
 
-	(void)sscanf(words, "%llu %llu", &dev, &ino);
-	m.lock = (struct msg_lock_place){dev, ino};
 	packet_send(MSG_SESSION_OPEN, &m, sizeof(m), 0);
 	tell("opened", 0);
 }
@@ -146,11 +152,9 @@ do_open(char *words)
 static void
 do_seize(char *words)
 {
-	unsigned long long dev = 0, ino = 0;
-	struct msg_lock_ask m = {.id = grant.id, .purpose = LOCK_TAKE_OVER};
+	const struct msg_lock_ask m = {
+	    .id = grant.id, .purpose = LOCK_TAKE_OVER, .place = place_of(words)};
 
-	(void)sscanf(words, "%llu %llu", &dev, &ino);
-	m.place = (struct msg_lock_place){dev, ino};
 	packet_send(MSG_LOCK_ASK, &m, sizeof(m), 0);
 }
 

@@ -680,6 +680,19 @@ test_turn_is_over(void)
 	finish();
 }
 
+static void
+goes_up_with_new_workers(struct server *s)
+{
+	char why[MSG_PATH_SIZE];
+
+	CU_ASSERT_EQUAL(server_up(&fake.m, s, why), 0);
+	fake_loop();
+	CU_ASSERT_EQUAL(s->state, SERVER_DOWN);
+	CU_ASSERT_EQUAL(new_workers(), 2);
+	fake_all_ready();
+	CU_ASSERT_EQUAL(s->state, SERVER_UP);
+}
+
 /* ---- servers at run time ---- */
 
 static void
@@ -699,12 +712,7 @@ test_server_up(void)
 	tls->set.socket = SOCKET_TLS;
 	tls->set.certificate = (struct conf_paths){.n = 1, .path = {"/other"}};
 	tls->set.certificate_key = tls->set.certificate;
-	CU_ASSERT_EQUAL(server_up(&fake.m, tls, why), 0);
-	fake_loop();
-	CU_ASSERT_EQUAL(tls->state, SERVER_DOWN);
-	CU_ASSERT_EQUAL(new_workers(), 2);
-	fake_all_ready();
-	CU_ASSERT_EQUAL(tls->state, SERVER_UP);
+	goes_up_with_new_workers(tls);
 	finish();
 }
 
@@ -751,12 +759,7 @@ test_server_up_refused(void)
 	CU_ASSERT_FALSE(change_is_pending(&fake.m)); /* not once more by itself */
 	CU_ASSERT_EQUAL(tls->state, SERVER_DOWN);
 	/* Those that serve have not heard of its certificate: asked once more, others are made. */
-	CU_ASSERT_EQUAL(server_up(&fake.m, tls, why), 0);
-	fake_loop();
-	CU_ASSERT_EQUAL(tls->state, SERVER_DOWN);
-	CU_ASSERT_EQUAL(new_workers(), 2);
-	fake_all_ready();
-	CU_ASSERT_EQUAL(tls->state, SERVER_UP);
+	goes_up_with_new_workers(tls);
 	finish();
 }
 

@@ -159,16 +159,23 @@ test_written_at_once(void)
 	finish();
 }
 
+/* Two sessions, while the log takes no line. */
+static void
+two_behind(struct fake_peer **ann, struct fake_peer **bob)
+{
+	begin();
+	*ann = opened("ann", 0, 0);
+	*bob = opened("bob", 0, 0);
+	fall_behind();
+}
+
 /* A session with a line to write is not heard; the others are. */
 static void
 test_waits(void)
 {
 	struct fake_peer *ann, *bob;
 
-	begin();
-	ann = opened("ann", 0, 0);
-	bob = opened("bob", 0, 0);
-	fall_behind();
+	two_behind(&ann, &bob);
 	deletes(ann, "u1");
 	deletes(ann, "u2"); /* stays in its channel */
 	CU_ASSERT_FALSE(is_heard(ann));
@@ -195,10 +202,7 @@ test_in_order(void)
 {
 	struct fake_peer *ann, *bob;
 
-	begin();
-	ann = opened("ann", 0, 0);
-	bob = opened("bob", 0, 0);
-	fall_behind();
+	two_behind(&ann, &bob);
 	deletes(ann, "u1");
 	catch_up();
 	deletes(bob, "u2");
@@ -257,10 +261,7 @@ test_session_ends_meanwhile(void)
 {
 	struct fake_peer *ann, *bob;
 
-	begin();
-	ann = opened("ann", 0, 0);
-	bob = opened("bob", 0, 0);
-	fall_behind();
+	two_behind(&ann, &bob);
 	deletes(ann, "u1");
 	deletes(bob, "u2");
 	fake_exit(ann, SIGKILL);
