@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "common/build.h"
 #include "common/channel.h"
 #include "common/count.h"
 
@@ -133,7 +134,7 @@ int
 channel_send(struct channel *c, enum msg_type type, const void *body, size_t len, const int *fds,
 	     size_t nfds)
 {
-	struct msg_head head = {(uint32_t)type, (uint32_t)len};
+	struct msg_head head = {(uint32_t)type, (uint32_t)len, build_id};
 
 	if (c->fd == -1) {
 		errno = EPIPE;
@@ -199,6 +200,18 @@ control_read(struct msghdr *mh, struct msg *m)
 	m->fd_lost = (mh->msg_flags & MSG_CTRUNC) != 0;
 }
 
+/* The sender is of another build: what it sent has no meaning here.  It is told our build, so that
+ * it learns why its channel ends. */
+static void
+give_up_foreign(struct channel *c, struct msg *m)
+{
+	struct msg_head own = {MSG_NONE, 0, build_id};
+
+	(void)packet_send(c->fd, &own, NULL, NULL, 0);
+	msg_discard(m);
+	errno = EPROTO;
+}
+
 int
 channel_recv(struct channel *c, struct msg *m)
 {
@@ -237,6 +250,10 @@ channel_recv(struct channel *c, struct msg *m)
 	if ((size_t)n >= sizeof(head)) {
 		m->type = (enum msg_type)head.type;
 		m->len = (size_t)n - sizeof(head);
+		if (head.build != build_id) {
+			give_up_foreign(c, m);
+			return -1;
+		}
 		if ((mh.msg_flags & MSG_TRUNC) == 0 && head.len == m->len &&
 		    msg_check(c->peer, c->self, m) == 0)
 			return 1;
@@ -254,6 +271,7 @@ channel_end_text(int error)
 		const char *text;
 	} texts[] = {{EPIPE, "gone"},
 		     {EBADMSG, "broke a rule"},
+		     {EPROTO, build_differs},
 		     {ENOBUFS, "does not read"},
 		     {ETIMEDOUT, "does not answer"}};
 

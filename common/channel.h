@@ -46,7 +46,8 @@ int channel_flush(struct channel *c);
 /*
  * Receive one message that obeys the rules of msg.h.
  * 1: *m is filled; 0: none waits; -1 with errno EPIPE (peer closed), EBADMSG
- * (a rule was broken: give the peer up).  Descriptors in *m are the caller's.
+ * (a rule was broken) or EPROTO (the peer is of another build): give the peer up.
+ * Descriptors in *m are the caller's.
  */
 int channel_recv(struct channel *c, struct msg *m);
 

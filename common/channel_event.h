@@ -12,7 +12,7 @@ struct evchannel;
 
 /* m's descriptors are closed after the return unless taken (msg_take_fd). */
 typedef void evchannel_msg_fn(struct evchannel *ec, struct msg *m, void *arg);
-/* error: EPIPE peer closed, EBADMSG rule broken, ENOBUFS queue overrun.  The
+/* error: EPIPE peer closed, EBADMSG rule broken, EPROTO other build, ENOBUFS queue overrun.  The
  * callee frees the channel (evchannel_close) or arranges for it. Called once. */
 typedef void evchannel_end_fn(struct evchannel *ec, int error, void *arg);
 typedef void evchannel_drained_fn(struct evchannel *ec, void *arg);

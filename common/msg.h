@@ -1,9 +1,10 @@
 /*
  * The messages between the processes: one struct per message, one row
  * of msg.def.  A message travels as one SOCK_SEQPACKET packet: struct msg_head,
- * then the struct named here.  Both ends are the same build, so native byte
- * order and layout serve; what arrives is checked all the same, since the
- * other end may have been taken over.  DESIGN 4.2 lists who sends what to whom.
+ * then the struct named here.  The head tells whether both ends are of one build;
+ * only then are they understood, so native byte order and layout serve.  What
+ * arrives is checked all the same, since the other end may have been taken over.  DESIGN 4.2 lists
+ * who sends what to whom.
  */
 #ifndef POP3D_MSG_H
 #define POP3D_MSG_H
@@ -57,8 +58,9 @@ enum msg_type {
 };
 
 struct msg_head {
-	uint32_t type; /* enum msg_type */
-	uint32_t len;  /* octets of the body */
+	uint32_t type;	/* enum msg_type */
+	uint32_t len;	/* octets of the body */
+	uint64_t build; /* build_id (build.h) of the sender */
 };
 
 struct msg_addr {

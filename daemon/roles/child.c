@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/build.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/names.h"
@@ -193,6 +194,13 @@ role_refused(struct role_trouble *t, enum role role, const char *why)
 	if (!t->refused)
 		(void)snprintf(t->why, sizeof(t->why), "%s", why);
 	t->refused = true;
+}
+
+void
+role_ended(struct role_trouble *t, const struct child *c, int error)
+{
+	if (error == EPROTO && !c->ready)
+		role_refused(t, c->role, build_differs);
 }
 
 void

@@ -59,6 +59,10 @@ struct role_trouble {
 /* A process of this role refused its settings: logged, and written down. */
 void role_refused(struct role_trouble *t, enum role role, const char *why);
 
+/* The channel of a process ended with `error`, as evchannel_end_fn has it.  One whose program is of
+ * another build is refused. */
+void role_ended(struct role_trouble *t, const struct child *c, int error);
+
 /* One that was not started yet, to be freed with free(3). NULL: no memory. */
 struct child *child_new(void);
 

@@ -154,6 +154,7 @@ helper_end(struct evchannel *ec, int error, void *arg)
 	struct master *m = arg;
 
 	(void)ec;
+	role_ended(&m->trouble[ROLE_AUTH], &m->helper->child, error);
 	log_warn(0, "auth helper lost (%s); logins wait for a new one", channel_end_text(error));
 	helper_gone(m);
 }

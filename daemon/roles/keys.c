@@ -153,12 +153,22 @@ key_gone(struct key_process *k)
 	settle_soon(m->settle);
 }
 
+/* A change looks at that of the newest generation. */
+static struct role_trouble *
+trouble_of(const struct key_process *k)
+{
+	static struct role_trouble former;
+
+	return TAILQ_NEXT(k, next) == NULL ? &k->master->trouble[ROLE_KEY] : &former;
+}
+
 static void
 key_end(struct evchannel *ec, int error, void *arg)
 {
 	struct key_process *k = arg;
 
 	(void)ec;
+	role_ended(trouble_of(k), &k->child, error);
 	if (!k->refused && k->master->state != MASTER_STOPPING)
 		log_warn(0, "key process lost (%s) generation=%u", channel_end_text(error),
 			 k->generation);
@@ -219,11 +229,8 @@ key_is_ready(struct key_process *k, const struct msg_ready *ready)
 void
 key_is_refused(struct key_process *k, const char *why)
 {
-	struct role_trouble own = {0};
-	bool newest = TAILQ_NEXT(k, next) == NULL;
-
 	k->refused = true;
-	role_refused(newest ? &k->master->trouble[ROLE_KEY] : &own, ROLE_KEY, why);
+	role_refused(trouble_of(k), ROLE_KEY, why);
 	settle_soon(k->master->settle);
 }
 

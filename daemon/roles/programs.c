@@ -51,10 +51,7 @@ program_open(enum role role, char *why, size_t cap)
 			return 0;
 		fd = open(path, O_PATH | O_CLOEXEC);
 	} else if (fd != -1 && !is_of_this_build(fd)) {
-		(void)snprintf(why, cap,
-			       "%s refused: program is of another build (reinstall or restart "
-			       "pop3d)",
-			       role_program(role));
+		(void)snprintf(why, cap, "%s refused: %s", role_program(role), build_differs);
 		close(fd);
 		return -1;
 	}

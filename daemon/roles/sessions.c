@@ -502,11 +502,11 @@ spawner_end(struct evchannel *ec, int error, void *arg)
 	struct master *m = arg;
 	struct sessions *ss = m->sessions;
 
-	(void)error;
 	if (ec != &ss->spawner->ec) {
 		former_free(ss);
 		return;
 	}
+	role_ended(&m->trouble[ROLE_SPAWNER], ss->spawner, error);
 	if (m->state != MASTER_STOPPING)
 		log_warn(0, "session spawner lost; sessions go on");
 	spawner_gone(m);

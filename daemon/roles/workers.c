@@ -256,6 +256,7 @@ worker_end(struct evchannel *ec, int error, void *arg)
 	bool refused = w->refused;
 
 	(void)ec;
+	role_ended(&m->trouble[ROLE_LOGIN], &w->child, error);
 	if (!expected)
 		log_warn(0, "worker=%u lost (%s) connections=%u", w->number,
 			 channel_end_text(error), w->connections);

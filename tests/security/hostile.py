@@ -10,7 +10,7 @@ import harness
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.join(HERE, "../..")
-COMMON = ["common/channel.c", "common/msg.c"]
+COMMON = ["common/build.c", "common/channel.c", "common/msg.c"]
 
 
 def build(name):
@@ -25,15 +25,15 @@ def build(name):
     os.chmod(folder, 0o755)
     with open(os.path.join(folder, "config.h"), "w") as f:
         f.write('#define PACKAGE_VERSION "test"\n')
+    with open(installed("pop3d-login"), "rb") as f:  # it passes for a program of this build
+        digits = re.search(rb"pop3d build ([0-9a-f]{16})", f.read()).group(1).decode()
+    with open(os.path.join(folder, "build_id.h"), "w") as f:
+        f.write(f"#define BUILD_ID {digits}\n")
     sources = [os.path.join(TOP, s) for s in [f"tests/security/{name}.c", *COMMON]]
     done = subprocess.run(["cc", "-D_GNU_SOURCE", "-std=gnu11", "-I", folder, "-I", TOP, "-o", out, *sources, "-lbsd"],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
     if done.returncode != 0:
         raise AssertionError(done.stdout)
-    with open(installed("pop3d-login"), "rb") as f:  # it passes for a program of this build
-        mark = re.search(rb"pop3d build [0-9a-f]{16}", f.read()).group()
-    with open(out, "ab") as f:
-        f.write(mark)
     return out
 
 

@@ -31,6 +31,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/build.h"
 #include "common/channel.h"
 
 enum { LINE_SIZE = 65536, QUEUE_MAX = 4096, FDS_MAX = 200 };
@@ -63,7 +64,7 @@ tell(const char *what, unsigned long long number)
 static void
 packet_send(unsigned type, const void *body, size_t len, size_t nfds)
 {
-	struct msg_head head = {type, (uint32_t)len};
+	struct msg_head head = {type, (uint32_t)len, build_id};
 	struct iovec iov[] = {{&head, sizeof(head)}, {(void *)(uintptr_t)body, len}};
 	union {
 		char octets[CMSG_SPACE(FDS_MAX * sizeof(int))];

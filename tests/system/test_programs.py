@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 
 import harness
@@ -18,7 +19,8 @@ PROGRAMS = os.path.join(harness.PREFIX, "libexec", "pop3d")
 NAMES = ("pop3d-auth", "pop3d-key", "pop3d-login", "pop3d-session")
 MARK = re.compile(rb"pop3d build [0-9a-f]{16}")
 OTHER_BUILD = b"pop3d build 0000000000000000"
-REFUSED = "%s refused: program is of another build (reinstall or restart pop3d)"
+REASON = "program is of another build (reinstall or restart pop3d)"
+REFUSED = "%s refused: " + REASON
 SCRIPT = b"#!/bin/sh\nexit 3\n"
 ENDS = "int main(void) { return 3; }"
 HANGS = "#include <unistd.h>\nint main(void) { for (;;) pause(); }"  # and never says that it is ready
@@ -119,6 +121,34 @@ class Build(Replaced):
             self.put(name, right)
         self.ctl.done("reload")
         self.assertNotIn("lost", daemon.log())
+
+    def foreign(self, name):
+        """Of another build, and its file does not tell: its messages do."""
+        octets = content(os.path.join(PROGRAMS, name))
+        build = struct.pack("=Q", int(MARK.search(octets).group().split()[-1], 16))
+        self.assertEqual(octets.count(build), 1)
+        return octets.replace(build, bytes(8))
+
+    def test_a_process_of_another_build(self):
+        """At a reload the old generation stays."""
+        daemon = self.start()
+        user = self.user(MESSAGES)
+        c = self.session(user, PLAIN, daemon)
+        self.put("pop3d-login", self.foreign("pop3d-login"))
+        self.assertIn(REASON, self.ctl.refused(FAILED, "reload"))
+        self.assertIn('pop3d-login refused: "%s"' % REASON, daemon.log())
+        c.quit()
+        self.session(user, PLAIN, daemon).quit()
+
+    def test_a_start_with_a_process_of_another_build(self):
+        for name in ("pop3d-auth", "pop3d-login", "pop3d-session"):
+            daemon = self.start(start=False)
+            self.put(name, self.foreign(name))
+            daemon.may_leave = True
+            daemon.start(wait=False)
+            self.assertEqual(daemon.process.wait(30), 1)
+            self.assertIn('%s refused: "%s"' % (name, REASON), daemon.log())
+            shutil.rmtree(self.programs)
 
     def test_a_start_with_another_build(self):
         daemon = self.start(start=False)

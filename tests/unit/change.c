@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/build.h"
+#include "common/count.h"
 #include "daemon/change.h"
 #include "daemon/ports/servers.h"
 #include "daemon/roles/helper.h"
@@ -150,6 +152,22 @@ refuse_start(enum role role)
 	CU_ASSERT_TRUE(change_has_failed(&fake.m));
 	CU_ASSERT_TRUE(fake.over);
 	finish();
+}
+
+/* So does it if the program of a role is of another build. */
+static void
+test_start_of_another_build(void)
+{
+	static const enum role roles[] = {ROLE_LOGIN, ROLE_KEY, ROLE_AUTH, ROLE_SPAWNER};
+
+	for (size_t i = 0; i < COUNT_OF(roles); i++) {
+		fake_begin(settings);
+		fake_lose(fake_peer(roles[i], 0), EPROTO);
+		fake_loop();
+		CU_ASSERT_TRUE(change_has_failed(&fake.m));
+		CU_ASSERT_TRUE(fake.over);
+		finish();
+	}
 }
 
 static void
@@ -340,6 +358,19 @@ begin_third(void)
 	fake_begin_serving(settings);
 	reload(COMMON TLS_SERVER
 	       "idle_timeout = 700\nserver third { port = 1200 socket = plain auth = '' }\n");
+}
+
+static void
+test_reload_of_another_build(void)
+{
+	begin_third();
+	fake_lose(new_worker(), EPROTO);
+	fake_loop();
+	check_abandoned(build_differs);
+	begin_third();
+	fake_lose(fake_peer(ROLE_KEY, 1), EPROTO);
+	fake_loop();
+	check_abandoned(build_differs);
 }
 
 static void
@@ -838,6 +869,8 @@ main(void)
 	static const struct unit_test tests[] = {
 	    {"start", test_start},
 	    {"start refused", test_start_refused},
+	    {"start with a program of another build", test_start_of_another_build},
+	    {"reload with a program of another build", test_reload_of_another_build},
 	    {"start, and processes are lost", test_start_lost},
 	    {"start too late", test_start_too_late},
 	    {"stop while starting", test_stop_while_starting},

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/build.h"
 #include "common/channel.h"
 #include "tests/unit/unit.h"
 
@@ -108,24 +109,50 @@ test_descriptors_travel_and_do_not_leak(void)
 static void
 test_broken_rules(void)
 {
-	struct msg_head head = {MSG_PING, 4};
-	uint32_t packet[3] = {MSG_PING, 4, 9};
+	const struct {
+		struct msg_head head;
+		uint32_t seq, unused;
+	} ping = {{MSG_PING, sizeof(struct msg_ping), build_id}, 9, 0};
+	const size_t len = sizeof(struct msg_head) + sizeof(struct msg_ping);
 	int before = open_fds();
 
 	open_pair(4);
-	CU_ASSERT_EQUAL(send(master.fd, &head, sizeof(head), 0), sizeof(head)); /* says 4, has 0 */
+	CU_ASSERT_EQUAL(send(master.fd, &ping, sizeof(ping.head), 0),
+			sizeof(ping.head)); /* no body */
 	CU_ASSERT_EQUAL(channel_recv(&worker, &m), -1);
 	CU_ASSERT_EQUAL(errno, EBADMSG);
-	CU_ASSERT_EQUAL(send(master.fd, &head, 3, 0), 3); /* shorter than a head */
+	CU_ASSERT_EQUAL(send(master.fd, &ping, 3, 0), 3); /* shorter than a head */
 	CU_ASSERT_EQUAL(channel_recv(&worker, &m), -1);
 	CU_ASSERT_EQUAL(errno, EBADMSG);
-	CU_ASSERT_EQUAL(send(worker.fd, packet, sizeof(packet), 0), sizeof(packet)); /* wrong way */
+	CU_ASSERT_EQUAL(send(worker.fd, &ping, len, 0), len); /* wrong way */
 	CU_ASSERT_EQUAL(channel_recv(&master, &m), -1);
 	CU_ASSERT_EQUAL(errno, EBADMSG);
 	/* An unexpected descriptor is closed with the message. */
 	CU_ASSERT_EQUAL(channel_send(&master, MSG_DRAIN, NULL, 0, &master.fd, 1), 0);
 	CU_ASSERT_EQUAL(channel_recv(&worker, &m), -1);
 	CU_ASSERT_EQUAL(errno, EBADMSG);
+	close_pair();
+	CU_ASSERT_EQUAL(open_fds(), before);
+}
+
+/* Whatever a message of another build says, its sender is given up, and hears of which build we
+ * are: that is another one than its own. */
+static void
+test_another_build(void)
+{
+	const struct msg_head drain = {MSG_DRAIN, 0, build_id + 1};
+	struct msg_head answer;
+	int before = open_fds();
+
+	open_pair(4);
+	CU_ASSERT_EQUAL(send(master.fd, &drain, sizeof(drain), 0), sizeof(drain));
+	CU_ASSERT_EQUAL(channel_recv(&worker, &m), -1);
+	CU_ASSERT_EQUAL(errno, EPROTO);
+	CU_ASSERT_EQUAL(recv(master.fd, &answer, sizeof(answer), 0), sizeof(answer));
+	CU_ASSERT_EQUAL(answer.type, MSG_NONE);
+	CU_ASSERT_EQUAL(answer.len, 0);
+	CU_ASSERT_EQUAL(answer.build, build_id);
+	CU_ASSERT_STRING_EQUAL(channel_end_text(EPROTO), build_differs);
 	close_pair();
 	CU_ASSERT_EQUAL(open_fds(), before);
 }
@@ -206,6 +233,7 @@ main(void)
 	    {"the queue is bounded and keeps order", test_queue_is_bounded_and_in_order},
 	    {"descriptors travel and do not leak", test_descriptors_travel_and_do_not_leak},
 	    {"broken rules are errors of the peer", test_broken_rules},
+	    {"a message of another build is given up, and its sender told", test_another_build},
 	    {"an empty packet leaks no descriptor", test_empty_packet_with_descriptor},
 	    {"a message that waits is told", test_waiting_is_told},
 	    {"the end comes after what was sent", test_end_comes_after_what_was_sent},
