@@ -62,6 +62,8 @@ static const struct msg_string {
 #define FACTS(type, s, field) \
 	WORD(type, s, field.version, TLS_NAME), WORD(type, s, field.cipher, TLS_NAME), \
 	STRING(type, s, field.sni)
+    STRING(MSG_CONN_NEW, msg_conn, stamp),
+    STRING(MSG_ROW, msg_conn, stamp),
     STRING(MSG_LOGIN_CONF, msg_login_conf, hostname),
     STRING(MSG_LOGIN_CONF, msg_login_conf, chroot_dir),
     STRING(MSG_LOGIN_SERVER, msg_login_server, name),
@@ -83,7 +85,6 @@ static const struct msg_string {
     STRING(MSG_LOGIN_ASK, msg_login_ask, authzid),
     STRING(MSG_LOGIN_ASK, msg_login_ask, user),
     STRING(MSG_LOGIN_ASK, msg_login_ask, password.octets),
-    STRING(MSG_LOGIN_ASK, msg_login_ask, challenge),
     FACTS(MSG_LOGIN_ASK, msg_login_ask, tls),
     FACTS(MSG_AUTH_FAILED, msg_auth_failed, facts),
     STRING(MSG_AUTH_FAILED, msg_auth_failed, server),

@@ -46,7 +46,8 @@ enum {
 	MSG_KEY_ID_SIZE = 32,  /* SHA-256 of a public key */
 	MSG_RANDOM_SIZE = 32,  /* ClientHello.random, ServerHello.random */
 	MSG_SHARE_MAX = 72, /* a transcript hash (48), a point of P-256 (65); 7 more: no padding */
-	MSG_SIGNATURE_MAX = 1024 /* RSA of 8192 bits */
+	MSG_SIGNATURE_MAX = 1024, /* RSA of 8192 bits */
+	MSG_STAMP_SIZE = 168	  /* a timestamp (RFC 1939 section 7) and NUL */
 };
 
 enum msg_type {
@@ -132,10 +133,10 @@ struct msg_conn {
 	uint8_t tls;	  /* enum conn_tls */
 	uint8_t stls;	  /* 1: STLS is offered */
 	uint8_t clear_ok; /* 1: logins without TLS are allowed from this peer */
-	uint8_t apop;	  /* 1: APOP is on: the greeting has a timestamp */
 	uint8_t trusted;  /* 1: from trusted_networks: no limit holds for its source */
-	uint8_t unused[3];
+	uint8_t unused[4];
 	struct msg_addr peer, local;
+	char stamp[MSG_STAMP_SIZE]; /* the timestamp of its greeting; empty: APOP is off */
 };
 
 struct msg_login_conf {
@@ -322,8 +323,7 @@ struct msg_login_ask {
 	uint32_t unused;
 	char authzid[MSG_NAME_SIZE]; /* empty: none */
 	char user[MSG_NAME_SIZE];
-	struct secret password;	       /* MECH_APOP: the digest */
-	char challenge[MSG_NAME_SIZE]; /* MECH_APOP: the timestamp that it is of */
+	struct secret password; /* MECH_APOP: the digest */
 	struct msg_tls_facts tls;
 };
 

@@ -250,7 +250,8 @@ child_ask(struct child *c, struct request *r)
 	ask.lookup = r->lookup;
 	memcpy(ask.user, r->user, sizeof(ask.user));
 	ask.password = r->password;
-	memcpy(ask.challenge, r->challenge, sizeof(ask.challenge));
+	if (r->mech == MECH_APOP)
+		memcpy(ask.challenge, r->conn.stamp, sizeof(r->conn.stamp));
 	snprintf(ask.rhost, sizeof(ask.rhost), "%s", log_host(host, &r->conn.peer));
 	result = evchannel_put(&c->ec, MSG_CHILD_ASK, &ask, sizeof(ask));
 	explicit_bzero(&ask, sizeof(ask));

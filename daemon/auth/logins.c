@@ -93,7 +93,7 @@ request_digest(struct request *r, const struct msg_auth_server *server)
 	    {(void *)(uintptr_t)r->user, strlen(r->user)},
 	    {(void *)(uintptr_t)r->password.octets, strlen(r->password.octets)},
 	    {(void *)(uintptr_t)other, strlen(other)},
-	    {(void *)(uintptr_t)r->challenge, r->mech == MECH_APOP ? strlen(r->challenge) : 0},
+	    {(void *)(uintptr_t)r->conn.stamp, r->mech == MECH_APOP ? strlen(r->conn.stamp) : 0},
 	    {(void *)(uintptr_t)server->auth, strlen(server->auth)},
 	};
 
@@ -290,6 +290,7 @@ request_grant(struct request *r, const struct msg_child_answer *a, struct child 
 	} else {
 		row->request = NULL;
 		row->state = ROW_GRANTED;
+		row->stamp_used |= r->mech == MECH_APOP;
 		row->keeper = keeper;
 		keeper = NULL;
 		all.tell(MSG_GRANT, &g,
@@ -389,7 +390,7 @@ row_objection(const struct row *row, uint32_t worker, uint32_t mech)
 		return "login after the last refusal";
 	if (row->conn.tls == CONN_TLS_NONE && !row->conn.clear_ok)
 		return "login without TLS";
-	if (mech == MECH_APOP && !row->conn.apop)
+	if (mech == MECH_APOP && row->conn.stamp[0] == '\0')
 		return "APOP where it is off";
 	return NULL;
 }
@@ -439,6 +440,11 @@ request_begin(struct request *r)
 static void
 logins_begin(struct row *row, const struct msg_login_ask *ask)
 {
+	if (ask->mech == MECH_APOP && row->stamp_used) {
+		log_debug(ask->id, "a second login by the timestamp of a grant");
+		refusal_put(row, LOGIN_TEMP, 0, NULL);
+		return;
+	}
 	row->request = request_new(ask, &row->conn);
 	if (row->request == NULL) {
 		log_error(ask->id, "no memory for a login");

@@ -23,7 +23,6 @@ request_new(const struct msg_login_ask *ask, const struct msg_conn *conn)
 	memcpy(r->authzid, ask->authzid, sizeof(r->authzid));
 	memcpy(r->user, ask->user, sizeof(r->user));
 	r->password = ask->password;
-	memcpy(r->challenge, ask->challenge, sizeof(r->challenge));
 	return r;
 }
 

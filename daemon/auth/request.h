@@ -29,9 +29,8 @@ struct request {
 	uint32_t mech; /* enum login_mech */
 	struct msg_tls_facts facts;
 	char authzid[MSG_NAME_SIZE], user[MSG_NAME_SIZE];
-	struct secret password;		 /* wiped when a child has it */
+	struct secret password;		 /* MECH_APOP: a digest; wiped when a child has it */
 	uint8_t digest[MSG_DIGEST_SIZE]; /* of name and password, refusals.h */
-	char challenge[MSG_NAME_SIZE];	 /* MECH_APOP: password is a digest of this */
 	bool lookup;		   /* no login: an administrator asks who `user` is (lookups.h) */
 	char other[MSG_NAME_SIZE]; /* and where the mailbox of this name would be */
 };

@@ -26,6 +26,7 @@ enum row_state {
 struct row {
 	RB_ENTRY(row) by_id;
 	struct msg_conn conn;
+	bool stamp_used; /* a login by its timestamp was granted: there is no second one */
 	enum row_state state;
 	struct request *request;	  /* ROW_ASKED */
 	struct child *keeper;		  /* keeps its PAM session; NULL: none */

@@ -16,6 +16,7 @@
 #include "daemon/table/jobs.h"
 #include "daemon/ports/listeners.h"
 #include "daemon/table/report.h"
+#include "daemon/table/timestamp.h"
 #include "daemon/ports/servers.h"
 #include "daemon/roles/sessions.h"
 #include "daemon/settle.h"
@@ -187,7 +188,7 @@ login_in_clear_allowed(const struct conf_server *s, const struct msg_addr *peer)
 	       (s->cleartext_login == CLEARTEXT_LOOPBACK && source_is_loopback(peer));
 }
 
-/* The greeting announces APOP where a login by it can come to something. */
+/* A login by APOP can come to something. */
 static bool
 apop_is_on(const struct conf_server *s, const struct msg_conn *row)
 {
@@ -195,6 +196,19 @@ apop_is_on(const struct conf_server *s, const struct msg_conn *row)
 
 	return s->apop && b != NULL && b->apop &&
 	       (row->tls != CONN_TLS_NONE || row->stls || row->clear_ok);
+}
+
+/* Master makes the timestamp, and the helper gets it from master: a worker cannot choose one whose
+ * digest it has seen. */
+static void
+set_stamp(struct msg_conn *row, const struct conf_server *s)
+{
+	char host[MSG_NAME_SIZE] = "";
+
+	if (!apop_is_on(s, row))
+		return;
+	gethostname(host, sizeof(host) - 1);
+	timestamp_make(row->stamp, host);
 }
 
 struct conn *
@@ -256,7 +270,7 @@ conn_accepted(struct master *m, struct server *server, int fd, const struct msg_
 	c->row.tls = server->active.socket == SOCKET_TLS ? CONN_TLS_IMPLICIT : CONN_TLS_NONE;
 	c->row.stls = server->active.socket == SOCKET_STLS;
 	c->row.clear_ok = login_in_clear_allowed(s, peer);
-	c->row.apop = apop_is_on(s, &c->row);
+	set_stamp(&c->row, s);
 	c->row.peer = *peer;
 	c->row.trusted = trusted;
 	c->fd = fd;

@@ -5,11 +5,13 @@
  *
  *   ask NAME PASSWORD   ask the helper for a login, at once
  *   again NAME PASSWORD   the same, and once more when a session has it
+ *   apop NAME DIGEST    the same by APOP
  *   keep . .            keep the connection, whatever its client or master says
  *   QUIT                end the connection
  *
- * It tells the client what it hears: "refused RESULT LAST", "failed RESULT",
- * "dropped".  In clear a client whose login succeeds hears its session.
+ * Its greeting ends with the row's timestamp, if there is one.  It tells the client
+ * what it hears: "refused RESULT LAST", "failed RESULT", "dropped".  In clear a client whose login
+ * succeeds hears its session.
  */
 #include "config.h"
 
@@ -26,6 +28,7 @@ enum { CLIENTS_MAX = 64, LINE_MAX_SIZE = 1024, QUEUE_MAX_ITEMS = 4096 };
 struct client {
 	conn_id id; /* 0: a free place */
 	int fd;
+	uint32_t mech;					   /* asked by */
 	bool again;					   /* to be asked once more */
 	bool silent;					   /* nobody reads here what it says */
 	char name[MSG_NAME_SIZE], password[MSG_NAME_SIZE]; /* asked with last */
@@ -74,7 +77,7 @@ ask(const struct client *c)
 
 	memset(&m, 0, sizeof(m));
 	m.id = c->id;
-	m.mech = MECH_USER;
+	m.mech = c->mech;
 	memcpy(m.user, c->name, sizeof(m.user));
 	memcpy(m.password.octets, c->password, sizeof(c->password));
 	channel_put(&helper, MSG_LOGIN_ASK, &m, sizeof(m));
@@ -96,6 +99,7 @@ client_line(struct client *c, char *line)
 		return;
 	}
 	c->again = strcmp(word, "again") == 0;
+	c->mech = strcmp(word, "apop") == 0 ? MECH_APOP : MECH_USER;
 	memset(c->name, 0, sizeof(c->name));
 	memset(c->password, 0, sizeof(c->password));
 	strncpy(c->name, name, sizeof(c->name) - 1);
@@ -132,7 +136,7 @@ client_new(struct msg *m)
 	if (c == NULL)
 		exit(EXIT_FAILURE);
 	*c = (struct client){.id = m->u.conn.id, .fd = msg_take_fd(m, 0)};
-	if (write(c->fd, "+OK hostile\r\n", 13) != 13)
+	if (dprintf(c->fd, "+OK hostile %s\r\n", m->u.conn.stamp) < 0)
 		client_end(c);
 }
 

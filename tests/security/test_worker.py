@@ -1,5 +1,7 @@
 """A hostile worker: what the helper lets it do for the clients that it has."""
 
+import hashlib
+import os
 import time
 
 import control
@@ -82,3 +84,26 @@ class HostileWorker(TestCase):
         client.eof()
         self.assertTrue(harness.wait_for(lambda: not ctl.lines("conn", "list", "clear")))
         self.hostile(daemon).close()
+
+    def test_a_digest_is_of_the_timestamp_of_its_row(self):
+        """Whoever has seen a digest, or chosen what it is of, has one login at most."""
+        user, path, secret = self.user(mailbox.simple(1)), harness.world().path("hostile-users"), b"plain secret"
+        with open(path, "w") as f:
+            os.fchmod(f.fileno(), 0o600)
+            f.write("joe:{plain}%s:%d:%d:%s\n" % (secret.decode(), user.uid, user.gid, user.home))
+        daemon = self.daemon_with(auth="file:" + path, apop=True)
+
+        def ask(client, stamp):
+            client.send(b"apop joe %s\r\n" % hashlib.md5(stamp + secret).hexdigest().encode())
+
+        first, second = self.hostile(daemon), self.hostile(daemon)
+        seen, stamp = (client.greeting.split()[2] for client in (first, second))
+        ask(first, seen)
+        self.assertTrue(first.line().startswith(b"+OK "))  # the session's
+        first.quit()
+        for replayed in (seen, b"<1@chosen>", b""):
+            ask(second, replayed)
+            self.assertEqual(self.refused(second), (BAD, 0))
+        ask(second, stamp)
+        self.assertTrue(second.line().startswith(b"+OK "))
+        second.quit()

@@ -31,8 +31,7 @@ channels_on_ping(void *who, struct msg *m)
 	return 0;
 }
 
-/* The greeting has a host name and no '<', which announces APOP (RFC 1939 section 7): timestamp.h.
- */
+/* The greeting has a host name and no '<', which announces APOP (RFC 1939 section 7). */
 static void
 channels_make_greeting(struct worker *w)
 {
@@ -42,8 +41,7 @@ channels_make_greeting(struct worker *w)
 
 	if (host[0] == '\0' || host[strspn(host, name_chars)] != '\0')
 		host = "localhost";
-	int n = snprintf(w->greeting, sizeof(w->greeting), "+OK %s POP3 server ready\r\n", host);
-	w->greeting_len = n > 0 ? (size_t)n : 0;
+	snprintf(w->greeting, sizeof(w->greeting), "+OK %s POP3 server ready", host);
 }
 
 static int

@@ -80,7 +80,7 @@ command_apop(struct conn *c, const struct pop3_command *cmd)
 {
 	struct msg_login_ask *ask;
 
-	if (c->timestamp == NULL)
+	if (c->row.stamp[0] == '\0')
 		return REPLY_UNKNOWN;
 	if (!conn_is_secure(c))
 		return command_refuse_clear(c);
@@ -96,7 +96,6 @@ command_apop(struct conn *c, const struct pop3_command *cmd)
 	ask->mech = MECH_APOP;
 	memcpy(ask->user, cmd->argv[0], cmd->arg_len[0]);
 	memcpy(ask->password.octets, cmd->argv[1], cmd->arg_len[1]);
-	memcpy(ask->challenge, c->timestamp, strlen(c->timestamp));
 	c->in_apop = true;
 	conn_enter(c, CONN_ASK);
 	return REPLY_NONE;

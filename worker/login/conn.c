@@ -15,7 +15,6 @@
 #include "worker/login/channels.h"
 #include "worker/login/login.h"
 #include "worker/login/relay.h"
-#include "worker/login/timestamp.h"
 
 enum { CONN_OUTPUT_ROOM = 512, CONN_LINGER_MAX = 65536 };
 
@@ -128,14 +127,11 @@ void
 conn_greet(struct conn *c)
 {
 	char text[POP3_RESPONSE_MAX + 1];
+	const char *stamp = c->row.stamp;
+	int len = snprintf(text, sizeof(text), "%s%s%s\r\n", c->w->greeting,
+			   stamp[0] != '\0' ? " " : "", stamp);
 
-	if (c->row.apop != 0)
-		c->timestamp = timestamp_new(c->w->conf.hostname);
-	if (c->timestamp != NULL)
-		conn_reply(c, text,
-			   timestamp_greet(text, c->w->greeting, c->w->greeting_len, c->timestamp));
-	else
-		conn_reply(c, c->w->greeting, c->w->greeting_len);
+	conn_reply(c, text, (size_t)len);
 }
 
 static void
@@ -157,7 +153,6 @@ conn_free(struct conn *c)
 	stream_close(&c->stream, !c->handed_over && !c->relayed && !c->undecided);
 	conn_forget_login(c);
 	free(c->name);
-	free(c->timestamp);
 	line_reset(&c->line);
 	conn_drop_output(c);
 	if (!c->handed_over)

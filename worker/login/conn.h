@@ -68,7 +68,6 @@ struct conn {
 	struct conn_output out;
 	char *user;	  /* from the USER that just went before; NULL: none */
 	char *name;	  /* given last, kept for pop3ctl; NULL: none */
-	char *timestamp;  /* of the greeting, for APOP; NULL: APOP is off */
 	bool user_chosen; /* USER came and no PASS since: no APOP then */
 	bool in_apop;	  /* a login by APOP is under way */
 	struct sasl sasl;
@@ -82,7 +81,7 @@ RB_PROTOTYPE(conn_tree, conn, link, conn_compare)
 /* A new connection of master's table; takes `fd`. */
 void conn_new(struct worker *w, const struct msg_conn *row, int fd);
 
-/* Add the greeting to the output, with a timestamp if APOP is on. */
+/* Add the greeting to the output, with the row's timestamp if APOP is on. */
 void conn_greet(struct conn *c);
 
 /* Every way into a connection ends with this.  It may free `c`. */

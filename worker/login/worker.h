@@ -57,7 +57,6 @@ struct worker {
 	bool serving;  /* confined, `ready` was sent */
 	bool draining; /* ends with its last connection */
 	bool finished; /* ends when its last message has left */
-	size_t greeting_len;
 	char greeting[POP3_RESPONSE_MAX];
 	/* What is read goes here first; nothing in it outlives one call. */
 	char scratch[WORKER_SCRATCH_SIZE];
