@@ -12,14 +12,6 @@
 #include "worker/store/uids.h"
 #include "worker/store/uids_foreign.h"
 
-/* worker/store/store.c is not linked. */
-enum store_result
-store_sync_directory(int fd)
-{
-	(void)fd;
-	return STORE_OK;
-}
-
 /* The name is in the line and has no flags; the unique-id is a string. */
 static inline void
 foreign_check(const char *line, size_t len, const struct foreign_entry *e)
