@@ -237,7 +237,7 @@ struct msg_conn_state {
 
 struct msg_login_failed {
 	conn_id id;
-	uint32_t result; /* enum login_result: LOGIN_TEMP or LOGIN_PERM */
+	uint32_t result; /* enum login_result: LOGIN_TEMP, LOGIN_PERM or LOGIN_IN_USE */
 	uint32_t unused;
 };
 
@@ -312,7 +312,7 @@ enum login_result {
 	LOGIN_BAD,   /* [AUTH] */
 	LOGIN_TEMP,  /* [SYS/TEMP] */
 	LOGIN_PERM,  /* [SYS/PERM] */
-	LOGIN_IN_USE /* [IN-USE]; said by sessions only */
+	LOGIN_IN_USE /* [IN-USE]; said by sessions and master only */
 };
 
 enum login_mech { MECH_USER, MECH_PLAIN, MECH_LOGIN, MECH_APOP, MECH_COUNT };

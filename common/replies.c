@@ -53,6 +53,7 @@ static const char *const replies[REPLY_COUNT] = {
     [REPLY_PERM] = PERM ", " NEVER,
     [REPLY_STORE_TEMP] = TEMP ": the maildrop cannot be opened now, " LATER,
     [REPLY_STORE_PERM] = PERM ": the maildrop cannot be opened, " NEVER,
+    [REPLY_SESSIONS] = "-ERR [IN-USE] this maildrop is locked: its user has too many sessions",
     [REPLY_IN_USE] = "-ERR [IN-USE] this maildrop is locked",
     [REPLY_IN_USE_OTHER] = "-ERR [IN-USE] this maildrop is locked by another session",
     [REPLY_IN_USE_ELSEWHERE] = "-ERR [IN-USE] this maildrop is locked by another session, program "

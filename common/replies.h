@@ -36,6 +36,7 @@ enum reply {
 	REPLY_PERM, /* no decision until an administrator acts */
 	REPLY_STORE_TEMP,
 	REPLY_STORE_PERM,
+	REPLY_SESSIONS,		/* more sessions of the user than max_sessions_per_user */
 	REPLY_IN_USE,		/* lock_conflict.c adds since when, from where and how long idle */
 	REPLY_IN_USE_OTHER,	/* by a session of another user name */
 	REPLY_IN_USE_ELSEWHERE, /* by a program or host that this daemon does not know */

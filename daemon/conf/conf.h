@@ -62,6 +62,7 @@ struct conf_server {
 	char username_domain[MSG_NAME_SIZE];
 	bool apop; /* offered where the back end can check it */
 	char storage[MSG_SPEC_SIZE];
+	uint32_t max_sessions_per_user; /* 0: no limit */
 	enum mbox_format mbox_format;
 	enum mbox_split mbox_split;
 	char mbox_journal[MSG_PATH_SIZE]; /* a directory; empty: none */

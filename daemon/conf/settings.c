@@ -60,6 +60,7 @@ const struct conf_unit conf_milliseconds = {"milliseconds", millisecond_suffixes
 const struct conf_unit conf_octets = {"octets", octet_suffixes};
 static const struct conf_unit processes = {"processes", NULL};
 static const struct conf_unit connections = {"connections", NULL};
+static const struct conf_unit sessions = {"sessions", NULL};
 static const struct conf_unit failures = {"failures", NULL};
 
 static const struct conf_word off_words[] = {{"off", 0}, {NULL, 0}};
@@ -205,6 +206,8 @@ const struct conf_setting conf_server_settings[] = {
 	SERVER(username_fold, CONF_WORD, "no", .words = username_fold_words, .shared = true),
 	SERVER(apop, CONF_FLAG, "no", .shared = true),
 	SERVER(storage, CONF_TEXT, "maildir:%h/Maildir", .check = check_storage, .shared = true),
+	SERVER(max_sessions_per_user, CONF_NUMBER, "100", RANGE(1, 100000, &sessions),
+	    .words = off_words, .shared = true),
 	SERVER(mbox_format, CONF_WORD, "mboxrd", .words = mbox_format_words, .shared = true),
 	SERVER(mbox_split, CONF_WORD, "strict", .words = mbox_split_words, .shared = true),
 	SERVER(mbox_journal, CONF_TEXT, "", .check = check_path_or_none, .shared = true),

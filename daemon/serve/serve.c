@@ -459,6 +459,7 @@ make_conf(const struct options *o)
 	server->port.number[0] = o->port;
 	make_tls(server, o);
 	snprintf(server->auth, sizeof(server->auth), "any:");
+	server->max_sessions_per_user = 0; /* they may be all the clients there are */
 	make_setting(server, "addresses", "--listen", o->address);
 	make_setting(server, "mbox_format", "--mbox-format", o->mbox_format);
 	make_setting(server, "mbox_split", "--mbox-split", o->mbox_split);

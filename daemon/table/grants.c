@@ -84,6 +84,28 @@ grant_complete(const struct master *m, const struct conn *c, struct msg_grant *g
 	g->rootless = m->rootless;
 }
 
+static bool
+is_session_of(const struct conn *c, const struct server *server, const struct conn_login *login)
+{
+	bool lives = c->state == CONN_GRANTED || (c->session != NULL && !c->session->reported);
+
+	return lives && c->job == NULL && c->server == server && c->login->uid == login->uid &&
+	       strcmp(c->login->user, login->user) == 0;
+}
+
+/* More sessions of that user on that server than it allows, `c` included?  Others may have the same
+ * uid, or on another server the same name: they do not keep out each other. */
+static bool
+too_many_sessions(struct master *m, const struct conn *c)
+{
+	uint32_t most = c->server->set.max_sessions_per_user, n = 0;
+
+	for (const struct conn *i = conns_next(m, NULL); i != NULL && most > 0;
+	     i = conns_next(m, (struct conn *)(uintptr_t)i))
+		n += is_session_of(i, c->server, c->login);
+	return n > most;
+}
+
 static struct conn_login *
 login_of(const struct msg_grant *g)
 {
@@ -123,6 +145,8 @@ conns_grant(struct master *m, struct conn *c, struct msg_grant *grant)
 	} else if (c->job == NULL &&
 		   sessions_keep_out(m, grant->account.uid, grant->account.user)) {
 		conns_grant_failed(m, c, LOGIN_TEMP, "session crashed");
+	} else if (c->job == NULL && too_many_sessions(m, c)) {
+		conns_grant_failed(m, c, LOGIN_IN_USE, "max_sessions_per_user");
 	}
 }
 

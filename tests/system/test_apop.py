@@ -110,6 +110,19 @@ class Apop(TestCase):
         first.quit()
         second.quit()
 
+    def test_APO_02_a_digest_lets_in_once(self):
+        """Also where no session came of it."""
+        daemon = self.own_daemon(auth="file:" + self.path, apop=True, storage="", max_sessions_per_user=1)
+        first, second = self.connect(PLAIN, daemon), self.connect(PLAIN, daemon)
+        self.assertTrue(self.apop(first).startswith(b"+OK "))
+        self.assertTrue(self.apop(second).startswith(b"-ERR [IN-USE] "))
+        first.quit()
+        daemon.log_fields("session-end")
+        self.assertTrue(self.apop(second).startswith(b"-ERR [SYS/TEMP] "))
+        second.ok(b"USER joe")
+        second.ok(b"PASS " + self.secret)
+        second.quit()
+
     def test_APO_03_methods_of_a_user(self):
         client = self.connect(PLAIN)
         for name in (b"only", b"empty", b"star"):

@@ -39,6 +39,8 @@ WRONG = [
     ('trace = 7', "trace"),
     ('missing_maildir = "perhaps"', "missing_maildir"),
     ('takeover = "on"', "takeover"),
+    ('max_sessions_per_user = 0', "max_sessions_per_user"),
+    ('max_sessions_per_user = 100001', "max_sessions_per_user"),
     ('takeover = 0', "takeover"),
     ('takeover = 86401', "takeover"),
     ('sandbox = "sometimes"', "sandbox"),
@@ -233,7 +235,7 @@ class Checks(TestCase):
                      'missing_maildir = "empty"', 'takeover = "off"', 'sandbox = "on"', 'ps_titles = "role"', 'log = "syslog"', 'log_level = "info"',
                      'login_user = "_pop3d"', 'auth_user = "_pop3auth"', "port = 995", "port = 110", 'socket = "tls"', 'socket = "plain+stls"', 'cleartext_login = "loopback"',
                      'auth = "pam:pop3d"', 'username_fold = "no"', 'username_domain = "keep"', 'storage = "maildir:%h/Maildir"',
-                     'mbox_format = "mboxrd"', 'mbox_split = "strict"', 'mbox_journal = ""'):
+                     'max_sessions_per_user = 100', 'mbox_format = "mboxrd"', 'mbox_split = "strict"', 'mbox_journal = ""'):
             self.assertRegex(text, r"(?m)^\s*%s\s*(#.*)?$" % re.escape(line).replace("\\ =\\ ", r"\s*=\s*"), line)
 
     def test_print_round_trip(self):

@@ -414,6 +414,45 @@ class Limits(TestCase):
         for client in held:
             client.quit()
 
+    def users_of_one_uid(self, **settings):
+        """A daemon with the accounts "joe" and "jim", who share uid and password, and the owner of both."""
+        owner, path = self.user(mailbox.simple(1)), harness.world().path("users-of-one-uid-%s" % self.id().split(".")[-1])
+        with open(path, "w") as f:
+            os.fchmod(f.fileno(), 0o600)
+            f.writelines("%s:{plain}%s:%d:%d:%s\n" % (name, owner.password, owner.uid, owner.gid, owner.home) for name in ("joe", "jim"))
+        return self.own_daemon(auth="file:" + path, **settings), owner
+
+    def test_LCK_08_sessions_of_one_user(self):
+        daemon, owner = self.users_of_one_uid(storage="", max_sessions_per_user=2)
+        for ended, kind, other in ((5, PLAIN, TLS), (10, TLS, PLAIN)):
+            held = [self.connect(kind, daemon) for _ in range(4)]
+            one, two, three, jim = held
+            for client in one, two:
+                client.try_login(b"joe", owner.password_octets)
+            for _ in range(2):  # the connection stays
+                self.assertRegex(three.try_login(b"joe", owner.password_octets), rb"^-ERR \[IN-USE\] .*lock.*too many sessions")
+            self.assertTrue(three.try_login(b"joe", b"wrong").startswith(b"-ERR [AUTH] "))
+            self.assertTrue(jim.try_login(b"jim", owner.password_octets).startswith(b"+OK "))
+            elsewhere = self.connect(other, daemon)
+            self.assertTrue(elsewhere.try_login(b"joe", owner.password_octets).startswith(b"+OK "))  # another server
+            one.quit()
+            self.assertTrue(harness.wait_for(lambda: three.try_login(b"joe", owner.password_octets).startswith(b"+OK ")))
+            for client in two, three, jim, elsewhere:
+                client.quit()
+            self.assertTrue(harness.wait_for(lambda: daemon.log().count("session-end") == ended))
+        daemon.log_fields("login-failed", user="joe", result="in-use", reason="max_sessions_per_user")
+
+    def test_LCK_08_with_a_mailbox_and_off(self):
+        daemon, owner = self.users_of_one_uid(max_sessions_per_user=2)
+        first, second, third = (self.connect(PLAIN, daemon) for _ in range(3))
+        first.try_login(b"joe", owner.password_octets)
+        self.assertNotIn(b"too many", second.try_login(b"joe", owner.password_octets))  # locked
+        self.assertIn(b"too many", third.try_login(b"joe", owner.password_octets))
+        daemon.write_conf(max_sessions_per_user="off", storage="")
+        daemon.reload()
+        for _ in range(4):
+            self.assertTrue(self.connect(PLAIN, daemon).try_login(b"joe", owner.password_octets).startswith(b"+OK "))
+
     def test_CON_11_failed_logins_close_the_connection(self):
         daemon = self.own_daemon(max_auth_failures=3)
         for kind in self.each_kind():

@@ -11,8 +11,8 @@
 
 /* What the helper cannot say counts as trouble. */
 static const enum reply replies[] = {
-    [LOGIN_OK] = REPLY_TEMP,   [LOGIN_BAD] = REPLY_BAD,	    [LOGIN_TEMP] = REPLY_TEMP,
-    [LOGIN_PERM] = REPLY_PERM, [LOGIN_IN_USE] = REPLY_TEMP,
+    [LOGIN_OK] = REPLY_TEMP,   [LOGIN_BAD] = REPLY_BAD,		[LOGIN_TEMP] = REPLY_TEMP,
+    [LOGIN_PERM] = REPLY_PERM, [LOGIN_IN_USE] = REPLY_SESSIONS,
 };
 
 struct msg_login_ask *
@@ -52,7 +52,7 @@ login_refused(struct conn *c, enum login_result result, bool last)
 void
 login_failed(struct conn *c, enum login_result result)
 {
-	login_refused(c, result == LOGIN_PERM ? LOGIN_PERM : LOGIN_TEMP, false);
+	login_refused(c, result, false);
 }
 
 void
