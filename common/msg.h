@@ -450,6 +450,7 @@ struct msg_grant {
 	uint16_t mbox_format;		  /* enum mbox_format */
 	uint16_t mbox_split;		  /* enum mbox_split */
 	char mbox_journal[MSG_PATH_SIZE]; /* a directory; empty: none */
+	uint32_t memory;		  /* MiB that the session may use; 0: no limit */
 	uint32_t had_mail;		  /* 1: an earlier login has found messages there */
 	struct msg_account account;
 };

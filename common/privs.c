@@ -295,6 +295,19 @@ privs_raise_nofile(void)
 	return (uint64_t)limit.rlim_cur;
 }
 
+int
+privs_limit_memory(uint32_t mebibytes)
+{
+	const struct rlimit limit = {(rlim_t)mebibytes << 20, (rlim_t)mebibytes << 20};
+
+#ifdef SANITIZE
+	(void)limit;
+	return 0;
+#else
+	return mebibytes == 0 ? 0 : setrlimit(RLIMIT_DATA, &limit);
+#endif
+}
+
 void
 privs_fill_standard_fds(void)
 {

@@ -51,6 +51,11 @@ int privs_chroot_empty(const char *path);
 /* Not dumpable, no core files, no_new_privs as asked.  0 or -1, errno. */
 int privs_harden(bool no_new_privs);
 
+/* For good: this process has so much memory of its own at most, RLIMIT_DATA of setrlimit(2); beyond
+ * it allocations fail with ENOMEM.  0: no limit.  Nothing is done under AddressSanitizer, which
+ * takes terabytes of address space.  0 or -1, errno. */
+int privs_limit_memory(uint32_t mebibytes);
+
 /* Raise RLIMIT_NOFILE to its hard limit.  Returns the limit in force. */
 uint64_t privs_raise_nofile(void);
 

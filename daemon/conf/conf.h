@@ -95,6 +95,7 @@ struct conf {
 	uint32_t max_connections_per_address, max_connections_per_network, max_connections_per_site;
 	struct conf_networks trusted_networks; /* none of these three, nor auth_failures_per_source,
 						* holds for them */
+	uint32_t session_memory;	       /* MiB of each session; 0: no limit */
 	uint32_t login_timeout, password_timeout; /* seconds, as those that follow */
 	uint32_t handshake_timeout, idle_timeout, shutdown_timeout;
 	/* logins */

@@ -61,6 +61,7 @@ const struct conf_unit conf_octets = {"octets", octet_suffixes};
 static const struct conf_unit processes = {"processes", NULL};
 static const struct conf_unit connections = {"connections", NULL};
 static const struct conf_unit sessions = {"sessions", NULL};
+static const struct conf_unit mebibytes = {"MiB", NULL};
 static const struct conf_unit failures = {"failures", NULL};
 
 static const struct conf_word off_words[] = {{"off", 0}, {NULL, 0}};
@@ -166,6 +167,8 @@ const struct conf_setting conf_global_settings[] = {
 	GLOBAL(max_connections_per_site, CONF_NUMBER, "1000", RANGE(1, 100000, &connections)),
 	GLOBAL(trusted_networks, CONF_NETWORK, "", LIST(conf_networks, network, "networks")),
 	GLOBAL(max_connections_before_login, CONF_NUMBER, "500", RANGE(1, 100000, &connections)),
+	GLOBAL(session_memory, CONF_NUMBER, "256", RANGE(16, 1048576, &mebibytes),
+	    .words = off_words),
 	GLOBAL(login_timeout, CONF_NUMBER, "60", RANGE(1, 3600, &conf_seconds)),
 	GLOBAL(password_timeout, CONF_NUMBER, "300", RANGE(1, 3600, &conf_seconds)),
 	GLOBAL(handshake_timeout, CONF_NUMBER, "30", RANGE(1, 600, &conf_seconds)),

@@ -449,6 +449,7 @@ make_conf(const struct options *o)
 	conf_defaults(c);
 	c->login_workers = c->auth_children = 1;
 	c->session_spares = 2;
+	c->session_memory = 0; /* what the archive needs */
 	c->log = CONF_LOG_STDERR;
 	c->log_level = LOG_WARNING;
 	c->nservers = 1;

@@ -74,6 +74,7 @@ grant_complete(const struct master *m, const struct conn *c, struct msg_grant *g
 	g->tls = c->row.tls;
 	g->peer = c->row.peer;
 	g->idle_timeout = c->idle_timeout;
+	g->memory = m->conf->session_memory;
 	g->missing_maildir = m->conf->missing_maildir;
 	g->had_mail = remember_had_mail(g->account.uid, g->mailbox);
 	g->mbox_format = (uint16_t)c->server->set.mbox_format;

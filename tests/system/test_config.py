@@ -39,6 +39,7 @@ WRONG = [
     ('trace = 7', "trace"),
     ('missing_maildir = "perhaps"', "missing_maildir"),
     ('takeover = "on"', "takeover"),
+    ('session_memory = 15', "session_memory"),
     ('max_sessions_per_user = 0', "max_sessions_per_user"),
     ('max_sessions_per_user = 100001', "max_sessions_per_user"),
     ('takeover = 0', "takeover"),
@@ -230,7 +231,7 @@ class Checks(TestCase):
         text = done.stdout.decode()
         for line in ("login_workers = 2", "worker_connections = 4096", "auth_children = 4", "session_spares = 4", "max_connections = 2000", "max_connections_per_address = 50",
                      "max_connections_per_network = 500", "max_connections_per_site = 1000", 'trusted_networks = ""', "max_connections_before_login = 500",
-                     "login_timeout = 60", "password_timeout = 300", "handshake_timeout = 30", "idle_timeout = 600", "shutdown_timeout = 30", "max_auth_failures = 6", "auth_deadline = 30",
+                     "session_memory = 256", "login_timeout = 60", "password_timeout = 300", "handshake_timeout = 30", "idle_timeout = 600", "shutdown_timeout = 30", "max_auth_failures = 6", "auth_deadline = 30",
                      "auth_failure_delay = 1000", "auth_failure_window = 300", "auth_failures_per_user = 20", "auth_failures_per_source = 100", "auth_account_delay = 5000", "minimum_uid = 1000",
                      'missing_maildir = "empty"', 'takeover = "off"', 'sandbox = "on"', 'ps_titles = "role"', 'log = "syslog"', 'log_level = "info"',
                      'login_user = "_pop3d"', 'auth_user = "_pop3auth"', "port = 995", "port = 110", 'socket = "tls"', 'socket = "plain+stls"', 'cleartext_login = "loopback"',

@@ -354,6 +354,32 @@ class Spool(TestCase):
         self.session(user, daemon=daemon).quit()
         os.unlink(os.path.join(user.home, "alias"))
 
+    def test_RSP_08_UPD_08_more_messages_than_memory(self):
+        """From "just fits" to "does not": no crash, no wrong answer, no message lost."""
+        user, daemon = self.user(), self.own_daemon(storage=self.settings["storage"], session_memory=16)
+        box, outcomes = mboxes.spool_box(user), set()
+        for count in (1000, 70000, 90000, 110000, 130000, 180000, 250000):
+            tiny = FROM + b"\n" + b"%d\n\n"
+            box.write(b"".join(tiny % n for n in range(count)))
+            client = self.connect(daemon=daemon)
+            answer = client.try_login(user)
+            if not answer.startswith(b"+OK "):
+                self.assertRegex(answer, rb"\A-ERR \[SYS/PERM\] ")
+                outcomes.add("login")
+                continue
+            self.assertEqual(len(set(line.split()[1] for line in client.listing(b"UIDL"))), count)
+            client.ok(b"DELE 2")
+            answer = client.command(b"QUIT")
+            with open(box.path, "rb") as f:
+                left = f.read().count(b"\nFrom ") + 1
+            self.assertEqual(left, count - 1 if answer.startswith(b"+OK") else count)
+            if not answer.startswith(b"+OK"):
+                self.assertRegex(answer, rb"\A-ERR \[SYS/PERM\] ")
+            outcomes.add(answer[:4])
+        self.assertIn("login", outcomes)
+        self.assertIn(b"+OK ", outcomes)
+        daemon.log_wait(r"mbox .*: no memory \(session_memory\)")
+
     @harness.needs_root
     def test_MBX_10_what_another_user_has_put_there(self):
         user, other = self.user(), self.user()

@@ -92,6 +92,7 @@ test_defaults(void)
 	CU_ASSERT_EQUAL(conf.max_connections_per_network, 500);
 	CU_ASSERT_EQUAL(conf.max_connections_per_site, 1000);
 	CU_ASSERT_EQUAL(conf.max_connections_before_login, 500);
+	CU_ASSERT_EQUAL(conf.session_memory, 256);
 	CU_ASSERT_EQUAL(conf.login_timeout, 60);
 	CU_ASSERT_EQUAL(conf.password_timeout, 300);
 	CU_ASSERT_EQUAL(conf.handshake_timeout, 30);

@@ -58,14 +58,15 @@ octets_find(struct session *ss)
 {
 	struct store *s = &ss->store;
 	uint64_t sum = 0, octets, looked = clock_ms();
+	enum store_result result;
 
 	if (ss->octets_known)
 		return 0;
 	for (size_t i = 0; i < s->count; i++) {
 		if (store_is_marked(ss->marked, i))
 			continue;
-		if (s->backend->size(s, i, true, &octets) != STORE_OK) {
-			stream_reply(&ss->stream, "-ERR [SYS/TEMP] a message cannot be read now");
+		if ((result = s->backend->size(s, i, true, &octets)) != STORE_OK) {
+			stream_reply(&ss->stream, "%s", failures[result]);
 			return -1;
 		}
 		sum += octets;
@@ -153,6 +154,7 @@ static enum command_event
 command_list(struct session *ss, const struct pop3_command *c)
 {
 	struct store *s = &ss->store;
+	enum store_result result;
 	uint64_t octets;
 	size_t i;
 
@@ -163,10 +165,11 @@ command_list(struct session *ss, const struct pop3_command *c)
 			put_listing(ss, listing_size);
 		}
 	} else if (message_find(ss, c, &i) == 0) {
-		if (s->backend->size(s, i, true, &octets) == STORE_OK)
+		result = s->backend->size(s, i, true, &octets);
+		if (result == STORE_OK)
 			stream_reply(&ss->stream, "+OK %zu %" PRIu64, i + 1, octets);
 		else
-			stream_reply(&ss->stream, "%s", failures[STORE_TEMP]);
+			stream_reply(&ss->stream, "%s", failures[result]);
 	}
 	return COMMAND_GO_ON;
 }
@@ -299,15 +302,16 @@ static enum command_event
 command_retr(struct session *ss, const struct pop3_command *c)
 {
 	enum command_event event;
+	enum store_result result;
 	struct transfer t;
 	struct wire w;
 	uint64_t octets;
 
 	if (message_find(ss, c, &t.i) == -1 || transfer_begin(ss, &t) == -1)
 		return COMMAND_GO_ON;
-	if (transfer_size(ss, &t, &octets) != STORE_OK) {
+	if ((result = transfer_size(ss, &t, &octets)) != STORE_OK) {
 		store_reader_end(&t.reader);
-		stream_reply(&ss->stream, "%s", failures[STORE_TEMP]);
+		stream_reply(&ss->stream, "%s", failures[result]);
 		return COMMAND_GO_ON;
 	}
 	stream_reply(&ss->stream, "+OK %" PRIu64 " octets", octets);

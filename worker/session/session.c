@@ -21,6 +21,7 @@
 #include "worker/session/job.h"
 #include "worker/session/receipt.h"
 #include "worker/session/session.h"
+#include "worker/store/fault.h"
 
 enum { MASTER_QUEUE = 32 };
 
@@ -143,7 +144,7 @@ session_become(const struct session *ss)
 		return -1;
 	}
 	if (privs_become(a->uid, a->gid, a->groups, a->ngroups) == -1 ||
-	    setrlimit(RLIMIT_NPROC, &none) == -1) {
+	    setrlimit(RLIMIT_NPROC, &none) == -1 || privs_limit_memory(ss->grant.memory) == -1) {
 		log_error(ss->grant.id, "cannot become uid %u: %s", a->uid, strerror(errno));
 		return -1;
 	}
@@ -215,7 +216,7 @@ session_open(struct session *ss, const struct msg_spawn_conf *conf, uint32_t *ab
 	ss->marked = mmap(NULL, 3 * words * sizeof(ss->marked[0]), PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (ss->marked == MAP_FAILED)
-		return STORE_TEMP;
+		return fault_log(s, NULL, "marks");
 	ss->fetched = ss->marked + words;
 	ss->delivered = ss->fetched + words;
 	return STORE_OK;

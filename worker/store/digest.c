@@ -46,7 +46,7 @@ static int
 index_compare(const void *a, const void *b, void *arg)
 {
 	const uint8_t(*digests)[STORE_DIGEST] = arg;
-	size_t i = *(const size_t *)a, j = *(const size_t *)b;
+	size_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
 	int order = memcmp(digests[i], digests[j], STORE_DIGEST);
 
 	return order != 0 ? order : (i > j) - (i < j);
@@ -55,12 +55,12 @@ index_compare(const void *a, const void *b, void *arg)
 int
 digest_number(const uint8_t (*digests)[STORE_DIGEST], size_t count, uint32_t *numbers)
 {
-	size_t *order = calloc(count + 1, sizeof(*order));
+	uint32_t *order = count < UINT32_MAX ? calloc(count + 1, sizeof(*order)) : NULL;
 
 	if (order == NULL)
 		return -1;
 	for (size_t i = 0; i < count; i++)
-		order[i] = i;
+		order[i] = (uint32_t)i;
 	qsort_r(order, count, sizeof(*order), index_compare, (void *)(uintptr_t)digests);
 	for (size_t k = 0; k < count; k++) {
 		bool same =

@@ -228,13 +228,13 @@ dir_measure(struct store *s)
 	if (d->numbers == NULL)
 		d->numbers = calloc(d->count, sizeof(d->numbers[0]));
 	if (d->digests == NULL || d->numbers == NULL)
-		return STORE_TEMP;
+		return fault_log(s, NULL, "digests");
 	for (size_t i = 0; i < d->count; i++)
 		if ((result = dir_measure_one(s, i)) != STORE_OK)
 			return result;
 	if (duplicates_number(d->fd, UIDS_FILE, (const uint8_t(*)[STORE_DIGEST])d->digests,
 			      d->count, d->numbers) == -1)
-		return STORE_TEMP;
+		return fault_log(s, NULL, "numbers of equal messages");
 	d->measured = true;
 	return STORE_OK;
 }
@@ -258,14 +258,14 @@ static enum store_result
 dir_size(struct store *s, size_t i, bool look, uint64_t *octets)
 {
 	struct dir *d = s->data;
+	enum store_result result;
 
 	*octets = STORE_NO_SIZE;
 	if (!d->measured && !look)
 		return STORE_OK;
-	if (dir_measure(s) != STORE_OK)
-		return STORE_TEMP;
-	*octets = d->files[i].octets;
-	return STORE_OK;
+	if ((result = dir_measure(s)) == STORE_OK)
+		*octets = d->files[i].octets;
+	return result;
 }
 
 static bool

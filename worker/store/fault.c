@@ -67,6 +67,9 @@ fault_log(const struct store *s, const char *name, const char *what)
 	if (error == EACCES)
 		explain(why, sizeof(why), path);
 	log_error(s->id, "%s %s: %s: %s%s", s->backend->name, path, what,
-		  error == EILSEQ ? "does not begin with a From_ line" : strerror(error), why);
+		  error == EILSEQ   ? "does not begin with a From_ line"
+		  : error == ENOMEM ? "no memory (session_memory)"
+				    : strerror(error),
+		  why);
 	return store_judge(error);
 }

@@ -537,7 +537,7 @@ mbox_rewrite(struct store *s, const struct mbox_table *now, const uint64_t *mark
 	size_t n;
 
 	if (kept == NULL)
-		return STORE_TEMP;
+		return mbox_remove_fault(s, "ranges");
 	n = mbox_kept(m, now, s->count, marked, kept, &cut);
 	result = mbox_take_out(s, cut, now->size, kept, n);
 	if (result == STORE_OK)

@@ -19,8 +19,7 @@ static const struct store_backend *const backends[] = {
 
 /* Errors that pass by themselves. */
 static const int temporary[] = {
-    EAGAIN, EBUSY,  EDQUOT, EINTR,    EIO,    EMFILE,	 ENFILE,
-    ENOLCK, ENOMEM, ENOSPC, ENOTCONN, ESTALE, ETIMEDOUT,
+    EAGAIN, EBUSY, EDQUOT, EINTR, EIO, EMFILE, ENFILE, ENOLCK, ENOSPC, ENOTCONN, ESTALE, ETIMEDOUT,
 };
 
 const struct store_backend *
