@@ -114,11 +114,13 @@ remember_had_mail(uint32_t uid, const char *mailbox)
 void
 remember_mail(uint32_t uid, const char *mailbox)
 {
-	char line[LINE_SIZE + 1];
+	char line[LINE_SIZE];
+	size_t len;
 
 	if (!line_make(line, uid, mailbox) || !learn(line) || file == -1)
 		return;
-	(void)strcat(line, "\n");
+	len = strlen(line);
+	line[len] = '\n';
 	/* one write: a line is there or is cut off */
-	(void)!write(file, line, strlen(line));
+	(void)!write(file, line, len + 1);
 }

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <bsd/string.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -284,7 +285,7 @@ server_begin(struct load *l, const char *name, struct conf_place at)
 	if (expected != NULL)
 		conf_fault(&l->faults, at, "server: expected %s, not \"%.80s\"", expected, name);
 	else
-		strcpy(l->server->name, name);
+		(void)strlcpy(l->server->name, name, sizeof(l->server->name));
 }
 
 static void

@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include <bsd/string.h>
 #include <string.h>
 
 #include "daemon/conf/conf_priv.h"
@@ -146,7 +147,7 @@ servers_default(struct conf *c, struct conf_given *given)
 
 	(void)conf_setting_find(conf_server_settings, "socket", &index);
 	for (i = 0; i < sizeof(servers) / sizeof(servers[0]); i++) {
-		strcpy(c->servers[i].name, servers[i].name);
+		(void)strlcpy(c->servers[i].name, servers[i].name, sizeof(c->servers[i].name));
 		c->servers[i].socket = servers[i].socket;
 		given->server_set[i] = conf_bit(index);
 		given->server_at[i] = (struct conf_place){given->path, 0};

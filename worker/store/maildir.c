@@ -173,7 +173,7 @@ maildir_tell_uid(struct store *s, size_t i, char out[STORE_UID_SIZE])
 		return;
 	len = maildir_base_len(m.name);
 	if (m.uid[0] != '\0')
-		strcpy(out, m.uid);
+		memcpy(out, m.uid, sizeof(m.uid));
 	else if ((m.flags & ENTRY_MADE_UID) != 0)
 		maildir_duplicate_uid(m.name, len, m.inode, out);
 	else if ((m.flags & ENTRY_DIGEST_UID) != 0)

@@ -116,7 +116,7 @@ recall_uid(struct build *b, struct maildir_message *m, size_t base_len)
 		return 0;
 	m->flags |= was.flags & flags;
 	m->rank = was.rank;
-	strcpy(m->uid, was.uid);
+	memcpy(m->uid, was.uid, sizeof(m->uid));
 	return 1;
 }
 
