@@ -445,13 +445,13 @@ struct msg_grant {
 	uint32_t missing_maildir; /* enum missing_maildir */
 	uint32_t trace;		  /* TRACE_… */
 	uint32_t ps_titles;
-	uint32_t rootless;
+	uint16_t rootless;
+	uint16_t had_mail;		  /* 1: an earlier login has found messages there */
 	uint32_t job;			  /* 1: no client; msg_job follows */
 	uint16_t mbox_format;		  /* enum mbox_format */
 	uint16_t mbox_split;		  /* enum mbox_split */
 	char mbox_journal[MSG_PATH_SIZE]; /* a directory; empty: none */
 	uint32_t memory;		  /* MiB that the session may use; 0: no limit */
-	uint32_t had_mail;		  /* 1: an earlier login has found messages there */
 	struct msg_account account;
 };
 
