@@ -2,7 +2,7 @@
  * The back ends that check logins and those that keep mail: the word before the colon of the
  * settings `auth` and `storage`, what may stand behind the colon, and what the back end can do.
  * A back end has a row here, and its functions in the table of the role that runs it
- * (daemon/gate/backend.c, worker/store/store.c).  Pure functions.
+ * (daemon/auth/backend.c, worker/store/store.c).  Pure functions.
  */
 #ifndef POP3D_BACKENDS_H
 #define POP3D_BACKENDS_H
@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What a template may name with a "%" before it; daemon/gate/template.h. */
+/* What a template may name with a "%" before it; daemon/auth/template.h. */
 #define BACKEND_TEMPLATE_LETTERS "udnh%"
 
 enum backend_argument { ARGUMENT_NONE, ARGUMENT_PATH, ARGUMENT_SERVICE, ARGUMENT_TEMPLATE };

@@ -14,10 +14,11 @@ enum {
 	LOGIN = BIT(ROLE_LOGIN),
 	KEY = BIT(ROLE_KEY),
 	AUTH = BIT(ROLE_AUTH),
+	DISPATCH = BIT(ROLE_DISPATCH),
 	CHILD = BIT(ROLE_AUTH_CHILD),
 	SPAWNER = BIT(ROLE_SPAWNER),
 	SESSION = BIT(ROLE_SESSION),
-	CHILDREN = LOGIN | KEY | AUTH | SPAWNER,
+	CHILDREN = LOGIN | KEY | AUTH | DISPATCH | SPAWNER,
 	ANY_CHILD = CHILDREN | SESSION | CHILD
 };
 
@@ -77,6 +78,7 @@ static const struct msg_string {
     STRING(MSG_AUTH_SERVER, msg_auth_server, username_domain),
     STRING(MSG_AUTH_SERVER, msg_auth_server, auth),
     STRING(MSG_AUTH_SERVER, msg_auth_server, storage),
+    STRING(MSG_AUTH_CONF, msg_auth_conf, chroot_dir),
     STRING(MSG_AUTH_CONF, msg_auth_conf, user),
     STRING(MSG_AUTH_CONF, msg_auth_conf, password.octets),
     STRING(MSG_CHILD_CONF, msg_child_conf, user),
@@ -86,6 +88,12 @@ static const struct msg_string {
     STRING(MSG_LOGIN_ASK, msg_login_ask, user),
     STRING(MSG_LOGIN_ASK, msg_login_ask, password.octets),
     FACTS(MSG_LOGIN_ASK, msg_login_ask, tls),
+    STRING(MSG_CHECK, msg_login_ask, authzid),
+    STRING(MSG_CHECK, msg_login_ask, user),
+    STRING(MSG_CHECK, msg_login_ask, password.octets),
+    FACTS(MSG_CHECK, msg_login_ask, tls),
+    STRING(MSG_CHECKED, msg_checked, known),
+    STRING(MSG_CHECKED, msg_checked, why),
     FACTS(MSG_AUTH_FAILED, msg_auth_failed, facts),
     STRING(MSG_AUTH_FAILED, msg_auth_failed, server),
     STRING(MSG_AUTH_FAILED, msg_auth_failed, user),
@@ -141,6 +149,10 @@ static const struct msg_bound {
     {MSG_CONN_STATE, offsetof(struct msg_conn_state, logon), LOGON_COUNT},
     {MSG_LOGIN_FAILED, offsetof(struct msg_login_failed, result), LOGIN_IN_USE + 1},
     {MSG_LOGIN_ASK, offsetof(struct msg_login_ask, mech), MECH_COUNT},
+    {MSG_CHECK, offsetof(struct msg_login_ask, mech), MECH_COUNT},
+    {MSG_CHECKED, offsetof(struct msg_checked, result), LOGIN_IN_USE},
+    {MSG_CHECKED, offsetof(struct msg_checked, judged), 2},
+    {MSG_CHECKED, offsetof(struct msg_checked, granted), 2},
     {MSG_AUTH_FAILED, offsetof(struct msg_auth_failed, result), LOGIN_IN_USE},
     {MSG_AUTH_FAILED, offsetof(struct msg_auth_failed, mech), MECH_COUNT},
     {MSG_CHILD_ASK, offsetof(struct msg_child_ask, mech), MECH_COUNT},
@@ -165,7 +177,7 @@ static const struct msg_bound {
 static const char *const role_names[ROLE_COUNT] = {
     [ROLE_MASTER] = "master",	[ROLE_LOGIN] = "login",		  [ROLE_KEY] = "key",
     [ROLE_AUTH] = "auth",	[ROLE_AUTH_CHILD] = "auth-child", [ROLE_SPAWNER] = "spawner",
-    [ROLE_SESSION] = "session",
+    [ROLE_SESSION] = "session", [ROLE_DISPATCH] = "dispatch",
 };
 
 static bool

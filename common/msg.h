@@ -23,7 +23,8 @@ enum role {
 	ROLE_MASTER,
 	ROLE_LOGIN,	 /* pop3d-login */
 	ROLE_KEY,	 /* pop3d-key */
-	ROLE_AUTH,	 /* pop3d-auth, the dispatcher */
+	ROLE_DISPATCH,	 /* pop3d-dispatch */
+	ROLE_AUTH,	 /* pop3d-auth, the gate */
 	ROLE_AUTH_CHILD, /* pop3d-auth, one PAM or user-file child */
 	ROLE_SPAWNER,	 /* pop3d-session, the spawner */
 	ROLE_SESSION,	 /* pop3d-session, a spare or a session */
@@ -287,10 +288,12 @@ struct msg_auth_conf {
 	uint32_t minimum_uid;
 	uint32_t pam_session;	     /* 1: open and close PAM sessions */
 	uint32_t rootless;	     /* 1: only the own uid is ever granted */
-	uint32_t auth_uid, auth_gid; /* of user-file children */
+	uint32_t auth_uid, auth_gid; /* of the dispatcher and of user-file children */
 	uint32_t ps_titles;
-	char user[MSG_NAME_SIZE]; /* one-user mode: who may log in; empty: any name */
-	struct secret password;	  /* and his password; empty: any */
+	uint32_t sandbox, landlock_abi_max; /* of the dispatcher, */
+	char chroot_dir[MSG_PATH_SIZE];	    /* as in msg_key_conf; it runs as auth_uid */
+	char user[MSG_NAME_SIZE];	    /* one-user mode: who may log in; empty: any name */
+	struct secret password;		    /* and his password; empty: any */
 };
 
 /* How a server reads the names that clients send, daemon/auth/username.h. */
@@ -325,6 +328,16 @@ struct msg_login_ask {
 	char user[MSG_NAME_SIZE];
 	struct secret password; /* MECH_APOP: the digest */
 	struct msg_tls_facts tls;
+};
+
+/* What became of a check. */
+struct msg_checked {
+	conn_id id;
+	uint32_t result;	   /* enum login_result */
+	uint32_t judged;	   /* 1: by a back end, so that LOGIN_BAD is a failure */
+	uint32_t granted;	   /* 1: master has a grant; 0 with LOGIN_OK: the client has gone */
+	char known[MSG_NAME_SIZE]; /* the account, if there is one and it was not granted */
+	char why[MSG_NAME_SIZE];   /* for the log */
 };
 
 struct msg_login_refused {
@@ -588,6 +601,7 @@ struct msg {
 		struct msg_auth_server auth_server;
 		struct msg_failures failures;
 		struct msg_login_ask login_ask;
+		struct msg_checked checked;
 		struct msg_login_refused login_refused;
 		struct msg_auth_failed auth_failed;
 		struct msg_child_conf child_conf;

@@ -42,6 +42,7 @@ role_program(enum role role)
 	static const char *const names[ROLE_COUNT] = {[ROLE_LOGIN] = "pop3d-login",
 						      [ROLE_KEY] = "pop3d-key",
 						      [ROLE_AUTH] = "pop3d-auth",
+						      [ROLE_DISPATCH] = "pop3d-dispatch",
 						      [ROLE_SPAWNER] = "pop3d-session"};
 
 	return names[role];

@@ -153,7 +153,7 @@ static const struct rule sanitizer_rules[] = {
 };
 
 #define BIT(role) (1u << (role))
-enum { CONFINED = BIT(ROLE_LOGIN) | BIT(ROLE_KEY) | BIT(ROLE_SPAWNER) };
+enum { CONFINED = BIT(ROLE_LOGIN) | BIT(ROLE_KEY) | BIT(ROLE_DISPATCH) | BIT(ROLE_SPAWNER) };
 
 static const struct {
 	const struct rule *rules;
@@ -161,7 +161,7 @@ static const struct {
 	unsigned roles; /* a set */
 } tables[] = {
 	{common_rules, COUNT_OF(common_rules), CONFINED},
-	{loop_rules, COUNT_OF(loop_rules), BIT(ROLE_LOGIN) | BIT(ROLE_KEY)},
+	{loop_rules, COUNT_OF(loop_rules), BIT(ROLE_LOGIN) | BIT(ROLE_KEY) | BIT(ROLE_DISPATCH)},
 	{spawner_rules, COUNT_OF(spawner_rules), BIT(ROLE_SPAWNER)},
 	{sanitizer_rules, COUNT_OF(sanitizer_rules), CONFINED},
 };

@@ -129,7 +129,7 @@ log_refusal(struct master *m, const char *fmt, ...)
 
 /* The roles that a change waits for.  Later than the start the helper and the spawner go on with
  * the settings in force. */
-static const enum role at_start[] = {ROLE_LOGIN, ROLE_KEY, ROLE_AUTH, ROLE_SPAWNER};
+static const enum role at_start[] = {ROLE_LOGIN, ROLE_KEY, ROLE_AUTH, ROLE_DISPATCH, ROLE_SPAWNER};
 
 static size_t
 roles_concerned(const struct master *m)

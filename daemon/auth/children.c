@@ -15,7 +15,7 @@
 #include "common/log.h"
 #include "common/process.h"
 #include "daemon/auth/children.h"
-#include "daemon/gate/spawn.h"
+#include "daemon/auth/spawn.h"
 
 enum {
 	CHILD_LOGINS_MAX = 100,	  /* then replaced */
@@ -77,11 +77,10 @@ static void
 child_decide(struct child *c, enum login_result result, const char *why,
 	     const struct msg_child_answer *answer, struct child *keeper)
 {
-	struct request *r = c->request;
+	struct check *check = c->check;
 
-	c->request = NULL;
-	queue_done(r);
-	auth_env.calls.decided(r, result, why, answer, keeper);
+	c->check = NULL;
+	auth_env.calls.decided(check, result, why, answer, keeper);
 }
 
 static void
@@ -96,7 +95,7 @@ child_time(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	if (c->state == CHILD_BUSY) {
-		conn_id id = c->request->conn.id;
+		conn_id id = c->check->conn.id;
 
 		log_warn(id, "auth child %d gave no answer in %u s, killed", (int)c->pid,
 			 auth_env.settings->conf.deadline);
@@ -160,14 +159,14 @@ child_exited(evutil_socket_t fd, short what, void *arg)
 	if (waitpid(c->pid, &status, WNOHANG) != c->pid)
 		return;
 	if (!c->expected) {
-		log_warn(c->request != NULL ? c->request->conn.id : c->keeps,
+		log_warn(c->check != NULL ? c->check->conn.id : c->keeps,
 			 "auth child %d (%s) ended by itself, %s", (int)c->pid,
 			 c->pool != NULL ? c->pool->conf.auth : "session",
 			 process_status_text(text, sizeof(text), status));
 		if (c->pool != NULL)
 			pool_crashed(c->pool);
 	}
-	if (c->request != NULL)
+	if (c->check != NULL)
 		child_decide(c, LOGIN_TEMP, "child ended", NULL, NULL);
 	child_forget(c);
 }
@@ -238,30 +237,30 @@ child_start(struct pool *p)
 }
 
 int
-child_ask(struct child *c, struct request *r)
+child_ask(struct child *c, struct check *check)
 {
 	struct msg_child_ask ask;
 	char host[LOG_ADDR_SIZE];
 	int result;
 
 	memset(&ask, 0, sizeof(ask));
-	ask.id = r->conn.id;
-	ask.mech = r->mech;
-	ask.lookup = r->lookup;
-	memcpy(ask.user, r->user, sizeof(ask.user));
-	ask.password = r->password;
-	if (r->mech == MECH_APOP)
-		memcpy(ask.challenge, r->conn.stamp, sizeof(r->conn.stamp));
-	snprintf(ask.rhost, sizeof(ask.rhost), "%s", log_host(host, &r->conn.peer));
+	ask.id = check->conn.id;
+	ask.mech = check->ask.mech;
+	ask.lookup = check->lookup;
+	memcpy(ask.user, check->ask.user, sizeof(ask.user));
+	ask.password = check->ask.password;
+	if (check->ask.mech == MECH_APOP)
+		memcpy(ask.challenge, check->conn.stamp, sizeof(check->conn.stamp));
+	(void)snprintf(ask.rhost, sizeof(ask.rhost), "%s", log_host(host, &check->conn.peer));
 	result = evchannel_put(&c->ec, MSG_CHILD_ASK, &ask, sizeof(ask));
 	explicit_bzero(&ask, sizeof(ask));
 	if (result < 0) {
 		child_kill(c);
 		return -1;
 	}
-	secret_wipe(&r->password);
+	secret_wipe(&check->ask.password);
 	c->state = CHILD_BUSY;
-	c->request = r;
+	c->check = check;
 	TAILQ_REMOVE(&c->pool->children, c, link);
 	TAILQ_INSERT_HEAD(&c->pool->children, c, link);
 	timer_set(c->on_time, (uint64_t)auth_env.settings->conf.deadline * 1000);
@@ -279,7 +278,7 @@ child_keep(struct child *c)
 	TAILQ_INSERT_TAIL(&auth_env.keepers, c, link);
 	c->pool = NULL;
 	c->state = CHILD_KEEPER;
-	c->keeps = c->request->conn.id;
+	c->keeps = c->check->conn.id;
 	evtimer_del(c->on_time);
 }
 
@@ -288,12 +287,12 @@ child_answered(struct child *c, struct msg_child_answer *a)
 {
 	struct pool *p = c->pool;
 	bool keeps = a->result == LOGIN_OK && p->conf.pam_session && p->backend->close != NULL &&
-		     !c->request->lookup;
+		     !c->check->lookup;
 
 	c->served++;
 	pool_answered(p);
 	if (p->backend->accounts != NULL)
-		pool_answer(p, a, c->request->user);
+		pool_answer(p, a, c->check->ask.user);
 	if (keeps)
 		child_keep(c);
 	else
@@ -317,7 +316,7 @@ child_says(const void *who, const struct msg *m)
 
 	if (c->state != CHILD_BUSY)
 		return CHILD_SILENT;
-	if (m->type == MSG_CHILD_ANSWER && m->u.child_answer.id != c->request->conn.id)
+	if (m->type == MSG_CHILD_ANSWER && m->u.child_answer.id != c->check->conn.id)
 		return CHILD_FOREIGN;
 	return CHILD_ASKED;
 }
@@ -366,7 +365,7 @@ child_lost(struct evchannel *ec, int error, void *arg)
 		child_retire(c); /* a keeper that has done its work */
 	else
 		child_kill(c);
-	if (c->request != NULL) {
+	if (c->check != NULL) {
 		child_decide(c, LOGIN_TEMP, "child ended", NULL, NULL);
 		pool_run(p);
 	}

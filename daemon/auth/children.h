@@ -1,20 +1,19 @@
 /*
- * Inside the helper: a child process and the pool it belongs to.  children.c
- * has the life of one child, pools.c the pools and their queues; pools.h is
- * what the rest of the helper sees.
+ * Inside the gate: a child process and the pool it belongs to.  children.c
+ * has the life of one child, pools.c the pools and what waits; pools.h is
+ * what the rest of the gate sees.
  */
 #ifndef POP3D_AUTH_CHILDREN_H
 #define POP3D_AUTH_CHILDREN_H
 
 #include "common/channel_event.h"
-#include "daemon/gate/backend.h"
+#include "daemon/auth/backend.h"
 #include "daemon/auth/pools.h"
-#include "daemon/auth/queue.h"
-#include "daemon/gate/userfile.h"
+#include "daemon/auth/userfile.h"
 
 enum child_state {
 	CHILD_IDLE,
-	CHILD_BUSY,   /* has a request */
+	CHILD_BUSY,   /* has a check */
 	CHILD_KEEPER, /* out of the pool, keeps a PAM session */
 	CHILD_ENDING  /* told or forced to end, not reaped yet */
 };
@@ -29,12 +28,12 @@ struct child {
 	int pidfd;
 	struct event *on_exit, *on_time;
 	struct evchannel ec;
-	struct request *request;
-	conn_id keeps;	 /* keeper: the connection it is for */
-	uint64_t born;	 /* clock_ms() */
-	unsigned served; /* logins */
-	bool stale;	 /* to be replaced when it is idle */
-	bool expected;	 /* its end was our wish */
+	struct check *check; /* CHILD_BUSY */
+	conn_id keeps;	     /* keeper: the connection it is for */
+	uint64_t born;	     /* clock_ms() */
+	unsigned served;     /* logins */
+	bool stale;	     /* to be replaced when it is idle */
+	bool expected;	     /* its end was our wish */
 };
 
 struct pool {
@@ -43,7 +42,8 @@ struct pool {
 	const struct auth_backend *backend;
 	const char *arg; /* behind the colon, in conf.auth */
 	bool wanted;	 /* some server has it */
-	struct queue queue;
+	struct check_list waiting;
+	size_t nwaiting;
 	struct child_list children; /* last used first */
 	size_t nchildren;	    /* not reaped yet */
 	uint64_t stamp;
@@ -70,9 +70,9 @@ void child_rest(struct child *c);
 /* Let it end by itself: it sees its channel closed. */
 void child_retire(struct child *c);
 
-/* Put the request to an idle child; the request's password is wiped then.  0, or
- * -1: the child has died and is idle no more. */
-int child_ask(struct child *c, struct request *r);
+/* Put the check to an idle child; its password is wiped then.  0, or -1: the child has died and is
+ * idle no more. */
+int child_ask(struct child *c, struct check *check);
 
 /* A child has ended unasked, or could not be started: put off replacing it if
  * that happens again and again.  One answer of another shows that the back end

@@ -1,5 +1,5 @@
 /*
- * Keyed digests: what the helper remembers of names and passwords without
+ * Keyed digests: what is remembered of names and passwords without
  * keeping them.  The key is master's, random, and ends with master.
  */
 #ifndef POP3D_AUTH_DIGEST_H

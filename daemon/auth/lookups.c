@@ -4,19 +4,20 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/gate/account.h"
-#include "daemon/gate/backend.h"
+#include "daemon/auth/account.h"
+#include "daemon/auth/backend.h"
 #include "daemon/auth/lookups.h"
 #include "daemon/auth/pools.h"
+#include "daemon/auth/servers.h"
 #include "daemon/auth/username.h"
 
 static struct {
 	const struct settings *settings;
-	login_tell_fn *tell;
+	check_tell_fn *tell;
 } all;
 
 void
-lookups_init(login_tell_fn *tell)
+lookups_init(check_tell_fn *tell)
 {
 	all.tell = tell;
 }
@@ -56,8 +57,7 @@ lookup_objection(const struct msg_lookup *ask, const struct msg_auth_server *ser
 
 	if (server == NULL)
 		return "no such server";
-	if (ask->user[0] == '\0' || !request_name_is_clean(ask->user) ||
-	    !request_name_is_clean(ask->other))
+	if (ask->user[0] == '\0' || !username_is_clean(ask->user) || !username_is_clean(ask->other))
 		return "no user has such a name";
 	if (server->auth[0] == '\0')
 		return "the server has no -auth that knows users";
@@ -91,7 +91,7 @@ lookups_ask(const struct msg_lookup *lookup)
 	const char *why = lookup_names(&ask, server);
 	struct msg_login_ask login;
 	struct msg_conn conn;
-	struct request *r;
+	struct check *c;
 
 	if (why == NULL)
 		why = lookup_objection(&ask, server);
@@ -104,34 +104,34 @@ lookups_ask(const struct msg_lookup *lookup)
 	memcpy(login.user, ask.user, sizeof(login.user));
 	conn.id = ask.id;
 	conn.server = ask.server;
-	if ((r = request_new(&login, &conn)) == NULL) {
+	if ((c = check_new(&login, &conn)) == NULL) {
 		lookup_refuse(ask.id, LOGIN_TEMP, "no memory");
 		return;
 	}
-	r->lookup = true;
-	memcpy(r->other, ask.other, sizeof(r->other));
-	pools_ask(server->auth, r);
+	c->lookup = true;
+	memcpy(c->other, ask.other, sizeof(c->other));
+	pools_ask(server->auth, c);
 }
 
 /* Where the mail is, and would be for the other name.  0, or -1 and why not. */
 static int
-found_place(struct msg_found *f, const struct request *r, const struct msg_child_answer *a,
+found_place(struct msg_found *f, const struct check *c, const struct msg_child_answer *a,
 	    const char **why)
 {
-	const struct msg_auth_server *server = settings_server(all.settings, r->conn.server);
+	const struct msg_auth_server *server = settings_server(all.settings, c->conn.server);
 	struct msg_account other = {.uid = a->account.uid};
 
 	*why = "no mailbox path for this name";
-	if (server == NULL || settings_mailbox(server, &a->account, f->storage, f->mailbox) < 0)
+	if (server == NULL || servers_mailbox(server, &a->account, f->storage, f->mailbox) < 0)
 		return -1;
 	if (a->mailbox[0] == '/')
 		(void)snprintf(f->mailbox, sizeof(f->mailbox), "%s", a->mailbox);
-	if (r->other[0] == '\0')
+	if (c->other[0] == '\0')
 		return 0;
-	memcpy(other.user, r->other, sizeof(other.user));
+	memcpy(other.user, c->other, sizeof(other.user));
 	memcpy(other.home, a->account.home, sizeof(other.home));
 	*why = "no mailbox path for the new name";
-	return settings_mailbox(server, &other, f->storage, f->target);
+	return servers_mailbox(server, &other, f->storage, f->target);
 }
 
 /* Why the account is not served at all; the empty string: it is. */
@@ -152,24 +152,24 @@ account_objection(const struct msg_account *a, char *why, size_t cap)
 }
 
 void
-lookups_decided(struct request *r, enum login_result result, const char *why,
+lookups_decided(struct check *c, enum login_result result, const char *why,
 		const struct msg_child_answer *a)
 {
 	static struct msg_found f;
 	char text[MSG_NAME_SIZE];
 
 	memset(&f, 0, sizeof(f));
-	f.id = r->conn.id;
+	f.id = c->conn.id;
 	if (a != NULL && result == LOGIN_OK) {
 		f.account = a->account;
 		account_objection(&a->account, text, sizeof(text));
 		why = text;
-		if (text[0] != '\0' || found_place(&f, r, a, &why) < 0)
+		if (text[0] != '\0' || found_place(&f, c, a, &why) < 0)
 			result = LOGIN_PERM;
 	}
 	if (result == LOGIN_OK)
 		found_send(&f);
 	else
 		lookup_refuse(f.id, result, why);
-	request_free(r);
+	check_free(c);
 }

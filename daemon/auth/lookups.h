@@ -8,10 +8,10 @@
 #ifndef POP3D_AUTH_LOOKUPS_H
 #define POP3D_AUTH_LOOKUPS_H
 
-#include "daemon/auth/logins.h"
-#include "daemon/auth/request.h"
+#include "daemon/auth/checks.h"
+#include "daemon/auth/pools.h"
 
-void lookups_init(login_tell_fn *tell);
+void lookups_init(check_tell_fn *tell);
 
 /* Go on with these settings (borrowed until the next call). */
 void lookups_configure(const struct settings *s);
@@ -19,8 +19,8 @@ void lookups_configure(const struct settings *s);
 /* MSG_FOUND answers, now or later, once. */
 void lookups_ask(const struct msg_lookup *ask);
 
-/* The end of a request that is a look-up; as login_decided_fn. */
-void lookups_decided(struct request *r, enum login_result result, const char *why,
+/* The end of a check that is a look-up; as check_decided_fn. */
+void lookups_decided(struct check *c, enum login_result result, const char *why,
 		     const struct msg_child_answer *a);
 
 #endif

@@ -1,12 +1,13 @@
 /*
- * pop3d-auth, the auth helper: a dispatcher and its pre-forked children.
+ * pop3d-auth, the auth gate: has passwords checked, and tells master whose they
+ * are; its children are the back ends, pre-forked.
  *
- * Runs as: root (rootless: the daemon's user).  Children of the user file
- * become the user `auth_user` before they see a request; see child.c.
- * Sees: login requests from the workers, rows of master's connection table,
- * what the children say of accounts.
- * May never: touch a mailbox, hold a client's socket, call PAM or NSS or wait
- * for anything in the dispatcher.
+ * Runs as:   root (rootless: the daemon's user).  Children of the user file
+ *            become the user `auth_user` before they see a request; see child.c.
+ * Sees:      checks that the dispatcher asks for, rows of master's connection
+ *            table, what the children say of accounts.
+ * May never: touch a mailbox, hold a client's socket, hear a worker; in the gate:
+ *            call PAM or NSS, wait for anything.
  */
 #include "config.h"
 
@@ -21,11 +22,11 @@
 #include "common/check.h"
 #include "common/privs.h"
 #include "common/title.h"
-#include "daemon/gate/check.h"
-#include "daemon/gate/checked.h"
-#include "daemon/gate/child.h"
-#include "daemon/auth/dispatch.h"
-#include "daemon/gate/spawn.h"
+#include "daemon/auth/check.h"
+#include "daemon/auth/checked.h"
+#include "daemon/auth/child.h"
+#include "daemon/auth/gate.h"
+#include "daemon/auth/spawn.h"
 
 /* Is there a channel where one must be? */
 static int
@@ -56,5 +57,5 @@ main(int argc, char *argv[], char *envp[])
 		return child_main();
 	if (spawn_init() == -1)
 		return EXIT_FAILURE;
-	return dispatch_main();
+	return gate_main();
 }

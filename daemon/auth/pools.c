@@ -12,7 +12,8 @@
 enum {
 	CRASHES_FREE = 3,    /* in a row before replacing is put off */
 	BACKOFF_FIRST = 100, /* milliseconds, then doubled */
-	BACKOFF_MAX = 5000
+	BACKOFF_MAX = 5000,
+	WAITING_MAX = 1024 /* checks of one pool */
 };
 
 static TAILQ_HEAD(pool_list, pool) pools;
@@ -53,7 +54,7 @@ pool_fill(struct pool *p)
 {
 	uint64_t now = clock_ms();
 
-	if (!p->wanted && p->queue.nwaiting == 0)
+	if (!p->wanted && p->nwaiting == 0)
 		return;
 	while (p->nchildren < auth_env.settings->conf.children) {
 		if (now < p->not_before) {
@@ -128,38 +129,48 @@ pool_idle_child(const struct pool *p)
 	return NULL;
 }
 
-/* Give the request to a child.  One that has just died does not take it, so
- * the next one does, or it waits at the head of its source's line. */
 static void
-pool_hand_out(struct pool *p, struct request *r)
+check_wait(struct pool *p, struct check *c)
 {
-	struct child *c;
+	c->pool = p;
+	p->nwaiting++;
+	timer_set(c->patience, (uint64_t)auth_env.settings->conf.deadline * 1000);
+}
 
-	while ((c = pool_idle_child(p)) != NULL)
-		if (child_ask(c, r) == 0)
+static void
+check_leave(struct check *c)
+{
+	struct pool *p = c->pool;
+
+	c->pool = NULL;
+	p->nwaiting--;
+	evtimer_del(c->patience);
+	TAILQ_REMOVE(&p->waiting, c, link);
+}
+
+/* Give the check to a child.  One that has just died does not take it, so the next one does, or it
+ * waits again as the first. */
+static void
+pool_hand_out(struct pool *p, struct check *c)
+{
+	struct child *to;
+
+	check_leave(c);
+	while ((to = pool_idle_child(p)) != NULL)
+		if (child_ask(to, c) == 0)
 			return;
-	timer_set(r->patience, (uint64_t)auth_env.settings->conf.deadline * 1000);
-	queue_return(r);
+	TAILQ_INSERT_HEAD(&p->waiting, c, link);
+	check_wait(p, c);
 }
 
 void
 pool_run(struct pool *p)
 {
-	size_t half = auth_env.settings->conf.children / 2, share = half > 0 ? half : 1;
-	struct request *r;
-
-	if (p->queue.nwaiting == 0)
+	if (p->nwaiting == 0)
 		return;
 	pool_check_stamp(p);
-	while ((r = pool_idle_child(p) == NULL ? NULL : queue_next(&p->queue, share)) != NULL) {
-		evtimer_del(r->patience);
-		if (auth_env.calls.wanted(r)) {
-			pool_hand_out(p, r);
-			continue;
-		}
-		queue_done(r);
-		auth_env.calls.unwanted(r);
-	}
+	while (p->nwaiting > 0 && pool_idle_child(p) != NULL)
+		pool_hand_out(p, TAILQ_FIRST(&p->waiting));
 }
 
 static void
@@ -176,7 +187,7 @@ pool_settle(struct pool *p)
 {
 	struct child *c;
 
-	if (!p->wanted && p->queue.nwaiting == 0) {
+	if (!p->wanted && p->nwaiting == 0) {
 		TAILQ_FOREACH (c, &p->children, link)
 			if (c->state == CHILD_IDLE)
 				child_retire(c);
@@ -238,7 +249,7 @@ pool_new(const char *auth)
 		free(p);
 		return NULL;
 	}
-	queue_init(&p->queue);
+	TAILQ_INIT(&p->waiting);
 	TAILQ_INIT(&p->children);
 	TAILQ_INSERT_TAIL(&pools, p, link);
 	p->stamp = p->backend->stamp(p->arg);
@@ -307,56 +318,64 @@ pools_configure(const struct settings *s)
 	}
 }
 
-/* Take a request that waits out of its queue. */
-static void
-request_leave(struct request *r)
-{
-	const struct queue *q = r->turn->queue;
-	struct pool *p;
-
-	queue_remove(r);
-	TAILQ_FOREACH (p, &pools, link)
-		if (&p->queue == q)
-			break;
-	if (p != NULL)
-		pool_settle(p);
-}
-
 /* It has waited long enough for a child. */
 static void
-request_impatient(evutil_socket_t fd, short what, void *arg)
+check_impatient(evutil_socket_t fd, short what, void *arg)
 {
-	struct request *r = arg;
+	struct check *c = arg;
+	struct pool *p = c->pool;
 
-	(void)fd;
-	(void)what;
-	request_leave(r);
-	auth_env.calls.decided(r, LOGIN_TEMP, "no child free", NULL, NULL);
+	(void)fd, (void)what;
+	check_leave(c);
+	auth_env.calls.decided(c, LOGIN_TEMP, "no child free", NULL, NULL);
+	pool_settle(p);
 }
 
 void
-pools_ask(const char *auth, struct request *r)
+pools_ask(const char *auth, struct check *c)
 {
 	struct pool *p = pool_find(auth);
-	struct request *out = NULL;
 
-	if (r->patience == NULL)
-		r->patience = evtimer_new(auth_env.base, request_impatient, r);
-	if (p == NULL || r->patience == NULL || queue_put(&p->queue, r, &out) < 0) {
-		auth_env.calls.decided(r, LOGIN_TEMP, "queue full", NULL, NULL);
+	if (c->patience == NULL)
+		c->patience = evtimer_new(auth_env.base, check_impatient, c);
+	if (p == NULL || c->patience == NULL || p->nwaiting >= WAITING_MAX) {
+		auth_env.calls.decided(c, LOGIN_TEMP, "queue full", NULL, NULL);
 		return;
 	}
-	if (out != NULL)
-		auth_env.calls.decided(out, LOGIN_TEMP, "queue full", NULL, NULL);
-	timer_set(r->patience, (uint64_t)auth_env.settings->conf.deadline * 1000);
+	TAILQ_INSERT_TAIL(&p->waiting, c, link);
+	check_wait(p, c);
 	pool_run(p);
 }
 
 bool
-pools_cancel(struct request *r)
+pools_cancel(struct check *c)
 {
-	if (!r->waits)
+	struct pool *p = c->pool;
+
+	if (p == NULL)
 		return false;
-	request_leave(r);
+	check_leave(c);
+	pool_settle(p);
 	return true;
+}
+
+struct check *
+check_new(const struct msg_login_ask *ask, const struct msg_conn *conn)
+{
+	struct check *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->conn = *conn;
+	c->ask = *ask;
+	return c;
+}
+
+void
+check_free(struct check *c)
+{
+	if (c->patience != NULL)
+		event_free(c->patience);
+	explicit_bzero(c, sizeof(*c));
+	free(c);
 }

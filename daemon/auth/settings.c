@@ -1,14 +1,9 @@
 #include "config.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/backends.h"
-#include "daemon/gate/backend.h"
 #include "daemon/auth/settings.h"
-#include "daemon/gate/template.h"
 
 void
 settings_begin(struct settings *s, const struct msg_auth_conf *conf)
@@ -34,36 +29,6 @@ settings_add(struct settings *s, const struct msg_auth_server *server)
 	return 0;
 }
 
-static int
-server_check(const struct msg_auth_server *server, char *why, size_t cap)
-{
-	const char *arg, *expected = "a back end for mailboxes";
-	const struct backend *store = backends_find(backends_storage, server->storage, &arg);
-
-	if (server->auth[0] != '\0' && backend_check(server->auth, why, cap) == -1)
-		return -1;
-	if (store != NULL)
-		expected = backends_argument_fault(store, arg);
-	if (expected != NULL)
-		snprintf(why, cap, "storage %s: expected %s", server->storage, expected);
-	return expected == NULL ? 0 : -1;
-}
-
-int
-settings_check(const struct settings *s, char *why, size_t cap)
-{
-	for (size_t i = 0; i < s->nservers; i++) {
-		const struct msg_auth_server *server = &s->servers[i];
-		char what[MSG_TEXT_MAX];
-
-		if (server_check(server, what, sizeof(what)) == 0)
-			continue;
-		snprintf(why, cap, "server %s: auth %s: %s", server->name, server->auth, what);
-		return -1;
-	}
-	return 0;
-}
-
 const struct msg_auth_server *
 settings_server(const struct settings *s, uint32_t server)
 {
@@ -73,32 +38,43 @@ settings_server(const struct settings *s, uint32_t server)
 	return NULL;
 }
 
-int
-settings_mailbox(const struct msg_auth_server *server, const struct msg_account *account,
-		 char storage[MSG_WORD_SIZE], char mailbox[MSG_PATH_SIZE])
-{
-	const char *template;
-	const struct backend *store = backends_find(backends_storage, server->storage, &template);
-	char below[MSG_SPEC_SIZE + 4];
-
-	if (store == NULL) {
-		errno = EINVAL;
-		return -1;
-	}
-	(void)snprintf(storage, MSG_WORD_SIZE, "%s", store->word);
-	mailbox[0] = '\0';
-	if (store->argument == ARGUMENT_NONE) /* an empty maildrop for everybody */
-		return 0;
-	if (store->base && strchr(template, '%') == NULL) {
-		(void)snprintf(below, sizeof(below), "%s/%%u", template);
-		template = below;
-	}
-	return template_expand(template, account->user, account->home, mailbox, MSG_PATH_SIZE);
-}
-
 void
 settings_free(struct settings *s)
 {
 	free(s->servers);
 	*s = (struct settings){0};
+}
+
+int
+told_state(const struct told *t)
+{
+	if (t->started)
+		return t->telling ? TOLD_AGAIN : TOLD_READY;
+	return t->telling ? TOLD_FIRST : TOLD_NEW;
+}
+
+void
+told_begin(struct told *t, const struct msg_auth_conf *conf)
+{
+	settings_begin(&t->next, conf);
+	t->telling = true;
+}
+
+struct settings
+told_take(struct told *t)
+{
+	struct settings former = t->now;
+
+	t->now = t->next;
+	t->next = (struct settings){0};
+	t->telling = false;
+	t->started = true;
+	return former;
+}
+
+void
+told_drop(struct told *t)
+{
+	settings_free(&t->next);
+	t->telling = false;
 }

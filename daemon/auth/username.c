@@ -37,3 +37,12 @@ username_apply(const struct msg_auth_server *server, char name[MSG_NAME_SIZE])
 		username_lower(name);
 	return rc;
 }
+
+bool
+username_is_clean(const char *name)
+{
+	for (; *name != '\0'; name++)
+		if ((unsigned char)*name < ' ' || *name == 0x7f)
+			return false;
+	return true;
+}

@@ -6,6 +6,8 @@
 #ifndef POP3D_AUTH_USERNAME_H
 #define POP3D_AUTH_USERNAME_H
 
+#include <stdbool.h>
+
 #include "common/msg.h"
 
 /*
@@ -14,5 +16,8 @@
  * letters are folded all the same.  pop3d.conf(5).
  */
 int username_apply(const struct msg_auth_server *server, char name[MSG_NAME_SIZE]);
+
+/* No control characters: names go into paths and log lines. */
+bool username_is_clean(const char *name);
 
 #endif

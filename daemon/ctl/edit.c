@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "common/msg.h"
-#include "daemon/gate/userfile.h"
+#include "daemon/auth/userfile.h"
 #include "daemon/ctl/edit.h"
 
 /* What a new file is to be like. */

@@ -17,7 +17,7 @@
 
 #include "common/ctl_words.h"
 #include "common/msg.h"
-#include "daemon/gate/userfile.h"
+#include "daemon/auth/userfile.h"
 #include "daemon/ctl/edit.h"
 #include "daemon/ctl/password.h"
 #include "daemon/ctl/request.h"

@@ -3,12 +3,13 @@
 #include "common/log.h"
 #include "daemon/log/admit.h"
 
-/* Receipts of failed logins come from the helper, as many as there are failures. */
+/* Receipts of failed logins come from the dispatcher, as many as there are failures. */
 static const struct {
 	uint32_t burst, a_second;
 } rates[ROLE_COUNT] = {
-    [ROLE_LOGIN] = {200, 50},	   [ROLE_KEY] = {100, 20},     [ROLE_AUTH] = {20000, 2000},
-    [ROLE_AUTH_CHILD] = {100, 20}, [ROLE_SPAWNER] = {200, 50}, [ROLE_SESSION] = {100, 20},
+    [ROLE_LOGIN] = {200, 50},	[ROLE_KEY] = {100, 20},	       [ROLE_DISPATCH] = {20000, 2000},
+    [ROLE_AUTH] = {400, 100},	[ROLE_AUTH_CHILD] = {100, 20}, [ROLE_SPAWNER] = {200, 50},
+    [ROLE_SESSION] = {100, 20},
 };
 
 bool

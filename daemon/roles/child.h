@@ -42,7 +42,7 @@ struct role_calls {
 	/* A message.  0; -1: it broke a rule, and the process is given up. */
 	int (*worker)(struct worker *w, struct msg *m);
 	int (*key)(struct key_process *k, struct msg *m);
-	int (*helper)(struct master *m, struct msg *msg);
+	int (*helper)(struct child *c, struct msg *m);
 	int (*session)(struct session *s, struct msg *m);
 	/* It is gone, and freed on return. */
 	void (*worker_lost)(struct worker *w);

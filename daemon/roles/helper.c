@@ -1,19 +1,24 @@
 #include "config.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/count.h"
 #include "common/failures.h"
 #include "common/log.h"
+#include "common/names.h"
 #include "daemon/roles/helper.h"
 #include "daemon/ports/servers.h"
 #include "daemon/settle.h"
 #include "daemon/roles/workers.h"
 
 struct helper {
-	struct child child;
+	/* One does not go on without the other: together they know all rows. */
+	struct child gate, dispatcher;
 	struct backoff backoff;
 	bool connect_due;	      /* workers get their channels when it knows all rows */
 	uint64_t servers;	      /* servers_version() that it was told */
@@ -25,6 +30,14 @@ struct helper {
 		unsigned count;
 	} refused[60];
 };
+
+/* To both. */
+static void
+tell(struct helper *h, enum msg_type type, const void *body, size_t len)
+{
+	evchannel_put(&h->gate.ec, type, body, len);
+	evchannel_put(&h->dispatcher.ec, type, body, len);
+}
 
 static void
 settings_fill(const struct master *m, struct msg_auth_conf *out)
@@ -47,21 +60,37 @@ settings_fill(const struct master *m, struct msg_auth_conf *out)
 	out->auth_uid = m->accounts.auth_uid;
 	out->auth_gid = m->accounts.auth_gid;
 	out->ps_titles = c->ps_titles;
-	memcpy(out->user, c->one_user.user, sizeof(out->user));
-	out->password = c->one_user.password;
+	out->sandbox = c->sandbox;
+	out->landlock_abi_max = c->landlock_abi_max;
+	if (!m->rootless)
+		(void)snprintf(out->chroot_dir, sizeof(out->chroot_dir), "%.*s/empty",
+			       (int)sizeof(out->chroot_dir) - 8, c->runtime_dir);
+}
+
+/* Only back ends need the one user and his password, only the dispatcher the key. */
+static void
+settings_tell(const struct master *m)
+{
+	struct helper *h = m->helper;
+	struct msg_auth_conf conf;
+
+	settings_fill(m, &conf);
+	evchannel_put(&h->dispatcher.ec, MSG_AUTH_CONF, &conf, sizeof(conf));
+	explicit_bzero(conf.key, sizeof(conf.key));
+	memcpy(conf.user, m->conf->one_user.user, sizeof(conf.user));
+	conf.password = m->conf->one_user.password;
+	evchannel_put(&h->gate.ec, MSG_AUTH_CONF, &conf, sizeof(conf));
+	secret_wipe(&conf.password);
 }
 
 void
 helper_configure(struct master *m)
 {
-	struct evchannel *ec = &m->helper->child.ec;
-	struct msg_auth_conf conf;
 	const struct server *s;
 
-	if (!evchannel_is_open(ec))
+	if (!helper_runs(m))
 		return;
-	settings_fill(m, &conf);
-	evchannel_put(ec, MSG_AUTH_CONF, &conf, sizeof(conf));
+	settings_tell(m);
 	TAILQ_FOREACH (s, servers_all(m), next) {
 		const struct conf_server *set = server_coming(s);
 		struct msg_auth_server server;
@@ -74,9 +103,9 @@ helper_configure(struct master *m)
 		memcpy(server.username_domain, set->username_domain,
 		       sizeof(server.username_domain));
 		memcpy(server.storage, set->storage, sizeof(server.storage));
-		evchannel_put(ec, MSG_AUTH_SERVER, &server, sizeof(server));
+		tell(m->helper, MSG_AUTH_SERVER, &server, sizeof(server));
 	}
-	evchannel_put(ec, MSG_AUTH_START, NULL, 0);
+	tell(m->helper, MSG_AUTH_START, NULL, 0);
 	m->helper->servers = servers_version(m);
 }
 
@@ -113,7 +142,7 @@ helper_keep_failures(struct master *m, const struct msg_failures *told)
 	log_debug(0, "%u counts of failed logins kept", told->count);
 }
 
-/* What the helpers before have counted. */
+/* What the dispatchers before have counted. */
 static void
 tell_failures(struct helper *h)
 {
@@ -122,18 +151,7 @@ tell_failures(struct helper *h)
 
 	failures_mark(h->failures);
 	while ((len = failures_take(h->failures, &told)) > 0)
-		evchannel_put(&h->child.ec, MSG_FAILURES, &told, len);
-}
-
-static void helper_end(struct evchannel *ec, int error, void *arg);
-
-static void
-helper_msg(struct evchannel *ec, struct msg *msg, void *arg)
-{
-	struct master *m = arg;
-
-	if (m->calls->helper(m, msg) == -1)
-		helper_end(ec, EBADMSG, m);
+		evchannel_put(&h->dispatcher.ec, MSG_FAILURES, &told, len);
 }
 
 static void
@@ -141,22 +159,40 @@ helper_gone(struct master *m)
 {
 	struct helper *h = m->helper;
 
-	child_kill(&h->child);
-	m->trouble[ROLE_AUTH].lost += !h->child.ready;
-	h->child.ready = h->connect_due = false;
+	child_kill(&h->gate);
+	child_kill(&h->dispatcher);
+	h->gate.ready = h->dispatcher.ready = h->connect_due = false;
 	backoff_lost(&h->backoff, clock_ms());
 	settle_soon(m->settle);
 }
 
+static struct child *
+child_of(struct master *m, const struct evchannel *ec)
+{
+	return ec == &m->helper->gate.ec ? &m->helper->gate : &m->helper->dispatcher;
+}
+
+/* One of the two has gone. */
 static void
 helper_end(struct evchannel *ec, int error, void *arg)
 {
 	struct master *m = arg;
+	const struct child *c = child_of(m, ec);
 
-	(void)ec;
-	role_ended(&m->trouble[ROLE_AUTH], &m->helper->child, error);
-	log_warn(0, "auth helper lost (%s); logins wait for a new one", channel_end_text(error));
+	m->trouble[c->role].lost += !c->ready;
+	role_ended(&m->trouble[c->role], c, error);
+	log_warn(0, "auth helper lost (%s: %s); logins wait for a new one", role_program(c->role),
+		 channel_end_text(error));
 	helper_gone(m);
+}
+
+static void
+helper_msg(struct evchannel *ec, struct msg *msg, void *arg)
+{
+	struct master *m = arg;
+
+	if (m->calls->helper(child_of(m, ec), msg) == -1)
+		helper_end(ec, EBADMSG, m);
 }
 
 static void
@@ -174,17 +210,44 @@ helper_may_start(const struct master *m)
 	return !helper_runs(m) && backoff_is_over(&m->helper->backoff, m->settle);
 }
 
+/* Give each an end of their channel.  0, or -1 with errno. */
+static int
+connect_both(struct helper *h)
+{
+	int pair[2], rc;
+
+	if (channel_pair(pair) == -1)
+		return -1;
+	rc = evchannel_send(&h->gate.ec, MSG_CHECK_CHANNEL, NULL, 0, &pair[0], 1);
+	if (rc == 0)
+		rc = evchannel_send(&h->dispatcher.ec, MSG_CHECK_CHANNEL, NULL, 0, &pair[1], 1);
+	close(pair[0]);
+	close(pair[1]);
+	return rc;
+}
+
+static int
+start_both(struct master *m)
+{
+	struct helper *h = m->helper;
+
+	if (child_start(&h->gate, m->base, ROLE_AUTH, helper_msg, helper_end, m) == -1 ||
+	    child_start(&h->dispatcher, m->base, ROLE_DISPATCH, helper_msg, helper_end, m) == -1)
+		return -1;
+	h->gate.ec.drained = h->dispatcher.ec.drained = helper_drained;
+	h->dispatcher.may_report = m->conf->sandbox == SANDBOX_LOG;
+	return connect_both(h);
+}
+
 void
 helper_start(struct master *m)
 {
-	struct child *c = &m->helper->child;
-
-	if (child_start(c, m->base, ROLE_AUTH, helper_msg, helper_end, m) == -1) {
-		log_error(0, "cannot start pop3d-auth: %s", strerror(errno));
+	if (start_both(m) == -1) {
+		log_error(0, "cannot start the auth helper: %s", strerror(errno));
+		m->trouble[ROLE_AUTH].lost++;
 		helper_gone(m);
 		return;
 	}
-	c->ec.drained = helper_drained;
 	helper_configure(m);
 	tell_failures(m->helper);
 	m->helper->connect_due = true;
@@ -213,41 +276,55 @@ helper_new(void)
 		free(h);
 		return NULL;
 	}
-	h->child.ec.ch.fd = -1;
+	h->gate.ec.ch.fd = h->dispatcher.ec.ch.fd = -1;
 	arc4random_buf(h->key, sizeof(h->key));
 	return h;
 }
 
 struct child *
-helper_child(const struct master *m)
+helper_child(const struct master *m, enum role role)
 {
-	return &m->helper->child;
+	return role == ROLE_AUTH ? &m->helper->gate : &m->helper->dispatcher;
+}
+
+struct master *
+helper_master(const struct child *c)
+{
+	return c->ec.arg;
 }
 
 bool
 helper_runs(const struct master *m)
 {
-	return evchannel_is_open(&m->helper->child.ec);
+	return evchannel_is_open(&m->helper->gate.ec);
 }
 
 bool
 helper_ready(const struct master *m)
 {
-	return m->helper->child.ready;
+	return m->helper->gate.ready && m->helper->dispatcher.ready;
 }
 
 void
 helper_row(struct master *m, const struct msg_conn *row)
 {
-	evchannel_put(&m->helper->child.ec, MSG_ROW, row, sizeof(*row));
+	tell(m->helper, MSG_ROW, row, sizeof(*row));
 }
 
 void
-helper_about(struct master *m, enum msg_type type, conn_id id)
+helper_row_gone(struct master *m, conn_id id)
 {
-	struct msg_conn_ref ref = {id};
+	const struct msg_conn_ref ref = {id};
 
-	evchannel_put(&m->helper->child.ec, type, &ref, sizeof(ref));
+	tell(m->helper, MSG_ROW_GONE, &ref, sizeof(ref));
+}
+
+void
+helper_grant_void(struct master *m, conn_id id)
+{
+	const struct msg_conn_ref ref = {id};
+
+	evchannel_put(&m->helper->gate.ec, MSG_GRANT_VOID, &ref, sizeof(ref));
 }
 
 void
@@ -255,7 +332,7 @@ helper_worker_new(struct master *m, uint32_t worker, int fd)
 {
 	struct msg_worker w = {worker, 0};
 
-	evchannel_send(&m->helper->child.ec, MSG_WORKER_NEW, &w, sizeof(w), &fd, 1);
+	evchannel_send(&m->helper->dispatcher.ec, MSG_WORKER_NEW, &w, sizeof(w), &fd, 1);
 }
 
 void
@@ -263,13 +340,13 @@ helper_worker_gone(struct master *m, uint32_t worker)
 {
 	struct msg_worker w = {worker, 0};
 
-	evchannel_put(&m->helper->child.ec, MSG_WORKER_GONE, &w, sizeof(w));
+	evchannel_put(&m->helper->dispatcher.ec, MSG_WORKER_GONE, &w, sizeof(w));
 }
 
 int
 helper_lookup(struct master *m, const struct msg_lookup *ask)
 {
-	struct evchannel *ec = &m->helper->child.ec;
+	struct evchannel *ec = &m->helper->gate.ec;
 
 	return evchannel_is_open(ec) ? evchannel_put(ec, MSG_LOOKUP, ask, sizeof(*ask)) : -1;
 }
@@ -277,24 +354,26 @@ helper_lookup(struct master *m, const struct msg_lookup *ask)
 bool
 helper_is_clear(const struct master *m)
 {
-	const struct evchannel *ec = &m->helper->child.ec;
+	const struct helper *h = m->helper;
 
-	return evchannel_is_open(ec) && ec->ch.first == NULL;
+	return helper_runs(m) && h->gate.ec.ch.first == NULL && h->dispatcher.ec.ch.first == NULL;
 }
 
 void
 helper_heartbeat(struct master *m)
 {
-	struct child *c = &m->helper->child;
+	struct child *both[] = {&m->helper->gate, &m->helper->dispatcher};
 
-	if (evchannel_is_open(&c->ec) && !child_heartbeat(c)) {
-		log_warn(0, "auth helper does not answer");
-		helper_end(&c->ec, ETIMEDOUT, m);
-	}
+	for (size_t i = 0; i < COUNT_OF(both); i++)
+		if (evchannel_is_open(&both[i]->ec) && !child_heartbeat(both[i])) {
+			log_warn(0, "auth helper does not answer");
+			helper_end(&both[i]->ec, ETIMEDOUT, m);
+		}
 }
 
 void
 helper_stop(struct master *m)
 {
-	child_let_go(&m->helper->child);
+	child_let_go(&m->helper->gate);
+	child_let_go(&m->helper->dispatcher);
 }

@@ -1,5 +1,6 @@
 /*
- * The auth helper as master sees it.
+ * The auth helper as master sees it: the gate (pop3d-auth), which has passwords
+ * checked, and the dispatcher (pop3d-dispatch) between it and the workers.
  */
 #ifndef POP3D_HELPER_H
 #define POP3D_HELPER_H
@@ -20,7 +21,8 @@ bool helper_ready(const struct master *m);
 
 /* Send; dropped without an error when there is no helper: a new one is told all rows. */
 void helper_row(struct master *m, const struct msg_conn *row);
-void helper_about(struct master *m, enum msg_type type, conn_id id);
+void helper_row_gone(struct master *m, conn_id id);
+void helper_grant_void(struct master *m, conn_id id);
 void helper_worker_new(struct master *m, uint32_t worker, int fd);
 void helper_worker_gone(struct master *m, uint32_t worker);
 
@@ -30,14 +32,15 @@ int helper_lookup(struct master *m, const struct msg_lookup *ask);
 /* Has everything sent so far left our queue? */
 bool helper_is_clear(const struct master *m);
 
-/* Its process, for its messages. */
-struct child *helper_child(const struct master *m);
+/* Its process of that role, ROLE_AUTH or ROLE_DISPATCH; whose helper it is. */
+struct child *helper_child(const struct master *m, enum role role);
+struct master *helper_master(const struct child *c);
 
 /* It refused a login; how many it refused in the last 60 seconds. */
 void helper_count_refused(struct master *m);
 unsigned helper_failed_logins(struct master *m);
 
-/* Counts of failed logins that have changed; the next helper is told all of them. */
+/* Counts of failed logins that have changed; the next dispatcher is told all of them. */
 void helper_keep_failures(struct master *m, const struct msg_failures *told);
 
 void helper_heartbeat(struct master *m);

@@ -143,7 +143,7 @@ void
 conns_free(struct master *m, struct conn *c)
 {
 	if (c->state != CONN_SESSION) {
-		helper_about(m, MSG_ROW_GONE, c->row.id);
+		helper_row_gone(m, c->row.id);
 		m->conns->undecided--;
 	}
 	leave_state(m->conns, c);

@@ -44,7 +44,7 @@ conns_grant_failed(struct master *m, struct conn *c, enum login_result result, c
 	c->grant = NULL;
 	c->login = NULL;
 	c->tries = 0;
-	helper_about(m, MSG_GRANT_VOID, c->row.id);
+	helper_grant_void(m, c->row.id);
 	if (c->worker == NULL)
 		conns_free(m, c);
 	else {
@@ -264,7 +264,7 @@ conns_opened(struct master *m, struct conn *c, const struct msg_session_open *op
 			remember_mail(c->login->uid, c->login->mailbox);
 	} else {
 		report_login_failed(c, open->result, reasons[open->result]);
-		helper_about(m, MSG_ROW_GONE, c->row.id); /* the session may stay to say so again */
+		helper_row_gone(m, c->row.id); /* the session may stay to say so again */
 	}
 }
 
@@ -282,7 +282,7 @@ conns_session_gone(struct master *m, struct conn *c, const struct msg_session_en
 	c->end_due = end->why == SESSION_END_CLIENT && c->worker != NULL;
 	if (!c->end_due)
 		conns_report_end(c);
-	helper_about(m, MSG_ROW_GONE, c->row.id);
+	helper_row_gone(m, c->row.id);
 	c->session = NULL;
 	c->asked = false;
 	conns_set_deadline(m, c);

@@ -154,7 +154,7 @@ worker_lost(struct worker *w)
 	conns_worker_lost(w->master, w);
 }
 
-/* ---- from key process, auth helper and spawner ---- */
+/* ---- from the key process ---- */
 
 enum { CHILD_STARTING = 1, CHILD_READY = 2 };
 
@@ -232,110 +232,132 @@ from_key(struct key_process *k, struct msg *m)
 	return inbox_take(&key_inbox, k, m);
 }
 
+/* ---- from the auth helper's two processes ---- */
+
 static int
 helper_state(const void *who, const struct msg *m)
 {
 	(void)m;
-	return child_state(helper_child(who));
+	return child_state(who);
 }
 
 static int
 helper_log(void *who, struct msg *m)
 {
-	child_log(helper_child(who), &m->u.log);
+	child_log(who, &m->u.log);
 	return 0;
 }
 
 static int
 helper_pong(void *who, struct msg *m)
 {
+	struct child *c = who;
+
 	(void)m;
-	helper_child(who)->unanswered = 0;
+	c->unanswered = 0;
+	return 0;
+}
+
+static int
+helper_sandbox_log(void *who, struct msg *m)
+{
+	child_sandbox_log(who, m);
 	return 0;
 }
 
 static int
 helper_got_ready(void *who, struct msg *m)
 {
-	struct master *master = who;
+	struct child *c = who;
 
 	(void)m;
-	helper_child(who)->ready = true;
-	settle_soon(master->settle);
+	c->ready = true;
+	settle_soon(helper_master(c)->settle);
 	return 0;
 }
 
+/* The dispatcher takes any settings once it is confined; the gate goes on with its former ones. */
 static int
 helper_refused(void *who, struct msg *m)
 {
-	struct master *master = who;
-	struct child *helper = helper_child(master);
+	struct child *c = who;
+	struct master *master = helper_master(c);
 	struct role_trouble none = {0};
 
-	if (!helper->ready) {
-		role_refused(&master->trouble[ROLE_AUTH], ROLE_AUTH, m->u.refused.why);
+	if (!c->ready) {
+		role_refused(&master->trouble[c->role], c->role, m->u.refused.why);
 		settle_soon(master->settle);
-	} else if (child_may_log(helper)) {
-		role_refused(&none, ROLE_AUTH, m->u.refused.why);
+	} else if (child_may_log(c)) {
+		role_refused(&none, c->role, m->u.refused.why);
 		log_warn(0, "pop3d-auth keeps its former settings: mend the configuration, reload");
 	}
 	return 0;
 }
 
 static int
-helper_grant(void *who, struct msg *m)
+gate_grant(void *who, struct msg *m)
 {
-	return conns_granted(who, &m->u.grant, m->len) ? 0 : INBOX_LATE;
+	return conns_granted(helper_master(who), &m->u.grant, m->len) ? 0 : INBOX_LATE;
 }
 
 static int
-helper_found(void *who, struct msg *m)
+gate_found(void *who, struct msg *m)
 {
-	return jobs_found(who, &m->u.found) ? 0 : INBOX_LATE;
+	return jobs_found(helper_master(who), &m->u.found) ? 0 : INBOX_LATE;
 }
 
+static const struct inbox_row gate_rows[] = {
+    {MSG_LOG, INBOX_ALWAYS, 0, helper_log},
+    {MSG_PONG, INBOX_ALWAYS, 0, helper_pong},
+    {MSG_READY, CHILD_STARTING, CHILD_READY, helper_got_ready},
+    {MSG_REFUSED, CHILD_STARTING | CHILD_READY, 0, helper_refused},
+    {MSG_GRANT, CHILD_READY, 0, gate_grant},
+    {MSG_FOUND, CHILD_READY, 0, gate_found},
+};
+
 static int
-helper_auth_failed(void *who, struct msg *m)
+dispatcher_auth_failed(void *who, struct msg *m)
 {
 	if (m->u.auth_failed.result != LOGIN_OK)
-		helper_count_refused(who);
-	if (child_may_log(helper_child(who)))
+		helper_count_refused(helper_master(who));
+	if (child_may_log(who))
 		report_auth_failed(&m->u.auth_failed);
 	return 0;
 }
 
 static int
-helper_failures(void *who, struct msg *m)
+dispatcher_failures(void *who, struct msg *m)
 {
-	helper_keep_failures(who, &m->u.failures);
+	helper_keep_failures(helper_master(who), &m->u.failures);
 	return 0;
 }
 
 static int
-helper_worker_bad(void *who, struct msg *m)
+dispatcher_worker_bad(void *who, struct msg *m)
 {
-	workers_kill(who, m->u.worker.worker, (int)m->u.worker.error);
+	workers_kill(helper_master(who), m->u.worker.worker, (int)m->u.worker.error);
 	return 0;
 }
 
-static const struct inbox_row helper_rows[] = {
+static const struct inbox_row dispatcher_rows[] = {
     {MSG_LOG, INBOX_ALWAYS, 0, helper_log},
     {MSG_PONG, INBOX_ALWAYS, 0, helper_pong},
+    {MSG_SANDBOX_LOG, CHILD_STARTING, 0, helper_sandbox_log},
     {MSG_READY, CHILD_STARTING, CHILD_READY, helper_got_ready},
-    {MSG_REFUSED, CHILD_STARTING | CHILD_READY, 0, helper_refused},
-    {MSG_GRANT, CHILD_READY, 0, helper_grant},
-    {MSG_FOUND, CHILD_READY, 0, helper_found},
-    {MSG_AUTH_FAILED, CHILD_READY, 0, helper_auth_failed},
-    {MSG_FAILURES, CHILD_READY, 0, helper_failures},
-    {MSG_WORKER_BAD, CHILD_READY, 0, helper_worker_bad},
+    {MSG_REFUSED, CHILD_STARTING, 0, helper_refused},
+    {MSG_AUTH_FAILED, CHILD_READY, 0, dispatcher_auth_failed},
+    {MSG_FAILURES, CHILD_READY, 0, dispatcher_failures},
+    {MSG_WORKER_BAD, CHILD_READY, 0, dispatcher_worker_bad},
 };
 
-static const struct inbox helper_inbox = {helper_rows, COUNT_OF(helper_rows), helper_state};
-
 static int
-from_helper(struct master *master, struct msg *m)
+from_helper(struct child *c, struct msg *m)
 {
-	return inbox_take(&helper_inbox, master, m);
+	static const struct inbox gate = {gate_rows, COUNT_OF(gate_rows), helper_state},
+				  dispatcher = {dispatcher_rows, COUNT_OF(dispatcher_rows),
+						helper_state};
+
+	return inbox_take(c->role == ROLE_AUTH ? &gate : &dispatcher, c, m);
 }
 
 /* ---- from a session ---- */

@@ -29,15 +29,15 @@ MASTER = [
 # What a program's folder may include beside common/ and itself.
 PROGRAMS = {
     "common": [],
-    "daemon/gate": [],
-    "daemon/auth": ["daemon/gate"],
-    "daemon/ctl": ["daemon/gate"],
+    "daemon/auth": [],
+    "daemon/dispatch": ["daemon/auth"],
+    "daemon/ctl": ["daemon/auth"],
     "worker/tls": [],
     "worker/key": ["worker/tls"],
     "worker/login": ["worker/tls"],
     "worker/store": [],
     "worker/session": ["worker/store"],
-    "daemon": ["worker/store", "daemon/gate"],
+    "daemon": ["worker/store", "daemon/auth"],
 }
 CIRCLE_MAX = 3
 

@@ -42,7 +42,7 @@ static struct worker *w;
 static struct channel peers[PEERS]; /* our ends: as master, helper, key process */
 static int clients[CLIENTS];	    /* our ends; -1: none */
 static SSL_CTX *tls;
-static const enum role roles[PEERS] = {ROLE_MASTER, ROLE_AUTH, ROLE_KEY};
+static const enum role roles[PEERS] = {ROLE_MASTER, ROLE_DISPATCH, ROLE_KEY};
 
 /* ---- what main.c does otherwise ---- */
 

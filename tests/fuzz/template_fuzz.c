@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/gate/template.h"
+#include "daemon/auth/template.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

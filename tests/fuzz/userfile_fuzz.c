@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/gate/userfile.h"
+#include "daemon/auth/userfile.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,7 +5,7 @@
  *
  *   ask NAME PASSWORD   ask the helper for a login, at once
  *   again NAME PASSWORD   the same, and once more when a session has it
- *   apop NAME DIGEST    the same by APOP
+ *   apop NAME DIGEST    the same by APOP, and read nothing more until it is refused
  *   keep . .            keep the connection, whatever its client or master says
  *   QUIT                end the connection
  *
@@ -104,6 +104,8 @@ client_line(struct client *c, char *line)
 	memset(c->password, 0, sizeof(c->password));
 	strncpy(c->name, name, sizeof(c->name) - 1);
 	strncpy(c->password, password, sizeof(c->password) - 1);
+	/* from here on it may be the session's */
+	c->silent = c->mech == MECH_APOP;
 	ask(c);
 }
 
@@ -166,6 +168,16 @@ taken(conn_id id)
 }
 
 static void
+refused(const struct msg_login_refused *m)
+{
+	struct client *c = client_find(m->id);
+
+	if (c != NULL && !c->again)
+		c->silent = false;
+	tell(m->id, "refused", m->result, m->last);
+}
+
+static void
 heard(struct msg *m)
 {
 	if (m->type == MSG_PING)
@@ -175,14 +187,14 @@ heard(struct msg *m)
 	else if (m->type == MSG_LOGIN_START)
 		begin();
 	else if (m->type == MSG_AUTH_CHANNEL)
-		channel_init(&helper, msg_take_fd(m, 0), ROLE_LOGIN, ROLE_AUTH, QUEUE_MAX_ITEMS);
+		channel_init(&helper, msg_take_fd(m, 0), ROLE_LOGIN, ROLE_DISPATCH,
+			     QUEUE_MAX_ITEMS);
 	else if (m->type == MSG_CONN_NEW)
 		client_new(m);
 	else if (m->type == MSG_LOGIN_TAKEN)
 		taken(m->u.ref.id);
 	else if (m->type == MSG_LOGIN_REFUSED)
-		tell(m->u.login_refused.id, "refused", m->u.login_refused.result,
-		     m->u.login_refused.last);
+		refused(&m->u.login_refused);
 	else if (m->type == MSG_LOGIN_FAILED)
 		tell(m->u.login_failed.id, "failed", m->u.login_failed.result, 0);
 	else if (m->type == MSG_CONN_DROP)

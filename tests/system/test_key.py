@@ -198,7 +198,7 @@ class Memory(Pairs):
             client.login(user)
             client.quit()
         (key,) = daemon.role(PROGRAM)
-        others = [daemon.pid] + daemon.role("pop3d-login") + daemon.role("pop3d-auth") + daemon.role("pop3d-session")
+        others = [daemon.pid] + daemon.role("pop3d-login") + daemon.role("pop3d-auth") + daemon.role("pop3d-dispatch") + daemon.role("pop3d-session")
         for kind, (_, path) in zip(kinds, self.pairs):
             secrets = private_numbers(path)
             self.assertTrue(secrets, path)

@@ -70,8 +70,8 @@ class Privileges(TestCase):
                 self.assertEqual(int(harness.status(pid)["CapEff"], 16), SPAWNER_CAPABILITIES)
 
     @harness.needs_root
-    def test_SYS_03_worker_has_an_empty_root(self):
-        for pid in self.daemon.role("pop3d-login"):
+    def test_SYS_03_worker_and_dispatcher_have_an_empty_root(self):
+        for pid in self.daemon.role("pop3d-login") + self.daemon.role("pop3d-dispatch"):
             root = os.readlink("/proc/%d/root" % pid)
             self.assertNotEqual(root, "/")
             self.assertEqual(os.listdir("/proc/%d/root/" % pid), [])
@@ -85,7 +85,7 @@ class Privileges(TestCase):
     def test_SYS_04_filters_and_no_new_privs(self):
         user = self.user(MESSAGES)
         client = self.session(user, TLS)
-        for name in ("pop3d-login", "pop3d-session"):
+        for name in ("pop3d-login", "pop3d-dispatch", "pop3d-session"):
             for pid in self.daemon.role(name):
                 state = harness.status(pid)
                 self.assertEqual((state["NoNewPrivs"], state["Seccomp"]), ("1", "2"), harness.command_line(pid))

@@ -16,7 +16,7 @@ from harness import PLAIN
 
 MESSAGES = mailbox.simple(1)
 PROGRAMS = os.path.join(harness.PREFIX, "libexec", "pop3d")
-NAMES = ("pop3d-auth", "pop3d-key", "pop3d-login", "pop3d-session")
+NAMES = ("pop3d-auth", "pop3d-dispatch", "pop3d-key", "pop3d-login", "pop3d-session")
 MARK = re.compile(rb"pop3d build [0-9a-f]{16}")
 OTHER_BUILD = b"pop3d build 0000000000000000"
 REASON = "program is of another build (reinstall or restart pop3d)"
@@ -75,9 +75,9 @@ class Build(Replaced):
     """Whatever a package puts in the place of the programs, the processes of one master are of its build."""
 
     def lose_all(self, daemon, user):
-        """A session, a worker, the helper, the key process and the spawner are killed; then there is a login."""
+        """A session, a worker, both of the helper, the key process and the spawner are killed; then there is a login."""
         c = self.session(user, PLAIN, daemon)
-        for name in ("pop3d-session", "pop3d-login", "pop3d-auth", "pop3d-key"):
+        for name in ("pop3d-session", "pop3d-login", "pop3d-auth", "pop3d-dispatch", "pop3d-key"):
             for pid in daemon.role(name):
                 with contextlib.suppress(ProcessLookupError):  # it ends with another that was killed
                     os.kill(pid, signal.SIGKILL)
@@ -90,7 +90,7 @@ class Build(Replaced):
                 return True
             return False
         self.assertTrue(harness.wait_for(served, 60))
-        for pid in daemon.role("pop3d-login") + daemon.role("pop3d-auth") + daemon.role("pop3d-key"):
+        for pid in daemon.role("pop3d-login") + daemon.role("pop3d-auth") + daemon.role("pop3d-dispatch") + daemon.role("pop3d-key"):
             with open("/proc/%d/comm" % pid) as f:
                 self.assertEqual(f.read().strip(), harness.executable(pid))
 
@@ -204,6 +204,9 @@ class Start(Replaced):
 
     def test_no_auth_helper(self):
         self.fails("pop3d-auth")
+
+    def test_no_dispatcher(self):
+        self.fails("pop3d-dispatch")
 
     def test_no_spawner(self):
         self.fails("pop3d-session")

@@ -1,9 +1,9 @@
-/* daemon/gate/apop and daemon/table/timestamp. */
+/* daemon/auth/apop and daemon/table/timestamp. */
 #include "config.h"
 
 #include <string.h>
 
-#include "daemon/gate/apop.h"
+#include "daemon/auth/apop.h"
 #include "daemon/table/timestamp.h"
 #include "tests/unit/unit.h"
 

@@ -5,8 +5,8 @@
 
 #include "common/backends.h"
 #include "common/msg.h"
-#include "daemon/gate/backend.h"
-#include "daemon/gate/template.h"
+#include "daemon/auth/backend.h"
+#include "daemon/auth/template.h"
 #include "tests/unit/unit.h"
 #include "worker/store/store.h"
 

@@ -158,7 +158,8 @@ refuse_start(enum role role)
 static void
 test_start_of_another_build(void)
 {
-	static const enum role roles[] = {ROLE_LOGIN, ROLE_KEY, ROLE_AUTH, ROLE_SPAWNER};
+	static const enum role roles[] = {ROLE_LOGIN, ROLE_KEY, ROLE_AUTH, ROLE_DISPATCH,
+					  ROLE_SPAWNER};
 
 	for (size_t i = 0; i < COUNT_OF(roles); i++) {
 		fake_begin(settings);
@@ -176,6 +177,7 @@ test_start_refused(void)
 	refuse_start(ROLE_LOGIN);
 	refuse_start(ROLE_KEY);
 	refuse_start(ROLE_AUTH);
+	refuse_start(ROLE_DISPATCH);
 	refuse_start(ROLE_SPAWNER);
 }
 
@@ -203,6 +205,7 @@ test_start_lost(void)
 	lose_start(ROLE_LOGIN);
 	lose_start(ROLE_KEY);
 	lose_start(ROLE_AUTH);
+	lose_start(ROLE_DISPATCH);
 	lose_start(ROLE_SPAWNER);
 }
 
@@ -260,15 +263,17 @@ test_adopted(void)
 static void
 test_helper_is_told(void)
 {
-	struct fake_peer *helper;
+	const enum role both[] = {ROLE_AUTH, ROLE_DISPATCH};
 
 	fake_begin_serving(settings);
-	helper = fake_peer(ROLE_AUTH, 0);
-	fake_forget(helper);
+	for (size_t i = 0; i < COUNT_OF(both); i++)
+		fake_forget(fake_peer(both[i], 0));
 	reload(settings);
 	fake_all_ready();
-	CU_ASSERT_EQUAL(fake_got(helper, MSG_AUTH_CONF, 0), 1);
-	CU_ASSERT_EQUAL(fake_got(helper, MSG_AUTH_SERVER, 0), 2);
+	for (size_t i = 0; i < COUNT_OF(both); i++) {
+		CU_ASSERT_EQUAL(fake_got(fake_peer(both[i], 0), MSG_AUTH_CONF, 0), 1);
+		CU_ASSERT_EQUAL(fake_got(fake_peer(both[i], 0), MSG_AUTH_SERVER, 0), 2);
+	}
 	finish();
 }
 
@@ -695,6 +700,7 @@ test_turn_is_over(void)
 		for (unsigned n = 0; (p = fake_peer(ROLE_LOGIN, n)) != NULL; n++)
 			fake_pong(p);
 		fake_pong(fake_peer(ROLE_AUTH, 0));
+		fake_pong(fake_peer(ROLE_DISPATCH, 0));
 		fake_pong(fake_peer(ROLE_SPAWNER, 0));
 		fake_pass(1000);
 	}

@@ -598,6 +598,10 @@ test_new_helper_knows(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(helper);
 	CU_ASSERT_EQUAL(fake_got(helper, MSG_ROW, a), 0);
 	CU_ASSERT_EQUAL(fake_got(helper, MSG_ROW, b), 1);
+	helper = fake_peer(ROLE_DISPATCH, 0);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(helper);
+	CU_ASSERT_EQUAL(fake_got(helper, MSG_ROW, a), 0);
+	CU_ASSERT_EQUAL(fake_got(helper, MSG_ROW, b), 1);
 	CU_ASSERT_EQUAL(fake_got(helper, MSG_WORKER_NEW, 0), 2);
 	finish();
 }

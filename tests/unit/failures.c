@@ -7,7 +7,7 @@
 
 #include "common/failures.h"
 #include "common/source.h"
-#include "daemon/auth/pace.h"
+#include "daemon/dispatch/pace.h"
 #include "tests/unit/unit.h"
 
 static struct failure_key

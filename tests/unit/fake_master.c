@@ -646,7 +646,6 @@ void
 fake_all_ready(void)
 {
 	static const struct msg_ready ready;
-	const struct child *helper = helper_child(&fake.m);
 	struct fake_peer *p;
 
 	TAILQ_FOREACH (p, &fake.peers, next) {
@@ -656,7 +655,8 @@ fake_all_ready(void)
 			fake_say(p, MSG_READY, &ready, sizeof(ready));
 		else if (p->role == ROLE_KEY && !((struct key_process *)p->ec->arg)->child.ready)
 			fake_say(p, MSG_READY, &ready, sizeof(ready));
-		else if (p->role == ROLE_AUTH && !helper->ready)
+		else if ((p->role == ROLE_AUTH || p->role == ROLE_DISPATCH) &&
+			 !helper_child(&fake.m, p->role)->ready)
 			fake_say(p, MSG_READY, &ready, sizeof(ready));
 		else if (p->role == ROLE_SPAWNER && p->state == 0) {
 			p->state = 1;

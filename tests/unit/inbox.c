@@ -249,17 +249,31 @@ key_is_ready(void)
 }
 
 static struct fake_peer *
-helper_starting(void)
+gate_starting(void)
 {
 	fake_begin(settings);
 	return fake_peer(ROLE_AUTH, 0);
 }
 
 static struct fake_peer *
-helper_is_ready(void)
+gate_is_ready(void)
 {
 	fake_begin_serving(settings);
 	return fake_peer(ROLE_AUTH, 0);
+}
+
+static struct fake_peer *
+dispatcher_starting(void)
+{
+	fake_begin(settings);
+	return fake_peer(ROLE_DISPATCH, 0);
+}
+
+static struct fake_peer *
+dispatcher_is_ready(void)
+{
+	fake_begin_serving(settings);
+	return fake_peer(ROLE_DISPATCH, 0);
 }
 
 static struct fake_peer *
@@ -320,10 +334,12 @@ static const struct table {
     {"key process",
      {MSG_LOG, MSG_PONG, MSG_READY, MSG_REFUSED},
      {{"starting", "++++", key_starting}, {"ready", "++--", key_is_ready}}},
-    {"helper",
-     {MSG_LOG, MSG_PONG, MSG_READY, MSG_REFUSED, MSG_GRANT, MSG_FOUND, MSG_AUTH_FAILED,
-      MSG_WORKER_BAD},
-     {{"starting", "++++----", helper_starting}, {"ready", "++++++++", helper_is_ready}}},
+    {"gate",
+     {MSG_LOG, MSG_PONG, MSG_READY, MSG_REFUSED, MSG_GRANT, MSG_FOUND},
+     {{"starting", "++++--", gate_starting}, {"ready", "++++++", gate_is_ready}}},
+    {"dispatcher",
+     {MSG_LOG, MSG_PONG, MSG_READY, MSG_REFUSED, MSG_AUTH_FAILED, MSG_WORKER_BAD},
+     {{"starting", "++++--", dispatcher_starting}, {"ready", "+++-++", dispatcher_is_ready}}},
     {"spawner",
      {MSG_LOG, MSG_PONG, MSG_READY, MSG_REFUSED, MSG_SPARE, MSG_EXITED},
      {{"starting", "++++--", spawner_starting},
@@ -449,10 +465,10 @@ test_worker_bad(void)
 	fake_begin_serving(settings);
 	w = fake_peer(ROLE_LOGIN, 0);
 	bad = (struct msg_worker){((struct worker *)w->ec->arg)->number + 1, 0};
-	fake_say(fake_peer(ROLE_AUTH, 0), MSG_WORKER_BAD, &bad, sizeof(bad));
+	fake_say(fake_peer(ROLE_DISPATCH, 0), MSG_WORKER_BAD, &bad, sizeof(bad));
 	CU_ASSERT_FALSE(w->killed);
 	bad.worker--;
-	fake_say(fake_peer(ROLE_AUTH, 0), MSG_WORKER_BAD, &bad, sizeof(bad));
+	fake_say(fake_peer(ROLE_DISPATCH, 0), MSG_WORKER_BAD, &bad, sizeof(bad));
 	CU_ASSERT_TRUE(w->killed);
 	fake_loop();
 	fake_end();
@@ -462,7 +478,7 @@ test_worker_bad(void)
 static void
 test_helper_keeps_its_settings(void)
 {
-	struct fake_peer *helper = helper_is_ready();
+	struct fake_peer *helper = gate_is_ready();
 
 	for (int i = 0; i < 1000; i++)
 		say(helper, MSG_REFUSED);
@@ -483,7 +499,7 @@ test_refused_logins_are_counted(void)
 {
 	fake_begin_serving(settings);
 	for (int i = 0; i < 3; i++)
-		say(fake_peer(ROLE_AUTH, 0), MSG_AUTH_FAILED);
+		say(fake_peer(ROLE_DISPATCH, 0), MSG_AUTH_FAILED);
 	CU_ASSERT_EQUAL(helper_failed_logins(&fake.m), 3);
 	fake.now += 59000;
 	CU_ASSERT_EQUAL(helper_failed_logins(&fake.m), 3);
@@ -517,6 +533,7 @@ test_heartbeats(void)
 	silent(ROLE_LOGIN);
 	silent(ROLE_KEY);
 	silent(ROLE_AUTH);
+	silent(ROLE_DISPATCH);
 	silent(ROLE_SPAWNER);
 }
 

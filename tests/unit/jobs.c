@@ -148,10 +148,12 @@ test_helper_says_nothing(void)
 
 	for (uint32_t s = 0; s < conf_decision_timeout(fake.m.conf) - 1; s++) {
 		fake_pong(fake_peer(ROLE_AUTH, 0));
+		fake_pong(fake_peer(ROLE_DISPATCH, 0));
 		fake_pass(1000);
 	}
 	CU_ASSERT_EQUAL(answer.times, 0);
 	fake_pong(fake_peer(ROLE_AUTH, 0));
+	fake_pong(fake_peer(ROLE_DISPATCH, 0));
 	fake_pass(3000);
 	check_failed(id, "does not answer");
 }

@@ -458,6 +458,10 @@ test_admit(void)
 	CU_ASSERT_EQUAL(admitted, 250);
 	CU_ASSERT(log_admit(&b, ROLE_LOGIN, 1, 100000)); /* not more than at first, however long */
 	CU_ASSERT_EQUAL(b.lines, 199);
+	for (int role = ROLE_MASTER + 1; role < ROLE_COUNT; role++) {
+		b = (struct log_bucket){0, 0, 0};
+		CU_ASSERT(log_admit(&b, (enum role)role, 1, 5000));
+	}
 }
 
 /* A line that must not get lost is refused while whoever reads standard error does not. */

@@ -350,10 +350,17 @@ helper_finds(void)
 		 offsetof(struct msg_found, account) + offsetof(struct msg_account, groups));
 }
 
+/* Gate or dispatcher. */
+static struct fake_peer *
+one_of_helper(void)
+{
+	return fake_peer(one_in(2) ? ROLE_AUTH : ROLE_DISPATCH, 0);
+}
+
 static void
 helper_dies(void)
 {
-	struct fake_peer *p = fake_peer(ROLE_AUTH, 0);
+	struct fake_peer *p = one_of_helper();
 
 	if (p != NULL)
 		fake_exit(p, SIGSEGV);
@@ -362,7 +369,7 @@ helper_dies(void)
 static void
 helper_slows(void)
 {
-	struct fake_peer *p = fake_peer(ROLE_AUTH, 0);
+	struct fake_peer *p = one_of_helper();
 
 	if (p != NULL)
 		p->slow = true;
@@ -371,7 +378,7 @@ helper_slows(void)
 static void
 helper_reads(void)
 {
-	struct fake_peer *p = fake_peer(ROLE_AUTH, 0);
+	struct fake_peer *p = one_of_helper();
 
 	if (p != NULL)
 		fake_read(p);
@@ -380,7 +387,7 @@ helper_reads(void)
 static void
 helper_accuses(void)
 {
-	struct fake_peer *p = fake_peer(ROLE_AUTH, 0), *w = any_peer(ROLE_LOGIN, NULL);
+	struct fake_peer *p = fake_peer(ROLE_DISPATCH, 0), *w = any_peer(ROLE_LOGIN, NULL);
 	struct msg_worker bad;
 
 	if (p == NULL || w == NULL || !helper_ready(&fake.m))
@@ -1053,10 +1060,13 @@ static void
 check_helper(void)
 {
 	const struct conns *cs = fake.m.conns;
-	const struct fake_peer *helper = fake_peer(ROLE_AUTH, 0), *p;
+	const struct fake_peer *helper = fake_peer(ROLE_AUTH, 0),
+			       *dispatcher = fake_peer(ROLE_DISPATCH, 0), *p;
 	const struct server *s;
 	struct conn *c;
 
+	if ((helper == NULL) != (dispatcher == NULL))
+		fault("half of the helper runs");
 	if (helper == NULL && cs->ngranted + cs->nlookups > 0)
 		fault("the helper is lost, and what it was to decide stands");
 	if (helper != NULL && !helper_ready(&fake.m) && cs->ngranted + cs->noffered > 0)
@@ -1065,14 +1075,16 @@ check_helper(void)
 		return;
 	for (c = conns_next(&fake.m, NULL); c != NULL; c = conns_next(&fake.m, c))
 		if (c->state != CONN_WAITING && c->state != CONN_SESSION && c->job == NULL &&
-		    fake_got(helper, MSG_ROW, c->row.id) == 0)
+		    (fake_got(helper, MSG_ROW, c->row.id) == 0 ||
+		     fake_got(dispatcher, MSG_ROW, c->row.id) == 0))
 			fault("the helper does not know a row");
 	TAILQ_FOREACH (s, servers_all(&fake.m), next)
-		if (!s->fresh && !was_told(helper, MSG_AUTH_SERVER, s->slot))
+		if (!s->fresh && (!was_told(helper, MSG_AUTH_SERVER, s->slot) ||
+				  !was_told(dispatcher, MSG_AUTH_SERVER, s->slot)))
 			fault("the helper does not know a server");
 	TAILQ_FOREACH (p, &fake.peers, next)
 		if (p->role == ROLE_LOGIN && p->ec != NULL && !fake.no_pair &&
-		    !was_told(helper, MSG_WORKER_NEW, ((struct worker *)p->ec->arg)->number))
+		    !was_told(dispatcher, MSG_WORKER_NEW, ((struct worker *)p->ec->arg)->number))
 			fault("a worker has no channel to the helper");
 }
 

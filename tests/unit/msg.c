@@ -29,16 +29,24 @@ test_sender_and_receiver(void)
 {
 	fresh(MSG_CONN_END, sizeof(struct msg_conn_end));
 	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_MASTER), 0);
-	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_AUTH), -1);
+	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_DISPATCH), -1);
 	CU_ASSERT_EQUAL(errno, EBADMSG);
 	CU_ASSERT_EQUAL(check(ROLE_SESSION, ROLE_MASTER), -1);
 	CU_ASSERT_EQUAL(check(ROLE_MASTER, ROLE_LOGIN), -1);
-	/* Nobody but the helper grants. */
+	/* Nobody but the gate grants; the dispatcher hears no more than the result of a check. */
 	fresh(MSG_GRANT, offsetof(struct msg_grant, account.groups));
 	CU_ASSERT_EQUAL(check(ROLE_AUTH, ROLE_MASTER), 0);
 	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_MASTER), -1);
+	CU_ASSERT_EQUAL(check(ROLE_DISPATCH, ROLE_MASTER), -1);
+	CU_ASSERT_EQUAL(check(ROLE_DISPATCH, ROLE_AUTH), -1);
+	CU_ASSERT_EQUAL(check(ROLE_AUTH, ROLE_DISPATCH), -1);
 	CU_ASSERT_EQUAL(check(ROLE_SESSION, ROLE_MASTER), -1);
 	CU_ASSERT_EQUAL(check(ROLE_AUTH_CHILD, ROLE_AUTH), -1);
+	/* Nor does a worker reach the gate. */
+	fresh(MSG_CHECK, sizeof(struct msg_login_ask));
+	CU_ASSERT_EQUAL(check(ROLE_DISPATCH, ROLE_AUTH), 0);
+	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_AUTH), -1);
+	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_DISPATCH), -1);
 }
 
 static void
@@ -85,9 +93,9 @@ test_descriptors(void)
 	CU_ASSERT_EQUAL(check(ROLE_MASTER, ROLE_LOGIN), 0);
 	/* A worker never sends a descriptor with a login. */
 	fresh(MSG_LOGIN_ASK, sizeof(struct msg_login_ask));
-	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_AUTH), 0);
+	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_DISPATCH), 0);
 	m.nfds = 1;
-	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_AUTH), -1);
+	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_DISPATCH), -1);
 }
 
 static void
@@ -95,12 +103,12 @@ test_strings_end(void)
 {
 	fresh(MSG_LOGIN_ASK, sizeof(struct msg_login_ask));
 	memset(m.u.login_ask.password.octets, 'x', SECRET_SIZE - 1);
-	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_AUTH), 0);
+	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_DISPATCH), 0);
 	m.u.login_ask.password.octets[SECRET_SIZE - 1] = 'x';
-	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_AUTH), -1);
+	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_DISPATCH), -1);
 	fresh(MSG_LOGIN_ASK, sizeof(struct msg_login_ask));
 	memset(m.u.login_ask.tls.sni, 'x', sizeof(m.u.login_ask.tls.sni));
-	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_AUTH), -1);
+	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_DISPATCH), -1);
 	fresh(MSG_LOG, offsetof(struct msg_log, text) + 3);
 	memcpy(m.u.log.text, "abc", 4);
 	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_MASTER), -1);
@@ -119,13 +127,13 @@ test_names_of_tls(void)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		fresh(MSG_LOGIN_ASK, sizeof(struct msg_login_ask));
 		snprintf(facts->version, sizeof(facts->version), "%s", bad[i]);
-		CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_AUTH), -1);
+		CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_DISPATCH), -1);
 		snprintf(facts->version, sizeof(facts->version), "TLSv1.3");
-		CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_AUTH), 0);
+		CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_DISPATCH), 0);
 		snprintf(facts->cipher, sizeof(facts->cipher), "%s", bad[i]);
-		CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_AUTH), -1);
+		CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_DISPATCH), -1);
 		snprintf(facts->cipher, sizeof(facts->cipher), "TLS_AES_128_GCM_SHA256");
-		CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_AUTH), 0);
+		CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_DISPATCH), 0);
 	}
 }
 
@@ -174,8 +182,8 @@ test_groups_match_length(void)
 static void
 test_lookups(void)
 {
-	static const enum role roles[] = {ROLE_LOGIN, ROLE_AUTH, ROLE_AUTH_CHILD, ROLE_SPAWNER,
-					  ROLE_SESSION};
+	static const enum role roles[] = {ROLE_LOGIN,	   ROLE_DISPATCH, ROLE_AUTH,
+					  ROLE_AUTH_CHILD, ROLE_SPAWNER,  ROLE_SESSION};
 	size_t bare = offsetof(struct msg_found, account.groups);
 
 	fresh(MSG_LOOKUP, sizeof(struct msg_lookup));

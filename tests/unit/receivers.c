@@ -95,6 +95,10 @@ fill(struct msg *m)
 		fill_grant(&m->u.grant, false);
 	} else if (m->type == MSG_JOB || m->type == MSG_CONN_NEW) {
 		m->u.ref.id = 1;
+	} else if (m->type == MSG_AUTH_CONF) {
+		m->u.auth_conf.sandbox = SANDBOX_OFF;
+		m->u.auth_conf.auth_uid = served_uid();
+		m->u.auth_conf.auth_gid = is_root() ? NOBODY : getegid();
 	} else if (m->type == MSG_CHILD_CONF) {
 		(void)snprintf(m->u.child_conf.auth, sizeof(m->u.child_conf.auth), "pam:pop3d");
 	} else if (m->type == MSG_CHILD_ASK) {
@@ -208,31 +212,79 @@ worker_serving(void)
 }
 
 static void
-helper_new(void)
+gate_new(void)
 {
 	start(ROLE_AUTH, "pop3d-auth", NULL);
 }
 
 static void
-helper_told(void)
+dispatcher_new(void)
 {
-	helper_new();
+	start(ROLE_DISPATCH, "pop3d-dispatch", NULL);
+}
+
+static void
+gate_told(void)
+{
+	gate_new();
 	say(&r.master, MSG_AUTH_CONF);
 }
 
 static void
-helper_ready(void)
+dispatcher_told(void)
 {
-	helper_told();
+	dispatcher_new();
+	say(&r.master, MSG_AUTH_CONF);
+}
+
+static void
+is_told_all(void)
+{
 	say(&r.master, MSG_AUTH_START);
 	CU_ASSERT_TRUE(answers(&r.master, MSG_NONE, MSG_READY));
 }
 
 static void
-helper_retold(void)
+gate_ready(void)
 {
-	helper_ready();
+	gate_told();
+	is_told_all();
+}
+
+static void
+dispatcher_ready(void)
+{
+	dispatcher_told();
+	is_told_all();
+}
+
+static void
+gate_retold(void)
+{
+	gate_ready();
 	say(&r.master, MSG_AUTH_CONF);
+}
+
+static void
+dispatcher_retold(void)
+{
+	dispatcher_ready();
+	say(&r.master, MSG_AUTH_CONF);
+}
+
+/* As the dispatcher sees it. */
+static void
+gate_asked(void)
+{
+	int pair[2];
+
+	gate_new();
+	CU_ASSERT_EQUAL_FATAL(channel_pair(pair), 0);
+	CU_ASSERT_EQUAL(channel_send(&r.master, MSG_CHECK_CHANNEL, NULL, 0, &pair[1], 1), 0);
+	close(pair[1]);
+	channel_init(&r.second, pair[0], ROLE_DISPATCH, ROLE_AUTH, 64);
+	say(&r.master, MSG_AUTH_CONF);
+	is_told_all();
 }
 
 static void
@@ -325,27 +377,58 @@ static const struct state {
      MSG_PONG,
      {MSG_PING, MSG_AUTH_CHANNEL, MSG_KEY_CHANNEL, MSG_CONN_NEW, MSG_CONN_SHED, MSG_STLS_GO,
       MSG_LOGIN_TAKEN, MSG_LOGIN_FAILED, MSG_CONN_DROP, MSG_CONN_STATE_ASK}},
-    {"helper, new", helper_new, &r.master, MSG_PING, MSG_PONG, {MSG_PING, MSG_AUTH_CONF}},
-    {"helper, told",
-     helper_told,
+    {"gate, new",
+     gate_new,
+     &r.master,
+     MSG_PING,
+     MSG_PONG,
+     {MSG_PING, MSG_CHECK_CHANNEL, MSG_AUTH_CONF}},
+    {"gate, told",
+     gate_told,
      &r.master,
      MSG_PING,
      MSG_PONG,
      {MSG_PING, MSG_AUTH_SERVER, MSG_AUTH_START}},
-    {"helper, ready",
-     helper_ready,
+    {"gate, ready",
+     gate_ready,
      &r.master,
      MSG_PING,
      MSG_PONG,
-     {MSG_PING, MSG_AUTH_CONF, MSG_FAILURES, MSG_WORKER_NEW, MSG_WORKER_GONE, MSG_ROW, MSG_ROW_GONE,
-      MSG_GRANT_VOID, MSG_LOOKUP}},
-    {"helper, told anew",
-     helper_retold,
+     {MSG_PING, MSG_AUTH_CONF, MSG_ROW, MSG_ROW_GONE, MSG_GRANT_VOID, MSG_LOOKUP}},
+    {"gate, told anew",
+     gate_retold,
+     &r.master,
+     MSG_PING,
+     MSG_PONG,
+     {MSG_PING, MSG_AUTH_SERVER, MSG_AUTH_START, MSG_ROW, MSG_ROW_GONE, MSG_GRANT_VOID,
+      MSG_LOOKUP}},
+    {"gate, asked", gate_asked, &r.second, MSG_CHECK, MSG_CHECKED, {MSG_CHECK}},
+    {"dispatcher, new",
+     dispatcher_new,
+     &r.master,
+     MSG_PING,
+     MSG_PONG,
+     {MSG_PING, MSG_CHECK_CHANNEL, MSG_AUTH_CONF}},
+    {"dispatcher, told",
+     dispatcher_told,
+     &r.master,
+     MSG_PING,
+     MSG_PONG,
+     {MSG_PING, MSG_AUTH_SERVER, MSG_AUTH_START}},
+    {"dispatcher, ready",
+     dispatcher_ready,
+     &r.master,
+     MSG_PING,
+     MSG_PONG,
+     {MSG_PING, MSG_AUTH_CONF, MSG_FAILURES, MSG_WORKER_NEW, MSG_WORKER_GONE, MSG_ROW,
+      MSG_ROW_GONE}},
+    {"dispatcher, told anew",
+     dispatcher_retold,
      &r.master,
      MSG_PING,
      MSG_PONG,
      {MSG_PING, MSG_AUTH_SERVER, MSG_AUTH_START, MSG_FAILURES, MSG_WORKER_NEW, MSG_WORKER_GONE,
-      MSG_ROW, MSG_ROW_GONE, MSG_GRANT_VOID, MSG_LOOKUP}},
+      MSG_ROW, MSG_ROW_GONE}},
     {"auth child, idle", child_idle, &r.master, MSG_CHILD_ASK, MSG_CHILD_ANSWER, {MSG_CHILD_ASK}},
     {"auth child, new", child_new, &r.master, MSG_CHILD_ASK, MSG_CHILD_ANSWER, {MSG_CHILD_CONF}},
     {"spawner, new", spawner_new, &r.master, MSG_PING, MSG_PONG, {MSG_PING, MSG_SPAWN_CONF}},
@@ -419,7 +502,7 @@ test_helper_of_a_worker(void)
 	CU_ASSERT_EQUAL_FATAL(channel_pair(pair), 0);
 	CU_ASSERT_EQUAL(channel_send(&r.master, MSG_AUTH_CHANNEL, NULL, 0, &pair[1], 1), 0);
 	close(pair[1]);
-	channel_init(&r.second, pair[0], ROLE_AUTH, ROLE_LOGIN, 64);
+	channel_init(&r.second, pair[0], ROLE_DISPATCH, ROLE_LOGIN, 64);
 	say(&r.second, MSG_LOGIN_REFUSED);
 	CU_ASSERT_EQUAL(channel_wait(&r.second, &m, PATIENCE_MS), -1);
 	CU_ASSERT_EQUAL(errno, EPIPE);

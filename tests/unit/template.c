@@ -1,11 +1,11 @@
-/* daemon/gate/template.c, and what daemon/auth/settings.c makes of it */
+/* daemon/auth/template.c, and what daemon/auth/settings.c makes of it */
 #include "config.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "daemon/auth/settings.h"
-#include "daemon/gate/template.h"
+#include "daemon/auth/servers.h"
+#include "daemon/auth/template.h"
 #include "tests/unit/unit.h"
 
 enum { ROOM = 64 };
@@ -98,17 +98,17 @@ test_mailbox(void)
 	struct msg_account account = {.user = "alice", .home = "/home/alice"};
 	char storage[MSG_WORD_SIZE], mailbox[MSG_PATH_SIZE];
 
-	CU_ASSERT_EQUAL(settings_mailbox(&server, &account, storage, mailbox), 0);
+	CU_ASSERT_EQUAL(servers_mailbox(&server, &account, storage, mailbox), 0);
 	CU_ASSERT_STRING_EQUAL(storage, "maildir");
 	CU_ASSERT_STRING_EQUAL(mailbox, "/home/alice/Maildir");
 	strcpy(server.storage, "");
-	CU_ASSERT_EQUAL(settings_mailbox(&server, &account, storage, mailbox), 0);
+	CU_ASSERT_EQUAL(servers_mailbox(&server, &account, storage, mailbox), 0);
 	CU_ASSERT_STRING_EQUAL(storage, "");
 	CU_ASSERT_STRING_EQUAL(mailbox, "");
 	strcpy(server.storage, "maildir:");
-	CU_ASSERT_EQUAL(settings_mailbox(&server, &account, storage, mailbox), -1);
+	CU_ASSERT_EQUAL(servers_mailbox(&server, &account, storage, mailbox), -1);
 	strcpy(server.storage, "maildir:/v/%d");
-	CU_ASSERT_EQUAL(settings_mailbox(&server, &account, storage, mailbox), -1);
+	CU_ASSERT_EQUAL(servers_mailbox(&server, &account, storage, mailbox), -1);
 }
 
 static const struct unit_test tests[] = {

@@ -1,4 +1,4 @@
-/* daemon/gate/userfile.c */
+/* daemon/auth/userfile.c */
 #include "config.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/gate/userfile.h"
+#include "daemon/auth/userfile.h"
 #include "tests/unit/unit.h"
 
 struct faults {

@@ -198,7 +198,7 @@ channels_on_auth_channel(void *who, struct msg *m)
 		evchannel_read_dry(&w->helper);
 	evchannel_close(&w->helper);
 	channels_each(w, channels_release);
-	if (fd == -1 || evchannel_open(&w->helper, w->base, fd, ROLE_LOGIN, ROLE_AUTH,
+	if (fd == -1 || evchannel_open(&w->helper, w->base, fd, ROLE_LOGIN, ROLE_DISPATCH,
 				       CHANNELS_QUEUE_BASE + w->conf.max_connections,
 				       channels_on_helper, channels_on_helper_end, w) == -1)
 		log_error(0, "no channel to the auth helper: %s",
