@@ -10,6 +10,8 @@
 
 enum { COLUMNS_MAX = 32 };
 
+/* Octets beyond ASCII may be no UTF-8, which JSON has to be (RFC 8259 section 8.1): each is told by
+ * its number, so that nothing is lost. */
 static void
 json_string(const char *s)
 {
@@ -19,7 +21,7 @@ json_string(const char *s)
 
 		if (ch == '"' || ch == '\\')
 			printf("\\%c", ch);
-		else if (ch < 0x20)
+		else if (ch < 0x20 || ch >= 0x7f)
 			printf("\\u%04x", ch);
 		else
 			putchar(ch);

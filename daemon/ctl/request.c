@@ -87,19 +87,26 @@ read_some(int fd, char *block, size_t cap, int *passed)
 	return n;
 }
 
-/* All that comes, in memory; 0 or -1. */
+/* All that comes, in memory; 0 or -1 with errno, EMSGSIZE for more than a daemon of this host says.
+ */
 static int
 read_all(int fd, struct answer *a)
 {
+	enum { ANSWER_MAX = 64 * 1024 * 1024 };
 	FILE *out = open_memstream(&a->text, &a->len);
+	size_t len = 0;
 	char block[16384];
 	ssize_t n = -1;
 
 	if (out == NULL)
 		return -1;
-	while ((n = read_some(fd, block, sizeof(block), &a->fd)) > 0)
-		fwrite(block, 1, (size_t)n, out);
-	return fclose(out) == 0 && n == 0 ? 0 : -1;
+	while ((n = read_some(fd, block, sizeof(block), &a->fd)) > 0 && len <= ANSWER_MAX)
+		len += fwrite(block, 1, (size_t)n, out);
+	if (fclose(out) == 0 && n == 0)
+		return 0;
+	if (n > 0)
+		errno = EMSGSIZE;
+	return -1;
 }
 
 int

@@ -118,15 +118,31 @@ request_refuse(struct request *r, enum login_result result, const char *why, con
 	request_end(r, result);
 }
 
+/* The name as failures are counted by: back ends may take no notice of case, whatever username_fold
+ * says, and another spelling shall not begin another count. */
+static size_t
+counted_name(const struct request *r, char name[MSG_NAME_SIZE])
+{
+	size_t len = 0;
+
+	for (; r->user[len] != '\0'; len++) {
+		char c = r->user[len];
+
+		name[len] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+	}
+	return len;
+}
+
 /* Failures count for a name from one source: whoever fails in another's name shuts out himself.
  * A digest, since people type passwords where the name belongs. */
 static struct failure_key
 user_key(const struct request *r)
 {
+	char counted[MSG_NAME_SIZE];
 	struct failure_key key;
 	const struct iovec parts[] = {
 	    {(void *)(uintptr_t)&r->source, sizeof(r->source)},
-	    {(void *)(uintptr_t)r->user, strlen(r->user)},
+	    {counted, counted_name(r, counted)},
 	};
 
 	digest_make(key.octets, all.settings->conf.key, parts, COUNT_OF(parts));
@@ -137,8 +153,9 @@ user_key(const struct request *r)
 static struct failure_key
 name_key(const struct request *r)
 {
+	char counted[MSG_NAME_SIZE];
 	struct failure_key key;
-	const struct iovec name = {(void *)(uintptr_t)r->user, strlen(r->user)};
+	const struct iovec name = {counted, counted_name(r, counted)};
 
 	digest_make(key.octets, all.settings->conf.key, &name, 1);
 	return key;

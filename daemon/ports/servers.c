@@ -152,10 +152,22 @@ server_up(struct master *m, struct server *s, char why[MSG_PATH_SIZE])
 	return 0;
 }
 
+/* Does it serve when this configuration is adopted?  One that was taken down stays down. */
+static bool
+server_will_serve(const struct server *s)
+{
+	return s->state == SERVER_UP ||
+	       (s->state == SERVER_DOWN && (!s->configured || s->wanted_up));
+}
+
 int
 server_down(struct master *m, struct server *s, char why[MSG_PATH_SIZE])
 {
 	s->wanted_up = false;
+	/* what was bound for its going up goes, unless a configuration that is under way wants it
+	 */
+	if (s->state == SERVER_DOWN && (s->coming == NULL || !server_will_serve(s)))
+		listeners_abandon(m, s);
 	if (s->state != SERVER_UP)
 		return 0;
 	if (listeners_inherited(m, s)) {
@@ -207,14 +219,6 @@ server_with_certificate(const struct server *s)
 }
 
 /* ---- the configuration ---- */
-
-/* Does it serve when this configuration is adopted?  One that was taken down stays down. */
-static bool
-server_will_serve(const struct server *s)
-{
-	return s->state == SERVER_UP ||
-	       (s->state == SERVER_DOWN && (!s->configured || s->wanted_up));
-}
 
 static int
 server_announce(struct master *m, const struct conf_server *set, char why[MSG_PATH_SIZE])

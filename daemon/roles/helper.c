@@ -235,6 +235,9 @@ start_both(struct master *m)
 	    child_start(&h->dispatcher, m->base, ROLE_DISPATCH, helper_msg, helper_end, m) == -1)
 		return -1;
 	h->gate.ec.drained = h->dispatcher.ec.drained = helper_drained;
+	/* a new one is told all rows at once */
+	h->gate.ec.ch.queue_max += m->conf->max_connections;
+	h->dispatcher.ec.ch.queue_max += m->conf->max_connections;
 	h->dispatcher.may_report = m->conf->sandbox == SANDBOX_LOG;
 	return connect_both(h);
 }

@@ -138,6 +138,22 @@ drop_former(struct sessions *ss)
 	former_free(ss);
 }
 
+/* A pidfd of the spare that has spoken, or -1.  Its spawner may have reaped it meanwhile and its
+ * pid may be another's: not so if its channel, whose other end it alone has, has not ended by now.
+ */
+static int
+spare_pidfd(const struct session *s, pid_t pid)
+{
+	struct pollfd channel = {s->ec.ch.fd, 0, 0};
+	int fd = pidfd_open(pid, 0);
+
+	if (fd != -1 && poll(&channel, 1, 0) == 1) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
 int
 sessions_hello(struct session *s, pid_t pid)
 {
@@ -146,7 +162,7 @@ sessions_hello(struct session *s, pid_t pid)
 	if (s->hello || pid <= 0)
 		return -1;
 	s->pid = pid;
-	s->pidfd = pidfd_open(pid, 0);
+	s->pidfd = spare_pidfd(s, pid);
 	s->hello = true;
 	if (m->sessions->former != NULL && spares_ready(m->sessions) >= m->conf->session_spares)
 		drop_former(m->sessions);

@@ -1,5 +1,7 @@
 """pop3ctl and the control socket: every method and option of tcllib's pop3d, and what the socket must bear."""
 
+import contextlib
+import json
 import os
 import pty
 import random
@@ -9,6 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
@@ -458,6 +461,35 @@ class Forms(Case):
                     self.assertTrue(out.isascii() and out.replace("\n", "").isprintable(), out)
             self.assertEqual(list(self.ctl.json("conn", "state", "x", number))[:11], STATE_KEYS)
             client.quit()
+
+    def test_json_of_octets_that_are_no_utf8(self):
+        self.ctl.server("x")
+        self.ctl.done("configure", "x", "-storage", os.fsdecode(b"dir:/srv/\xff\xc3\xa4\x7f"))
+        out = self.ctl.done("cget", "x", "-storage", "--json")
+        self.assertTrue(out.isascii() and out.isprintable(), out)
+        self.assertEqual(json.loads(out), "dir:/srv/\xff\xc3\xa4\x7f")
+
+    def test_an_answer_without_end_is_given_up(self):
+        """pop3ctl may be root's, and the daemon at the socket anybody's."""
+        path = harness.world().path("endless")
+
+        def serve(listener):
+            peer = listener.accept()[0]
+            with contextlib.suppress(OSError):
+                peer.sendall(b"0t")
+                for _ in range(1024):
+                    peer.sendall(b"x" * (1 << 20))
+            peer.close()
+
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            listener.listen()
+            thread = threading.Thread(target=serve, args=(listener,))
+            thread.start()
+            done = subprocess.run([harness.program("pop3ctl"), "-s", path, "status"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+            thread.join()
+        self.assertEqual((done.returncode, done.stdout), (UNREACHABLE, b""))
+        self.assertIn(b"Message too long", done.stderr)
 
     def test_list_is_aligned(self):
         self.ctl.done("new", "a-rather-long-name")

@@ -227,6 +227,14 @@ class FailureCounts(TestCase):
         client.login(user)
         client.quit()
 
+    def test_CON_11_another_spelling_is_no_other_count(self):
+        daemon, user = self.own_daemon(auth_failures_per_user=3), self.user(MESSAGES)
+        client = self.connect(TLS, daemon)
+        for i, name in enumerate((user.name_octets.upper(), user.name_octets.capitalize(), user.name_octets)):
+            client.try_login(name, b"wrong-%d" % i)
+        self.assertTrue(client.try_login(user).startswith(b"-ERR [AUTH] "))
+        client.quit()
+
     @network.needed
     def test_CON_11_failures_per_source(self):
         net, user = network.Network.of(self), self.user(MESSAGES)

@@ -11,6 +11,7 @@
 #include "common/build.h"
 #include "common/count.h"
 #include "daemon/change.h"
+#include "daemon/ports/listeners.h"
 #include "daemon/ports/servers.h"
 #include "daemon/roles/helper.h"
 #include "daemon/roles/workers.h"
@@ -837,6 +838,12 @@ test_up_under_refused_reload(void)
 	s->set.certificate = (struct conf_paths){.n = 1, .path = {"/other"}};
 	s->set.certificate_key = s->set.certificate;
 	up_under_refused_reload(s, settings);
+	/* down again before the certificate is there: nothing stays bound */
+	CU_ASSERT_EQUAL(server_down(&fake.m, s, why), 0);
+	CU_ASSERT_EQUAL(server_up(&fake.m, s, why), 0);
+	CU_ASSERT_TRUE(s->wanted_up && listeners_port(&fake.m, s) != 0);
+	CU_ASSERT_EQUAL(server_down(&fake.m, s, why), 0);
+	CU_ASSERT_EQUAL(listeners_port(&fake.m, s), 0);
 	/* one that the reload is about */
 	s = server("tls");
 	CU_ASSERT_EQUAL(server_down(&fake.m, s, why), 0);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "worker/store/digest.h"
+#include "worker/store/sort.h"
 
 enum { HEX_LEN = 2 * STORE_DIGEST, NUMBER_MAX = 99999 /* that fits behind the digits */ };
 
@@ -61,7 +62,7 @@ digest_number(const uint8_t (*digests)[STORE_DIGEST], size_t count, uint32_t *nu
 		return -1;
 	for (size_t i = 0; i < count; i++)
 		order[i] = (uint32_t)i;
-	qsort_r(order, count, sizeof(*order), index_compare, (void *)(uintptr_t)digests);
+	sort(order, count, sizeof(*order), index_compare, (void *)(uintptr_t)digests);
 	for (size_t k = 0; k < count; k++) {
 		bool same =
 		    k > 0 && memcmp(digests[order[k - 1]], digests[order[k]], STORE_DIGEST) == 0;

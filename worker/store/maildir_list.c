@@ -10,6 +10,7 @@
 
 #include "worker/store/maildir_name.h"
 #include "worker/store/natural.h"
+#include "worker/store/sort.h"
 
 enum { FIRST_ENTRIES = 256 };
 
@@ -105,13 +106,13 @@ entry_compare(const void *a, const void *b, void *arg)
 	return order != 0 ? order : (x->flags > y->flags) - (x->flags < y->flags);
 }
 
+/* The names are in the index, which its owner may write to: they have an order or none. */
 static void
 list_sort(struct maildir_list *l)
 {
 	for (size_t i = 1; i < l->count; i++)
 		if (entry_compare(&l->entries[i - 1], &l->entries[i], l->index) > 0) {
-			qsort_r(l->entries, l->count, sizeof(l->entries[0]), entry_compare,
-				l->index);
+			sort(l->entries, l->count, sizeof(l->entries[0]), entry_compare, l->index);
 			return;
 		}
 }
