@@ -84,6 +84,7 @@ static const struct msg_string {
     STRING(MSG_CHILD_CONF, msg_child_conf, user),
     STRING(MSG_CHILD_CONF, msg_child_conf, password.octets),
     STRING(MSG_CONN_STATE, msg_conn_state, name),
+    FACTS(MSG_CONN_STATE, msg_conn_state, tls),
     STRING(MSG_LOGIN_ASK, msg_login_ask, authzid),
     STRING(MSG_LOGIN_ASK, msg_login_ask, user),
     STRING(MSG_LOGIN_ASK, msg_login_ask, password.octets),

@@ -233,6 +233,7 @@ struct msg_conn_state {
 	conn_id id;
 	uint32_t logon; /* enum conn_logon: the mechanism under way */
 	uint32_t unused;
+	struct msg_tls_facts tls;
 	char name[MSG_NAME_SIZE]; /* given last by USER or APOP; client's octets */
 };
 

@@ -65,9 +65,9 @@ say_quoted(struct ctl *c, const char *key, const char *value)
 		value[0] == '\0' ? "" : log_quote(text, sizeof(text), value, strlen(value)));
 }
 
-/* What a session shows of itself, as the four last of the eleven keys. */
+/* What a session shows of itself, and the version of TLS (empty: none), as the last keys. */
 static void
-say_scoreboard(struct ctl *c, const struct conn *k)
+say_scoreboard(struct ctl *c, const struct conn *k, const char *tls)
 {
 	struct scoreboard_head p = {.octets = UINT64_MAX};
 	uint32_t *deleted = NULL;
@@ -83,9 +83,7 @@ say_scoreboard(struct ctl *c, const struct conn *k)
 	for (uint32_t i = 0; i < p.ndeleted; i++)
 		ctl_say(c, i == 0 ? "%u" : " %u", deleted[i]);
 	free(deleted);
-	ctl_say(c, "\ntls\t%s\n",
-		k->login != NULL && k->login->facts.version[0] != '\0' ? k->login->facts.version
-								       : "none");
+	ctl_say(c, "\ntls\t%s\n", tls[0] != '\0' ? tls : "none");
 	ctl_say(c, "bytes\t%" PRIu64 "\nsince\t%.3f\nlastcmd\t%s\n", p.retrieved_octets,
 		(double)(clock_ms() - k->accepted) / 1000, p.command);
 }
@@ -126,7 +124,10 @@ state_then(struct master *m, struct ctl *c, uint64_t id, bool in_time, const voi
 	ctl_say(c, "logon\t%s\n", login != NULL ? logons[login->logon] : "");
 	say_quoted(c, "name", k->login != NULL ? k->login->user : login != NULL ? login->name : "");
 	say_quoted(c, "storage", k->login != NULL ? k->login->mailbox : "");
-	say_scoreboard(c, k);
+	say_scoreboard(c, k,
+		       k->login != NULL ? k->login->facts.version
+		       : login != NULL	? login->tls.version
+					: "");
 	ctl_end(c, CONTROL_DONE);
 }
 

@@ -35,21 +35,53 @@ arguments_show(FILE *out, const char *arguments)
 			putc(*arguments, out);
 }
 
-static int
-usage(FILE *out, int status)
+/* The rows of the command `word` (NULL: of all) and of its `second` word (NULL: of each); how many.
+ */
+static size_t
+commands_show(FILE *out, const char *word, const char *second)
 {
-	fputs("usage: pop3ctl [-s socket] [--json | --tcl] command [argument ...]\n", out);
+	size_t n = 0;
+
 	for (const struct ctl_words *w = ctl_words; w->word != NULL; w++) {
+		if ((word != NULL && strcmp(w->word, word) != 0) ||
+		    (second != NULL && w->second != NULL && strcmp(w->second, second) != 0))
+			continue;
 		fprintf(out, "  %s%s%s ", w->word, w->second != NULL ? " " : "",
 			w->second != NULL ? w->second : "");
 		arguments_show(out, w->arguments);
 		fprintf(out, "\n\t%s\n", w->help);
+		n++;
 	}
+	return n;
+}
+
+static int
+usage(FILE *out, int status)
+{
+	fputs("usage: pop3ctl [-V] [-s socket] [--json | --tcl] command [argument ...]\n", out);
+	commands_show(out, NULL, NULL);
 	fputs("user: \"user -f file\" edits another file.\n"
+	      "Of one command: \"help command\" or \"command --help\".\n"
 	      "server: \"-\" if all have the same users and mail.\n"
 	      "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 daemon not reachable.\n",
 	      out);
 	return status;
+}
+
+/* "help", "help conn", "help conn kill". */
+static int
+help(int argc, char *argv[])
+{
+	char text[CTL_TEXT_SIZE];
+
+	if (argc == 0)
+		return usage(stdout, CTL_DONE);
+	if (commands_show(stdout, argv[0], argc > 1 ? argv[1] : NULL) > 0)
+		return CTL_DONE;
+	if (ctl_choices(text, argv[0])[0] == '\0')
+		(void)ctl_choices(text, NULL);
+	fprintf(stderr, "pop3ctl: no such command: must be %s\n", text);
+	return CTL_USAGE;
 }
 
 static int
@@ -87,22 +119,23 @@ top(const char *socket_path, enum answer_form form, int argc, char *argv[])
 int
 main(int argc, char *argv[])
 {
-	static const struct option longs[] = {{"help", no_argument, NULL, 'h'},
-					      {"json", no_argument, NULL, 'j'},
-					      {"tcl", no_argument, NULL, 't'},
-					      {"socket", required_argument, NULL, 's'},
-					      {NULL, 0, NULL, 0}};
+	static const struct option longs[] = {
+	    {"help", no_argument, NULL, 'h'},	      {"version", no_argument, NULL, 'V'},
+	    {"json", no_argument, NULL, 'j'},	      {"tcl", no_argument, NULL, 't'},
+	    {"socket", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
 	const char *socket_path = RUNSTATEDIR "/pop3d/control";
 	enum answer_form form = FORM_TEXT;
 	int c;
 
 	privs_fill_standard_fds();
 	/* "+": options of commands are theirs */
-	while ((c = getopt_long(argc, argv, "+hs:", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "+Vhs:", longs, NULL)) != -1) {
 		if (c == 'h')
 			return usage(stdout, CTL_DONE);
 		if (c == '?')
 			return usage(stderr, CTL_USAGE);
+		if (c == 'V')
+			return puts("pop3ctl " PACKAGE_VERSION) >= 0 ? CTL_DONE : CTL_FAILED;
 		if (c == 's')
 			socket_path = optarg;
 		else
@@ -117,6 +150,10 @@ main(int argc, char *argv[])
 		form = FORM_TCL, argc--;
 	if (argc == 0)
 		return usage(stderr, CTL_USAGE);
+	if (strcmp(argv[0], "help") == 0)
+		return help(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[argc - 1], "--help") == 0)
+		return help(argc - 1, argv);
 	if (strcmp(argv[0], "top") == 0)
 		return top(socket_path, form, argc, argv);
 	if (strcmp(argv[0], "user") == 0)

@@ -17,6 +17,22 @@ unreachable(const char *path, const char *why)
 	return CTL_UNREACHABLE;
 }
 
+/* What errno of connect(2) means here, and what can be done. */
+static const char *
+why_no_connection(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ECONNREFUSED:
+		return "no pop3d runs with this control socket (-s names that of another)";
+	case EACCES:
+	case EPERM:
+		return "only root and the members of control_group may ask this daemon";
+	default:
+		return strerror(error);
+	}
+}
+
 static int
 connect_to(const char *path)
 {
@@ -117,7 +133,7 @@ request(const char *socket_path, size_t n, char *const words[], struct answer *a
 	memset(a, 0, sizeof(*a));
 	a->fd = -1;
 	if (fd == -1)
-		return unreachable(socket_path, strerror(errno));
+		return unreachable(socket_path, why_no_connection(errno));
 	if (send_words(fd, n, words) == -1 || read_all(fd, a) == -1)
 		r = unreachable(socket_path, strerror(errno));
 	else if (a->len < 2 || a->text[0] < '0' || a->text[0] > '9')

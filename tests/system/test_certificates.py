@@ -218,6 +218,7 @@ class Names(unittest.TestCase):
                                      ("three.example", None), ("a.b.three.example", None), ("elsewhere.example", None)):
                     with self.subTest(kind=kind, maximum=maximum, name=name):
                         self.assertEqual(self.ask(daemon, name, kind, maximum), number)
+        daemon.log_wait("TLS handshake failed: no certificate has the name that the client asks for", 30)
 
     def test_TLS_13_a_dot_at_the_end_is_not_part_of_the_name(self):
         daemon = self.start()

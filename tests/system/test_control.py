@@ -540,13 +540,36 @@ class Forms(Case):
         path = harness.world().path("nothing")
         done = subprocess.run([harness.program("pop3ctl"), "-s", path, "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.assertEqual((done.returncode, done.stdout), (UNREACHABLE, b""))
-        self.assertIn(path.encode(), done.stderr)
+        self.assertIn(path.encode() + b": no pop3d runs with this control socket", done.stderr)
         with socket.socket(socket.AF_UNIX) as s:  # there, but nobody serves it
             s.bind(path)
             done = subprocess.run([harness.program("pop3ctl"), "-s", path, "top", "--once"], stderr=subprocess.PIPE)
             self.assertEqual(done.returncode, UNREACHABLE)
         done = subprocess.run([harness.program("pop3ctl"), "-s", "/" + "x" * 200, "list"], stderr=subprocess.PIPE)
         self.assertEqual(done.returncode, UNREACHABLE)
+
+    def test_help_and_version(self):
+        def said(*words):
+            done = subprocess.run([harness.program("pop3ctl"), "-s", "/nonexistent", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+        self.assertRegex(said("-V")[1], r"\Apop3ctl \d+\.\d+\.\d+\n\Z")
+        self.assertEqual(said("--version"), said("-V"))
+        self.assertEqual(said("help"), said("--help"))
+        self.assertEqual(said("destroy", "--help"), said("help", "destroy"))
+        self.assertRegex(said("help", "destroy")[1], r"\A  destroy name \[kill\|defer\] \[--wait\]\n\t.*\n\Z")
+        self.assertEqual([line.split()[1] for line in said("conn", "--help")[1].splitlines()[::2]], ["list", "state", "kill"])
+        self.assertEqual([line.split()[:2] for line in said("help", "user", "add")[1].splitlines()[::2]], [["user", "add"]])
+        status, out, err = said("help", "conn", "nonsense")
+        self.assertEqual((status, out), (USAGE, ""))
+        self.assertIn("must be kill, list, or state", err)
+        self.assertIn("destroy", said("nonsense", "--help")[2])
+
+    def test_state_of_a_TLS_connection_before_login(self):
+        client = self.connect(TLS)
+        name = next(s["name"] for s in self.ctl.json("list") if s["socket"] == "tls")
+        self.assertEqual(self.ctl.pairs("conn", "state", name, self.only_id(name))["tls"], "TLSv1.3")
+        client.quit()
 
     def test_names(self):
         for name in ("A", "a.b-c_D9", "x" * 64, "-dash"):
@@ -873,6 +896,7 @@ class Socket(Case):
                 self.assertEqual(ctl.refused(FAILED, *words, **who), "only root may do that")
         answer = ctl.run("list", user=stranger.uid, group=stranger.gid, extra_groups=[])
         self.assertEqual((answer.status, answer.out), (UNREACHABLE, ""))
+        self.assertIn("only root and the members of control_group", answer.err)
         self.assertEqual(len(ctl.json("list")), 3)
         client.quit()
 

@@ -589,6 +589,7 @@ class Told(Case):
             self.assertEqual("".join(f["uid"] for f in control.json("history", "clear", user.name, *words)), expected, since)
         for wrong in (["--since"], ["--since", "yesterday"], ["--since", "2020"], ["since", "2020-01-01"], ["--since", "2020-02-04T05:06:07Zx"]):
             control.refused(2, "history", "clear", user.name, *wrong)
+        self.assertIn('"1h" is no time: write the day, YYYY-MM-DD', control.refused(2, "history", "clear", user.name, "--since", "1h"))
 
     def test_who_may_and_what_is_not_there(self):
         user, control = self.user(MESSAGES), Control(self.daemon)

@@ -241,6 +241,23 @@ class Notify(TestCase):
         self.connect(TLS, daemon).quit()
         self.assertEqual(daemon.stop(), [])
 
+    def test_the_reload_of_the_unit_fails_with_the_reason(self):
+        unit = os.path.join(harness.PREFIX, "lib/systemd/system/pop3d.service")
+        if not os.path.exists(unit):
+            self.skipTest("installed without units")
+        daemon = self.own_daemon()
+        with open(unit) as f:
+            words = next(line.partition("=")[2].split() for line in f if line.startswith("ExecReload="))
+        values = {"$MAINPID": str(daemon.pid), "/run/pop3d/control": Control(daemon).path}
+        command = [values.get(word, word) for word in words]
+        self.assertEqual(subprocess.run(command, timeout=60).returncode, 0)
+        with open(daemon.conf_path, "a") as f:
+            f.write("nonsense = 1\n")
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("nonsense", done.stderr.decode())
+        self.connect(TLS, daemon).quit()
+
     def test_SYS_07_watchdog(self):
         notify = NotifySocket()
         daemon = harness.Daemon(start=False, environment={"NOTIFY_SOCKET": notify.path, "WATCHDOG_USEC": "600000"})
@@ -303,7 +320,7 @@ class Files(unittest.TestCase):
         folder = harness.world().path("units")
         os.mkdir(folder)
         with open(os.path.join(self.etc, "systemd/pop3d.service.in")) as f:
-            text = f.read().replace("@sbindir@", os.path.join(harness.PREFIX, "sbin")).replace("@sysconfdir@", "/etc")
+            text = f.read().replace("@sbindir@", os.path.join(harness.PREFIX, "sbin")).replace("@sysconfdir@", "/etc").replace("@runstatedir@", "/run")
         self.assertNotRegex(text, r"@\w+@")
         with open(os.path.join(folder, "pop3d.service"), "w") as f:
             f.write(text)

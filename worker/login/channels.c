@@ -308,6 +308,7 @@ channels_on_conn_state_ask(void *who, struct msg *m)
 	struct msg_conn_state state = {.id = m->u.ref.id};
 
 	state.logon = c->in_apop ? LOGON_APOP : c->user != NULL ? LOGON_USER : LOGON_NONE;
+	stream_facts(&c->stream, &state.tls);
 	if (c->name != NULL)
 		snprintf(state.name, sizeof(state.name), "%s", c->name);
 	evchannel_put(&w->master, MSG_CONN_STATE, &state, sizeof(state));

@@ -215,7 +215,13 @@ stream_facts(const struct stream *s, struct msg_tls_facts *facts)
 const char *
 stream_fault(void)
 {
-	const char *reason = ERR_reason_error_string(ERR_peek_error());
+	unsigned long error = ERR_peek_error();
+	const char *reason = ERR_reason_error_string(error);
+
+	/* The callback that fails is the one that chooses the certificate. */
+	if (ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) == SSL_R_CALLBACK_FAILED)
+		return "no certificate has the name that the client asks for (see "
+		       "tls_unknown_name)";
 	return reason != NULL ? reason : "";
 }
 

@@ -89,8 +89,15 @@ job_history(struct session *ss, size_t argc, char *const argv[])
 	char old[sizeof(ss->store.history) + sizeof(HISTORY_OLD)];
 	int status;
 
-	if (argc == 1 || (argc == 2 && (strcmp(argv[0], "--since") != 0 || !is_time(argv[1])))) {
-		job_fail(ss, "wrong # args: should be \"--since YYYY-MM-DD?THH:MM:SSZ?\"");
+	if (argc == 1 || (argc == 2 && strcmp(argv[0], "--since") != 0)) {
+		job_fail(ss, "wrong # args: should be \"--since time\"");
+		return JOB_USAGE;
+	}
+	if (argc == 2 && !is_time(argv[1])) {
+		job_fail(ss,
+			 "\"%s\" is no time: write the day, YYYY-MM-DD, or the second, "
+			 "YYYY-MM-DDTHH:MM:SSZ, in UTC",
+			 argv[1]);
 		return JOB_USAGE;
 	}
 	if (ss->store.history_fd == -1) {
