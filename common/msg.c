@@ -63,6 +63,11 @@ static const struct msg_string {
 #define FACTS(type, s, field) \
 	WORD(type, s, field.version, TLS_NAME), WORD(type, s, field.cipher, TLS_NAME), \
 	STRING(type, s, field.sni)
+#define ACCOUNT(type, s) STRING(type, s, account.user), STRING(type, s, account.home)
+#define GRANTED(type) \
+	FACTS(type, msg_grant, facts), ACCOUNT(type, msg_grant), STRING(type, msg_grant, storage), \
+	STRING(type, msg_grant, mailbox), STRING(type, msg_grant, server), \
+	STRING(type, msg_grant, mbox_journal)
     STRING(MSG_CONN_NEW, msg_conn, stamp),
     STRING(MSG_ROW, msg_conn, stamp),
     STRING(MSG_LOGIN_CONF, msg_login_conf, hostname),
@@ -107,31 +112,17 @@ static const struct msg_string {
     STRING(MSG_CHILD_ASK, msg_child_ask, rhost),
     STRING(MSG_CHILD_ANSWER, msg_child_answer, why),
     STRING(MSG_CHILD_ANSWER, msg_child_answer, mailbox),
-    STRING(MSG_CHILD_ANSWER, msg_child_answer, account.user),
-    STRING(MSG_CHILD_ANSWER, msg_child_answer, account.home),
+    ACCOUNT(MSG_CHILD_ANSWER, msg_child_answer),
     STRING(MSG_LOOKUP, msg_lookup, user),
     STRING(MSG_LOOKUP, msg_lookup, other),
     STRING(MSG_FOUND, msg_found, why),
     STRING(MSG_FOUND, msg_found, storage),
     STRING(MSG_FOUND, msg_found, mailbox),
     STRING(MSG_FOUND, msg_found, target),
-    STRING(MSG_FOUND, msg_found, account.user),
-    STRING(MSG_FOUND, msg_found, account.home),
+    ACCOUNT(MSG_FOUND, msg_found),
     STRING(MSG_JOB, msg_job, target),
-    FACTS(MSG_GRANT, msg_grant, facts),
-    STRING(MSG_GRANT, msg_grant, storage),
-    STRING(MSG_GRANT, msg_grant, mailbox),
-    STRING(MSG_GRANT, msg_grant, server),
-    STRING(MSG_GRANT, msg_grant, mbox_journal),
-    STRING(MSG_GRANT, msg_grant, account.user),
-    STRING(MSG_GRANT, msg_grant, account.home),
-    FACTS(MSG_SERVE, msg_grant, facts),
-    STRING(MSG_SERVE, msg_grant, storage),
-    STRING(MSG_SERVE, msg_grant, mailbox),
-    STRING(MSG_SERVE, msg_grant, server),
-    STRING(MSG_SERVE, msg_grant, mbox_journal),
-    STRING(MSG_SERVE, msg_grant, account.user),
-    STRING(MSG_SERVE, msg_grant, account.home),
+    GRANTED(MSG_GRANT),
+    GRANTED(MSG_SERVE),
     STRING(MSG_RECEIPT, msg_receipt, uid),
     /* clang-format on */
 };

@@ -24,8 +24,8 @@ struct asker {
 
 static struct {
 	LIST_HEAD(, asker) list;
-	uint64_t signatures, refused;
-} all = {LIST_HEAD_INITIALIZER(all.list), 0, 0};
+	uint64_t signatures;
+} all = {LIST_HEAD_INITIALIZER(all.list), 0};
 
 static void
 asker_free(struct asker *a)
@@ -87,7 +87,6 @@ on_msg(struct evchannel *ec, struct msg *m, void *arg)
 	answer.id = m->u.sign_ask.id;
 	answer.len = (uint32_t)keys_sign(&m->u.sign_ask, answer.signature);
 	all.signatures += answer.len > 0;
-	all.refused += answer.len == 0;
 	if (answer.len == 0)
 		log_warn(answer.id, "worker=%u asks for a signature that is not given", a->worker);
 	count(a);
@@ -118,12 +117,6 @@ uint64_t
 askers_signed(void)
 {
 	return all.signatures;
-}
-
-uint64_t
-askers_refused(void)
-{
-	return all.refused;
 }
 
 void

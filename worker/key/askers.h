@@ -14,9 +14,8 @@ enum { ASKER_RATE = 1000 }; /* signatures a second for one worker; then it waits
 /* Serve a worker by the channel at `fd`, which is taken over. */
 void askers_add(struct event_base *base, uint32_t worker, int fd);
 
-/* Signatures so far, and refused requests. */
+/* Signatures so far. */
 uint64_t askers_signed(void);
-uint64_t askers_refused(void);
 
 /* Close all channels. */
 void askers_close(void);

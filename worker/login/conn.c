@@ -161,8 +161,7 @@ conn_free(struct conn *c)
 	free(c);
 }
 
-/* Change one event only if it has to be: each change is a system call. */
-static void
+void
 conn_arm_event(struct event *ev, bool *armed, bool wanted)
 {
 	if (*armed == wanted)

@@ -87,6 +87,9 @@ void conn_greet(struct conn *c);
 /* Every way into a connection ends with this.  It may free `c`. */
 void conn_settle(struct conn *c);
 
+/* Change one event only if it has to be: each change is a system call.  *armed: as it is. */
+void conn_arm_event(struct event *ev, bool *armed, bool wanted);
+
 /* Change the state; its time limit begins anew. */
 void conn_enter(struct conn *c, enum conn_state state);
 /* Let the time limit begin anew, or another one. */

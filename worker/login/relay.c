@@ -231,18 +231,6 @@ relay_free(struct conn *c)
 	c->relay = NULL;
 }
 
-static void
-relay_arm_event(struct event *ev, bool *armed, bool wanted)
-{
-	if (*armed == wanted)
-		return;
-	*armed = wanted;
-	if (wanted)
-		event_add(ev, NULL);
-	else
-		event_del(ev);
-}
-
 void
 relay_arm(struct conn *c)
 {
@@ -250,9 +238,9 @@ relay_arm(struct conn *c)
 	bool live = c->state == CONN_RELAY;
 	bool blocked = conn_has_output(c);
 
-	relay_arm_event(&r->on_read, &r->reading, live && !blocked);
-	relay_arm_event(&r->on_write, &r->writing, live && relay_has_up(r));
-	relay_arm_event(&r->on_gone, &r->watching, live && blocked && !r->gone);
+	conn_arm_event(&r->on_read, &r->reading, live && !blocked);
+	conn_arm_event(&r->on_write, &r->writing, live && relay_has_up(r));
+	conn_arm_event(&r->on_gone, &r->watching, live && blocked && !r->gone);
 }
 
 /* What the client takes while the session lives is watched for acknowledgements; what is left

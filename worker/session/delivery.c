@@ -6,9 +6,9 @@
 #include "worker/session/delivery.h"
 #include "worker/session/receipt.h"
 #include "worker/session/session.h"
+#include "worker/store/grow.h"
 
 enum {
-	ROOM_FIRST = 16,
 	ACK_WAIT_MS = 1000 /* an acknowledgement may be delayed by half of that, RFC 9293 3.8.6.3 */
 };
 
@@ -24,18 +24,9 @@ note_sent(struct delivery *d, const struct stream *s)
 static int
 make_room(struct delivery *d)
 {
-	struct delivery_item *grown;
-	size_t room = d->room > 0 ? 2 * d->room : ROOM_FIRST;
-
 	if (d->first == d->count)
 		d->first = d->left = d->count = 0;
-	if (d->count < d->room)
-		return 0;
-	if ((grown = reallocarray(d->items, room, sizeof(*grown))) == NULL)
-		return -1;
-	d->items = grown;
-	d->room = room;
-	return 0;
+	return grow(&d->items, &d->room, d->count + 1, sizeof(*d->items));
 }
 
 void

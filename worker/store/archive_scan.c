@@ -15,12 +15,13 @@
 #include "common/log.h"
 #include "worker/store/wire.h"
 #include "worker/store/archive.h"
+#include "worker/store/grow.h"
 #include "worker/store/maildir_build.h"
 #include "worker/store/mbox_table.h"
 #include "worker/store/natural.h"
 #include "worker/store/unpack.h"
 
-enum { READ_BLOCK = 65536, FIRST_ENTRIES = 256, FIRST_NAMES = 16384 };
+enum { READ_BLOCK = 65536 };
 
 struct scan {
 	int in;
@@ -31,24 +32,6 @@ struct scan {
 	char *names;
 	size_t names_len, names_room;
 };
-
-/* Double an array until it holds `need` octets.  0 or -1 with errno. */
-static int
-grow(void **array, size_t *room, size_t need, size_t first)
-{
-	size_t wanted = *room > 0 ? *room : first;
-	void *grown;
-
-	if (need <= *room)
-		return 0;
-	while (wanted < need)
-		wanted *= 2;
-	if ((grown = realloc(*array, wanted)) == NULL)
-		return -1;
-	*array = grown;
-	*room = wanted;
-	return 0;
-}
 
 /* Add a message whose extent is known and whose octets are not. */
 static struct archive_entry *
@@ -61,9 +44,8 @@ entry_add(struct scan *s, const char *name, uint64_t start, uint64_t end)
 		errno = EOVERFLOW;
 		return NULL;
 	}
-	if (grow((void **)&s->entries, &s->room, (s->head.count + 1) * sizeof(*e),
-		 FIRST_ENTRIES * sizeof(*e)) == -1 ||
-	    grow((void **)&s->names, &s->names_room, s->names_len + len, FIRST_NAMES) == -1)
+	if (grow(&s->entries, &s->room, s->head.count + 1, sizeof(*e)) == -1 ||
+	    grow(&s->names, &s->names_room, s->names_len + len, 1) == -1)
 		return NULL;
 	e = &s->entries[s->head.count];
 	*e = (struct archive_entry){

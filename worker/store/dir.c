@@ -19,6 +19,7 @@
 #include "worker/store/digest.h"
 #include "worker/store/absent.h"
 #include "worker/store/fault.h"
+#include "worker/store/grow.h"
 #include "worker/store/lock.h"
 #include "worker/store/natural.h"
 #include "worker/store/path.h"
@@ -30,8 +31,6 @@
 #define LOCK_FILE    ".pop3d-lock"
 #define UIDS_FILE    ".pop3d-uids"
 #define HISTORY_FILE ".pop3d-history"
-
-enum { FIRST_FILES = 256 };
 
 /* A message, and by what the file is known to be the one that was listed. */
 struct dir_file {
@@ -91,16 +90,8 @@ dir_add(void *arg, const char *name)
 		return 0;
 	if (fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
 		return errno == ENOENT ? 0 : -1;
-	if (d->count == d->room) {
-		size_t room = d->room > 0 ? 2 * d->room : FIRST_FILES;
-		struct dir_file *more = reallocarray(d->files, room, sizeof(*more));
-
-		if (more == NULL)
-			return -1;
-		d->files = more;
-		d->room = room;
-	}
-	if ((copy = strdup(name)) == NULL)
+	if (grow(&d->files, &d->room, d->count + 1, sizeof(*d->files)) == -1 ||
+	    (copy = strdup(name)) == NULL)
 		return -1;
 	d->files[d->count++] = (struct dir_file){
 	    .name = copy, .inode = st.st_ino, .size = st.st_size, .mtime = st.st_mtim};

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "worker/store/digest.h"
+#include "worker/store/grow.h"
 
 enum { HEX_LEN = 2 * STORE_DIGEST, LINE_SIZE = 128, DUPLICATES_MAX = 100000, FRESH_SIZE = 80 };
 
@@ -30,15 +31,8 @@ struct duplicates {
 static int
 duplicates_add(struct duplicates *t, const char *hex, uint32_t place, uint32_t number)
 {
-	if (t->count == t->room) {
-		size_t room = t->room > 0 ? 2 * t->room : 16;
-		void *more = reallocarray(t->list, room, sizeof(t->list[0]));
-
-		if (more == NULL)
-			return -1;
-		t->list = more;
-		t->room = room;
-	}
+	if (grow(&t->list, &t->room, t->count + 1, sizeof(t->list[0])) == -1)
+		return -1;
 	memcpy(t->list[t->count].hex, hex, HEX_LEN + 1);
 	t->list[t->count].place = place;
 	t->list[t->count++].number = number;

@@ -8,11 +8,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "worker/store/grow.h"
 #include "worker/store/maildir_name.h"
 #include "worker/store/natural.h"
 #include "worker/store/sort.h"
-
-enum { FIRST_ENTRIES = 256 };
 
 void
 list_init(struct maildir_list *l, const int dirs[MAILDIR_DIRS], struct maildir_index *index)
@@ -43,16 +42,8 @@ list_add(struct maildir_list *l, const struct maildir_message *m)
 {
 	int64_t block;
 
-	if (l->count == l->room) {
-		size_t room = l->room > 0 ? 2 * l->room : FIRST_ENTRIES;
-		struct list_entry *grown = reallocarray(l->entries, room, sizeof(*grown));
-
-		if (grown == NULL)
-			return -1;
-		l->entries = grown;
-		l->room = room;
-	}
-	if ((block = index_put_block(l->index, m)) == -1)
+	if (grow(&l->entries, &l->room, l->count + 1, sizeof(*l->entries)) == -1 ||
+	    (block = index_put_block(l->index, m)) == -1)
 		return -1;
 	l->entries[l->count++] =
 	    (struct list_entry){.key = (m->flags & ENTRY_RANKED) != 0 ? m->rank : key_of(m->name),

@@ -6,11 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "worker/store/grow.h"
 #include "worker/store/wire.h"
 #include "worker/store/mbox_lines.h"
 #include "worker/store/mbox_table.h"
 
-enum { FIRST_ENTRIES = 64, TICK_OCTETS = 1 << 22 };
+enum { TICK_OCTETS = 1 << 22 };
 
 /* The reading of a whole file. */
 struct scan {
@@ -44,21 +45,11 @@ static int
 scan_begin(struct scan *s, uint64_t start)
 {
 	struct mbox_table *t = s->table;
+	size_t room = t->room; /* of both arrays */
 
-	if (t->count == t->room) {
-		size_t room = t->room > 0 ? 2 * t->room : FIRST_ENTRIES;
-		void *entries = reallocarray(t->entries, room, sizeof(t->entries[0]));
-		void *digests;
-
-		if (entries == NULL)
-			return -1;
-		t->entries = entries;
-		digests = reallocarray(t->digests, room, sizeof(t->digests[0]));
-		if (digests == NULL)
-			return -1;
-		t->digests = digests;
-		t->room = room;
-	}
+	if (grow(&t->entries, &room, t->count + 1, sizeof(t->entries[0])) == -1 ||
+	    grow(&t->digests, &t->room, t->count + 1, sizeof(t->digests[0])) == -1)
+		return -1;
 	t->entries[t->count++] = (struct mbox_entry){.start = start, .text = s->lines.pos};
 	s->filter = (struct mbox_filter){.style = &t->style};
 	s->has_length = false;

@@ -21,11 +21,11 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "worker/store/grow.h"
 #include "worker/store/uids.h"
 
 enum {
 	BLOCK = 65536,
-	FIRST_ROOM = 256,
 	FEW = 8 /* times that the file is gone through */,
 	NEAR = 8 /* so few places are halved, not guessed in */
 };
@@ -235,15 +235,8 @@ reading_repeats(const struct reading *r, uint32_t place)
 static int
 reading_add(struct reading *r, uint32_t digest, uint32_t place)
 {
-	if (r->count == r->room) {
-		size_t room = r->room > 0 ? 2 * r->room : FIRST_ROOM;
-		uint64_t *more = reallocarray(r->keys, room, sizeof(*more));
-
-		if (more == NULL)
-			return -1;
-		r->keys = more;
-		r->room = room;
-	}
+	if (grow(&r->keys, &r->room, r->count + 1, sizeof(*r->keys)) == -1)
+		return -1;
 	r->keys[r->count++] = (uint64_t)digest << 32 | place;
 	return 0;
 }
@@ -308,15 +301,9 @@ line_repeats(const struct reading *r, size_t from, size_t i)
 static int
 repeating_add(struct reading *r, uint32_t place)
 {
-	if (r->repeating_count == r->repeating_room) {
-		size_t room = r->repeating_room > 0 ? 2 * r->repeating_room : FIRST_ROOM;
-		uint32_t *more = reallocarray(r->repeating, room, sizeof(*more));
-
-		if (more == NULL)
-			return -1;
-		r->repeating = more;
-		r->repeating_room = room;
-	}
+	if (grow(&r->repeating, &r->repeating_room, r->repeating_count + 1,
+		 sizeof(*r->repeating)) == -1)
+		return -1;
 	r->repeating[r->repeating_count++] = place;
 	return 0;
 }

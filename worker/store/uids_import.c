@@ -9,12 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "worker/store/grow.h"
 #include "worker/store/maildir_name.h"
 #include "worker/store/natural.h"
 #include "worker/store/scan.h"
 #include "worker/store/uids.h"
 
-enum { FIRST_ROOM = 256, FIRST_TEXT = 16384, SUBDIRS = 2, NO_TAKE = -1 };
+enum { SUBDIRS = 2, NO_TAKE = -1 };
 
 static const char *const subdirs[SUBDIRS] = {"new", "cur"};
 
@@ -55,35 +56,13 @@ struct uids_import {
 static int
 text_add(struct text *t, const char *word, size_t len, size_t *at)
 {
-	if (t->room - t->len <= len) {
-		size_t room = t->room > 0 ? 2 * t->room : FIRST_TEXT;
-		char *more;
-
-		while (room - t->len <= len)
-			room *= 2;
-		if ((more = realloc(t->octets, room)) == NULL)
-			return -1;
-		t->octets = more;
-		t->room = room;
-	}
+	if (grow(&t->octets, &t->room, t->len + len + 1, 1) == -1)
+		return -1;
 	*at = t->len;
 	memcpy(t->octets + t->len, word, len);
 	t->octets[t->len + len] = '\0';
 	t->len += len + 1;
 	return 0;
-}
-
-/* The list with room for one element more.  NULL with errno: as it was. */
-static void *
-list_grown(void *list, size_t count, size_t *room, size_t size)
-{
-	size_t wanted = *room > 0 ? 2 * *room : FIRST_ROOM;
-
-	if (count < *room)
-		return list;
-	if ((list = reallocarray(list, wanted, size)) != NULL)
-		*room = wanted;
-	return list;
 }
 
 static const char *
@@ -124,11 +103,9 @@ add_name(void *arg, const char *name)
 
 	if (!maildir_name_counts(name))
 		return 0;
-	p = list_grown(im->present, im->present_count, &im->present_room, sizeof(*p));
-	if (p == NULL)
+	if (grow(&im->present, &im->present_room, im->present_count + 1, sizeof(*p)) == -1)
 		return -1;
-	im->present = p;
-	p += im->present_count;
+	p = &im->present[im->present_count];
 	*p = (struct present){.subdir = a->subdir, .take = NO_TAKE};
 	if (text_add(&im->text, name, strlen(name), &p->name) == -1)
 		return -1;
@@ -219,13 +196,10 @@ present_find(const struct uids_import *im, const char *base, size_t len)
 static int
 take_add(struct uids_import *im, struct present *p, uint64_t order, const char *uid)
 {
-	struct take *list = list_grown(im->takes, im->take_count, &im->take_room, sizeof(*list));
 	struct take t = {.order = order, .number = im->added, .present = (size_t)(p - im->present)};
 
-	if (list == NULL)
-		return -1;
-	im->takes = list;
-	if (text_add(&im->text, uid, strlen(uid), &t.uid) == -1)
+	if (grow(&im->takes, &im->take_room, im->take_count + 1, sizeof(t)) == -1 ||
+	    text_add(&im->text, uid, strlen(uid), &t.uid) == -1)
 		return -1;
 	if (p->take == NO_TAKE)
 		p->take = (ssize_t)im->take_count++;

@@ -5,9 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/store/grow.h"
 #include "worker/store/uids.h"
-
-enum { FIRST_ROOM = 256, FIRST_TEXT = 16384 };
 
 enum listing_line
 uids_listing_line(const char *line, size_t len, const char **uid, size_t *uid_len)
@@ -34,24 +33,9 @@ uids_listing_line(const char *line, size_t len, const char **uid, size_t *uid_le
 int
 uids_listing_add(struct uids_listing *l, const char *uid, size_t len)
 {
-	void *more;
-
-	if (l->count == l->places_room) {
-		size_t room = l->places_room > 0 ? 2 * l->places_room : FIRST_ROOM;
-
-		if ((more = reallocarray(l->places, room, sizeof(*l->places))) == NULL)
-			return -1;
-		l->places = more;
-		l->places_room = room;
-	}
-	while (l->room - l->len <= len) {
-		size_t room = l->room > 0 ? 2 * l->room : FIRST_TEXT;
-
-		if ((more = realloc(l->text, room)) == NULL)
-			return -1;
-		l->text = more;
-		l->room = room;
-	}
+	if (grow(&l->places, &l->places_room, l->count + 1, sizeof(*l->places)) == -1 ||
+	    grow(&l->text, &l->room, l->len + len + 1, 1) == -1)
+		return -1;
 	l->places[l->count++] = l->len;
 	memcpy(l->text + l->len, uid, len);
 	l->text[l->len + len] = '\0';
