@@ -7,6 +7,7 @@ import re
 import select
 import signal
 import socket
+import subprocess
 import time
 
 import harness
@@ -208,6 +209,32 @@ class Lines(TestCase):
         self.assertNotRegex(log, r"\blogin conn=1 user=root")
         for line in log.splitlines():
             self.assertRegex(line, r"\A[\x20-\x7e]*\Z")
+
+    def test_logcheck_rules_leave_nothing_of_a_normal_day(self):
+        rules = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../etc/logcheck/pop3d")
+        daemon, user = self.own_daemon(idle_timeout=600), self.user(MESSAGES)
+        for kind in ALL_KINDS:
+            client = self.connect(kind, daemon=daemon)
+            client.login(user)
+            client.ok(b"DELE 1")
+            client.quit()
+        client = self.connect(PLAIN, daemon=daemon)
+        client.try_login(user, b"wrong")
+        client.quit()
+        daemon.reload()
+        with socket.create_connection((daemon.address(TLS), daemon.port(TLS))) as s:
+            s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            while s.recv(4096):
+                pass
+        daemon.log_wait("TLS handshake failed")
+        daemon.may_leave = True
+        daemon.send_signal(signal.SIGTERM)
+        daemon.log_wait(" stopped$", 30)
+        lines = [re.sub(r"^\S+ pop3d", "Nov 28 10:00:00 mail pop3d", line) for line in daemon.log().splitlines()]
+        left = subprocess.run(["grep", "-Evf", rules], input="\n".join(lines).encode(), stdout=subprocess.PIPE).stdout
+        self.assertEqual(left.decode().splitlines(), [])
+        odd = b"Nov 28 10:00:00 mail pop3d[1]: session-crash conn=1 user=ann uid=1000 pid=7 signal=11 doing=RETR"
+        self.assertEqual(subprocess.run(["grep", "-Evqf", rules], input=odd).returncode, 0)
 
 
 class Secrets(TestCase):
