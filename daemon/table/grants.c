@@ -128,11 +128,9 @@ conns_grant(struct master *m, struct conn *c, struct msg_grant *grant)
 	struct conn_login *login = grant != NULL ? login_of(grant) : NULL;
 
 	if (login == NULL) {
-		log_error(c->row.id, "no memory for a grant");
 		free(grant);
-		if (c->job != NULL)
-			jobs_fail(m, c, "no memory");
-		return; /* the worker's login_timeout ends it */
+		conns_grant_failed(m, c, LOGIN_TEMP, "no memory");
+		return;
 	}
 	free(c->login);
 	c->login = login;

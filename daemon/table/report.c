@@ -171,14 +171,14 @@ void
 report_login_failed(const struct conn *c, enum login_result result, const char *reason)
 {
 	const struct conn_login *l = c->login;
-	struct msg_auth_failed f = {.id = c->row.id,
-				    .result = result,
-				    .mech = l->mech,
-				    .peer = c->row.peer,
-				    .facts = l->facts};
+	struct msg_auth_failed f = {.id = c->row.id, .result = result, .peer = c->row.peer};
 
+	if (l != NULL) { /* there was memory for it */
+		f.mech = l->mech;
+		f.facts = l->facts;
+		snprintf(f.user, sizeof(f.user), "%s", l->user);
+	}
 	snprintf(f.server, sizeof(f.server), "%s", c->server->set.name);
-	snprintf(f.user, sizeof(f.user), "%s", l->user);
 	snprintf(f.why, sizeof(f.why), "%s", reason);
 	report_auth_failed(&f);
 }

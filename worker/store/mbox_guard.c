@@ -165,18 +165,27 @@ mbox_guard_tick(void *arg)
 	g->touched = now;
 }
 
+/* If the lock cannot be removed both names stay: by them the next session knows it for a dead one.
+ * Somebody who took it for stale may have made his own, which is not ours to remove. */
+static void
+dot_drop(const struct mbox_guard *g)
+{
+	struct stat dot, temp;
+
+	if (fstatat(g->dir_fd, g->dot, &dot, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (fstatat(g->dir_fd, g->temp, &temp, AT_SYMLINK_NOFOLLOW) == -1 ||
+		    (same_file(&temp, &dot) && unlinkat(g->dir_fd, g->dot, 0) == -1))
+			return;
+	} else if (errno != ENOENT)
+		return;
+	(void)unlinkat(g->dir_fd, g->temp, 0);
+}
+
 void
 mbox_guard_drop(struct mbox_guard *g)
 {
-	struct stat st;
-
-	if (g->has_dot) {
-		/* somebody who took it for stale may have made his own */
-		if (fstatat(g->dir_fd, g->dot, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    dot_is_ours(g, &st))
-			(void)unlinkat(g->dir_fd, g->dot, 0);
-		(void)unlinkat(g->dir_fd, g->temp, 0);
-	}
+	if (g->has_dot)
+		dot_drop(g);
 	if (g->has_fcntl)
 		(void)fcntl_lock(g, F_UNLCK);
 	g->has_dot = g->has_fcntl = false;

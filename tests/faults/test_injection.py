@@ -1,0 +1,260 @@
+"""One call of one program fails, in every program, over login, retrieval, deletion and reload.
+
+A point is a program, a call of the C library, the how-manieth of it, and what
+happens to it: an error of the disk, of memory, of descriptors, an interruption, or
+fewer octets than were asked for.  At each of them no mail is lost, what comes as a
+whole message is the message, and afterwards mailbox and service are as usable as
+before.  P3T_ALL_POINTS=1 tries every one; else of each call some.
+"""
+
+import errno
+import mmap
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import unittest
+
+import harness
+import mailbox
+import mboxes
+from client import Eof, TestCase
+from harness import PLAIN, TLS
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(HERE, "../security"))
+
+import hostile  # noqa: E402
+
+ALL = bool(os.environ.get("P3T_ALL_POINTS"))
+PROGRAMS = ("pop3d", "pop3d-login", "pop3d-auth", "pop3d-key", "pop3d-session", "pop3d-dispatch")
+SHORT = 1000
+ROOTS, USERS = 1, 2  # whose processes of a program
+
+with open(os.path.join(HERE, "inject.c")) as source:
+    CALLS = re.findall(r"\bCALL\((\w+)\)", source.read().split("#define CALLS(CALL)")[1].split("enum call")[0])
+
+ERRORS = {
+    "accept4": ("EMFILE", "ENOMEM", "EINTR"), "calloc": ("ENOMEM",), "epoll_wait": ("EINTR",), "fallocate": ("ENOSPC",),
+    "fdatasync": ("EIO",), "fork": ("EAGAIN", "ENOMEM"), "fstat": ("EIO",), "fstatat": ("EIO", "ENOMEM"), "fsync": ("EIO", "ENOSPC"),
+    "ftruncate": ("EIO",), "linkat": ("ENOSPC", "EIO"), "malloc": ("ENOMEM",), "memfd_create": ("EMFILE",), "mkdirat": ("ENOSPC",),
+    "mmap": ("ENOMEM",), "open": ("EMFILE", "EIO"), "openat": ("EMFILE", "EIO", "ENOSPC"), "ppoll": ("EINTR",),
+    "pread": ("EIO", "EINTR", SHORT), "pwrite": ("ENOSPC", "EIO", "EINTR", SHORT), "read": ("EIO", "EINTR", SHORT), "readdir": ("EIO",),
+    "realloc": ("ENOMEM",), "recv": ("EINTR", SHORT), "recvmsg": ("EINTR", "ENOMEM"), "renameat": ("ENOSPC", "EIO"), "renameat2": ("ENOSPC", "EIO"),
+    "send": ("EINTR", SHORT), "sendmsg": ("EINTR",), "socketpair": ("EMFILE",), "unlinkat": ("EIO",),
+    "write": ("ENOSPC", "EIO", "EINTR", SHORT),
+}
+
+MESSAGES = [mailbox.letter("message %d" % i, b".line %d\nand some more of it\n" % i * 40 * (i + 1)) for i in range(4)]
+HEAD = struct.Struct("=IIIiII")
+
+
+class Plan:
+    """The file that all processes share (struct plan)."""
+
+    def __init__(self, path):
+        with open(path, "wb") as f:
+            f.truncate(HEAD.size + 4 * len(PROGRAMS) * len(CALLS))
+        os.chmod(path, 0o666)
+        with open(path, "r+b") as f:
+            self.memory = mmap.mmap(f.fileno(), 0)
+        self.clear()
+
+    def clear(self):
+        HEAD.pack_into(self.memory, 0, len(PROGRAMS), 0, 0, 0, 0, 0)
+
+    def arm(self, program, privilege, call, number, error):
+        HEAD.pack_into(self.memory, 0, len(PROGRAMS), CALLS.index(call), error if error == SHORT else getattr(errno, error), number, 0, privilege)
+        struct.pack_into("=I", self.memory, 0, PROGRAMS.index(program))  # the last
+
+    def happened(self):
+        return HEAD.unpack_from(self.memory)[4] == 1
+
+    def seen(self, program):
+        at = HEAD.size + 4 * len(CALLS) * PROGRAMS.index(program)
+        return dict(zip(CALLS, struct.unpack_from("=%dI" % len(CALLS), self.memory, at)))
+
+
+def compile_to(out, source, *options):
+    folder = harness.world().path("empty-config")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "config.h"), "w") as f:
+        f.write("#include <stdbool.h>\n")
+    done = subprocess.run(["cc", "-D_GNU_SOURCE", "-O1", "-I", folder, "-o", out, os.path.join(HERE, source), *options],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    if done.returncode != 0:
+        raise AssertionError(done.stdout)
+
+
+@unittest.skipIf(harness.sanitized(), "the sanitizer has the calls")
+class Case(TestCase):
+    settings = None
+    limit = 900
+    storage = None  # of the daemon's settings
+
+    def setUp(self):
+        super().setUp()
+        if not shutil.which("cc"):
+            self.skipTest("no compiler")
+        folder = harness.world().path("inject-" + self.id())
+        os.makedirs(folder)
+        os.chmod(folder, 0o755)
+        library, plan, real = (os.path.join(folder, name) for name in ("inject.so", "plan", "real"))
+        os.mkdir(real)
+        compile_to(library, "inject.c", "-fPIC", "-shared", "-fno-builtin", "-ldl", "-DDEBUG_TRACE")
+        self.plan = Plan(plan)
+        script = []
+        for program in PROGRAMS[1:]:
+            start = os.path.join(folder, program)
+            shutil.copy(hostile.installed(program), real)
+            compile_to(start, "inject_start.c", *('-D%s="%s"' % d for d in (("REAL", real), ("LIBRARY", library), ("PLAN", plan))))
+            with open(hostile.installed(program), "rb") as f:  # it passes for a program of this build
+                mark = re.search(rb"pop3d build [0-9a-f]{16}", f.read()).group()
+            with open(start, "ab") as f:
+                f.write(mark)
+            script.append("mount --bind %s %s" % (start, hostile.installed(program)))
+        script.append("export LD_PRELOAD=%s POP3D_FAULT_PLAN=%s" % (library, plan))
+        settings = {"storage": self.storage} if self.storage else {}
+        self.daemon = self.own_daemon(wrap=harness.private_mounts(" && ".join(script), "sh"), login_workers=1, session_spares=1,
+                                      **settings)
+        self.daemon.may_crash = True  # modules of PAM and OpenSSL; ours are looked at below
+        self.user_of_it = self.user()
+
+    # --- one round: it may fail, and must not lie ---
+
+    def fill(self):
+        self.user_of_it.maildir.fill(MESSAGES)
+
+    def stored(self):
+        return self.user_of_it.maildir.stored()
+
+    def round(self, kind):
+        """Login, retrieval, deletion of the first message.  (was QUIT said, was it confirmed)"""
+        client, quitting = None, False
+        try:
+            client = self.connect(kind, self.daemon, timeout=60, greet=False)
+            if not client.response().startswith(b"+OK"):
+                return False, False
+            if not client.try_login(self.user_of_it).startswith(b"+OK"):
+                return False, False
+            client.command(b"STAT")
+            for number, message in enumerate(MESSAGES, 1):
+                if client.command(b"RETR %d" % number).startswith(b"+OK"):
+                    body = client.body()
+                    self.assertEqual(body, mailbox.wire(message), "a message that is whole and wrong")
+            marked = client.command(b"DELE 1").startswith(b"+OK")
+            quitting = True
+            return True, client.command(b"QUIT").startswith(b"+OK") and marked
+        except TimeoutError:
+            self.fail("the client is left waiting")
+        except (Eof, OSError):
+            return quitting, False
+        finally:
+            if client:
+                client.close()
+
+    def check_mail(self, quitting, confirmed):
+        stored = self.stored()
+        self.assertEqual(stored[-3:], MESSAGES[1:], "mail is lost")
+        if confirmed:
+            self.assertEqual(len(stored), 3, "QUIT said that it was deleted")
+        elif not quitting:
+            self.assertEqual(stored[0], MESSAGES[0], "deleted without QUIT")
+
+    def serves_again(self):
+        """Mailbox and service are free."""
+        done = []
+
+        def login():
+            try:
+                client = self.connect(PLAIN, self.daemon, timeout=30)
+                answer = client.try_login(self.user_of_it)
+                done.append(answer)
+                if not answer.startswith(b"+OK"):
+                    client.close()
+                    return False
+                client.quit()
+                return True
+            except (Eof, OSError) as e:
+                done.append(e)
+                return False
+        self.assertTrue(harness.wait_for(login, 60, 0.1), "no login any more: %r\n%s" % (done[-3:], self.daemon.log()[-2000:]))
+
+    def point(self, *point, act):
+        self.fill()
+        mark = len(self.daemon.log())
+        self.plan.arm(*point)
+        try:
+            act()
+            happened = self.plan.happened()
+        finally:
+            self.plan.clear()
+        if happened:
+            self.serves_again()
+            self.assertIsNone(self.daemon.process.poll(), "master has ended")
+            log = self.daemon.log()[mark:]
+            if point[0] in ("pop3d", "pop3d-session"):  # modules of PAM and OpenSSL are not ours
+                self.assertNotRegex(log, r"signal (4|6|7|8|11) \(")
+        return happened
+
+    def walk(self, program, privilege, act):
+        before = self.plan.seen(program)
+        self.fill()
+        act()
+        calls = {call: n - before[call] for call, n in self.plan.seen(program).items()}
+        tried = 0
+        for call, n in calls.items():
+            numbers = range(1, n + 1) if ALL else sorted({1, n // 3, 2 * n // 3, n} - {0}) if n else ()
+            for number in numbers:
+                for error in ERRORS[call]:
+                    with self.subTest(program=program, call=call, number=number, error=error):
+                        tried += self.point(program, privilege, call, number, error, act=act)
+        self.note = "%d points" % tried
+        self.assertGreater(tried, 0)
+
+    def session(self):
+        for kind in (PLAIN, TLS):
+            self.fill()
+            self.check_mail(*self.round(kind))
+
+    def reload(self):
+        self.daemon.reload()
+
+
+class Maildir(Case):
+    def test_session(self):
+        self.walk("pop3d-session", USERS, self.session)
+
+    def test_spawner(self):
+        self.walk("pop3d-session", ROOTS, self.session)
+
+    def test_worker(self):
+        self.walk("pop3d-login", 0, self.session)
+
+    def test_master(self):
+        self.walk("pop3d", 0, self.session)
+
+
+class Reload(Case):
+    def test_key_process(self):
+        self.walk("pop3d-key", 0, self.reload)
+
+
+class Mbox(Case):
+    storage = "mbox:%h/mail/inbox"
+
+    def fill(self):
+        mboxes.home_box(self.user_of_it).fill(MESSAGES)
+
+    def stored(self):
+        octets = mboxes.home_box(self.user_of_it).stored()
+        return [m for m in MESSAGES if mboxes.block(m).split(b"\n", 1)[1] in octets]
+
+    def test_session(self):
+        self.walk("pop3d-session", USERS, self.session)
+
+
+if __name__ == "__main__":
+    unittest.main()
