@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "daemon/auth/account.h"
@@ -60,10 +61,11 @@ checks_row(const struct msg_conn *conn)
 		row->conn.id = conn->id;
 		RB_INSERT(check_rows, &all.rows, row);
 	}
-	if (row == NULL)
+	if (row == NULL) { /* master starts another gate, which hears of all connections */
 		log_error(conn->id, "no memory for a connection");
-	else
-		row->conn = *conn;
+		_exit(EXIT_FAILURE);
+	}
+	row->conn = *conn;
 }
 
 /* ---- what becomes of a check ---- */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/backends.h"
 #include "common/clock.h"
@@ -404,6 +405,15 @@ logins_begin(struct row *row, const struct msg_login_ask *ask)
 	request_begin(row->request);
 }
 
+/* A client would wait for an answer that nobody owes him.  Master starts another dispatcher, which
+ * hears of all connections; workers refuse what was under way. */
+static _Noreturn void
+no_memory(conn_id id)
+{
+	log_error(id, "no memory for a login");
+	_exit(EXIT_FAILURE);
+}
+
 void
 logins_ask(uint32_t worker, const struct msg_login_ask *ask)
 {
@@ -422,7 +432,7 @@ logins_ask(uint32_t worker, const struct msg_login_ask *ask)
 	else if (row->state == ROW_OPEN)
 		logins_begin(row, ask);
 	else if (refusal_keep_early(row, ask) < 0)
-		log_error(ask->id, "no memory for a login");
+		no_memory(ask->id);
 }
 
 void
@@ -436,7 +446,7 @@ void
 logins_row(const struct msg_conn *conn)
 {
 	if (rows_set(&all.rows, conn) == NULL)
-		log_error(conn->id, "no memory for a connection");
+		no_memory(conn->id);
 }
 
 void

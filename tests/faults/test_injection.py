@@ -236,6 +236,9 @@ class Maildir(Case):
     def test_master(self):
         self.walk("pop3d", 0, self.session)
 
+    def test_dispatcher(self):
+        self.walk("pop3d-dispatch", 0, self.session)
+
 
 class Reload(Case):
     def test_key_process(self):

@@ -126,6 +126,11 @@ class Kill(TestCase):
         self.check(daemon, downloads, [])
 
     def test_auth_helper_with_logins_under_way(self):
+        for program in ("pop3d-auth", "pop3d-dispatch"):
+            with self.subTest(program=program):
+                self.killed_with_logins_under_way(program)
+
+    def killed_with_logins_under_way(self, program):
         script = harness.world().path("slow-pam.sh")
         with open(script, "w") as f:
             f.write("#!/bin/sh\nsleep 1\nexit 0\n")
@@ -139,7 +144,7 @@ class Kill(TestCase):
             client.ok(b"USER " + user.name_octets)
             client.send(b"PASS " + user.password_octets + b"\r\n")
         time.sleep(0.2)
-        os.kill(daemon.auth_helper()[0], signal.SIGKILL)
+        os.kill(next(pid for pid in daemon.role(program) if harness.parents().get(pid) == daemon.pid), signal.SIGKILL)
         for client in clients:
             self.assertRegex(client.response(), rb"\A-ERR \[SYS/TEMP\] ")
         for client in clients:  # the connection stands, and works with the new helper
@@ -264,7 +269,7 @@ class Kill(TestCase):
         user.maildir.fill([SMALL])
         rng = random.Random(3)
         for _ in range(12):
-            victims = daemon.role("pop3d-login") + daemon.auth_helper() + daemon.spawner()
+            victims = daemon.role("pop3d-login") + daemon.auth_helper() + daemon.role("pop3d-dispatch") + daemon.spawner()
             if victims:
                 os.kill(rng.choice(victims), signal.SIGKILL)
             time.sleep(0.1)
@@ -287,7 +292,7 @@ class Kill(TestCase):
         daemon = self.own_daemon(shutdown_timeout=2)
         user = harness.User()
         user.maildir.fill([SMALL])
-        stopped = [daemon.role("pop3d-login")[0], daemon.auth_helper()[0], daemon.spawner()[0]]
+        stopped = [daemon.role("pop3d-login")[0], daemon.auth_helper()[0], daemon.role("pop3d-dispatch")[0], daemon.spawner()[0]]
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
         replaced = harness.wait_for(lambda: all(harness.start_time(pid) is None for pid in stopped), 100, 0.2)
