@@ -205,7 +205,7 @@ class Seed(TestCase):
         user = self.user()
         answer = self.ctl.run("list", user=user.uid, group=user.gid, extra_groups=[])
         self.assertEqual(answer.status, 3)
-        self.assertIn("Permission denied", answer.err)
+        self.assertIn("only root and the members of control_group may ask", answer.err)
         mute = [self.ctl.raw() for _ in range(8)]
         began = time.monotonic()
         for _ in range(10):
