@@ -3,7 +3,7 @@
  * first failure and is forgotten a window later.  The keys of a kind are capped;
  * when there is no room the one that failed longest ago makes some.
  *
- * The helper counts; master keeps a copy for the next helper, whose rows they
+ * The dispatcher counts; master keeps a copy for the next one, whose rows they
  * pass to each other as messages.
  */
 #ifndef POP3D_FAILURES_H

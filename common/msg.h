@@ -84,7 +84,7 @@ struct msg_ping {
 
 struct msg_log {
 	uint32_t prio; /* syslog(3) priority */
-	uint32_t role; /* ROLE_AUTH_CHILD: of a child of the helper; else the sender's own */
+	uint32_t role; /* ROLE_AUTH_CHILD: of a child of the gate; else the sender's own */
 	conn_id id;    /* 0: about the process itself */
 	int32_t pid;   /* that child's */
 	uint32_t unused;
@@ -443,7 +443,7 @@ enum missing_maildir { MISSING_EMPTY, MISSING_ERROR };
 enum mbox_format { MBOX_RD, MBOX_O, MBOX_RFC4155, MBOX_CL, MBOX_CL2, MBOX_FORMATS };
 enum mbox_split { MBOX_STRICT, MBOX_LAX };
 
-/* All that a session knows.  The helper fills in the account and the mailbox,
+/* All that a session knows.  The gate fills in the account and the mailbox,
  * master what its settings say. */
 struct msg_grant {
 	conn_id id;

@@ -16,7 +16,7 @@ struct userfile;
 struct auth_backend {
 	const char *name; /* its word */
 
-	/* In the dispatcher; none of these may wait for anything. */
+	/* In the gate; none of these may wait for anything. */
 
 	/* Is there what it needs?  The argument is of the right form.  0, or -1 and why (of cap
 	 * octets).  NULL: it needs nothing. */

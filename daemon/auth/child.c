@@ -1,10 +1,10 @@
 /*
- * A child of the auth helper.
+ * A child of the auth gate.
  *
  * Runs as: root, with the PAM back end (rootless: the daemon's user); the user
  * `auth_user` without any capability, with the user file.
  * Sees: one login request at a time: name, password, the client's address.
- * May never: talk to anybody but the dispatcher, see a connection, serve two
+ * May never: talk to anybody but the gate, see a connection, serve two
  * requests at once.
  */
 #include "config.h"
@@ -144,7 +144,7 @@ static const struct inbox_row rows[] = {
 
 static const struct inbox inbox = {rows, COUNT_OF(rows), child_state};
 
-/* Do as the dispatcher says, until it has gone, breaks a rule, or nothing is left to do. */
+/* Do as the gate says, until it has gone, breaks a rule, or nothing is left to do. */
 static void
 serve(void)
 {

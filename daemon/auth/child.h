@@ -1,5 +1,5 @@
 /*
- * What a child of the auth helper does; see child.c.
+ * What a child of the auth gate does; see child.c.
  */
 #ifndef POP3D_AUTH_CHILD_H
 #define POP3D_AUTH_CHILD_H

@@ -1,7 +1,7 @@
 /*
  * The user file.  Its children read the file as root, then become the user
  * `auth_user` for good, and only then see a request: what a client sent meets
- * no privilege.  The dispatcher has the accounts (not the passwords) from the
+ * no privilege.  The gate has the accounts (not the passwords) from the
  * file itself and takes no more than yes or no from these children.
  */
 #include "config.h"

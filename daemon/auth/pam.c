@@ -239,7 +239,7 @@ transaction_account(pam_handle_t *h, struct msg_child_answer *a)
 }
 
 /* Credentials and session; the session outlives master's sight of this process,
- * so it must be able to end in order when the dispatcher does not. */
+ * so it must be able to end in order when the gate does not. */
 static int
 session_open(pam_handle_t *h, struct msg_child_answer *a)
 {

@@ -20,7 +20,7 @@ child_begins(void)
 {
 	struct rlimit files;
 
-	/* raised for the dispatcher; modules walk over all there may be, and select(2) */
+	/* raised for the gate; modules walk over all there may be, and select(2) */
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur > CHILD_FILES) {
 		files.rlim_cur = CHILD_FILES;
 		setrlimit(RLIMIT_NOFILE, &files);

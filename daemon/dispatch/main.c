@@ -16,47 +16,20 @@
 #include "config.h"
 
 #include <errno.h>
-#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "common/channel_event.h"
 #include "common/confine.h"
 #include "common/count.h"
 #include "common/inbox.h"
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/title.h"
-#include "daemon/auth/settings.h"
+#include "daemon/auth/helper.h"
 #include "daemon/dispatch/lines.h"
 #include "daemon/dispatch/logins.h"
 #include "daemon/dispatch/workers.h"
-
-enum {
-	MASTER_QUEUE = 16384, /* messages on their way to master */
-	GATE_QUEUE = 4096     /* checks on their way to the gate */
-};
-
-static struct {
-	struct event_base *base;
-	struct evchannel master, gate;
-	struct told told;
-	struct msg_ready confined;
-} dispatcher;
-
-/* Master or gate has gone, or nothing can be done: master starts both anew. */
-static _Noreturn void
-dispatcher_exit(int status)
-{
-	_exit(status);
-}
-
-static void
-master_put(enum msg_type type, const void *body, size_t len)
-{
-	evchannel_put(&dispatcher.master, type, body, len);
-}
 
 /* ---- what the gate says ---- */
 
@@ -67,73 +40,26 @@ handle_checked(void *who, struct msg *m)
 	return lines_checked(&m->u.checked);
 }
 
-static int
-dispatcher_state(const void *who, const struct msg *m)
-{
-	(void)who, (void)m;
-	return told_state(&dispatcher.told);
-}
-
 static const struct inbox_row gate_rows[] = {{MSG_CHECKED, TOLD_DECIDES, 0, handle_checked}};
 
-static const struct inbox gate_inbox = {gate_rows, COUNT_OF(gate_rows), dispatcher_state};
-
-static void
-gate_end(struct evchannel *ec, int error, void *arg)
-{
-	(void)ec, (void)arg;
-	dispatcher_exit(error == EPIPE ? EXIT_SUCCESS : EXIT_FAILURE);
-}
+static const struct inbox gate_inbox = {gate_rows, COUNT_OF(gate_rows), helper_state};
 
 static void
 gate_message(struct evchannel *ec, struct msg *m, void *arg)
 {
 	if (inbox_take(&gate_inbox, NULL, m) == -1)
-		gate_end(ec, EBADMSG, arg);
+		helper_end(ec, EBADMSG, arg);
 }
 
 static void
 gate_check(const struct msg_login_ask *ask)
 {
-	evchannel_put(&dispatcher.gate, MSG_CHECK, ask, sizeof(*ask));
+	evchannel_put(&helper.other, MSG_CHECK, ask, sizeof(*ask));
 }
 
 /* ---- what master says ---- */
 
-static int
-handle_ping(void *who, struct msg *m)
-{
-	(void)who;
-	master_put(MSG_PONG, &m->u.ping, sizeof(m->u.ping));
-	return 0;
-}
-
-static int
-handle_check_channel(void *who, struct msg *m)
-{
-	int fd = msg_take_fd(m, 0);
-
-	(void)who;
-	if (fd == -1 || evchannel_is_open(&dispatcher.gate))
-		return -1;
-	return evchannel_open(&dispatcher.gate, dispatcher.base, fd, ROLE_DISPATCH, ROLE_AUTH,
-			      GATE_QUEUE, gate_message, gate_end, NULL);
-}
-
-static int
-handle_conf(void *who, struct msg *m)
-{
-	(void)who;
-	told_begin(&dispatcher.told, &m->u.auth_conf);
-	return 0;
-}
-
-static int
-handle_server(void *who, struct msg *m)
-{
-	(void)who;
-	return settings_add(&dispatcher.told.next, &m->u.auth_server);
-}
+static struct msg_ready confined; /* what is in force */
 
 /* Once.  0; -1: master has been told why not. */
 static int
@@ -147,14 +73,14 @@ drop_rights(const struct msg_auth_conf *conf)
 				      .landlock_abi_max = conf->landlock_abi_max};
 	struct msg_refused refused = {0};
 	int listener;
-	int rc = confine(&c, &dispatcher.confined, &listener, refused.why, sizeof(refused.why));
+	int rc = confine(&c, &confined, &listener, refused.why, sizeof(refused.why));
 
 	if (listener != -1) {
-		evchannel_send(&dispatcher.master, MSG_SANDBOX_LOG, NULL, 0, &listener, 1);
+		evchannel_send(&helper.master, MSG_SANDBOX_LOG, NULL, 0, &listener, 1);
 		close(listener);
 	}
 	if (rc == -1)
-		master_put(MSG_REFUSED, &refused, sizeof(refused));
+		helper_put(MSG_REFUSED, &refused, sizeof(refused));
 	return rc;
 }
 
@@ -165,14 +91,14 @@ handle_start(void *who, struct msg *m)
 	struct settings former;
 
 	(void)who, (void)m;
-	if (!dispatcher.told.started && drop_rights(&dispatcher.told.next.conf) == -1)
-		dispatcher_exit(EXIT_SUCCESS);
-	former = told_take(&dispatcher.told);
-	title_detail((enum ps_titles)dispatcher.told.now.conf.ps_titles);
+	if (!helper.told.started && drop_rights(&helper.told.next.conf) == -1)
+		helper_exit(EXIT_SUCCESS);
+	former = told_take(&helper.told);
+	title_detail((enum ps_titles)helper.told.now.conf.ps_titles);
 	title_set("auth", "dispatcher");
-	logins_configure(&dispatcher.told.now);
+	logins_configure(&helper.told.now);
 	settings_free(&former);
-	master_put(MSG_READY, &dispatcher.confined, sizeof(dispatcher.confined));
+	helper_put(MSG_READY, &confined, sizeof(confined));
 	return 0;
 }
 
@@ -181,7 +107,7 @@ worker_bad(uint32_t number, int error)
 {
 	struct msg_worker m = {.worker = number, .error = (uint32_t)error};
 
-	master_put(MSG_WORKER_BAD, &m, sizeof(m));
+	helper_put(MSG_WORKER_BAD, &m, sizeof(m));
 }
 
 static int
@@ -231,10 +157,10 @@ handle_row_gone(void *who, struct msg *m)
 }
 
 static const struct inbox_row master_rows[] = {
-    {MSG_PING, INBOX_ALWAYS, 0, handle_ping},
-    {MSG_CHECK_CHANNEL, TOLD_NEW, 0, handle_check_channel},
-    {MSG_AUTH_CONF, TOLD_NEW | TOLD_READY, 0, handle_conf},
-    {MSG_AUTH_SERVER, TOLD_FIRST | TOLD_AGAIN, 0, handle_server},
+    {MSG_PING, INBOX_ALWAYS, 0, helper_pinged},
+    {MSG_CHECK_CHANNEL, TOLD_NEW, 0, helper_connected},
+    {MSG_AUTH_CONF, TOLD_NEW | TOLD_READY, 0, helper_conf},
+    {MSG_AUTH_SERVER, TOLD_FIRST | TOLD_AGAIN, 0, helper_server},
     {MSG_AUTH_START, TOLD_FIRST | TOLD_AGAIN, 0, handle_start},
     {MSG_WORKER_NEW, TOLD_DECIDES, 0, handle_worker_new},
     {MSG_WORKER_GONE, TOLD_DECIDES, 0, handle_worker_gone},
@@ -243,52 +169,32 @@ static const struct inbox_row master_rows[] = {
     {MSG_ROW_GONE, TOLD_DECIDES, 0, handle_row_gone},
 };
 
-static const struct inbox master_inbox = {master_rows, COUNT_OF(master_rows), dispatcher_state};
-
-static void
-master_message(struct evchannel *ec, struct msg *m, void *arg)
-{
-	(void)ec, (void)arg;
-	if (inbox_take(&master_inbox, NULL, m) == -1)
-		dispatcher_exit(EXIT_FAILURE);
-}
-
-static void
-master_end(struct evchannel *ec, int error, void *arg)
-{
-	(void)ec, (void)arg;
-	dispatcher_exit(error == EPIPE ? EXIT_SUCCESS : EXIT_FAILURE);
-}
+static const struct inbox master_inbox = {master_rows, COUNT_OF(master_rows), helper_state};
 
 /* A row that left master before the worker got the socket is read before the
  * worker's request is judged; so is its end. */
 static void
 worker_ask(uint32_t number, const struct msg_login_ask *ask)
 {
-	evchannel_read_dry(&dispatcher.master);
+	evchannel_read_dry(&helper.master);
 	logins_ask(number, ask);
 }
 
 int
 main(int argc, char *argv[], char *envp[])
 {
+	static const struct helper_role self = {ROLE_DISPATCH, ROLE_AUTH, &master_inbox,
+						gate_message, "dispatcher"};
+
 	title_init(argc, argv, envp);
 	privs_role_start(CHANNEL_FD + 1);
-	title_set("auth", "dispatcher starting");
-	privs_raise_nofile();
-	dispatcher.gate.ch.fd = -1;
-	dispatcher.base = event_base_new();
-	if (dispatcher.base == NULL || privs_harden(false) == -1 ||
-	    evchannel_open(&dispatcher.master, dispatcher.base, CHANNEL_FD, ROLE_DISPATCH,
-			   ROLE_MASTER, MASTER_QUEUE, master_message, master_end, NULL) == -1)
+	if (helper_open(&self) == -1)
 		return EXIT_FAILURE;
-	log_to_channel(&dispatcher.master.ch);
-	log_set_level(LOG_DEBUG); /* master leaves out what it does not want */
-	workers_init(dispatcher.base, worker_ask, worker_bad);
-	if (logins_init(dispatcher.base, master_put, gate_check) == -1) {
+	workers_init(helper.base, worker_ask, worker_bad);
+	if (logins_init(helper.base, helper_put, gate_check) == -1) {
 		log_error(0, "auth dispatcher: %m");
 		return EXIT_FAILURE;
 	}
-	event_base_dispatch(dispatcher.base);
+	event_base_dispatch(helper.base);
 	return EXIT_FAILURE;
 }

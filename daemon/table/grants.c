@@ -1,5 +1,5 @@
 /*
- * The way of a connection from the auth helper's grant to the session that has it.
+ * The way of a connection from the gate's grant to the session that has it.
  */
 #include "config.h"
 
