@@ -55,11 +55,8 @@ struct dir {
 static enum store_result
 dir_open(struct store *s, bool missing_is_empty)
 {
-	struct dir *d = calloc(1, sizeof(*d));
+	struct dir *d = store_room(s, sizeof(*d));
 
-	if (d == NULL)
-		return STORE_TEMP;
-	s->data = d;
 	d->lock_fd = -1;
 	d->fd = path_open_own(s->path);
 	if (d->fd == -1)
@@ -340,7 +337,6 @@ dir_close(struct store *s)
 	free(d->files);
 	free(d->digests);
 	free(d->numbers);
-	free(d);
 	s->data = NULL;
 	s->confine_count = 0;
 }

@@ -31,14 +31,11 @@
 static enum store_result
 maildir_open(struct store *s, bool missing_is_empty)
 {
-	struct maildir *m = calloc(1, sizeof(*m));
+	struct maildir *m = store_room(s, sizeof(*m));
 
-	if (m == NULL)
-		return STORE_TEMP;
 	m->place = (struct maildir_place){-1, {-1, -1}};
 	m->lock_fd = -1;
 	m->index = INDEX_NONE;
-	s->data = m;
 	m->place.dir_fd = path_open_own(s->path);
 	if (m->place.dir_fd == -1)
 		return errno == ENOENT && missing_is_empty ? absent_judge(s)
@@ -381,7 +378,6 @@ maildir_close(struct store *s)
 		store_close_fd(m->place.dirs[i]);
 	store_close_fd(m->lock_fd);
 	store_close_fd(m->place.dir_fd);
-	free(m);
 	s->data = NULL;
 	s->confine_count = 0;
 }

@@ -145,13 +145,10 @@ mbox_open_spare(struct store *s, struct mbox *m)
 static enum store_result
 mbox_open(struct store *s, bool missing_is_empty)
 {
-	struct mbox *m = calloc(1, sizeof(*m));
+	struct mbox *m = store_room(s, sizeof(*m));
 	enum store_result result;
 
 	(void)missing_is_empty;
-	if (m == NULL)
-		return STORE_TEMP;
-	s->data = m;
 	m->style = mbox_style_of(s->mbox_format, s->mbox_split);
 	m->shortened = UINT64_MAX;
 	m->place.dir_fd = m->fd = m->state_fd = m->spare_fd = m->lock_fd = -1;
@@ -620,7 +617,6 @@ mbox_close(struct store *s)
 	store_close_fd(m->place.dir_fd);
 	mbox_table_free(&m->table);
 	free(m->numbers);
-	free(m);
 	s->data = NULL;
 	s->confine_count = 0;
 }

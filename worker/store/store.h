@@ -9,9 +9,11 @@
 #ifndef POP3D_STORE_H
 #define POP3D_STORE_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -36,7 +38,8 @@ enum { STORE_UID_SIZE = 71 }; /* 1 to 70 octets of 0x21..0x7E and NUL, RFC 1939 
 
 enum {
 	STORE_DIGEST = 32, /* octets of SHA-256 */
-	STORE_PATHS = 4	   /* that a store, and a job with it, may name */
+	STORE_PATHS = 4,   /* that a store, and a job with it, may name */
+	STORE_ROOM = 1280  /* octets for what a back end keeps of a mailbox */
 };
 
 struct store_backend;
@@ -71,7 +74,11 @@ struct store {
 	uint16_t mbox_format, mbox_split; /* for an mbox: enum mbox_format, enum mbox_split */
 	const char *mbox_journal; /* a directory for a journal that has no room in the usual place;
 				   * NULL or "": none.  Borrowed */
-	void *data;		  /* the back end's own */
+	void *data; /* the back end's own, in `room` or from malloc(3); NULL: not open */
+	/* A session's heap is shared with its spawner's, and each page of it that an allocation
+	 * writes is copied first: as many as six for one calloc(3).  Here there is no more to
+	 * copy. */
+	max_align_t room[STORE_ROOM / sizeof(max_align_t)];
 };
 
 /* A message open for reading. */
@@ -131,6 +138,14 @@ struct store_backend {
 
 /* The back end of that name, or NULL. */
 const struct store_backend *store_find(const char *name);
+
+/* The back end's own data, of `size` octets (STORE_ROOM at most), zeroed, at s->data. */
+static inline void *
+store_room(struct store *s, size_t size)
+{
+	assert(size <= sizeof(s->room));
+	return s->data = memset(s->room, 0, size);
+}
 
 /* Let the session reach what is open at fd; see sandbox_landlock_paths(). */
 void store_confine(struct store *s, int fd, enum sandbox_access access);
