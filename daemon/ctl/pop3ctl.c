@@ -16,6 +16,7 @@
 
 #include "common/ctl_words.h"
 #include "common/privs.h"
+#include "daemon/ctl/complete.h"
 #include "daemon/ctl/job.h"
 #include "daemon/ctl/print.h"
 #include "daemon/ctl/request.h"
@@ -143,6 +144,8 @@ main(int argc, char *argv[])
 	}
 	argc -= optind;
 	argv += optind;
+	if (argc > 0 && strcmp(argv[0], "complete") == 0)
+		return complete_run(socket_path, argc, argv);
 	/* Also where people put them: behind the command. */
 	if (argc > 0 && strcmp(argv[argc - 1], "--json") == 0)
 		form = FORM_JSON, argc--;

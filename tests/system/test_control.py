@@ -1047,51 +1047,5 @@ class Socket(Case):
         self.assertEqual(ctl.run("list", user=stranger.uid, group=stranger.gid, extra_groups=[]).status, UNREACHABLE)
 
 
-# --- what the shell completes --------------------------------------------------------------
-
-class Completion(Case):
-    PATH = os.path.join(harness.PREFIX, "share/bash-completion/completions/pop3ctl")
-
-    def complete(self, *words):
-        """What is offered for the last word."""
-        line = [harness.program("pop3ctl"), "-s", self.ctl.path, *words]
-        done = subprocess.run(["bash", "-c", 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _pop3ctl; '
-                               'printf "%s\\n" "${COMPREPLY[@]}"', "-", self.PATH, *line],
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=20)
-        self.assertEqual((done.returncode, done.stderr), (0, b""), words)
-        return sorted(done.stdout.decode().split())
-
-    def test_completion(self):
-        if not harness.have("bash") or not os.path.exists(self.PATH):
-            self.skipTest("no bash, or installed without the completion")
-        self.ctl.done("new", "x")
-        port = self.ctl.server("y")
-        clients = [self.connect(PLAIN, address=("127.0.0.1", port)) for _ in range(2)]
-        for words, offered in (
-                (("co",), ["configure", "conn"]), (("box", "mo"), ["move"]), (("box", "add", "cl"), ["clear"]),
-                (("box", "add", "x", "roo"), ["root"]), (("box", "remove", "x", "y", ""), ["--force"]),
-                 (("--j",), ["--json"]), (("up", ""), ["clear", "secure", "x", "y"]),
-                (("--json", "cget", "cl"), ["clear"]), (("cget", "x", "-s"), ["-socket", "-state", "-storage"]),
-                (("configure", "x", "-port", ""), []), (("configure", "x", "-port", "0", "-a"), ["-auth"]),
-                (("configure", "x", "-socket", "t"), ["tls"]), (("destroy", "x", "de"), ["defer"]),
-                (("destroy", "x", "defer", ""), ["--wait"]), (("conn", ""), ["kill", "list", "state"]),
-                (("conn", "list", "se"), ["secure"]), (("conn", "kill", "y", ""), sorted(self.ctl.lines("conn", "list", "y"))),
-                (("conn", "list", "y", ""), []), (("top", ""), ["--once"]), (("reload", ""), []), (("new", ""), []),
-                (("user", "add", "--"), ["--apop", "--plain"]),
-                (("user", "-f", "/etc/hostn"), ["/etc/hostname"]), (("user", "-f", "x", "add", "--p"), ["--plain"]),
-                (("uidl", ""), ["import", "verify"]), (("uidl", "import", "--"), ["--from"]), (("uidl", "import", "--from", "d"), ["dovecot"]),
-                (("uidl", "import", "--from", "courier", "--f"), ["--force"]), (("uidl", "import", "--from", "courier", "cl"), ["clear"]),
-                (("uidl", "import", "--from", "courier", "--force", "cl"), ["clear"]), (("uidl", "verify", "cl"), ["clear"])):
-            self.assertEqual(self.complete(*words), offered, words)
-        for client in clients:
-            client.quit()
-
-    def test_every_command_is_offered(self):
-        if not harness.have("bash") or not os.path.exists(self.PATH):
-            self.skipTest("no bash, or installed without the completion")
-        known = re.search("must be (.*)", self.ctl.refused(USAGE, "nonsense")).group(1).replace(" or ", " ").replace(",", "").split()
-        self.assertEqual(self.complete(""), sorted(known))
-
-
 if __name__ == "__main__":
     unittest.main()
