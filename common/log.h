@@ -30,8 +30,9 @@ void log_to(const struct log_sink *sink);
  * Before any of these: standard error.  stderr: "2025-01-31T23:59:59+0100 pop3d[PID]: TEXT", or
  * "<PRIO>TEXT" if it is the journal's stream (JOURNAL_STREAM, systemd.exec(5)), which adds the
  * rest; opened as outlet_open() does, before privs_become().  terminal: standard error, the text
- * alone, for a command that waits for who reads it.  channel: MSG_LOG.  A line that finds no room
- * is dropped, and a later line tells how many were.  The channel is borrowed.
+ * alone, or "<PRIO>TEXT" as above, for a command that waits for who reads it.  channel: MSG_LOG.  A
+ * line that finds no room is dropped, and a later line tells how many were.  The channel is
+ * borrowed.
  */
 void log_to_stderr(void);
 void log_to_terminal(void);

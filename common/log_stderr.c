@@ -43,7 +43,7 @@ void
 log_stderr_open(bool terminal)
 {
 	out.bare = terminal;
-	out.journal = !terminal && is_journal();
+	out.journal = is_journal();
 	outlet_open(&out.outlet, STDERR_FILENO);
 }
 
@@ -62,12 +62,10 @@ head_write(char *head, size_t cap, int prio)
 	size_t n;
 
 	head[0] = '\0';
-	if (out.bare)
-		return;
-	if (out.journal) {
+	if (out.journal)
 		(void)snprintf(head, cap, "<%d>", prio & LOG_PRIMASK);
+	if (out.journal || out.bare)
 		return;
-	}
 	n = localtime_r(&now, &tm) != NULL ? strftime(head, cap, "%Y-%m-%dT%H:%M:%S%z ", &tm) : 0;
 	(void)snprintf(head + n, cap - n, "pop3d[%ld]: ", (long)getpid());
 }

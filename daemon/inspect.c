@@ -39,7 +39,7 @@ arguments_run(const struct arguments *a)
 	if (error == 0 && waitpid(pid, &status, 0) == -1)
 		error = errno;
 	if (error != 0)
-		fprintf(stderr, "%s: %s\n", a->word[0], strerror(error));
+		log_error(0, "%s: %s", a->word[0], strerror(error));
 	return error == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
@@ -115,7 +115,7 @@ inspect_accounts(const struct conf *conf)
 	if (users_find_accounts(&a, conf->login_user, conf->key_user, conf->auth_user,
 				conf->control_group, false, why, sizeof(why)) == 0)
 		return 0;
-	fprintf(stderr, "pop3d: %s\n", why);
+	log_error(0, "%s", why);
 	return -1;
 }
 
@@ -132,8 +132,9 @@ inspect_port(const struct conf_server *s, const struct sockaddr_storage *ss, boo
 	    (optional && (error == EAFNOSUPPORT || error == EADDRNOTAVAIL)))
 		return 0;
 	socket_addr(&a, ss);
-	fprintf(stderr, "pop3d: %sserver %s: %s: %s\n", error == EADDRINUSE ? "warning: " : "",
-		s->name, log_addr(text, &a), strerror(error));
+	log_line(error == EADDRINUSE ? LOG_WARNING : LOG_ERR, 0, "%sserver %s: %s: %s",
+		 error == EADDRINUSE ? "warning: " : "", s->name, log_addr(text, &a),
+		 strerror(error));
 	return error == EADDRINUSE ? 0 : -1;
 }
 

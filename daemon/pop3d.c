@@ -118,8 +118,8 @@ check_host(void)
 static void
 conf_hear(void *arg, bool is_fault, const char *line)
 {
-	(void)arg, (void)is_fault;
-	fprintf(stderr, "%s\n", line);
+	(void)arg;
+	log_line(is_fault ? LOG_ERR : LOG_WARNING, 0, "%s", line);
 }
 
 int
@@ -140,6 +140,7 @@ main(int argc, char *argv[], char *envp[])
 	title_init(argc, argv, envp);
 	notify_init();
 	options_read(argc, argv, &o);
+	log_to_terminal();
 	if ((conf = calloc(1, sizeof(*conf))) == NULL ||
 	    conf_load(o.conf_path, conf, &hearer) == -1)
 		return 1;

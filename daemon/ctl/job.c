@@ -28,7 +28,9 @@ struct talk {
 	char out[JOB_ROOM(BLOCK)];
 	size_t out_pos, out_len;
 	struct job_reader reader;
-	FILE *to; /* standard output, or what is gathered */
+	FILE *to;	  /* standard output, or what is gathered */
+	FILE *errors;	  /* where lines of what went wrong go, */
+	const char *mark; /* and what stands before them */
 	size_t gathered;
 	bool in_error; /* a line of what went wrong is under way */
 };
@@ -48,12 +50,12 @@ static void
 show_error(struct talk *t, enum job_octet what, unsigned char octet)
 {
 	if (!t->in_error)
-		fputs("pop3ctl: ", stderr);
+		fputs(t->mark, t->errors);
 	t->in_error = what == JOB_OCTET_ERROR;
 	if (t->in_error)
-		job_escape(stderr, octet);
+		job_escape(t->errors, octet);
 	else
-		putc('\n', stderr);
+		putc('\n', t->errors);
 }
 
 /* 1: the job has ended; 0: go on; -1: it is no job of ours any more. */
@@ -167,8 +169,8 @@ talk_run(struct talk *t, const struct ctl_job *j, enum answer_form form)
 	}
 	r = converse(t);
 	if (r == -1)
-		fprintf(stderr, "%spop3ctl: the job was ended before it was done\n",
-			t->in_error ? "\n" : "");
+		fprintf(t->errors, "%s%sthe job was ended before it was done\n",
+			t->in_error ? "\n" : "", t->mark);
 	if (gather) {
 		fclose(t->to);
 		if (r == 1 && (t->reader.status == JOB_DONE || (len > 0 && j->anyway)))
@@ -237,6 +239,8 @@ job_command(const char *socket_path, enum answer_form form, int argc, char *argv
 	if (j == NULL || nargs < 0 || nargs + options + names + 4 > WORDS_MAX)
 		return usage(argv[0], w);
 	t.fd = t.input = -1;
+	t.errors = stderr;
+	t.mark = "pop3ctl: ";
 	if (j->input != CTL_NO_INPUT &&
 	    (t.input = input_open(j->input < nargs ? args[j->input] : NULL)) == -1)
 		return CTL_FAILED;
@@ -259,6 +263,26 @@ job_command(const char *socket_path, enum answer_form form, int argc, char *argv
 			status == CTL_DONE ? "the daemon sent no stream for the job\n" : a.text);
 		status = status == CTL_DONE ? CTL_FAILED : status;
 	}
+	free(a.text);
+	return status;
+}
+
+int
+job_gather(const char *socket_path, size_t n, char *const words[], FILE *to, const char *mark)
+{
+	static struct talk t;
+	struct answer a;
+	int status = request_quietly(socket_path, n, words, &a);
+
+	if (status == CTL_DONE && a.fd != -1) {
+		t = (struct talk){.fd = a.fd, .input = -1, .to = to, .errors = to, .mark = mark};
+		if (converse(&t) == -1)
+			fprintf(to, "%s%sthe job was ended before it was done\n",
+				t.in_error ? "\n" : "", mark);
+		status = t.reader.status;
+		close(a.fd);
+	} else
+		fprintf(to, "%s%s\n", mark, a.text != NULL ? a.text : strerror(ENOMEM));
 	free(a.text);
 	return status;
 }

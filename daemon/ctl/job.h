@@ -16,4 +16,9 @@ bool job_is_one(const char *word);
 /* Run it.  The exit status. */
 int job_command(const char *socket_path, enum answer_form form, int argc, char *argv[]);
 
+/* Send the words of a job to the daemon, which are as its `job` wants them, and write what its
+ * session says to `to`, escaped; a line of what went wrong begins with `mark`, as the daemon's
+ * refusal does.  The exit status. */
+int job_gather(const char *socket_path, size_t n, char *const words[], FILE *to, const char *mark);
+
 #endif

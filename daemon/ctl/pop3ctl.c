@@ -17,6 +17,7 @@
 #include "common/ctl_words.h"
 #include "common/privs.h"
 #include "daemon/ctl/complete.h"
+#include "daemon/ctl/doctor.h"
 #include "daemon/ctl/job.h"
 #include "daemon/ctl/print.h"
 #include "daemon/ctl/request.h"
@@ -64,7 +65,8 @@ usage(FILE *out, int status)
 	fputs("user: \"user -f file\" edits another file.\n"
 	      "Of one command: \"help command\" or \"command --help\".\n"
 	      "server: \"-\" if all have the same users and mail.\n"
-	      "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 daemon not reachable.\n",
+	      "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 daemon not reachable;\n"
+	      "of doctor: 0 ok, 1 warning, 2 critical, 3 unknown.\n",
 	      out);
 	return status;
 }
@@ -161,6 +163,8 @@ main(int argc, char *argv[])
 		return top(socket_path, form, argc, argv);
 	if (strcmp(argv[0], "user") == 0)
 		return user_run(form, argc, argv);
+	if (strcmp(argv[0], "doctor") == 0)
+		return doctor_run(socket_path, form, argc, argv);
 	if (job_is_one(argv[0]))
 		return job_command(socket_path, form, argc, argv);
 	return run(socket_path, form, argc, argv);

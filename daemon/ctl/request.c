@@ -11,9 +11,11 @@
 #include "daemon/ctl/request.h"
 
 static int
-unreachable(const char *path, const char *why)
+unreachable(struct answer *a, const char *path, const char *why)
 {
-	fprintf(stderr, "pop3ctl: %s: %s\n", path, why);
+	free(a->text);
+	if (asprintf(&a->text, "%s: %s", path, why) == -1)
+		a->text = NULL;
 	return CTL_UNREACHABLE;
 }
 
@@ -126,18 +128,18 @@ read_all(int fd, struct answer *a)
 }
 
 int
-request(const char *socket_path, size_t n, char *const words[], struct answer *a)
+request_quietly(const char *socket_path, size_t n, char *const words[], struct answer *a)
 {
 	int fd = connect_to(socket_path), r = 0;
 
 	memset(a, 0, sizeof(*a));
 	a->fd = -1;
 	if (fd == -1)
-		return unreachable(socket_path, why_no_connection(errno));
+		return unreachable(a, socket_path, why_no_connection(errno));
 	if (send_words(fd, n, words) == -1 || read_all(fd, a) == -1)
-		r = unreachable(socket_path, strerror(errno));
+		r = unreachable(a, socket_path, strerror(errno));
 	else if (a->len < 2 || a->text[0] < '0' || a->text[0] > '9')
-		r = unreachable(socket_path, "the daemon closed the connection");
+		r = unreachable(a, socket_path, "the daemon closed the connection");
 	close(fd);
 	if (r != 0)
 		return r;
@@ -146,4 +148,14 @@ request(const char *socket_path, size_t n, char *const words[], struct answer *a
 	a->len -= 2;
 	memmove(a->text, a->text + 2, a->len + 1);
 	return a->status;
+}
+
+int
+request(const char *socket_path, size_t n, char *const words[], struct answer *a)
+{
+	int status = request_quietly(socket_path, n, words, a);
+
+	if (status == CTL_UNREACHABLE)
+		fprintf(stderr, "pop3ctl: %s\n", a->text != NULL ? a->text : strerror(ENOMEM));
+	return status;
 }

@@ -23,4 +23,7 @@ struct answer {
  * if the daemon cannot be reached; else the status in *a, which is also returned. */
 int request(const char *socket_path, size_t n, char *const words[], struct answer *a);
 
+/* The same, but the reason is the answer's text (NULL: no memory) and nothing is printed. */
+int request_quietly(const char *socket_path, size_t n, char *const words[], struct answer *a);
+
 #endif

@@ -213,7 +213,7 @@ class Checks(TestCase):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             status, _, err = self.checked(self.good_head() + 'runtime_dir = "%s"\nserver a { port = %d addresses = { "127.0.0.1" } socket = "plain" }\n' % (harness.world().path("none-runs"), port))
-            self.assertEqual((status, err), (0, "pop3d: warning: server a: 127.0.0.1:%d: Address already in use\n" % port))
+            self.assertEqual((status, err), (0, "warning: server a: 127.0.0.1:%d: Address already in use\n" % port))
         daemon = self.own_daemon()  # its own ports are no news
         done = run("-t", "-c", daemon.conf_path)
         self.assertEqual(done.returncode, 0)

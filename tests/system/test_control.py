@@ -84,7 +84,7 @@ ROWS = [
     (("conn", "state", "x", "1", "2"), USAGE, ARGS % "conn state name connId"),
     (("conn", "state", "x", "fff"), FAILED, 'no such connection "fff"', "8: worded"),
     (("conn", "other", "x"), USAGE, 'bad option "other": must be kill, list, or state', "8: one method more"),
-    (("other", "x"), USAGE, re.compile('bad option "other": must be box, cget, configure, conn, destroy, down, history, list, new, reload, status, top, uidl, up, or user'),
+    (("other", "x"), USAGE, re.compile('bad option "other": must be box, cget, configure, conn, destroy, doctor, down, history, list, new, reload, status, top, uidl, up, or user'),
      "8: more methods"),
     (("destroy", "x", "now"), USAGE, 'Illegal destruction mode "now": Expected "kill", or "defer"'),
     (("destroy", "x", "kill", "y"), USAGE, ARGS % "destroy name ?mode?"),
@@ -533,7 +533,8 @@ class Forms(Case):
             count = 2 if synopsis.split()[0] in ("box", "conn", "uidl", "user") else 1
             words, arguments = synopsis.split()[:count], synopsis.split()[count:]
             wanted = re.sub(r"\?.*?\?", "", " ".join(arguments)).strip()
-            answer = self.ctl.refused(USAGE, *words, *([] if wanted else ["x"] * 3))
+            status = 3 if words == ["doctor"] else USAGE  # a monitoring plugin's "unknown"
+            answer = self.ctl.refused(status, *words, *([] if wanted else ["x"] * 3))
             self.assertEqual(answer, ARGS % re.sub("^user ", "user ?-f file? ", synopsis))
 
     def test_not_reachable(self):

@@ -26,6 +26,7 @@ static const struct job_entry jobs[] = {
     {"box", "locked", 0, 0, JOB_OPEN, NULL, job_box_locked},
     {"box", "move", 1, 1, JOB_OPEN | JOB_LOCK, job_box_move_prepare, job_box_move},
     {"box", "remove", 0, 1, JOB_OPEN | JOB_LOCK | JOB_LIST, job_box_remove_prepare, job_box_remove},
+    {"doctor", NULL, 0, 0, 0, job_doctor_prepare, job_doctor},
     {"history", NULL, 0, 2, JOB_OPEN, NULL, job_history},
     {"uidl", "import", 2, 3, JOB_OPEN | JOB_LOCK | JOB_LIST, NULL, job_uidl_import},
     {"uidl", "verify", 0, 1, JOB_OPEN | JOB_LOCK | JOB_LIST, NULL, job_uidl_verify},
@@ -128,8 +129,7 @@ job_find(size_t n, char *const words[], size_t *skip)
 	return NULL;
 }
 
-/* Somebody has the lock: who? */
-static void
+void
 job_tell_holder(struct session *ss)
 {
 	const struct msg_lock_answer *h = &ss->holder;

@@ -1,0 +1,248 @@
+"""pop3ctl doctor: hosts and mailboxes in each of which one thing is broken, and what names it.
+
+A case breaks one thing; the doctor has to name its cause in a line of the level that is given.
+"""
+
+import contextlib
+import json
+import os
+import re
+import resource
+import shutil
+import socket
+import subprocess
+import time
+
+import harness
+import mailbox
+from client import TestCase
+from control import Control
+from harness import PLAIN
+
+MESSAGES = mailbox.simple(3)
+OK, WARNING, CRITICAL, UNKNOWN = range(4)
+LEVELS = ("ok", "warning", "critical", "unknown")
+DAY = 86400
+
+
+class Doctor(TestCase):
+    def found(self, answer, level, cause):
+        """A line of this level names the cause."""
+        self.assertRegex(answer.out, r"(?m)^%s +[a-z]+: .*%s" % (LEVELS[level], cause), answer)
+        self.assertIn(answer.status, (WARNING, CRITICAL) if level == WARNING else (level,), answer)
+
+
+class Host(Doctor):
+    """No daemon runs; what is wrong is found before one is started."""
+
+    settings = None
+
+    def setUp(self):
+        super().setUp()
+        self.host = harness.Daemon(start=False, log="stderr", idle_timeout=600)
+        self.dir = self.host.dir
+
+    def doctor(self, *words, wrap=(), **options):
+        done = subprocess.run([*wrap, harness.program("pop3ctl"), "-s", os.path.join(self.dir, "none"), "doctor", "--conf", self.host.conf_path, *words],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, **options)
+        self.assertEqual(done.stderr, "")
+        done.out, done.status = done.stdout, done.returncode
+        return done
+
+    def names(self, level, cause, wrap=(), **options):
+        self.found(self.doctor(wrap=wrap, **options), level, cause)
+
+    def test_daemon_does_not_run(self):
+        self.names(CRITICAL, "no pop3d runs with this control socket.*to do: start pop3d")
+
+    def test_nothing_else_is_wrong(self):
+        bad = [line for line in self.doctor().out.splitlines() if not line.startswith(("ok ", "critical daemon"))]
+        self.assertEqual([line for line in bad if "this host's name" not in line], [])
+
+    def test_setting_that_does_not_exist(self):
+        self.host.write_conf(no_such_setting=1)
+        self.names(CRITICAL, r"pop3d.conf:\d+: .*no_such_setting")
+
+    def test_configuration_is_missing(self):
+        os.unlink(self.host.conf_path)
+        self.names(CRITICAL, "%s: cannot open the configuration file: No such file" % self.host.conf_path)
+
+    def test_certificate_is_missing(self):
+        self.host.write_conf(certificate=self.dir + "/none.pem")
+        self.names(CRITICAL, "certificate %s/none.pem: No such file" % self.dir)
+
+    def test_key_is_another_certificates(self):
+        _, key = harness.make_certificate(self.dir, "other")
+        self.host.write_conf(certificate_key=key)
+        self.names(CRITICAL, "%s.*does not (belong|fit|match)" % key)
+
+    @harness.needs_root
+    def test_key_may_be_read_by_all(self):
+        cert, key = harness.make_certificate(self.dir, "open")
+        os.chmod(key, 0o644)
+        self.host.write_conf(certificate=cert, certificate_key=key)
+        self.names(WARNING, "%s: every user of this host can read it" % key)
+
+    def dated(self, first, last):
+        cert, key = harness.make_certificate(self.dir, "dated")
+        stamps = [time.strftime("%y%m%d%H%M%SZ", time.gmtime(time.time() + days * DAY)) for days in (first, last)]
+        conf = os.path.join(self.dir, "ca.conf")
+        with open(conf, "w") as f:
+            f.write("[ca]\ndefault_ca=a\n[a]\ndatabase=%s/index\nnew_certs_dir=%s\npolicy=p\ndefault_md=sha256\nrand_serial=yes\n[p]\ncommonName=supplied\n" % (self.dir, self.dir))
+        open(os.path.join(self.dir, "index"), "w").close()
+        request = os.path.join(self.dir, "request")
+        for words in (["req", "-new", "-key", key, "-subj", "/CN=localhost", "-out", request],
+                      ["ca", "-batch", "-notext", "-selfsign", "-config", conf, "-keyfile", key, "-in", request, "-out", cert,
+                       "-startdate", stamps[0], "-enddate", stamps[1]]):
+            subprocess.run(["openssl", *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.host.write_conf(certificate=cert, certificate_key=key)
+        return cert
+
+    @harness.needs_root
+    def test_pam_service_is_missing(self):
+        self.host.write_conf(auth="pam:p3t-no-such-service")
+        self.names(CRITICAL, "pam:p3t-no-such-service: the PAM service has no file")
+
+    def user_file(self, text, mode=0o600):
+        path = os.path.join(self.dir, "users")
+        with open(path, "w") as f:
+            f.write(text)
+        os.chmod(path, mode)
+        self.host.write_conf(auth="file:" + path)
+        return path
+
+    def test_user_file_is_missing(self):
+        self.host.write_conf(auth="file:%s/none" % self.dir)
+        self.names(CRITICAL, "%s/none: No such file" % self.dir)
+
+    @harness.needs_root
+    def test_user_file_may_be_written_by_all(self):
+        path = self.user_file("ann:{plain}x:2001:2001:/srv/ann\n", 0o666)
+        self.names(CRITICAL, "%s: may be written by group or others" % path)
+
+    @harness.needs_root
+    def test_account_of_a_role_is_missing(self):
+        self.host.write_conf(login_user="p3t-nobody")
+        self.names(CRITICAL, 'system user "p3t-nobody": No such file')
+
+    @harness.needs_root
+    def test_port_is_taken(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            self.host.servers["clear"]["port"] = taken.getsockname()[1]
+            self.host.write_conf()
+            self.names(WARNING, "server clear: 127.0.0.1:%d: Address already in use" % taken.getsockname()[1])
+
+    @harness.needs_root
+    def test_address_is_not_this_hosts(self):
+        self.host.servers["clear"]["addresses"] = ["192.0.2.1"]
+        self.host.write_conf()
+        self.names(CRITICAL, "server clear: 192.0.2.1:.*Cannot assign")
+
+
+class Running(Doctor):
+    """What the daemon tells of itself."""
+
+    settings = None
+
+    def test_host_is_well(self):
+        answer = Control(self.own_daemon()).run("doctor")
+        self.assertRegex(answer.out, "(?m)^ok +daemon: pop3d is serving$")
+        self.assertNotRegex(answer.out, "(?m)^critical")
+
+    def test_json(self):
+        rows = json.loads(Control(self.own_daemon()).run("doctor", "--json").out)
+        self.assertIn("pop3d is serving", [row["what"] for row in rows])
+        for row in rows:
+            self.assertEqual(sorted(row), ["action", "check", "level", "what"])
+
+
+class Mailbox(Doctor):
+    """The way of one user; a daemon runs."""
+
+    def setUp(self):
+        super().setUp()
+        self.ctl = Control(self.daemon)
+        self.patient = self.user(MESSAGES)
+
+    def doctor(self, user=None):
+        return self.ctl.run("doctor", "clear", (user or self.patient).name)
+
+    def names(self, level, cause, user=None):
+        self.found(self.doctor(user), level, cause)
+
+    def path(self, *names):
+        return os.path.join(self.patient.maildir.path, *names)
+
+    def test_nothing_is_wrong(self):
+        answer = self.doctor()
+        self.assertRegex(answer.out, "(?m)^ok +mailbox: .*3 messages")
+        self.assertEqual(answer.status, OK, answer)
+        client = self.session(self.patient)
+        self.assertEqual(len(client.listing(b"UIDL")), 3)
+
+    @harness.needs_root
+    def test_no_such_user(self):
+        self.found(self.ctl.run("doctor", "clear", "nobody-there"), CRITICAL, "no such account")
+
+    def test_no_such_server(self):
+        self.found(self.ctl.run("doctor", "nowhere", self.patient.name), CRITICAL, 'no such server "nowhere"')
+
+    def changed(self, *arguments):
+        """An account of its own, changed by chage(1) and the like."""
+        user = harness.User()
+        user.maildir.make()
+        harness.usermod(*arguments, user.name)
+        return user
+
+    @harness.needs_root
+    def test_home_is_missing(self):
+        user = self.changed("chage", "-E", "-1")
+        shutil.rmtree(user.home)
+        self.names(CRITICAL, "%s/Maildir: .*home does not exist" % user.home, user)
+
+    def test_maildir_has_gone(self):
+        self.session(self.patient).quit()
+        self.patient.maildir.remove()
+        self.names(CRITICAL, "%s: missing, and not treated as empty: it had mail" % self.path())
+
+    @harness.needs_root
+    def test_component_cannot_be_passed(self):
+        os.chown(self.patient.home, 0, 0)
+        self.addCleanup(os.chown, self.patient.home, self.patient.uid, self.patient.gid)
+        self.names(CRITICAL, "%s has owner 0, group 0, mode 0700; this is uid %d" % (self.patient.home, self.patient.uid))
+
+    @harness.needs_root
+    def test_mailbox_is_anothers(self):
+        os.chown(self.path(), 65534, 65534)
+        os.chmod(self.path(), 0o755)
+        self.names(CRITICAL, "%s has owner 65534" % self.path())
+
+    def test_a_folder_is_missing(self):
+        shutil.rmtree(self.path("cur"))
+        self.names(CRITICAL, "%s: open: No such file" % self.path("cur"))
+
+    @contextlib.contextmanager
+    def small_home(self, size):
+        options = "size=%s,mode=700,uid=%d,gid=%d" % (size, self.patient.uid, self.patient.gid)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", self.patient.home], check=True)
+        harness.world().registry.add("mount", self.patient.home)
+        try:
+            self.patient.maildir.make()
+            yield
+        finally:
+            subprocess.run(["umount", "-l", self.patient.home], check=True)
+
+    def test_usage(self):
+        for words in (["clear"], ["clear", "x", "y"], ["--conf"], ["--conf", "x", "clear", "y"]):
+            answer = self.ctl.run("doctor", *words)
+            self.assertEqual((answer.status, answer.out), (UNKNOWN, ""))
+            self.assertIn('should be "pop3ctl doctor', answer.err)
+
+    def test_what_a_mailbox_says_cannot_forge_a_finding(self):
+        name = "1700000000.M1P1.host,S=5000\tok\n\x1b[31m:2,"
+        self.patient.maildir.write("cur", name, MESSAGES[0])
+        answer = self.doctor()
+        self.assertNotRegex(answer.out, "(?m)^ok +mailbox: *$")
+        self.assertNotIn("\x1b", answer.out)
+        for row in json.loads(self.ctl.run("doctor", "clear", self.patient.name, "--json").out):
+            self.assertIn(row["level"], LEVELS)
