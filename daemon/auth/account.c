@@ -119,20 +119,28 @@ password_is_locked(const struct spwd *sp)
 }
 
 const char *
-account_refusal(const char *name)
+account_fault(const char *name)
 {
 	const struct spwd *sp = getspnam(name);
 	long today = (long)(time(NULL) / SECONDS_A_DAY);
 
 	if (sp == NULL)
-		return "account refused";
+		return NULL;
 	if (sp->sp_expire >= 0 && today >= sp->sp_expire)
 		return "account expired";
 	if (sp->sp_lstchg == 0)
 		return "password must be changed";
 	if (sp->sp_lstchg > 0 && sp->sp_max >= 0 && today > sp->sp_lstchg + sp->sp_max)
 		return "password expired";
-	return password_is_locked(sp) ? "account locked" : "account refused";
+	return password_is_locked(sp) ? "account locked" : NULL;
+}
+
+const char *
+account_refusal(const char *name)
+{
+	const char *fault = account_fault(name);
+
+	return fault != NULL ? fault : "account refused";
 }
 
 bool

@@ -22,10 +22,11 @@ enum login_result account_lookup(const char *name, struct msg_account *a, const 
 /* Is there an account of that name?  If so its name goes into dst, else the empty string. */
 void account_known_name(const char *name, char dst[MSG_NAME_SIZE]);
 
-/*
- * Why the account phase refuses an account, for the log, as far as shadow(5)
- * tells: expired, password expired and so on.  Needs root.
- */
+/* What shadow(5) has against an account: expired, password expired and so on.  NULL: nothing, or
+ * this is not root. */
+const char *account_fault(const char *name);
+
+/* Why the account phase refuses an account, for the log: that, or "account refused". */
 const char *account_refusal(const char *name);
 
 /* Has `usermod -L` locked the account's password, so that none is right?  false without root. */

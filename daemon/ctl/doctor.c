@@ -10,14 +10,17 @@
 #include "common/ctl_words.h"
 #include "daemon/ctl/request.h"
 
-static const struct check {
+static const struct doctor_check {
 	const char *name;
 	void (*run)(struct doctor *d);
-	bool host, user; /* what it applies to */
+	bool host, user;    /* what it applies to */
+	const char *action; /* where a finding is not well and names none */
 } checks[] = {
-    {"daemon", doctor_daemon, true, true},
-    {"configuration", doctor_configuration, true, false},
-    {"mailbox", doctor_mailbox, false, true},
+    {"daemon", doctor_daemon, true, true, "look into its log"},
+    {"configuration", doctor_configuration, true, false,
+     "mend it; pop3d -t tells whether it is good; then pop3ctl reload"},
+    {"account", doctor_account, false, true, "see passwd(5) and shadow(5)"},
+    {"mailbox", doctor_mailbox, false, true, "mend it, then ask the doctor again"},
 };
 
 static const char *const levels[DOCTOR_LEVELS] = {
@@ -69,8 +72,10 @@ doctor_find(struct doctor *d, enum doctor_level level, const char *action, const
 		what = NULL;
 	va_end(ap);
 	d->findings = must(reallocarray(d->findings, d->count + 1, sizeof(*d->findings)));
+	if (level != DOCTOR_OK && action[0] == '\0')
+		action = d->check->action;
 	d->findings[d->count++] =
-	    (struct finding){level, d->check, cell(what), cell(strdup(action))};
+	    (struct finding){level, d->check->name, cell(what), cell(strdup(action))};
 }
 
 static void
@@ -141,7 +146,7 @@ doctor_run(const char *socket_path, enum answer_form form, int argc, char *argv[
 	d.server = argc > 0 ? argv[0] : NULL;
 	d.user = argc > 0 ? argv[1] : NULL;
 	for (size_t i = 0; i < COUNT_OF(checks); i++) {
-		d.check = checks[i].name;
+		d.check = &checks[i];
 		if (d.user != NULL ? checks[i].user : checks[i].host)
 			checks[i].run(&d);
 	}

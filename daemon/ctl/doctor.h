@@ -13,6 +13,8 @@
 /* The exit status of a monitoring plugin. */
 enum doctor_level { DOCTOR_OK, DOCTOR_WARNING, DOCTOR_CRITICAL, DOCTOR_UNKNOWN, DOCTOR_LEVELS };
 
+struct doctor_check;
+
 struct finding {
 	enum doctor_level level;
 	const char *check; /* the name of its row */
@@ -22,13 +24,13 @@ struct finding {
 struct doctor {
 	const char *socket_path, *conf_path; /* conf_path: NULL: that of the daemon, or the usual */
 	char *server, *user;		     /* NULL: it is about the host */
-	const char *check;		     /* the row that runs now */
+	const struct doctor_check *check;    /* the row that runs now */
 	char *status;			     /* the daemon's, pairs; NULL: none answers */
 	struct finding *findings;
 	size_t count;
 };
 
-/* Note what the check that runs now has found, and what to do ("": nothing). */
+/* Note what the check that runs now has found, and what to do ("": what its row says). */
 void doctor_find(struct doctor *d, enum doctor_level level, const char *action, const char *fmt,
 		 ...) __attribute__((format(printf, 4, 5)));
 
@@ -44,7 +46,8 @@ int doctor_run(const char *socket_path, enum answer_form form, int argc, char *a
 void doctor_daemon(struct doctor *d);
 void doctor_configuration(struct doctor *d);
 
-/* doctor_user.c: what the user's own session finds. */
+/* doctor_user.c: what the host has against the account; what the user's own session finds. */
+void doctor_account(struct doctor *d);
 void doctor_mailbox(struct doctor *d);
 
 #endif

@@ -73,8 +73,7 @@ line_find(struct doctor *d, const char *line)
 						       : DOCTOR_OK;
 		line += 3;
 	}
-	doctor_find(d, level, level == DOCTOR_OK ? "" : "mend it, then pop3d -t, pop3ctl reload",
-		    "%s", line);
+	doctor_find(d, level, "", "%s", line);
 }
 
 /* Run pop3d -t with its output going to the pipe, which it is to take for the journal's stream.

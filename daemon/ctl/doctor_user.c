@@ -7,10 +7,58 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/count.h"
+#include "daemon/auth/account.h"
 #include "daemon/ctl/doctor.h"
 #include "daemon/ctl/job.h"
 #include "daemon/ctl/request.h"
+
+/* What shadow(5) says, in the words of account_fault(), and the command that mends it. */
+static const struct remedy {
+	const char *fault, *action;
+} remedies[] = {
+    {"account expired", "chage -E -1 "},
+    {"account locked", "usermod -U "},
+    {"password expired", "passwd "},
+    {"password must be changed", "passwd "},
+};
+
+static void
+account_find(struct doctor *d, const char *fault)
+{
+	char action[256] = "";
+
+	for (size_t i = 0; i < COUNT_OF(remedies); i++)
+		if (strcmp(remedies[i].fault, fault) == 0)
+			(void)snprintf(action, sizeof(action), "%s%s", remedies[i].action, d->user);
+	doctor_find(d, DOCTOR_CRITICAL, action, "%s: %s", d->user, fault);
+}
+
+/* PAM itself is not asked: its account phase changes what modules count. */
+void
+doctor_account(struct doctor *d)
+{
+	static char cget[] = "cget", option[] = "-auth";
+	char *words[] = {cget, d->server, option};
+	const char *fault;
+	struct answer a;
+
+	if (d->status == NULL)
+		return;
+	if (request_quietly(d->socket_path, 3, words, &a) == CTL_DONE &&
+	    strncmp(a.text, "pam:", 4) == 0) {
+		if (geteuid() != 0)
+			doctor_find(d, DOCTOR_UNKNOWN, "ask as root",
+				    "shadow(5) can be read by root only");
+		else if ((fault = account_fault(d->user)) != NULL)
+			account_find(d, fault);
+		else
+			doctor_find(d, DOCTOR_OK, "", "shadow(5) has nothing against %s", d->user);
+	}
+	free(a.text);
+}
 
 /* level TAB what TAB action */
 static void

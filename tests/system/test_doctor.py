@@ -111,6 +111,10 @@ class Host(Doctor):
         self.host.write_conf(auth="file:" + path)
         return path
 
+    def test_user_file_has_a_fault(self):
+        path = self.user_file("ann:{plain}x:2001:2001:/srv/ann\nbob\n")
+        self.names(WARNING, "%s:2: expected name:password" % path)
+
     def test_user_file_is_missing(self):
         self.host.write_conf(auth="file:%s/none" % self.dir)
         self.names(CRITICAL, "%s/none: No such file" % self.dir)
@@ -195,10 +199,28 @@ class Mailbox(Doctor):
         return user
 
     @harness.needs_root
+    def test_account_has_expired(self):
+        self.names(CRITICAL, "account expired", self.changed("chage", "-E", "0"))
+
+    @harness.needs_root
+    def test_account_is_locked(self):
+        self.names(CRITICAL, "account locked", self.changed("usermod", "-L"))
+
+    @harness.needs_root
+    def test_password_must_be_changed(self):
+        self.names(CRITICAL, "password must be changed", self.changed("chage", "-d", "0"))
+
+    @harness.needs_root
     def test_home_is_missing(self):
         user = self.changed("chage", "-E", "-1")
         shutil.rmtree(user.home)
         self.names(CRITICAL, "%s/Maildir: .*home does not exist" % user.home, user)
+
+    @harness.needs_root
+    def test_maildir_was_never_there(self):
+        user = self.changed("chage", "-E", "-1")
+        user.maildir.remove()
+        self.names(WARNING, "%s: does not exist" % user.maildir.path, user)
 
     def test_maildir_has_gone(self):
         self.session(self.patient).quit()
@@ -221,6 +243,18 @@ class Mailbox(Doctor):
         shutil.rmtree(self.path("cur"))
         self.names(CRITICAL, "%s: open: No such file" % self.path("cur"))
 
+    @harness.needs_root
+    def test_folder_cannot_be_written(self):
+        os.chmod(self.path("cur"), 0o500)
+        self.addCleanup(os.chmod, self.path("cur"), 0o700)
+        self.names(CRITICAL, "%s: messages cannot be deleted: Permission denied.* mode 0500" % self.path("cur"))
+
+    @harness.needs_root
+    def test_message_cannot_be_read(self):
+        path = self.patient.maildir.paths()[1]
+        os.chown(path, 0, 0)
+        self.names(WARNING, "1 of 3 messages cannot be read, message 2 first: Permission denied")
+
     @contextlib.contextmanager
     def small_home(self, size):
         options = "size=%s,mode=700,uid=%d,gid=%d" % (size, self.patient.uid, self.patient.gid)
@@ -231,6 +265,56 @@ class Mailbox(Doctor):
             yield
         finally:
             subprocess.run(["umount", "-l", self.patient.home], check=True)
+
+    @harness.needs_root
+    def test_disk_is_full(self):
+        with self.small_home("256k"):
+            with contextlib.suppress(OSError), open(os.path.join(self.patient.home, "filler"), "wb", buffering=0) as f:
+                while True:
+                    f.write(b"x" * 4096)
+            self.names(CRITICAL, "%s: No space left on device" % self.path())
+
+    def test_quota_is_reached(self):
+        with open(self.path("maildirsize"), "w") as f:
+            f.write("1000S\n1200 3\n")
+        os.chown(f.name, self.patient.uid, self.patient.gid)
+        self.names(WARNING, "maildirsize: 1200 of 1000 octets")
+
+    def test_lock_is_held(self):
+        self.session(self.patient, PLAIN)
+        self.names(WARNING, r"in use since .* from 127\.0\.0\.1.*to do: .*conn kill")
+
+    def test_unique_ids_are_broken(self):
+        with open(self.path("pop3d-uids"), "w") as f:
+            f.write("#\nbroken\n")
+        os.chown(f.name, self.patient.uid, self.patient.gid)
+        self.names(WARNING, "pop3d-uids: line 2")
+        os.unlink(self.path("pop3d-uids"))
+        os.mkdir(self.path("pop3d-uids"))
+        self.names(CRITICAL, "pop3d-uids")
+
+    def test_two_files_of_one_base_name(self):
+        path = self.patient.maildir.paths()[0]
+        base = os.path.basename(path).split(":")[0]
+        self.patient.maildir.write("cur", base + ":2,F", b"another\n")
+        self.names(WARNING, "files have a base name that another has, %s" % base)
+
+    def test_size_in_a_name_is_wrong(self):
+        self.patient.maildir.write("cur", "1700000000.M1P1.host,S=5000:2,", MESSAGES[0])
+        self.names(WARNING, r"1 files have not the size in their names .*1700000000\.M1P1\.host,S=5000")
+
+    def test_nuls(self):
+        self.patient.maildir.deliver(mailbox.letter("nul", b"a\0b\n"))
+        self.names(WARNING, "1 of 4 messages.*NUL.*message 4")
+
+    def test_long_lines(self):
+        self.patient.maildir.deliver(mailbox.letter("long", b"x" * 2049 + b"\n"))
+        self.patient.maildir.deliver(mailbox.letter("not", b"x" * 2046 + b"\n"))
+        self.names(WARNING, "1 of 5 messages.*2048 octets.*message 4")
+
+    def test_damaged_compressed_message(self):
+        self.patient.maildir.deliver(b"\x1f\x8b\x08\0\0\0\0\0" + b"\xff" * 100)
+        self.names(WARNING, "1 of 4 messages.*cannot be read.*message 4")
 
     def test_usage(self):
         for words in (["clear"], ["clear", "x", "y"], ["--conf"], ["--conf", "x", "clear", "y"]):

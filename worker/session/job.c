@@ -129,30 +129,33 @@ job_find(size_t n, char *const words[], size_t *skip)
 	return NULL;
 }
 
-void
-job_tell_holder(struct session *ss)
+const char *
+job_holder(struct session *ss, char dst[JOB_HOLDER_SIZE])
 {
 	const struct msg_lock_answer *h = &ss->holder;
 	char host[LOG_ADDR_SIZE], since[CLOCK_UTC_SIZE];
 
 	lock_conflict_look(ss);
+	(void)snprintf(dst, JOB_HOLDER_SIZE, "maildrop is in use by %s",
+		       h->holder == LOCK_HOLDER_OTHER ? "a session of another user name"
+						      : "another job, program or host");
 	if (h->holder == LOCK_HOLDER_OWN)
-		job_fail(ss, "maildrop is in use since %s from %s, idle for %u s",
-			 clock_utc(since, h->since), log_host(host, &h->peer), h->idle);
-	else if (h->holder == LOCK_HOLDER_OTHER)
-		job_fail(ss, "maildrop is in use by a session of another user name");
-	else
-		job_fail(ss, "maildrop is in use by another job, program or host");
+		(void)snprintf(dst, JOB_HOLDER_SIZE,
+			       "maildrop is in use since %s from %s, idle for %u s",
+			       clock_utc(since, h->since), log_host(host, &h->peer), h->idle);
+	return dst;
 }
 
 /* What a store's trouble is to who asked. */
 static int
 trouble(struct session *ss, enum store_result result)
 {
+	char who[JOB_HOLDER_SIZE];
+
 	if (result == STORE_OK)
 		return JOB_DONE;
 	if (result == STORE_IN_USE)
-		job_tell_holder(ss);
+		job_fail(ss, "%s", job_holder(ss, who));
 	else
 		job_fail(ss, "%s: the mailbox cannot be opened; the daemon's log says why",
 			 ss->grant.mailbox);

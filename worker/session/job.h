@@ -56,8 +56,9 @@ enum store_result job_lock(struct session *ss);
  * mailbox's owner.  The stream is the caller's to finish. */
 void job_serve(struct session *ss, const struct msg_spawn_conf *conf, bool became);
 
-/* Somebody has the lock, as job_lock() said: say who. */
-void job_tell_holder(struct session *ss);
+/* Somebody has the lock, as job_lock() said: who?  Returns dst. */
+enum { JOB_HOLDER_SIZE = 128 };
+const char *job_holder(struct session *ss, char dst[JOB_HOLDER_SIZE]);
 
 /* job_doctor.c */
 extern job_fn job_doctor, job_doctor_prepare;

@@ -1,19 +1,30 @@
 /*
- * pop3ctl doctor SERVER USER, as the mailbox's owner: the steps of a login, each with what it
- * found. A line is a level, what was found, and what to do, parted by TAB.  What the store logs on
- * the way says more than its result, so it goes there too.
+ * pop3ctl doctor SERVER USER, as the mailbox's owner: the steps of a login, then all messages, each
+ * with what it found.  A line is a level, what was found, and what to do, parted by TAB.  What the
+ * store logs on the way is said in place of being logged.
  */
 #include "config.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "common/log.h"
 #include "worker/session/job.h"
 
+enum {
+	HEARD_MAX = 20,		/* lines of the store; it may have one for each message */
+	TRIAL = 64 * 1024,	/* octets that must find room */
+	FREE_PERCENT = 5,	/* of the file system: less is a warning */
+	LINE_MAX_OCTETS = 2048, /* that mail programs are known to take */
+};
+
 static struct session *asked; /* for the log */
-static size_t told;	      /* lines that were no "ok" */
+static size_t heard, told;    /* lines of the store; lines that were no "ok" */
 static bool opened;
 
 static void say(const char *level, const char *action, const char *fmt, ...)
@@ -37,10 +48,14 @@ say(const char *level, const char *action, const char *fmt, ...)
 /* ---- the log of this process */
 
 static void
-heard(int prio, conn_id id, const char *text)
+hear(int prio, conn_id id, const char *text)
 {
 	(void)id;
-	say(prio <= LOG_ERR ? "critical" : prio <= LOG_WARNING ? "warning" : "ok", "", "%s", text);
+	if (heard++ < HEARD_MAX)
+		say(prio <= LOG_ERR	  ? "critical"
+		    : prio <= LOG_WARNING ? "warning"
+					  : "ok",
+		    "", "%s", text);
 }
 
 static bool
@@ -55,45 +70,188 @@ wait_fd(void)
 	return -1;
 }
 
-static const struct log_sink hearer = {heard, is_ready, wait_fd, is_ready};
+static const struct log_sink hearer = {hear, is_ready, wait_fd, is_ready};
 
-/* ---- the steps */
-
-/* What is not told by the log. */
+/* Is the step done?  What failed was mostly told by the log, since `before`. */
 static bool
-step(enum store_result result, const char *what)
+step(enum store_result result, size_t before, const char *what)
 {
-	if (result != STORE_OK && told == 0)
+	if (result != STORE_OK && told == before)
 		say("critical", "", "%s: %s", asked->grant.mailbox, what);
 	return result == STORE_OK;
+}
+
+/* ---- room */
+
+/* Write a file without a name.  0 or -1 with errno. */
+static int
+trial_write(int dir_fd)
+{
+	static const char zeros[4096];
+	int fd = openat(dir_fd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600), error = 0;
+
+	if (fd == -1)
+		return errno == EOPNOTSUPP || errno == EISDIR ? 0 : -1;
+	for (size_t n = 0; n < TRIAL && error == 0; n += sizeof(zeros))
+		if (write(fd, zeros, sizeof(zeros)) != sizeof(zeros))
+			error = errno;
+	close(fd);
+	errno = error;
+	return error == 0 ? 0 : -1;
+}
+
+static void
+look_at_room(const struct store *s)
+{
+	struct statvfs fs;
+
+	if (s->history_fd == -1)
+		return;
+	if (trial_write(s->history_fd) == -1)
+		say("critical",
+		    store_is_full(errno) ? "make room, or raise the quota"
+					 : "let the user write there",
+		    "%s: %s: a test of %d octets cannot be written", s->path, strerror(errno),
+		    TRIAL);
+	else if (fstatvfs(s->history_fd, &fs) == 0 &&
+		 fs.f_bavail / FREE_PERCENT < fs.f_blocks / 100)
+		say("warning", "make room", "%s: less than %d %% of the file system are free",
+		    s->path, FREE_PERCENT);
 }
 
 int
 job_doctor_prepare(struct session *ss, size_t argc, char *const argv[])
 {
+	struct store *s = &ss->store;
+	struct stat st;
+
 	(void)argc, (void)argv;
 	asked = ss;
 	log_to(&hearer);
-	opened =
-	    step(ss->store.backend->open(&ss->store, ss->grant.missing_maildir == MISSING_EMPTY),
-		 "cannot be opened");
+	opened = step(s->backend->open(s, ss->grant.missing_maildir == MISSING_EMPTY), told,
+		      "cannot be opened");
+	if (!opened)
+		return JOB_DONE;
+	if (s->backend != &store_none && stat(s->path, &st) == -1)
+		say("warning", "see where mail is delivered; pop3ctl box add makes a Maildir",
+		    "%s: %s: it counts as empty until the first delivery", s->path,
+		    errno == ENOENT ? "does not exist" : strerror(errno));
+	look_at_room(s);
 	return JOB_DONE;
+}
+
+/* ---- messages */
+
+/* Those that have something in common. */
+struct kind {
+	const char *what, *action;
+	size_t count, first;
+	char why[128]; /* of the first */
+};
+
+struct scan {
+	struct kind unread, nul, lines;
+};
+
+static void
+note(struct kind *k, size_t i, const char *why)
+{
+	if (k->count++ > 0)
+		return;
+	k->first = i;
+	(void)snprintf(k->why, sizeof(k->why), "%s%s", why[0] != '\0' ? ": " : "", why);
+}
+
+static void
+tell(const struct kind *k, size_t of)
+{
+	if (k->count > 0)
+		say("warning", k->action, "%zu of %zu messages %s, message %zu first%s", k->count,
+		    of, k->what, k->first + 1, k->why);
+}
+
+/* What its octets have.  0 or -1 with errno: it cannot be read to its end. */
+static int
+octets_look(struct store_reader *r, bool *nul, bool *lines)
+{
+	size_t column = 0;
+	char block[16384];
+	ssize_t n;
+
+	while ((n = store_read(r, block, sizeof(block))) > 0)
+		for (ssize_t i = 0; i < n; i++) {
+			column = block[i] == '\n' ? 0 : column + (block[i] != '\r');
+			*nul |= block[i] == '\0';
+			*lines |= column > LINE_MAX_OCTETS;
+		}
+	return n == 0 ? 0 : -1;
+}
+
+static void
+message_look(struct store *s, size_t i, struct scan *scan)
+{
+	enum store_result result;
+	struct store_reader r;
+	bool nul = false, lines = false;
+
+	if ((result = s->backend->get(s, i, &r)) != STORE_OK) {
+		if (result != STORE_MISSING)
+			note(&scan->unread, i, strerror(errno));
+		return;
+	}
+	if (octets_look(&r, &nul, &lines) == -1)
+		note(&scan->unread, i, store_reader_why(&r));
+	store_reader_end(&r);
+	if (nul)
+		note(&scan->nul, i, "");
+	if (lines)
+		note(&scan->lines, i, "");
+}
+
+static void
+look_at_messages(struct store *s)
+{
+	struct scan scan = {
+	    .unread = {.what = "cannot be read",
+		       .action = "give them to the user, or move them "
+				 "out of the mailbox"},
+	    .nul = {.what = "hold NUL octets",
+		    .action = "none on this host: they are sent as they "
+			      "are, and some mail programs cut there"},
+	    .lines = {.what = "have lines of more than 2048 octets",
+		      .action = "none on this host: they are sent as they are, and some mail "
+				"programs refuse them"},
+	};
+
+	for (size_t i = 0; i < s->count && !s->lost; i++)
+		message_look(s, i, &scan);
+	tell(&scan.unread, s->count);
+	tell(&scan.nul, s->count);
+	tell(&scan.lines, s->count);
+	if (s->backend->examine != NULL)
+		s->backend->examine(s);
 }
 
 int
 job_doctor(struct session *ss, size_t argc, char *const argv[])
 {
 	struct store *s = &ss->store;
+	size_t before = told;
 	enum store_result result;
+	char who[JOB_HOLDER_SIZE];
 
 	(void)argc, (void)argv;
 	if (!opened)
 		return JOB_DONE;
-	if ((result = job_lock(ss)) == STORE_IN_USE) {
-		job_tell_holder(ss);
-		return JOB_DONE;
-	}
-	if (step(result, "cannot be locked") && step(s->backend->list(s), "cannot be listed"))
+	if ((result = job_lock(ss)) == STORE_IN_USE)
+		say("warning", "wait for its end, or end it by pop3ctl conn kill",
+		    "%s; its messages were not looked at", job_holder(ss, who));
+	else if (step(result, before, "cannot be locked") &&
+		 step(s->backend->list(s), before, "cannot be listed")) {
+		look_at_messages(s);
 		say("ok", "", "%s: %zu messages", s->path, s->count);
+	}
+	if (heard > HEARD_MAX)
+		say("warning", "", "%zu more lines like these", heard - HEARD_MAX);
 	return JOB_DONE;
 }

@@ -396,5 +396,6 @@ const struct store_backend store_maildir = {
     .fetched = maildir_fetched,
     .fetched_at = maildir_fetched_at,
     .remove = maildir_remove,
+    .examine = maildir_examine,
     .close = maildir_close,
 };

@@ -45,13 +45,26 @@ maildir_seconds(const char *name)
 	return number_of(name);
 }
 
+static uint64_t
+claim_of(const char *name, const char *mark)
+{
+	const char *claim = strstr(name, mark);
+
+	return claim != NULL && claim < name + maildir_base_len(name)
+		   ? number_of(claim + strlen(mark))
+		   : STORE_NO_SIZE;
+}
+
 uint64_t
 maildir_claimed_size(const char *name)
 {
-	const char *claim = strstr(name, ",W=");
+	return claim_of(name, ",W=");
+}
 
-	return claim != NULL && claim < name + maildir_base_len(name) ? number_of(claim + 3)
-								      : STORE_NO_SIZE;
+uint64_t
+maildir_claimed_stored(const char *name)
+{
+	return claim_of(name, ",S=");
 }
 
 static bool

@@ -25,6 +25,9 @@ uint64_t maildir_seconds(const char *name);
  */
 uint64_t maildir_claimed_size(const char *name);
 
+/* The stored size that the name claims, ",S=", or STORE_NO_SIZE. */
+uint64_t maildir_claimed_stored(const char *name);
+
 /* The unique-id: the base name, or its SHA-256 in hex if it is empty, longer than 70 octets or
  * holds one out of 0x21..0x7E. */
 void maildir_uid(const char *base, size_t len, char out[STORE_UID_SIZE]);

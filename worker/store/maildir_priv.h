@@ -38,5 +38,6 @@ maildir_dir(const struct maildir_message *message)
 
 /* struct store_backend's. */
 enum store_result maildir_remove(struct store *s, uint64_t *marked, uint64_t *removed);
+void maildir_examine(struct store *s);
 
 #endif

@@ -16,4 +16,12 @@ int maildir_quota_open(int dir_fd);
  * close fd.  Nothing at all for -1 or a count of 0; failing harms nobody but the count. */
 void maildir_quota_close(int fd, uint64_t octets, size_t count);
 
+/* What it says: the limits (0: none) and the sums of what came and went. */
+struct maildir_quota {
+	int64_t octets_max, count_max, octets, count;
+};
+
+/* 0; -1: there is none, or it says nothing that could be believed. */
+int maildir_quota_read(int dir_fd, struct maildir_quota *q);
+
 #endif

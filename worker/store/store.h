@@ -132,6 +132,9 @@ struct store_backend {
 	 * of those that are not removed are cleared. OK, or the worst of TEMP, FULL and PERM;
 	 * *removed is set in any case. */
 	enum store_result (*remove)(struct store *s, uint64_t *marked, uint64_t *removed);
+	/* Log what is odd about the mailbox, which is listed, and keeps nobody from being served.
+	 * NULL: nothing is known to be. */
+	void (*examine)(struct store *s);
 	/* Give up lock, descriptors and memory. */
 	void (*close)(struct store *s);
 };

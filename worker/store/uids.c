@@ -417,9 +417,21 @@ uids_load(int dir_fd, const struct store *s)
 	if (uids_open(u, dir_fd) == 0)
 		return u;
 	error = errno;
+	if (error != ENOENT)
+		log_error(s->id, "maildir %s: %s: %s", s->path, UIDS_FILE, strerror(error));
 	uids_free(u);
 	errno = error;
 	return NULL;
+}
+
+void
+uids_examine(int dir_fd, const struct store *s)
+{
+	struct uids *u = uids_load(dir_fd, s);
+
+	if (u != NULL)
+		(void)use_tables(u);
+	uids_free(u);
 }
 
 void

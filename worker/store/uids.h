@@ -32,12 +32,15 @@ struct uids;
  * memory a line.  To be freed by uids_free().  NULL with errno:
  * ENOENT, there is none; any other one, what it says cannot be known, so
  * that to go on without it would make clients fetch everything again: ELOOP and
- * EINVAL for a link and what else is no regular file, EFBIG from 4 GiB on.
+ * EINVAL for a link and what else is no regular file, EFBIG from 4 GiB on (logged).
  * Lines that make no sense are passed over; they are logged in one line by who
  * looks up more than a few.
  */
 struct uids *uids_load(int dir_fd, const struct store *s);
 void uids_free(struct uids *u);
+
+/* Read all lines of the file, if there is one, and log what is wrong with them. */
+void uids_examine(int dir_fd, const struct store *s);
 
 /*
  * Is the message with this base name one of them?  Then its unique-id and
