@@ -20,7 +20,8 @@ struct helper {
 	/* One does not go on without the other: together they know all rows. */
 	struct child gate, dispatcher;
 	struct backoff backoff;
-	bool connect_due;	      /* workers get their channels when it knows all rows */
+	uint64_t number;	      /* of the one that was started last */
+	bool knows_rows;	      /* all that there were when it was started */
 	uint64_t servers;	      /* servers_version() that it was told */
 	uint8_t key[MSG_DIGEST_SIZE]; /* of all helpers' digests */
 	struct failures *failures;    /* that they counted */
@@ -161,7 +162,7 @@ helper_gone(struct master *m)
 
 	child_kill(&h->gate);
 	child_kill(&h->dispatcher);
-	h->gate.ready = h->dispatcher.ready = h->connect_due = false;
+	h->gate.ready = h->dispatcher.ready = h->knows_rows = false;
 	backoff_lost(&h->backoff, clock_ms());
 	settle_soon(m->settle);
 }
@@ -253,7 +254,8 @@ helper_start(struct master *m)
 	}
 	helper_configure(m);
 	tell_failures(m->helper);
-	m->helper->connect_due = true;
+	m->helper->number++;
+	m->helper->knows_rows = false;
 }
 
 void
@@ -264,10 +266,13 @@ helper_settle(struct master *m)
 	if (h->servers != servers_version(m))
 		helper_configure(m);
 	/* All that it was told has left: a worker may ask about any row now. */
-	if (h->connect_due && helper_is_clear(m)) {
-		h->connect_due = false;
-		workers_connect_helper(m);
-	}
+	h->knows_rows |= helper_is_clear(m);
+}
+
+uint64_t
+helper_number(const struct master *m)
+{
+	return m->helper->knows_rows ? m->helper->number : 0;
 }
 
 struct helper *

@@ -12,8 +12,10 @@ struct helper *helper_new(void);
 /* May it be started now?  Else master settles again when it may.  Then start it. */
 bool helper_may_start(const struct master *m);
 void helper_start(struct master *m);
-/* Tell it of servers that have changed; connect the workers of a new one when it knows all rows. */
+/* Tell it of servers that have changed; let workers ask it when it knows all rows. */
 void helper_settle(struct master *m);
+/* Which one workers may ask, counted from 1; 0: none now. */
+uint64_t helper_number(const struct master *m);
 /* Send (again) the settings of m->conf. */
 void helper_configure(struct master *m);
 bool helper_runs(const struct master *m); /* it may not be ready yet */

@@ -23,6 +23,7 @@ struct workers {
 	uint64_t turns;		 /* connections given out */
 	const struct conf *conf; /* of the newest generation; borrowed */
 	struct backoff backoff;
+	struct backoff channels; /* that workers could not be given */
 };
 
 /* One-shot workers are made ahead; others are as many as the setting says. */
@@ -90,39 +91,41 @@ worker_send_settings(struct worker *w, const struct conf *conf)
 	evchannel_put(&w->child.ec, MSG_LOGIN_START, NULL, 0);
 }
 
+/* A channel to the process of that number; `known` is the number of the one that it has a channel
+ * to.  `give` sends the other end, `type` is the message that brings this one.  Without a
+ * descriptor it is tried again. */
 static void
-worker_connect_helper(struct worker *w)
+worker_connect(struct worker *w, uint64_t number, uint64_t *known, enum msg_type type,
+	       void (*give)(const struct worker *w, int fd))
 {
+	struct master *m = w->master;
 	int pair[2];
 
+	if (number == 0 || number == *known || !backoff_is_over(&m->workers->channels, m->settle))
+		return;
 	if (channel_pair(pair) == -1) {
-		log_error(0, "no channel between worker and auth helper: %s", strerror(errno));
+		log_error(0, "no %s for worker=%u: %s", msg_name(type), w->number, strerror(errno));
+		backoff_lost(&m->workers->channels, clock_ms());
+		settle_soon(m->settle);
 		return;
 	}
-	helper_worker_new(w->master, w->number, pair[0]);
-	evchannel_send(&w->child.ec, MSG_AUTH_CHANNEL, NULL, 0, &pair[1], 1);
+	*known = number;
+	give(w, pair[0]);
+	evchannel_send(&w->child.ec, type, NULL, 0, &pair[1], 1);
 	close(pair[0]);
 	close(pair[1]);
 }
 
-/* If the key process of its generation is another one than it knows. */
 static void
-worker_connect_keys(struct worker *w)
+give_helper(const struct worker *w, int fd)
 {
-	uint64_t number = keys_number(w->master, w->generation);
-	int pair[2];
+	helper_worker_new(w->master, w->number, fd);
+}
 
-	if (number == 0 || number == w->keys)
-		return;
-	if (channel_pair(pair) == -1) {
-		log_error(0, "no channel between worker and key process: %s", strerror(errno));
-		return;
-	}
-	w->keys = number;
-	keys_worker_new(w->master, w->generation, w->number, pair[0]);
-	evchannel_send(&w->child.ec, MSG_KEY_CHANNEL, NULL, 0, &pair[1], 1);
-	close(pair[0]);
-	close(pair[1]);
+static void
+give_keys(const struct worker *w, int fd)
+{
+	keys_worker_new(w->master, w->generation, w->number, fd);
 }
 
 static void worker_msg(struct evchannel *ec, struct msg *msg, void *arg);
@@ -148,7 +151,6 @@ worker_start(struct master *m, const struct conf *conf)
 	w->child.may_report = conf->sandbox == SANDBOX_LOG;
 	w->child.may_trace = conf_trace(conf) != 0;
 	TAILQ_INSERT_TAIL(&m->workers->list, w, next);
-	worker_connect_helper(w);
 	worker_send_settings(w, conf);
 	return 0;
 }
@@ -202,21 +204,32 @@ generation_is_in_use(const struct master *m, uint32_t generation)
 	return false;
 }
 
-void
-workers_settle(struct master *m)
+/* As many of the newest generation as there should be. */
+static void
+start_missing(struct master *m)
 {
 	const struct conf *conf = m->workers->conf;
-	struct worker *w;
 
-	if (m->state == MASTER_STOPPING)
-		return;
-	keys_settle(m, generation_is_in_use);
 	while (workers_in_hand(m) < conf->login_workers &&
 	       backoff_is_over(&m->workers->backoff, m->settle))
 		if (worker_start(m, conf) == -1)
 			count_lost(m, false);
-	TAILQ_FOREACH (w, &m->workers->list, next)
-		worker_connect_keys(w);
+}
+
+void
+workers_settle(struct master *m)
+{
+	struct worker *w;
+
+	if (m->state != MASTER_STOPPING) {
+		keys_settle(m, generation_is_in_use);
+		start_missing(m);
+	}
+	TAILQ_FOREACH (w, &m->workers->list, next) {
+		worker_connect(w, helper_number(m), &w->helper, MSG_AUTH_CHANNEL, give_helper);
+		worker_connect(w, keys_number(m, w->generation), &w->keys, MSG_KEY_CHANNEL,
+			       give_keys);
+	}
 }
 
 void
@@ -434,15 +447,6 @@ workers_shed(struct master *m, uint32_t number)
 	TAILQ_FOREACH (w, &m->workers->list, next)
 		if (w->number == number)
 			evchannel_put(&w->child.ec, MSG_CONN_SHED, NULL, 0);
-}
-
-void
-workers_connect_helper(struct master *m)
-{
-	struct worker *w;
-
-	TAILQ_FOREACH (w, &m->workers->list, next)
-		worker_connect_helper(w);
 }
 
 void

@@ -19,8 +19,8 @@ struct worker {
 	struct child child;
 	struct master *master;
 	uint32_t number, generation;
-	uint64_t keys;	      /* the key process that it has a channel to; 0: none yet */
-	uint32_t connections; /* undecided or relayed */
+	uint64_t helper, keys; /* the processes that it has channels to; 0: none yet */
+	uint32_t connections;  /* undecided or relayed */
 	struct conn_list conns;
 	bool draining;
 	bool refused;		   /* could not serve with its settings */
@@ -37,7 +37,8 @@ struct workers *workers_new(void);
  * generation begins or this one is abandoned. */
 void workers_begin_generation(struct master *m, const struct conf *conf);
 
-/* Start as many of the newest generation as the settings say. */
+/* Start as many of the newest generation as the settings say, and give each its channels to the
+ * helper and to the key process. */
 void workers_settle(struct master *m);
 
 /* It says so; `why` is logged, and its end awaited. */
@@ -68,9 +69,6 @@ void workers_took(struct master *m, struct worker *w);
 
 /* Have the worker of this number close a connection that has not logged in. */
 void workers_shed(struct master *m, uint32_t number);
-
-/* Give every worker a channel to the (new) helper. */
-void workers_connect_helper(struct master *m);
 
 /* Kill the worker of this number: its channel to the helper ended with that errno. */
 void workers_kill(struct master *m, uint32_t number, int error);

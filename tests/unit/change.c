@@ -418,6 +418,27 @@ test_old_keys_refused(void)
 	finish();
 }
 
+/* One socketpair(2) of a reload fails, whichever it is: every worker gets its channels. */
+static void
+test_no_descriptors_for_a_channel(void)
+{
+	for (unsigned n = 1; n <= 8; n++) {
+		const struct fake_peer *w;
+
+		fake_begin_serving(settings);
+		fake.no_pair_at = n;
+		reload(settings);
+		fake_all_ready();
+		fake_pass(2000);
+		fake_all_ready();
+		for (unsigned i = 0; (w = fake_peer(ROLE_LOGIN, i)) != NULL; i++) {
+			CU_ASSERT_EQUAL(fake_got(w, MSG_AUTH_CHANNEL, 0), 1);
+			CU_ASSERT_EQUAL(fake_got(w, MSG_KEY_CHANNEL, 0), 1);
+		}
+		finish();
+	}
+}
+
 /* Each generation of workers is connected to its own key process, and to one that takes its place;
  * that of a former generation ends with its last worker. */
 static void
@@ -898,6 +919,7 @@ main(void)
 	    {"SYS-09 the keys of a change are refused", test_keys_refused},
 	    {"SYS-09 the keys that serve are refused meanwhile", test_old_keys_refused},
 	    {"SYS-09 a key process for each generation", test_keys_of_generations},
+	    {"no descriptors for a channel", test_no_descriptors_for_a_channel},
 	    {"SYS-09 no key process without a certificate", test_no_keys},
 	    {"refused, and a job was begun", test_refused_with_job},
 	    {"too late", test_too_late},

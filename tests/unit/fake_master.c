@@ -126,7 +126,7 @@ pidfd_send_signal(int pidfd, int sig, siginfo_t *info, unsigned flags)
 int
 socketpair(int domain, int type, int protocol, int pair[2])
 {
-	if (!fake.no_pair)
+	if (!fake.no_pair && (fake.no_pair_at == 0 || --fake.no_pair_at > 0))
 		return (int)syscall(SYS_socketpair, domain, type, protocol, pair);
 	errno = EMFILE;
 	return -1;

@@ -58,6 +58,7 @@ struct fake {
 	bool over;		 /* master has left its loop for good */
 	bool no_process;	 /* none can be started */
 	bool no_pair;		 /* socketpair(2) has no descriptors */
+	unsigned no_pair_at;	 /* nor has the so-manieth of them; 0: no more */
 };
 
 extern struct fake fake;

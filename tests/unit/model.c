@@ -92,7 +92,8 @@ static struct {
 	uint64_t seed;
 	unsigned step;
 	const char *event;
-	bool tell; /* every event */
+	bool tell;    /* every event */
+	bool no_pair; /* descriptors have been missing: channels may wait for their turn */
 	char fault[160];
 } run;
 
@@ -770,6 +771,7 @@ static void
 no_descriptors(void)
 {
 	fake.no_pair = !fake.no_pair;
+	run.no_pair = true;
 }
 
 /* ---- the administrator ---- */
@@ -1055,13 +1057,26 @@ was_told(const struct fake_peer *p, enum msg_type type, uint32_t number)
 	return false;
 }
 
+/* Does the dispatcher know all workers? */
+static bool
+workers_are_connected(void)
+{
+	const struct fake_peer *p, *dispatcher = fake_peer(ROLE_DISPATCH, 0);
+
+	TAILQ_FOREACH (p, &fake.peers, next)
+		if (p->role == ROLE_LOGIN && p->ec != NULL &&
+		    !was_told(dispatcher, MSG_WORKER_NEW, ((struct worker *)p->ec->arg)->number))
+			return false;
+	return true;
+}
+
 /* Nothing is left of a lost helper's decisions; one that is there knows rows, servers, workers. */
 static void
 check_helper(void)
 {
 	const struct conns *cs = fake.m.conns;
 	const struct fake_peer *helper = fake_peer(ROLE_AUTH, 0),
-			       *dispatcher = fake_peer(ROLE_DISPATCH, 0), *p;
+			       *dispatcher = fake_peer(ROLE_DISPATCH, 0);
 	const struct server *s;
 	struct conn *c;
 
@@ -1082,10 +1097,8 @@ check_helper(void)
 		if (!s->fresh && (!was_told(helper, MSG_AUTH_SERVER, s->slot) ||
 				  !was_told(dispatcher, MSG_AUTH_SERVER, s->slot)))
 			fault("the helper does not know a server");
-	TAILQ_FOREACH (p, &fake.peers, next)
-		if (p->role == ROLE_LOGIN && p->ec != NULL && !fake.no_pair &&
-		    !was_told(dispatcher, MSG_WORKER_NEW, ((struct worker *)p->ec->arg)->number))
-			fault("a worker has no channel to the helper");
+	if (!run.no_pair && !workers_are_connected())
+		fault("a worker has no channel to the helper");
 }
 
 /* The counts that stand beside the rows are those of the rows. */
@@ -1188,7 +1201,8 @@ at_rest(void)
 	if (m->state == MASTER_STOPPING || change_has_failed(m))
 		return fake.over;
 	return m->state == MASTER_SERVING && conns_count(m) == 0 && helper_ready(m) &&
-	       workers_ready(m) && sessions_ready(m) && !change_is_pending(m);
+	       workers_ready(m) && sessions_ready(m) && !change_is_pending(m) &&
+	       workers_are_connected();
 }
 
 static void
@@ -1237,6 +1251,7 @@ sequence(uint64_t seed, unsigned most)
 
 	run.seed = seed;
 	run.fault[0] = '\0';
+	run.no_pair = false;
 	chance = (seed + 1) * UINT64_C(0x9e3779b97f4a7c15);
 	for (int i = 0; i < 4; i++)
 		(void)any(2);
