@@ -1,8 +1,9 @@
 /*
  * Makes one call of one program fail.  A library for LD_PRELOAD; which call of
  * which program stands in a file that the test and all processes share (struct
- * plan), whose path is the environment's POP3D_FAULT_PLAN.  All calls are counted
- * there.
+ * plan), whose path is the environment's POP3D_FAULT_PLAN.  The calls of that
+ * program are counted there.  Programs that a process with the library starts have
+ * it too.
  */
 #include "config.h"
 
@@ -13,12 +14,14 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* The test reads them here: each is a line, in the order of its numbers. */
@@ -63,20 +66,22 @@ enum call {
 	    CALL_COUNT
 };
 
-static const char *const programs[] = {"pop3d",	    "pop3d-login",   "pop3d-auth",
-				       "pop3d-key", "pop3d-session", "pop3d-dispatch"};
+/* The last one is a child of the gate, which runs "pop3d-auth child". */
+static const char *const programs[] = {"pop3d",		  "pop3d-login",   "pop3d-auth",
+				       "pop3d-key",	  "pop3d-session", "pop3d-dispatch",
+				       "pop3d-auth child"};
 
-enum { PROGRAM_COUNT = 6, SHORT = 1000 };
+enum { PROGRAM_COUNT = 7, SHORT = 1000 };
 
 /* 32-bit numbers of the host's byte order. */
 struct plan {
-	uint32_t program; /* index, and that of the call; PROGRAM_COUNT: none */
+	uint32_t program; /* index, and that of the call; PROGRAM_COUNT, CALL_COUNT: none */
 	uint32_t call;
 	uint32_t error;	    /* errno; SHORT: fewer octets than were asked for */
 	int32_t left;	    /* at the call that makes it 0 */
 	uint32_t happened;  /* it did */
 	uint32_t privilege; /* 1: of processes of root alone, 2: of others alone, 0: of all */
-	uint32_t seen[PROGRAM_COUNT][CALL_COUNT];
+	uint32_t seen[CALL_COUNT]; /* calls of that program with that privilege */
 };
 
 static struct plan *plan;
@@ -88,51 +93,36 @@ static const char *const names[CALL_COUNT] = {
 #undef CALL
 };
 
-static void __attribute__((constructor)) begin(void)
+/* The index of the program that runs, or PROGRAM_COUNT. */
+static size_t
+find_own(const char *word)
+{
+	char exe[4096] = "", name[4096];
+	size_t i;
+
+	if (readlink("/proc/self/exe", exe, sizeof(exe) - 1) == -1 || strrchr(exe, '/') == NULL)
+		return PROGRAM_COUNT;
+	(void)snprintf(name, sizeof(name), "%s%s", strrchr(exe, '/') + 1,
+		       word != NULL && strcmp(word, "child") == 0 ? " child" : "");
+	for (i = 0; i < PROGRAM_COUNT; i++)
+		if (strcmp(name, programs[i]) == 0)
+			break;
+	return i;
+}
+
+static void __attribute__((constructor)) begin(int argc, char *argv[])
 {
 	const char *path = getenv("POP3D_FAULT_PLAN");
-	char exe[4096] = "";
 	void *shared;
 	int fd;
 
-	if (readlink("/proc/self/exe", exe, sizeof(exe) - 1) == -1 || strrchr(exe, '/') == NULL)
-		return;
-	for (own = 0; own < PROGRAM_COUNT; own++)
-		if (strcmp(strrchr(exe, '/') + 1, programs[own]) == 0)
-			break;
+	own = find_own(argc > 1 ? argv[1] : NULL);
 	if (own == PROGRAM_COUNT || path == NULL || (fd = open(path, O_RDWR | O_CLOEXEC)) == -1)
 		return;
 	shared = mmap(NULL, sizeof(*plan), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	(void)close(fd);
 	if (shared != MAP_FAILED)
 		plan = shared;
-}
-
-/* What happens to this call: 0, or the plan's error. */
-static uint32_t
-fault(enum call call)
-{
-	if (plan == NULL)
-		return 0;
-	__atomic_add_fetch(&plan->seen[own][call], 1, __ATOMIC_RELAXED);
-	if (__atomic_load_n(&plan->program, __ATOMIC_ACQUIRE) != own || plan->call != call ||
-	    (plan->privilege != 0 && (plan->privilege == 1) != (geteuid() == 0)))
-		return 0;
-	if (__atomic_sub_fetch(&plan->left, 1, __ATOMIC_RELAXED) != 0)
-		return 0;
-	__atomic_store_n(&plan->happened, 1, __ATOMIC_RELEASE);
-	return plan->error;
-}
-
-static bool
-fails(enum call call)
-{
-	uint32_t error = fault(call);
-
-	if (error == 0 || error == SHORT)
-		return false;
-	errno = (int)error;
-	return true;
 }
 
 /* Other libraries' constructors may call before ours runs. */
@@ -148,6 +138,43 @@ find(enum call call)
 
 #define REAL(name) ((__typeof__(&name))find(CALL_##name))
 
+/* Disks alone have these errors: a pipe or a socket that is read or written has not. */
+static bool
+is_possible(int fd)
+{
+	struct stat st;
+
+	if (fd == -1 || (plan->error != EIO && plan->error != ENOSPC))
+		return true;
+	return REAL(fstat)(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* What happens to this call on a descriptor (-1: it has none): 0, or the plan's error. */
+static uint32_t
+fault_on(enum call call, int fd)
+{
+	if (plan == NULL || __atomic_load_n(&plan->program, __ATOMIC_ACQUIRE) != own ||
+	    (plan->privilege != 0 && (plan->privilege == 1) != (geteuid() == 0)))
+		return 0;
+	__atomic_add_fetch(&plan->seen[call], 1, __ATOMIC_RELAXED);
+	if (plan->call != call || !is_possible(fd) ||
+	    __atomic_sub_fetch(&plan->left, 1, __ATOMIC_RELAXED) != 0)
+		return 0;
+	__atomic_store_n(&plan->happened, 1, __ATOMIC_RELEASE);
+	return plan->error;
+}
+
+static bool
+fails(enum call call)
+{
+	uint32_t error = fault_on(call, -1);
+
+	if (error == 0 || error == SHORT)
+		return false;
+	errno = (int)error;
+	return true;
+}
+
 /* A call that fails with -1. */
 #define WRAP(type, name, parameters, ...)                                                          \
 	type name parameters                                                                       \
@@ -159,7 +186,7 @@ find(enum call call)
 #define WRAP_OCTETS(name, parameters, ...)                                                         \
 	ssize_t name parameters                                                                    \
 	{                                                                                          \
-		uint32_t error = fault(CALL_##name);                                               \
+		uint32_t error = fault_on(CALL_##name, fd);                                        \
                                                                                                    \
 		if (error == SHORT)                                                                \
 			n = (n + 1) / 2;                                                           \
@@ -288,4 +315,24 @@ void *
 realloc(void *p, size_t n)
 {
 	return fails(CALL_realloc) ? NULL : __libc_realloc(p, n);
+}
+
+/* A program's environment is made for it: the library and the plan go with it. */
+int
+execveat(int fd, const char *path, char *const argv[], char *const env[], int flags)
+{
+	static char library[4096] = "LD_PRELOAD=", file[4096] = "POP3D_FAULT_PLAN=";
+	char *with[16];
+	size_t n = 0;
+
+	(void)strncat(library, getenv("LD_PRELOAD"), sizeof(library) - 16);
+	(void)strncat(file, getenv("POP3D_FAULT_PLAN"), sizeof(file) - 32);
+	while (env[n] != NULL && n < 13) {
+		with[n] = env[n];
+		n++;
+	}
+	with[n++] = library;
+	with[n++] = file;
+	with[n] = NULL;
+	return (int)syscall(SYS_execveat, fd, path, argv, with, flags);
 }
