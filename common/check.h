@@ -10,4 +10,11 @@
 /* The word behind the program's name. */
 #define CHECK_WORD "check"
 
+/*
+ * pop3ctl(8) doctor asks pop3d-login about certificates that are served: "PROGRAM check-served HOST
+ * [CERTIFICATE EXPIRES] ...": is the file still the one that expires then (as clock_utc() says it),
+ * has it this host's name, and does it expire soon?
+ */
+#define CHECK_SERVED_WORD "check-served"
+
 #endif

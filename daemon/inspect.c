@@ -1,16 +1,19 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/check.h"
 #include "common/count.h"
 #include "common/log.h"
+#include "daemon/log/syslog.h"
 #include "daemon/inspect.h"
 #include "daemon/ports/sockets.h"
 #include "daemon/runtime.h"
@@ -155,11 +158,35 @@ inspect_ports(const struct conf *conf)
 	return result;
 }
 
+static int
+inspect_log(const struct conf *conf)
+{
+	if (conf->log == CONF_LOG_SYSLOG && syslog_try() == -1)
+		log_warn(0, "/dev/log: %s: no log daemon takes the log", strerror(errno));
+	return 0;
+}
+
+/* Master keeps a descriptor for each connection, and some for itself. */
+static int
+inspect_limits(const struct conf *conf)
+{
+	enum { OWN = 128 };
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_max < conf->max_connections + OWN)
+		log_warn(0,
+			 "max_connections is %u, but here a process may have %ju descriptors only "
+			 "(ulimit -Hn, LimitNOFILE)",
+			 conf->max_connections, (uintmax_t)files.rlim_max);
+	return 0;
+}
+
 int
 inspect(const struct conf *conf)
 {
-	static int (*const as_root[])(const struct conf *) = {inspect_accounts,
-							      inspect_certificates, inspect_ports};
+	static int (*const as_root[])(const struct conf *) = {
+	    inspect_accounts, inspect_certificates, inspect_ports,
+	    inspect_log,      inspect_limits,	    runtime_look};
 	int result = inspect_auth(conf);
 
 	for (size_t i = 0; i < COUNT_OF(as_root) && geteuid() == 0; i++)

@@ -13,6 +13,12 @@
 static char pid_path[MSG_PATH_SIZE + 16]; /* empty: not taken */
 
 /* It must be ours, and nobody else may change what is in it. */
+static bool
+directory_is_ours(const struct stat *st)
+{
+	return S_ISDIR(st->st_mode) && st->st_uid == geteuid() && (st->st_mode & 022) == 0;
+}
+
 static int
 make_directory(const char *path)
 {
@@ -22,11 +28,31 @@ make_directory(const char *path)
 		return 0;
 	if (errno != EEXIST || lstat(path, &st) == -1)
 		return -1;
-	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022) != 0) {
+	if (!directory_is_ours(&st)) {
 		errno = EPERM;
 		return -1;
 	}
 	return 0;
+}
+
+/* 0; -1: it is there, and not as it must be (logged). */
+static int
+look_at_directory(const char *setting, const char *path, int prio)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == -1 || directory_is_ours(&st))
+		return 0;
+	log_line(prio, 0, "%s %s: has owner %u, mode %04o (it must be root's and closed to others)",
+		 setting, path, st.st_uid, st.st_mode & 07777U);
+	return -1;
+}
+
+int
+runtime_look(const struct conf *conf)
+{
+	(void)look_at_directory("state_dir", conf->state_dir, LOG_WARNING);
+	return look_at_directory("runtime_dir", conf->runtime_dir, LOG_ERR);
 }
 
 static int

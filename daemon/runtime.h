@@ -18,6 +18,10 @@ int runtime_take(const struct conf *conf, bool rootless);
  * had, unless rootless. */
 void runtime_state(const struct conf *conf, bool rootless);
 
+/* Are these directories, if they are there, as they must be?  0, or -1: pop3d does not start
+ * (logged). */
+int runtime_look(const struct conf *conf);
+
 /* Does another master run with this runtime_dir? */
 bool runtime_is_taken(const struct conf *conf);
 

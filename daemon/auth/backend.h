@@ -21,6 +21,9 @@ struct auth_backend {
 	/* Is there what it needs?  The argument is of the right form.  0, or -1 and why (of cap
 	 * octets).  NULL: it needs nothing. */
 	int (*check)(const char *arg, char *why, size_t cap);
+	/* The same in depth, for pop3d -t; it may wait, and logs what it finds.  0; -1: people are
+	 * kept out.  NULL: nothing more is known. */
+	int (*inspect)(const char *arg);
 	/* A digest of the state of the files it depends on: children are
 	 * replaced when it changes. */
 	uint64_t (*stamp)(const char *arg);

@@ -20,6 +20,8 @@ spec_check(const char *spec)
 		log_error(0, "auth %s: %s", spec, why);
 		return -1;
 	}
+	if (be->inspect != NULL && be->inspect(arg) == -1)
+		return -1;
 	if (be->accounts != NULL)
 		(void)be->accounts(&accounts, arg, geteuid() != 0);
 	userfile_free(&accounts);

@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "daemon/auth/account.h"
 #include "daemon/auth/backend.h"
+#include "daemon/auth/pam_service.h"
 
 enum { PAM_FLAGS = PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK };
 
@@ -356,6 +357,15 @@ pam_check(const char *arg, char *why, size_t cap)
 	return -1;
 }
 
+static int
+pam_inspect(const char *arg)
+{
+	const char *folder = service_folder(arg);
+
+	/* pam.conf(5) is left to the library */
+	return access(folders[0], F_OK) == 0 ? pam_service_look(folder, arg) : 0;
+}
+
 /* The service's file, and the folder: files that it includes are replaced there. */
 static uint64_t
 pam_stamp(const char *arg)
@@ -373,6 +383,7 @@ pam_stamp(const char *arg)
 const struct auth_backend backend_pam = {
     .name = "pam",
     .check = pam_check,
+    .inspect = pam_inspect,
     .stamp = pam_stamp,
     .open = pam_open,
     .login = pam_login,

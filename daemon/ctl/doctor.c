@@ -19,6 +19,8 @@ static const struct doctor_check {
     {"daemon", doctor_daemon, true, true, "look into its log"},
     {"configuration", doctor_configuration, true, false,
      "mend it; pop3d -t tells whether it is good; then pop3ctl reload"},
+    {"certificate", doctor_certificate, true, false, "renew it, or load it by pop3ctl reload"},
+    {"sandbox", doctor_sandbox, true, false, "see SECURITY; a newer kernel confines more"},
     {"account", doctor_account, false, true, "see passwd(5) and shadow(5)"},
     {"mailbox", doctor_mailbox, false, true, "mend it, then ask the doctor again"},
 };

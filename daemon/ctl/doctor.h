@@ -40,11 +40,18 @@ enum doctor_level doctor_level_of(const char *word);
 /* Run "doctor ...", argv[0] being that word.  The exit status. */
 int doctor_run(const char *socket_path, enum answer_form form, int argc, char *argv[]);
 
+/* doctor_program.c: run a program (argv[0] is its path) and note each line that it writes: by its
+ * priority, if one stands in front, else as what is well. */
+void doctor_ask(struct doctor *d, char *const argv[]);
+
 /* ---- the checks */
 
-/* doctor_host.c: what the daemon says of itself; what pop3d -t says of the configuration. */
+/* doctor_host.c: what the daemon says of itself and its confinement; what pop3d -t says of the
+ * configuration, and pop3d-login of the certificates that are served. */
 void doctor_daemon(struct doctor *d);
+void doctor_sandbox(struct doctor *d);
 void doctor_configuration(struct doctor *d);
+void doctor_certificate(struct doctor *d);
 
 /* doctor_user.c: what the host has against the account; what the user's own session finds. */
 void doctor_account(struct doctor *d);

@@ -6,147 +6,154 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <spawn.h>
+#include <netdb.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <syslog.h>
+#include <sys/file.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/check.h"
 #include "daemon/ctl/doctor.h"
 #include "daemon/ctl/request.h"
 
-/* The value of the first pair with that key, up to its line end; its length in *len.  NULL: none.
- */
-static const char *
-status_value(const struct doctor *d, const char *key, size_t *len)
-{
-	size_t n = strlen(key);
+/* ---- the daemon's own words: pairs, a line each ---- */
 
-	for (const char *p = d->status; p != NULL && *p != '\0';
-	     p += strcspn(p, "\n"), p += *p != '\0')
-		if (strncmp(p, key, n) == 0 && p[n] == '\t') {
-			*len = strcspn(p + n + 1, "\n");
-			return p + n + 1;
-		}
-	return NULL;
+/* The next line at *rest, cut into key and value.  False: there is none. */
+static bool
+pair_next(char **rest, char **key, char **value)
+{
+	*value = strsep(rest, "\n");
+	*key = *value != NULL ? strsep(value, "\t") : NULL;
+	return *value != NULL;
+}
+
+/* The value of the first pair with that key, the caller's; NULL: none. */
+static char *
+status_value(const struct doctor *d, const char *wanted)
+{
+	char *text = d->status != NULL ? strdup(d->status) : NULL, *rest = text, *key, *value;
+	char *found = NULL;
+
+	while (found == NULL && pair_next(&rest, &key, &value))
+		if (strcmp(key, wanted) == 0)
+			found = strdup(value);
+	free(text);
+	return found;
+}
+
+/* Nobody answers at the socket: does a pop3d run that has its directory? */
+static void
+no_answer(struct doctor *d, const char *why)
+{
+	const char *slash = strrchr(d->socket_path, '/');
+	int len = slash != NULL ? (int)(slash - d->socket_path) : 0, fd;
+	char path[1024], pid[24] = "";
+
+	(void)snprintf(path, sizeof(path), "%.*s/pop3d.pid", len, d->socket_path);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd != -1 && flock(fd, LOCK_SH | LOCK_NB) == -1 && errno == EWOULDBLOCK &&
+	    read(fd, pid, sizeof(pid) - 1) > 0)
+		doctor_find(d, DOCTOR_CRITICAL, "restart it",
+			    "pop3d runs with pid %.*s and does not answer: %s",
+			    (int)strspn(pid, "0123456789"), pid, why);
+	else
+		doctor_find(d, DOCTOR_CRITICAL, "start pop3d, or name its socket by -s", "%s", why);
+	if (fd != -1)
+		close(fd);
 }
 
 void
 doctor_daemon(struct doctor *d)
 {
 	static char word[] = "status";
-	char *words[] = {word};
+	char *words[] = {word}, *state;
 	struct answer a;
-	const char *state;
-	size_t len;
 
 	if (request_quietly(d->socket_path, 1, words, &a) != CTL_DONE) {
-		doctor_find(d, DOCTOR_CRITICAL, "start pop3d, or name its socket by -s", "%s",
-			    a.text != NULL ? a.text : "no memory");
+		no_answer(d, a.text != NULL ? a.text : "no memory");
 		free(a.text);
 		return;
 	}
 	d->status = a.text;
-	state = status_value(d, "state", &len);
-	if (state != NULL && strncmp(state, "serving", len) == 0)
+	state = status_value(d, "state");
+	if (state != NULL && strcmp(state, "serving") == 0)
 		doctor_find(d, DOCTOR_OK, "", "pop3d is serving");
 	else
-		doctor_find(d, DOCTOR_WARNING, "wait, then look into the log", "pop3d is %.*s",
-			    state != NULL ? (int)len : 7, state != NULL ? state : "silent");
+		doctor_find(d, DOCTOR_WARNING, "", "pop3d is %s", state != NULL ? state : "silent");
+	free(state);
 }
 
-/* ---- pop3d -t */
-
-/* A line with its priority in front, as the journal takes it (sd-daemon(3)); else what is well. */
-static void
-line_find(struct doctor *d, const char *line)
+/* What the kernel, or a container, does not let it have. */
+void
+doctor_sandbox(struct doctor *d)
 {
-	enum doctor_level level = DOCTOR_OK;
+	char *lacks = status_value(d, "sandbox_lacks");
 
-	if (line[0] == '<' && line[1] >= '0' && line[1] <= '7' && line[2] == '>') {
-		level = line[1] - '0' <= LOG_ERR       ? DOCTOR_CRITICAL
-			: line[1] - '0' <= LOG_WARNING ? DOCTOR_WARNING
-						       : DOCTOR_OK;
-		line += 3;
-	}
-	doctor_find(d, level, "", "%s", line);
-}
-
-/* Run pop3d -t with its output going to the pipe, which it is to take for the journal's stream.
- * 0 or an errno. */
-static int
-test_start(const char *conf_path, int pipe_end, pid_t *pid)
-{
-	static char program[] = SBINDIR "/pop3d", option_t[] = "-t", option_c[] = "-c";
-	char *argv[] = {program, option_t, option_c, (char *)(uintptr_t)conf_path, NULL};
-	posix_spawn_file_actions_t files;
-	char stream[64];
-	struct stat st;
-	int error;
-
-	if (fstat(pipe_end, &st) == -1 || posix_spawn_file_actions_init(&files) != 0)
-		return errno;
-	snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
-	(void)setenv("JOURNAL_STREAM", stream, 1);
-	error = posix_spawn_file_actions_adddup2(&files, pipe_end, STDOUT_FILENO);
-	if (error == 0)
-		error = posix_spawn_file_actions_adddup2(&files, pipe_end, STDERR_FILENO);
-	if (error == 0)
-		error = posix_spawn(pid, program, &files, NULL, argv, environ);
-	(void)posix_spawn_file_actions_destroy(&files);
-	return error;
-}
-
-/* Read what it says, to the end. */
-static void
-test_read(struct doctor *d, int fd)
-{
-	FILE *in = fdopen(fd, "r");
-	char *line = NULL;
-	size_t room = 0;
-	ssize_t n;
-
-	if (in == NULL) {
-		close(fd);
+	if (d->status == NULL)
 		return;
-	}
-	while ((n = getline(&line, &room, in)) > 0) {
-		if (line[n - 1] == '\n')
-			line[n - 1] = '\0';
-		line_find(d, line);
-	}
-	free(line);
-	fclose(in);
+	if (strstr(d->status, "seccomp=0") != NULL)
+		doctor_find(d, DOCTOR_WARNING, "", "a role runs without seccomp");
+	if (lacks != NULL && strcmp(lacks, "nothing") != 0)
+		doctor_find(d, DOCTOR_WARNING, "", "the confinement lacks: %s", lacks);
+	else
+		doctor_find(d, DOCTOR_OK, "", "Landlock lacks nothing");
+	free(lacks);
 }
+
+/* ---- what programs say ---- */
 
 void
 doctor_configuration(struct doctor *d)
 {
-	size_t len = 0, before = d->count;
-	const char *told = status_value(d, "configuration", &len);
-	char *path = d->conf_path != NULL ? strdup(d->conf_path)
-		     : told != NULL	  ? strndup(told, len)
-					  : strdup(SYSCONFDIR "/pop3d.conf");
-	int ends[2] = {-1, -1}, status = 0, error;
-	pid_t pid = -1;
+	static char program[] = SBINDIR "/pop3d", option_t[] = "-t", option_c[] = "-c";
+	char *told = status_value(d, "configuration");
+	const char *path = d->conf_path != NULL ? d->conf_path
+			   : told != NULL	? told
+						: SYSCONFDIR "/pop3d.conf";
+	char *argv[] = {program, option_t, option_c, (char *)(uintptr_t)path, NULL};
 
-	error =
-	    path == NULL || pipe2(ends, O_CLOEXEC) == -1 ? errno : test_start(path, ends[1], &pid);
-	if (ends[1] != -1)
-		close(ends[1]);
-	if (error == 0) {
-		test_read(d, ends[0]);
-		if (waitpid(pid, &status, 0) == -1)
-			error = errno;
+	doctor_ask(d, argv);
+	free(told);
+}
+
+/* This host's name with its domain; empty: it has none. */
+static void
+host_name(char *dst, size_t cap)
+{
+	struct addrinfo hints = {.ai_flags = AI_CANONNAME, .ai_socktype = SOCK_STREAM}, *found;
+
+	dst[0] = dst[cap - 1] = '\0';
+	(void)gethostname(dst, cap - 1);
+	if (strchr(dst, '.') == NULL && getaddrinfo(dst, NULL, &hints, &found) == 0) {
+		if (found->ai_canonname != NULL)
+			(void)snprintf(dst, cap, "%s", found->ai_canonname);
+		freeaddrinfo(found);
 	}
-	if (error != 0)
-		doctor_find(d, DOCTOR_UNKNOWN, "install pop3d whole", SBINDIR "/pop3d: %s",
-			    strerror(error));
-	else if (status != 0 && d->count == before)
-		doctor_find(d, DOCTOR_CRITICAL, "run it", "pop3d -t -c %s fails", path);
-	free(path);
+	if (strchr(dst, '.') == NULL)
+		dst[0] = '\0';
+}
+
+void
+doctor_certificate(struct doctor *d)
+{
+	enum { WORDS_MAX = 256 };
+	static char program[] = PKGLIBEXECDIR "/pop3d-login", word[] = CHECK_SERVED_WORD;
+	static const char mark[] = "certificate ", expires[] = "expires=";
+	char host[256], *argv[WORDS_MAX] = {program, word, host}, *key, *value;
+	char *text = d->status != NULL ? strdup(d->status) : NULL, *rest = text;
+	size_t n = 3;
+
+	host_name(host, sizeof(host));
+	while (n < WORDS_MAX - 2 && pair_next(&rest, &key, &value))
+		if (strncmp(key, mark, strlen(mark)) == 0 &&
+		    strncmp(value, expires, strlen(expires)) == 0) {
+			argv[n++] = key + strlen(mark);
+			argv[n++] = value + strlen(expires);
+		}
+	if (n > 3)
+		doctor_ask(d, argv);
+	free(text);
 }

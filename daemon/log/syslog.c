@@ -177,3 +177,9 @@ log_to_syslog(const char *ident)
 	out.ident = ident;
 	log_to(&sink);
 }
+
+int
+syslog_try(void)
+{
+	return socket_connect();
+}

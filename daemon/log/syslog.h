@@ -10,4 +10,7 @@
  * under this name, which is borrowed. */
 void log_to_syslog(const char *ident);
 
+/* Does a log daemon take lines?  0 or -1 with errno. */
+int syslog_try(void);
+
 #endif

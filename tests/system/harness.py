@@ -227,7 +227,7 @@ def make_certificate(directory, name, subject="/CN=localhost", key="rsa:2048", n
     """
     key, curve = ("ec", key[3:] or "P-256") if key.startswith("ec") else (key, None)
     cert, keyfile = (os.path.join(directory, name + end) for end in (".pem", ".key"))
-    arguments = ["openssl", "req", "-x509", "-newkey", key, "-nodes", "-days", "3", "-subj", subject,
+    arguments = ["openssl", "req", "-x509", "-newkey", key, "-nodes", "-days", "30", "-subj", subject,
                  "-addext", "subjectAltName=" + names, "-keyout", keyfile, "-out", cert]
     if issuer:
         arguments += ["-CA", issuer[0], "-CAkey", issuer[1], "-addext", "basicConstraints=CA:FALSE"]

@@ -162,7 +162,7 @@ class Checks(TestCase):
         for text in ("", "# nothing\n", "idle_timeout = 600\n", "login_workers = 4 # trailing\n", 'server a {\n port = 1100\n socket = "plain"\n}\n',
                      'server a { port = 1100 socket = "tls" }\nserver b { port = 1101 addresses = {"127.0.0.1", "::1"} }\n'):
             with self.subTest(text=text):
-                self.write(self.good_head() + text)
+                self.write(self.good_head() + 'log = "stderr"\n' + text)  # whatever takes the log here
                 done = run("-t", "-c", self.path)
                 self.assertEqual((done.returncode, done.stderr), (0, b""))
 
@@ -181,7 +181,7 @@ class Checks(TestCase):
 
     @harness.needs_root
     def test_what_a_start_needs(self):
-        server = 'server a { port = %d socket = "tls" }\n' % harness.free_port()
+        server = 'log = "stderr"\nserver a { port = %d socket = "tls" }\n' % harness.free_port()
         status, out, err = self.checked(self.good_head() + server)
         self.assertEqual((status, err), (0, ""))
         self.assertRegex(out, r"(?m)\Acertificate %s: valid for \d+ days\n%s: good\n\Z" % (re.escape(self.certificate), re.escape(self.path)))
@@ -212,7 +212,7 @@ class Checks(TestCase):
     def test_a_port_that_is_in_use(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-            status, _, err = self.checked(self.good_head() + 'runtime_dir = "%s"\nserver a { port = %d addresses = { "127.0.0.1" } socket = "plain" }\n' % (harness.world().path("none-runs"), port))
+            status, _, err = self.checked(self.good_head() + 'log = "stderr"\nruntime_dir = "%s"\nserver a { port = %d addresses = { "127.0.0.1" } socket = "plain" }\n' % (harness.world().path("none-runs"), port))
             self.assertEqual((status, err), (0, "warning: server a: 127.0.0.1:%d: Address already in use\n" % port))
         daemon = self.own_daemon()  # its own ports are no news
         done = run("-t", "-c", daemon.conf_path)

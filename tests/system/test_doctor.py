@@ -57,7 +57,7 @@ class Host(Doctor):
 
     def test_nothing_else_is_wrong(self):
         bad = [line for line in self.doctor().out.splitlines() if not line.startswith(("ok ", "critical daemon"))]
-        self.assertEqual([line for line in bad if "this host's name" not in line], [])
+        self.assertEqual([line for line in bad if "/dev/log" not in line], [])
 
     def test_setting_that_does_not_exist(self):
         self.host.write_conf(no_such_setting=1)
@@ -98,10 +98,46 @@ class Host(Doctor):
         self.host.write_conf(certificate=cert, certificate_key=key)
         return cert
 
+    def test_certificate_has_expired(self):
+        cert = self.dated(-20, -10)
+        self.names(CRITICAL, "certificate %s: it has expired" % cert)
+
+    def test_certificate_expires_soon(self):
+        cert = self.dated(-20, 5)
+        self.names(WARNING, "certificate %s: it expires in [45] days" % cert)
+
+    def test_clock_is_before_the_certificate(self):
+        cert = self.dated(10, 20)
+        self.names(CRITICAL, "certificate %s: it is not valid yet.*clock" % cert)
+
     @harness.needs_root
     def test_pam_service_is_missing(self):
         self.host.write_conf(auth="pam:p3t-no-such-service")
         self.names(CRITICAL, "pam:p3t-no-such-service: the PAM service has no file")
+
+    @harness.needs_root
+    def test_pam_module_is_misspelt(self):
+        service = harness.pam_service("auth required pam_unixx.so\naccount required pam_unix.so\n")
+        self.host.write_conf(auth="pam:" + service)
+        self.names(CRITICAL, "/etc/pam.d/%s:1: .*pam_unixx.so" % service)
+
+    @harness.needs_root
+    def test_pam_include_is_missing(self):
+        service = harness.pam_service("@include common-auht\naccount required pam_unix.so\n")
+        self.host.write_conf(auth="pam:" + service)
+        self.names(CRITICAL, "/etc/pam.d/%s:1: .*common-auht" % service)
+
+    @harness.needs_root
+    def test_pam_control_is_misspelt(self):
+        service = harness.pam_service("auth requird pam_unix.so\naccount required pam_unix.so\n")
+        self.host.write_conf(auth="pam:" + service)
+        self.names(CRITICAL, "/etc/pam.d/%s:1: .*requird" % service)
+
+    @harness.needs_root
+    def test_pam_has_no_account_phase(self):
+        service = harness.pam_service("auth required pam_unix.so\n")
+        self.host.write_conf(auth="pam:" + service)
+        self.names(WARNING, "%s: no line for account" % service)
 
     def user_file(self, text, mode=0o600):
         path = os.path.join(self.dir, "users")
@@ -142,11 +178,63 @@ class Host(Doctor):
         self.host.write_conf()
         self.names(CRITICAL, "server clear: 192.0.2.1:.*Cannot assign")
 
+    @harness.needs_root
+    def test_state_directory_may_be_written_by_all(self):
+        path = os.path.join(self.dir, "state")
+        os.mkdir(path)
+        os.chmod(path, 0o777)
+        self.names(WARNING, "state_dir %s: .*mode 0777" % path)
+
+    @harness.needs_root
+    def test_runtime_directory_is_anothers(self):
+        path = os.path.join(self.dir, "run")
+        os.mkdir(path)
+        os.chown(path, 65534, 65534)
+        self.names(CRITICAL, "runtime_dir %s: .*owner 65534" % path)
+
+    @harness.needs_root
+    def test_log_daemon_does_not_run(self):
+        self.host.write_conf(log="syslog")
+        log, wrap = harness.private_syslog()
+        self.assertNotIn("/dev/log", self.doctor(wrap=wrap).out)
+        log.close()
+        self.names(WARNING, "/dev/log: Connection refused", wrap=wrap)
+
+    @harness.needs_root
+    def test_too_few_descriptors(self):
+        self.host.write_conf(max_connections=500)
+        self.names(WARNING, "max_connections.*descriptors", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128)))
+
 
 class Running(Doctor):
     """What the daemon tells of itself."""
 
     settings = None
+
+    def test_another_certificate_on_disk_than_served(self):
+        cert, key = harness.make_certificate(harness.world().dir, "served")
+        daemon = self.own_daemon(certificate=cert, certificate_key=key, sandbox="on")
+        ctl = Control(daemon)
+        before = os.stat(cert)
+        shutil.copy2(cert, cert + ".kept")
+        subprocess.run(["openssl", "req", "-x509", "-key", key, "-days", "9", "-subj", "/CN=localhost", "-out", cert + ".new"], check=True, stderr=subprocess.DEVNULL)
+        os.kill(daemon.pid, 19)  # it cannot look
+        try:
+            os.rename(cert + ".new", cert)
+            self.assertNotEqual(os.stat(cert).st_ino, before.st_ino)
+        finally:
+            os.kill(daemon.pid, 18)
+        self.found(ctl.run("doctor"), WARNING, "certificate %s: the one that is served expires .*to do: .*reload" % cert)
+
+    @harness.needs_root
+    def test_certificate_has_another_name(self):
+        cert, key = harness.make_certificate(harness.world().dir, "named", "/CN=mail.example.org", names="DNS:mail.example.org,DNS:pop.example.org")
+        ctl = Control(self.own_daemon(certificate=cert, certificate_key=key))
+        for host, level in (("host.example.net", WARNING), ("pop.example.org", OK)):
+            done = subprocess.run(["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', host, *ctl.argv("doctor")],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+            wrong = "certificate %s: it has not this host's name %s, but mail.example.org pop.example.org" % (cert, host)
+            (self.assertIn if level == WARNING else self.assertNotIn)(wrong, done.stdout, done.stderr)
 
     def test_host_is_well(self):
         answer = Control(self.own_daemon()).run("doctor")
@@ -158,6 +246,12 @@ class Running(Doctor):
         self.assertIn("pop3d is serving", [row["what"] for row in rows])
         for row in rows:
             self.assertEqual(sorted(row), ["action", "check", "level", "what"])
+
+    @harness.needs_root
+    def test_control_socket_is_gone(self):
+        ctl = Control(daemon := self.own_daemon())
+        os.unlink(ctl.path)
+        self.found(ctl.run("doctor"), CRITICAL, "pop3d runs with pid %d.*%s" % (daemon.pid, ctl.path))
 
 
 class Mailbox(Doctor):

@@ -12,4 +12,8 @@
  */
 int worker_check(char *const args[]);
 
+/* "pop3d-login check-served HOST [CERTIFICATE EXPIRES] ...": see common/check.h.  HOST is empty if
+ * names are not to be compared.  An exit status. */
+int worker_check_served(char *const args[]);
+
 #endif

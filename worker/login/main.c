@@ -111,6 +111,8 @@ main(int argc, char *argv[], char *envp[])
 {
 	if (argc > 1 && strcmp(argv[1], CHECK_WORD) == 0)
 		return worker_check(argv + 2);
+	if (argc > 2 && strcmp(argv[1], CHECK_SERVED_WORD) == 0)
+		return worker_check_served(argv + 2);
 	title_init(argc, argv, envp);
 	privs_role_start(CHANNEL_FD + 1);
 	title_set(role_name(ROLE_LOGIN), "starting");

@@ -50,9 +50,10 @@ tls_check_dates(SSL_CTX *ctx, const char *path)
 	if (cert == NULL)
 		return;
 	if (X509_cmp_current_time(X509_get0_notAfter(cert)) < 0)
-		log_warn(0, "certificate %s: it has expired", path);
+		log_error(0, "certificate %s: it has expired", path);
 	else if (X509_cmp_current_time(X509_get0_notBefore(cert)) > 0)
-		log_warn(0, "certificate %s: it is not valid yet", path);
+		log_error(0, "certificate %s: it is not valid yet; is this host's clock right?",
+			  path);
 }
 
 /* The certificate, and in place of its key what asks the key process. */
