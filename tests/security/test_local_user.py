@@ -1,0 +1,214 @@
+"""A hostile local user: what he can do to the host by his mailbox, his processes and the control socket."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import stat
+import subprocess
+import unittest
+
+import harness
+import mailbox
+from client import Eof, PLAIN, TestCase
+
+MESSAGES = mailbox.simple(2)
+SECRET = b"what only root may read"
+NAMES = ("pop3d-index", "pop3d-index.new", "pop3d-uids", "pop3d-lock", "pop3d-history", "new", "cur", "tmp")
+ROUNDS = 20  # logins during the race
+PTRACE_ATTACH = 16
+
+
+def fifo(path, _user):
+    os.mkfifo(path, 0o666)
+
+
+def directory(path, _user):
+    os.mkdir(path, 0o777)
+
+
+def device(path, _user):
+    os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 5))  # /dev/zero, without end
+
+
+def loop(path, _user):
+    os.symlink(path, path)
+
+
+def huge(path, _user):
+    with open(path, "wb") as f:
+        f.truncate(1 << 40)  # sparse
+
+
+def as_user(user, act):
+    """Run act() in a process of that user; what it returns is its exit status."""
+    pid = os.fork()
+    if pid == 0:
+        status = 99
+        try:
+            os.setgroups([])
+            os.setresgid(user.gid, user.gid, user.gid)
+            os.setresuid(user.uid, user.uid, user.uid)
+            status = act()
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@unittest.skipIf(os.geteuid() != 0, "needs root")
+class Mailbox(TestCase):
+    """Something odd stands wherever a session opens a file of its own."""
+
+    settings = {}
+    limit = 120
+
+    def setUp(self):
+        super().setUp()
+        self.owner, self.other = self.user(MESSAGES), self.user(MESSAGES)
+        self.secret = harness.world().path("secret")
+        with open(self.secret, "wb") as f:
+            f.write(SECRET)
+        os.chmod(self.secret, 0o600)
+
+    def link(self, path, _user):
+        os.symlink(self.secret, path)
+
+    def use(self):
+        """Whatever he is answered, he is answered, and nothing of root's is read or written."""
+        client = self.connect(PLAIN)
+        login = client.try_login(self.owner)
+        if login.startswith(b"+OK"):
+            client.send(b"LIST\r\nUIDL\r\nRETR 1\r\nDELE 1\r\nQUIT\r\n")
+            self.assertNotIn(SECRET, client.rest())
+        client.close()
+        with open(self.secret, "rb") as f:
+            self.assertEqual(f.read(), SECRET)
+        return login
+
+    def test_odd_things_at_every_name(self):
+        for thing in (fifo, directory, device, self.link, loop, huge):
+            for name in NAMES:
+                with self.subTest(thing=thing.__name__, name=name):
+                    self.owner.maildir.fill(MESSAGES)
+                    path = os.path.join(self.owner.maildir.path, name)
+                    if os.path.isdir(path):
+                        os.rename(path, path + ".old")
+                    thing(path, self.owner)
+                    os.lchown(path, self.owner.uid, self.owner.gid)
+                    self.use()
+                    self.session(self.other).quit()
+
+    def test_a_lock_that_nobody_holds_any_more(self):
+        path = os.path.join(self.owner.maildir.path, "pop3d-lock")
+        with open(path, "w") as f:
+            f.write("1\n")
+        os.chown(path, self.owner.uid, self.owner.gid)
+        self.session(self.owner).quit()
+
+    def test_names_that_change_meanwhile(self):
+        flipper = os.fork()
+        if flipper == 0:
+            as_user(self.owner, lambda: self.flip(os.getppid()))
+            os._exit(0)
+        try:
+            for _ in range(ROUNDS):
+                self.use()
+                self.session(self.other).quit()
+        finally:
+            os.kill(flipper, signal.SIGKILL)
+            os.waitpid(flipper, 0)
+
+    def flip(self, parent):
+        """Swap each name with a link to root's file, until the test ends its parent."""
+        os.chdir(self.owner.maildir.path)
+        while os.getppid() == parent:
+            for name in NAMES:
+                with contextlib.suppress(OSError):
+                    os.symlink(self.secret, name + ".link")
+                for a, b in ((name, name + ".old"), (name + ".link", name), (name, name + ".link"), (name + ".old", name)):
+                    with contextlib.suppress(OSError):
+                        os.rename(a, b)
+        return 0
+
+
+@unittest.skipIf(os.geteuid() != 0, "needs root")
+class Processes(TestCase):
+    settings = {}
+
+    def setUp(self):
+        super().setUp()
+        self.owner = self.user(MESSAGES)
+
+    def session_pid(self):
+        pid, = harness.wait_for(lambda: self.daemon.session_of(self.owner))
+        return pid
+
+    def test_he_cannot_trace_his_session_or_read_its_memory(self):
+        client = self.session(self.owner)
+        pid = self.session_pid()
+
+        def attack():
+            libc = ctypes.CDLL(None, use_errno=True)
+            got = int(libc.ptrace(PTRACE_ATTACH, pid, None, None) == 0)
+            for name in ("mem", "environ", "maps", "fd"):
+                path = "/proc/%d/%s" % (pid, name)
+                with contextlib.suppress(OSError):
+                    if name == "fd":
+                        os.listdir(path)
+                    else:
+                        with open(path, "rb") as f:
+                            f.read(1)
+                    got += 1
+            return got
+        self.assertEqual(as_user(self.owner, attack), 0)
+        client.quit()
+
+    def test_killing_his_session_deletes_nothing(self):
+        other = self.session(self.user(MESSAGES))
+        for signum in (signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGALRM):
+            with self.subTest(signal=signum):
+                user = self.owner = self.user(MESSAGES)
+                client = self.session(user)
+                client.ok(b"DELE 1")
+                pid = self.session_pid()
+                self.assertEqual(as_user(user, lambda pid=pid, signum=signum: os.kill(pid, signum) or 0), 0)
+                with contextlib.suppress(Eof, OSError):
+                    client.command(b"NOOP")
+                client.close()
+                self.assertEqual(user.maildir.stored(), MESSAGES)
+        other.ok(b"NOOP")
+        other.quit()
+        self.daemon.may_crash = True  # SIGSEGV was his
+
+    def test_he_cannot_signal_other_processes(self):
+        client = self.session(self.owner)
+        victims = [pid for pid, _ in self.daemon.processes() if pid not in self.daemon.session_of(self.owner)]
+
+        def attack():
+            got = 0
+            for pid in victims:
+                with contextlib.suppress(PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+                    got += 1
+            return got
+        self.assertEqual(as_user(self.owner, attack), 0)
+        client.quit()
+
+    def test_he_cannot_use_the_control_socket(self):
+        path = os.path.join(self.daemon.settings["runtime_dir"], "control")
+
+        def attack():
+            with contextlib.closing(socket.socket(socket.AF_UNIX)) as s:
+                try:
+                    s.connect(path)
+                except OSError:
+                    return 0
+            return 1
+        self.assertEqual(as_user(self.owner, attack), 0)
+        self.assertEqual(as_user(self.owner, lambda: subprocess.run([harness.program("pop3ctl"), "status"], stdout=subprocess.DEVNULL,
+                                                                    stderr=subprocess.DEVNULL).returncode == 0), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
