@@ -287,7 +287,7 @@ class Versions(TestCase):
 class Floods(TestCase):
     """Records that hold no data end their connection.  All connections are of one worker."""
 
-    settings = {"login_workers": 1, "login_timeout": 300}
+    settings = {"login_workers": 1, "login_timeout": 300, "idle_timeout": 600}  # making the records takes long
     limit = 200
     RECORDS, TURNS = 200000, 10
 
