@@ -69,6 +69,7 @@ static const struct msg_string {
 	STRING(type, msg_grant, mailbox), STRING(type, msg_grant, server), \
 	STRING(type, msg_grant, mbox_journal)
     STRING(MSG_CONN_NEW, msg_conn, stamp),
+    STRING(MSG_CONN_RENEWED, msg_conn, stamp),
     STRING(MSG_ROW, msg_conn, stamp),
     STRING(MSG_LOGIN_CONF, msg_login_conf, hostname),
     STRING(MSG_LOGIN_CONF, msg_login_conf, chroot_dir),

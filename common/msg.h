@@ -124,6 +124,14 @@ struct msg_conn_ref {
 	conn_id id;
 };
 
+/* Is the peer a load balancer that says whose connection it is (the PROXY protocol)? */
+enum conn_proxy {
+	CONN_PROXY_NONE,
+	CONN_PROXY_DUE,	 /* its header is still to come, and `peer` is the balancer */
+	CONN_PROXY_TOLD, /* it came */
+	CONN_PROXY_FULL	 /* it came, and there are too many from that client's network */
+};
+
 enum conn_tls { CONN_TLS_NONE, CONN_TLS_IMPLICIT, CONN_TLS_STLS };
 
 /* A row of the connection table, as worker and auth helper may know it. */
@@ -135,9 +143,18 @@ struct msg_conn {
 	uint8_t stls;	  /* 1: STLS is offered */
 	uint8_t clear_ok; /* 1: logins without TLS are allowed from this peer */
 	uint8_t trusted;  /* 1: from trusted_networks: no limit holds for its source */
-	uint8_t unused[4];
+	uint8_t proxy;	  /* enum conn_proxy */
+	uint8_t unused[3];
 	struct msg_addr peer, local;
 	char stamp[MSG_STAMP_SIZE]; /* the timestamp of its greeting; empty: APOP is off */
+};
+
+/* What a PROXY header says. */
+struct msg_proxied {
+	conn_id id;
+	uint32_t announced; /* 0: the balancer speaks for itself, and there are no addresses */
+	uint32_t tls;	    /* 1: the client reached it over TLS */
+	struct msg_addr peer, local;
 };
 
 struct msg_login_conf {
@@ -594,6 +611,7 @@ struct msg {
 		struct msg_key_pair key_pair;
 		struct msg_sign_ask sign_ask;
 		struct msg_signed signed_text;
+		struct msg_proxied proxied;
 		struct msg_conn_end conn_end;
 		struct msg_conn_state conn_state;
 		struct msg_login_failed login_failed;

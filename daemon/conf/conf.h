@@ -46,6 +46,13 @@ struct conf_networks {
 	} network[CONF_NETWORKS_MAX];
 };
 
+/* Is there any? */
+static inline bool
+conf_networks_given(const struct conf_networks *list)
+{
+	return list->n > 0 && list->network[0].address.family != 0;
+}
+
 struct conf_paths {
 	size_t n;
 	char path[CONF_PATHS_MAX][MSG_PATH_SIZE];
@@ -57,6 +64,10 @@ struct conf_server {
 	struct conf_ports port; /* each at each address */
 	enum conf_socket socket;
 	enum conf_cleartext cleartext_login;
+	struct conf_networks proxy_from; /* load balancers, which speak the PROXY protocol; none:
+					  * clients come themselves */
+	bool proxy_tls;			 /* believe them that a client uses TLS */
+	bool proxy_loopback;		 /* they may be on this host */
 	char auth[MSG_SPEC_SIZE];
 	enum username_fold username_fold;
 	char username_domain[MSG_NAME_SIZE];

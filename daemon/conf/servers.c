@@ -7,6 +7,7 @@
 #include <bsd/string.h>
 #include <string.h>
 
+#include "common/source.h"
 #include "daemon/conf/conf_priv.h"
 
 /* Fill in what the file does not say of a server. */
@@ -75,6 +76,21 @@ server_check_tls(struct conf_faults *f, const struct conf_given *given, struct c
 		conf_fault(f, setting_place(given, setting_place(given, at, certificate), key),
 			   "server \"%s\": expected a %s for each %s", server->name, key,
 			   certificate);
+}
+
+static void
+server_check_proxy(struct conf_faults *f, const struct conf_given *given,
+		   const struct conf_server *server, struct conf_place at)
+{
+	const struct conf_networks *from = &server->proxy_from;
+
+	for (size_t i = 0; i < from->n && !server->proxy_loopback; i++)
+		if (source_is_loopback(&from->network[i].address))
+			conf_fault(
+			    f, setting_place(given, at, "proxy_from"),
+			    "server \"%s\": expected proxy_loopback = yes, as proxy_from has "
+			    "loopback addresses, where any local user can announce any client",
+			    server->name);
 }
 
 /* Could two sockets not be bound to these addresses, at one port? */
@@ -175,6 +191,7 @@ conf_finish(struct conf *c, struct conf_given *given, struct conf_faults *f)
 	for (i = 0; i < c->nservers; i++) {
 		server_complete(given, &c->servers[i], given->server_set[i]);
 		server_check_tls(f, given, &c->servers[i], given->server_at[i]);
+		server_check_proxy(f, given, &c->servers[i], given->server_at[i]);
 		server_check_overlap(f, c, i, given->server_at[i]);
 	}
 }

@@ -47,10 +47,10 @@ network_has(const struct conf_network *n, const struct msg_addr *a)
 }
 
 bool
-limits_trust(const struct conf_networks *trusted, const struct msg_addr *a)
+limits_within(const struct conf_networks *list, const struct msg_addr *a)
 {
-	for (size_t i = 0; i < trusted->n; i++)
-		if (network_has(&trusted->network[i], a))
+	for (size_t i = 0; i < list->n; i++)
+		if (network_has(&list->network[i], a))
 			return true;
 	return false;
 }

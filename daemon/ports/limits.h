@@ -20,8 +20,8 @@ enum limit {
 	LIMIT_COUNT
 };
 
-/* Do no limits hold for the networks of this address? */
-bool limits_trust(const struct conf_networks *trusted, const struct msg_addr *a);
+/* Is this address in one of the networks? */
+bool limits_within(const struct conf_networks *list, const struct msg_addr *a);
 
 struct limits *limits_new(void);
 void limits_free(struct limits *l);

@@ -64,14 +64,17 @@ refuse(const struct listener *l, int fd, const struct msg_addr *peer, const char
 	char line[POP3_RESPONSE_MAX];
 	int len = snprintf(line, sizeof(line), "%s\r\n", reply_text(REPLY_FULL));
 
-	if (l->server->active.socket != SOCKET_TLS)
+	/* who is to speak first gets no answer (PXY-03) */
+	if (l->server->active.socket != SOCKET_TLS &&
+	    !conf_networks_given(&l->server->set.proxy_from))
 		send(fd, line, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
 	refused_add(l->master->listeners->refused, clock_ms(), l->server->set.name, peer, why);
 }
 
-static void
-greet_client(struct master *m, const struct listener *l, int fd, const struct sockaddr_storage *ss)
+/* Count a client in its networks.  NULL, or what it is refused for. */
+static const char *
+enter(struct master *m, const struct msg_addr *peer, bool trusted)
 {
 	static const char *const names[LIMIT_COUNT] = {
 	    [LIMIT_ADDRESS] = "max_connections_per_address",
@@ -80,19 +83,44 @@ greet_client(struct master *m, const struct listener *l, int fd, const struct so
 	const uint32_t most[LIMIT_COUNT] = {m->conf->max_connections_per_address,
 					    m->conf->max_connections_per_network,
 					    m->conf->max_connections_per_site};
-	struct limits *limits = m->listeners->limits;
+	int limit = limits_enter(m->listeners->limits, peer, most, trusted);
+
+	return limit == LIMIT_COUNT ? NULL : limit == -1 ? "no memory" : names[limit];
+}
+
+static void
+greet_client(struct master *m, const struct listener *l, int fd, const struct sockaddr_storage *ss)
+{
+	const struct conf_networks *balancers = &l->server->set.proxy_from;
 	struct msg_addr peer;
+	const char *why;
 	bool trusted;
-	int limit;
 
 	socket_addr(&peer, ss);
-	trusted = limits_trust(&m->conf->trusted_networks, &peer);
-	if (limits_count(limits) >= m->conf->max_connections)
+	/* A balancer's connection is counted when it has said whose it is. */
+	trusted =
+	    conf_networks_given(balancers) || limits_within(&m->conf->trusted_networks, &peer);
+	if (limits_count(m->listeners->limits) >= m->conf->max_connections)
 		refuse(l, fd, &peer, "max_connections");
-	else if ((limit = limits_enter(limits, &peer, most, trusted)) != LIMIT_COUNT)
-		refuse(l, fd, &peer, limit == -1 ? "no memory" : names[limit]);
+	else if (conf_networks_given(balancers) && !limits_within(balancers, &peer))
+		refuse(l, fd, &peer, "proxy_from");
+	else if ((why = enter(m, &peer, trusted)) != NULL)
+		refuse(l, fd, &peer, why);
 	else
 		m->listeners->calls->accepted(m, l->server, fd, &peer, trusted);
+}
+
+bool
+listeners_renew(struct master *m, const struct server *s, const struct msg_addr *old,
+		bool was_trusted, const struct msg_addr *peer, bool trusted)
+{
+	const char *why = enter(m, peer, trusted);
+
+	if (why == NULL)
+		limits_leave(m->listeners->limits, old, was_trusted);
+	else
+		refused_add(m->listeners->refused, clock_ms(), s->set.name, peer, why);
+	return why == NULL;
 }
 
 static void

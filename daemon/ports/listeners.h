@@ -58,6 +58,13 @@ void listeners_accept(struct master *m, bool on, size_t fds);
 /* Once a second: try again what the kernel had no room for. */
 void listeners_tick(struct master *m);
 
+/*
+ * A connection from `old` turned out to be one from `peer`, and is counted there from now on.
+ * False: there are too many from its networks, and it is counted where it was.
+ */
+bool listeners_renew(struct master *m, const struct server *s, const struct msg_addr *old,
+		     bool was_trusted, const struct msg_addr *peer, bool trusted);
+
 /* A connection from this address has ended. */
 void listeners_release(struct master *m, const struct msg_addr *peer, bool trusted);
 

@@ -27,7 +27,7 @@ enum conn_state {
 };
 
 /* An answer that lets a worker act: it leaves when the helper knows what the worker will act on. */
-enum conn_due { CONN_DUE_NOTHING, CONN_DUE_STLS_GO, CONN_DUE_FAILED };
+enum conn_due { CONN_DUE_NOTHING, CONN_DUE_STLS_GO, CONN_DUE_RENEWED, CONN_DUE_FAILED };
 
 /* Who logged in, for the log; kept from the grant to the end. */
 struct conn_login {
@@ -44,6 +44,7 @@ struct conn {
 	TAILQ_ENTRY(conn) in_worker;
 	enum conn_state state;
 	struct msg_conn row;
+	struct msg_addr balancer; /* that announced the peer; family 0: none */
 	struct server *server;
 	uint64_t since;	       /* clock_ms() when it came into its state */
 	uint64_t deadline;     /* clock_ms() when that is over (deadlines.c); 0: never */

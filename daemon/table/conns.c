@@ -14,6 +14,7 @@
 #include "daemon/table/conns_priv.h"
 #include "daemon/roles/helper.h"
 #include "daemon/table/jobs.h"
+#include "daemon/ports/limits.h"
 #include "daemon/ports/listeners.h"
 #include "daemon/table/report.h"
 #include "daemon/table/timestamp.h"
@@ -181,11 +182,13 @@ conns_free_if_done(struct master *m, struct conn *c)
 		conns_free(m, c);
 }
 
+/* What a balancer announces as loopback is none of this host. */
 static bool
-login_in_clear_allowed(const struct conf_server *s, const struct msg_addr *peer)
+login_in_clear_allowed(const struct conf_server *s, const struct msg_conn *row)
 {
 	return s->cleartext_login == CLEARTEXT_ALWAYS ||
-	       (s->cleartext_login == CLEARTEXT_LOOPBACK && source_is_loopback(peer));
+	       (s->cleartext_login == CLEARTEXT_LOOPBACK && row->proxy == CONN_PROXY_NONE &&
+		source_is_loopback(&row->peer));
 }
 
 /* A login by APOP can come to something. */
@@ -269,13 +272,15 @@ conn_accepted(struct master *m, struct server *server, int fd, const struct msg_
 	}
 	c->row.tls = server->active.socket == SOCKET_TLS ? CONN_TLS_IMPLICIT : CONN_TLS_NONE;
 	c->row.stls = server->active.socket == SOCKET_STLS;
-	c->row.clear_ok = login_in_clear_allowed(s, peer);
-	set_stamp(&c->row, s);
 	c->row.peer = *peer;
 	c->row.trusted = trusted;
+	c->row.proxy = conf_networks_given(&s->proxy_from) ? CONN_PROXY_DUE : CONN_PROXY_NONE;
+	c->row.clear_ok = login_in_clear_allowed(s, &c->row);
+	set_stamp(&c->row, s);
 	c->fd = fd;
 	conns_set_state(m, c, CONN_WAITING);
-	report_connect(c);
+	if (c->row.proxy != CONN_PROXY_DUE)
+		report_connect(c);
 	if (m->conns->undecided > m->conf->max_connections_before_login)
 		shed_one(m);
 }
@@ -292,6 +297,14 @@ hand_to_worker(struct master *m, struct conn *c, struct worker *w)
 	return evchannel_send(&w->child.ec, MSG_CONN_NEW, &c->row, sizeof(c->row), &c->fd, 1);
 }
 
+/* The helper knows no row whose client is not known: nobody can log in there. */
+static void
+tell_row(struct master *m, const struct conn *c)
+{
+	if (c->row.proxy == CONN_PROXY_NONE || c->row.proxy == CONN_PROXY_TOLD)
+		helper_row(m, &c->row);
+}
+
 static void
 tell_rows(struct master *m)
 {
@@ -299,7 +312,7 @@ tell_rows(struct master *m)
 
 	RB_FOREACH (c, conn_tree, &m->conns->tree)
 		if (c->state != CONN_WAITING && c->state != CONN_SESSION && c->job == NULL)
-			helper_row(m, &c->row);
+			tell_row(m, c);
 }
 
 /* Workers act on these: the helper must know by then what has changed about the row. */
@@ -315,6 +328,8 @@ answer_due(struct master *m)
 
 		if (c->due == CONN_DUE_STLS_GO)
 			evchannel_put(ec, MSG_STLS_GO, &ref, sizeof(ref));
+		else if (c->due == CONN_DUE_RENEWED)
+			evchannel_put(ec, MSG_CONN_RENEWED, &c->row, sizeof(c->row));
 		else
 			evchannel_put(ec, MSG_LOGIN_FAILED, &failed, sizeof(failed));
 		conns_set_due(m, c, CONN_DUE_NOTHING);
@@ -334,7 +349,7 @@ route(struct master *m)
 	while ((c = TAILQ_FIRST(&m->conns->waiting)) != NULL && helper_is_clear(m) &&
 	       (w = workers_pick(m)) != NULL) {
 		c->row.worker = w->number;
-		helper_row(m, &c->row);
+		tell_row(m, c);
 		if (!helper_is_clear(m))
 			return; /* told again when its queue is empty */
 		if (hand_to_worker(m, c, w) == -1 && errno == EMFILE)
@@ -405,6 +420,41 @@ conns_stls_asked(struct master *m, struct worker *w, conn_id id)
 	c->row.stls = 0;
 	helper_row(m, &c->row);
 	conns_set_due(m, c, CONN_DUE_STLS_GO);
+	return true;
+}
+
+/* Make the row that of the client that the balancer has announced, or of the balancer itself. */
+static enum conn_proxy
+renew(struct master *m, struct conn *c, const struct msg_proxied *said)
+{
+	const struct conf_server *s = &c->server->set;
+	const struct msg_addr *peer = said->announced != 0 ? &said->peer : &c->row.peer;
+	bool trusted = !source_is_loopback(peer) && limits_within(&m->conf->trusted_networks, peer);
+
+	if (!listeners_renew(m, c->server, &c->row.peer, c->row.trusted != 0, peer, trusted))
+		return CONN_PROXY_FULL;
+	c->row.trusted = trusted;
+	if (said->announced != 0) {
+		c->balancer = c->row.peer;
+		c->row.peer = said->peer;
+		c->row.local = said->local;
+	}
+	c->row.clear_ok = login_in_clear_allowed(s, &c->row) || (s->proxy_tls && said->tls != 0);
+	set_stamp(&c->row, s);
+	return CONN_PROXY_TOLD;
+}
+
+bool
+conns_proxied(struct master *m, struct worker *w, const struct msg_proxied *said)
+{
+	struct conn *c = conn_of_worker(m, w, said->id);
+
+	if (c == NULL || c->state != CONN_LOGIN || c->row.proxy != CONN_PROXY_DUE)
+		return false;
+	c->row.proxy = (uint8_t)renew(m, c, said);
+	tell_row(m, c);
+	conns_set_due(m, c, CONN_DUE_RENEWED);
+	report_connect(c);
 	return true;
 }
 

@@ -41,6 +41,7 @@ bool conns_is_of_worker(struct master *m, const struct worker *w, conn_id id);
 
 /* From a worker.  False: too late, the connection is not the worker's any more or has moved on. */
 bool conns_stls_asked(struct master *m, struct worker *w, conn_id id);
+bool conns_proxied(struct master *m, struct worker *w, const struct msg_proxied *said);
 bool conns_worker_done(struct master *m, struct worker *w, const struct msg_conn_end *end);
 void conns_worker_lost(struct master *m, struct worker *w);
 

@@ -3,6 +3,7 @@
 #include "daemon/table/inbox.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/count.h"
 #include "common/inbox.h"
@@ -112,6 +113,17 @@ worker_stls(void *who, struct msg *m)
 }
 
 static int
+worker_proxied(void *who, struct msg *m)
+{
+	struct worker *w = who;
+	uint16_t family = m->u.proxied.peer.family;
+
+	if (m->u.proxied.announced != 0 && family != AF_INET && family != AF_INET6)
+		return -1;
+	return conns_proxied(w->master, w, &m->u.proxied) ? 0 : INBOX_LATE;
+}
+
+static int
 worker_conn_state(void *who, struct msg *m)
 {
 	const struct worker *w = who;
@@ -136,6 +148,7 @@ static const struct inbox_row worker_rows[] = {
     {MSG_READY, WORKER_STARTING, 0, worker_ready},
     {MSG_REFUSED, WORKER_STARTING, 0, worker_refused},
     {MSG_STLS_ASK, WORKER_READY, 0, worker_stls},
+    {MSG_PROXIED, WORKER_READY, 0, worker_proxied},
     {MSG_CONN_STATE, WORKER_READY, 0, worker_conn_state},
     {MSG_CONN_END, WORKER_READY, 0, worker_conn_end},
 };

@@ -36,25 +36,22 @@ static const struct {
 
 /* The part that every line begins with. */
 struct common {
-	char text[LOG_ID_SIZE + LOG_ADDR_SIZE + MSG_SERVER_SIZE + LOG_QUOTED_SIZE + 40];
+	char text[LOG_ID_SIZE + 2 * LOG_ADDR_SIZE + MSG_SERVER_SIZE + LOG_QUOTED_SIZE + 60];
 	char tls[48];
 };
 
 static const struct common *
 common_part(struct common *out, const struct conn *c)
 {
-	char id[LOG_ID_SIZE], peer[LOG_ADDR_SIZE], user[LOG_QUOTED_SIZE];
+	char id[LOG_ID_SIZE], peer[LOG_ADDR_SIZE], balancer[LOG_ADDR_SIZE], user[LOG_QUOTED_SIZE];
 	const struct conn_login *l = c->login;
+	bool balanced = c->balancer.family != 0;
 
-	if (l == NULL)
-		snprintf(out->text, sizeof(out->text), "conn=%s server=%s peer=%s",
-			 log_conn(id, c->row.id), c->server->set.name,
-			 log_addr(peer, &c->row.peer));
-	else
-		snprintf(out->text, sizeof(out->text), "conn=%s server=%s user=%s peer=%s",
-			 log_conn(id, c->row.id), c->server->set.name,
-			 log_quote(user, sizeof(user), l->user, strlen(l->user)),
-			 log_addr(peer, &c->row.peer));
+	snprintf(out->text, sizeof(out->text), "conn=%s server=%s%s%s peer=%s%s%s",
+		 log_conn(id, c->row.id), c->server->set.name, l != NULL ? " user=" : "",
+		 l != NULL ? log_quote(user, sizeof(user), l->user, strlen(l->user)) : "",
+		 log_addr(peer, &c->row.peer), balanced ? " balancer=" : "",
+		 balanced ? log_addr(balancer, &c->balancer) : "");
 	log_quote(out->tls, sizeof(out->tls), "none", 4);
 	if (l != NULL && l->facts.version[0] != '\0')
 		log_quote(out->tls, sizeof(out->tls), l->facts.version, strlen(l->facts.version));

@@ -71,7 +71,7 @@ class Client:
     """
 
     def __init__(self, daemon, kind=PLAIN, mode=LINE, context=None, timeout=20, greet=True, source=None,
-                 hostname="localhost", session=None, address=None, rcvbuf=None):
+                 hostname="localhost", session=None, address=None, rcvbuf=None, header=b""):
         self.daemon, self.kind, self.mode = daemon, kind, mode
         self.context = context
         self.buffer = b""
@@ -89,6 +89,8 @@ class Client:
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.greeting = None
         try:
+            if header:  # of the PROXY protocol
+                self.sock.sendall(header)
             if kind == TLS:
                 self.handshake()
             if greet:

@@ -621,6 +621,8 @@ class Daemon:
         host = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
         try:
             with contextlib.closing(socket.create_connection((host, keys["port"]), 5)) as s:
+                if keys.get("proxy_from"):
+                    s.sendall(b"PROXY UNKNOWN\r\n")
                 if keys["socket"] == "tls":
                     s = ssl._create_unverified_context().wrap_socket(s)
                 good = s.recv(4) == b"+OK "

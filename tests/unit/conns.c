@@ -387,6 +387,96 @@ test_stls_waits_for_helper(void)
 	finish();
 }
 
+static const char proxied[] = "log = stderr log_level = error\n"
+			      "login_workers = 2 worker_connections = 2 session_spares = 1\n"
+			      "max_connections_per_address = 1 trusted_networks = '127.0.0.0/8'\n"
+			      "server main { port = 1100 socket = 'plain+stls' auth = ''\n"
+			      " certificate = '/c' certificate_key = '/k'\n"
+			      " proxy_from = '127.0.0.0/8' proxy_loopback = yes }\n";
+
+static void
+announce(conn_id id, const char octets[4])
+{
+	struct msg_proxied m = {.id = id, .announced = octets != NULL};
+
+	if (octets != NULL) {
+		m.peer.family = m.local.family = AF_INET;
+		memcpy(m.peer.octets, octets, 4);
+	}
+	fake_say(fake_worker_of(id), MSG_PROXIED, &m, sizeof(m));
+}
+
+/* The helper knows the row when its client is known, and only then. */
+static void
+test_proxied(void)
+{
+	struct fake_peer *helper, *worker;
+	conn_id id;
+
+	fake_begin_serving(proxied);
+	id = come();
+	helper = fake_peer(ROLE_AUTH, 0);
+	worker = fake_worker_of(id);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(worker);
+	CU_ASSERT_EQUAL(fake_got(helper, MSG_ROW, id), 0);
+	CU_ASSERT_EQUAL(row(id)->row.proxy, CONN_PROXY_DUE);
+	helper->slow = true;
+	announce(id, "\xc0\0\2\7");
+	announce(id, "\xc0\0\2\x8"); /* once is enough */
+	fake_loop();
+	CU_ASSERT_EQUAL(fake_got(worker, MSG_CONN_RENEWED, id), 0);
+	CU_ASSERT_EQUAL(fake_got(helper, MSG_ROW, id), 1);
+	CU_ASSERT_EQUAL(row(id)->row.peer.octets[3], 7);
+	CU_ASSERT_EQUAL(row(id)->row.clear_ok, 0);
+	CU_ASSERT_EQUAL(row(id)->row.trusted, 0);
+	CU_ASSERT_EQUAL(row(id)->balancer.family, AF_INET);
+	fake_read(helper);
+	fake_loop();
+	CU_ASSERT_EQUAL(fake_got(worker, MSG_CONN_RENEWED, id), 1);
+	finish();
+}
+
+/* An announced loopback address has no right of loopback; nor has the balancer itself. */
+static void
+test_proxied_loopback(void)
+{
+	conn_id id;
+
+	fake_begin_serving(proxied);
+	id = come();
+	announce(id, "\x7f\0\0\1");
+	fake_loop();
+	CU_ASSERT_EQUAL(row(id)->row.proxy, CONN_PROXY_TOLD);
+	CU_ASSERT_EQUAL(row(id)->row.clear_ok, 0);
+	CU_ASSERT_EQUAL(row(id)->row.trusted, 0);
+	id = come();
+	announce(id, NULL);
+	fake_loop();
+	CU_ASSERT_EQUAL(row(id)->row.proxy, CONN_PROXY_TOLD);
+	CU_ASSERT_EQUAL(row(id)->row.clear_ok, 0);
+	CU_ASSERT_EQUAL(row(id)->row.trusted, 0);
+	CU_ASSERT_EQUAL(row(id)->balancer.family, 0);
+	finish();
+}
+
+/* Too many from the announced client's network: the worker refuses it, the helper never knows. */
+static void
+test_proxied_full(void)
+{
+	conn_id id;
+
+	fake_begin_serving(proxied);
+	id = come();
+	fake_ports_busy = true;
+	announce(id, "\xc0\0\2\7");
+	fake_loop();
+	fake_ports_busy = false;
+	CU_ASSERT_EQUAL(row(id)->row.proxy, CONN_PROXY_FULL);
+	CU_ASSERT_EQUAL(fake_got(fake_worker_of(id), MSG_CONN_RENEWED, id), 1);
+	CU_ASSERT_EQUAL(fake_got(fake_peer(ROLE_AUTH, 0), MSG_ROW, id), 0);
+	finish();
+}
+
 static void
 test_failure_waits_for_helper(void)
 {
@@ -731,6 +821,9 @@ main(void)
 	    {"a worker and another's connection", test_not_anothers},
 	    {"a client waits too long", test_waits_too_long},
 	    {"STLS waits for the helper", test_stls_waits_for_helper},
+	    {"a PROXY header makes the row known", test_proxied},
+	    {"who is announced from loopback", test_proxied_loopback},
+	    {"who is announced from a full network", test_proxied_full},
 	    {"a refusal waits for the helper", test_failure_waits_for_helper},
 	    {"gone while an answer is due", test_gone_while_due},
 	    {"a grant waits for a spare", test_waits_for_spare},

@@ -116,6 +116,20 @@ listeners_tick(struct master *m)
 	(void)m;
 }
 
+bool
+listeners_renew(struct master *m, const struct server *s, const struct msg_addr *old,
+		bool was_trusted, const struct msg_addr *peer, bool trusted)
+{
+	static const uint32_t most[LIMIT_COUNT] = {UINT32_MAX, UINT32_MAX, UINT32_MAX};
+
+	(void)s;
+	if (fake_ports_busy ||
+	    limits_enter(m->listeners->limits, peer, most, trusted) != LIMIT_COUNT)
+		return false;
+	limits_leave(m->listeners->limits, old, was_trusted);
+	return true;
+}
+
 void
 listeners_release(struct master *m, const struct msg_addr *peer, bool trusted)
 {

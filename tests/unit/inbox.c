@@ -45,6 +45,7 @@ say_id(struct fake_peer *p, enum msg_type type)
 		struct msg_receipt receipt;
 		struct msg_session_end end;
 		struct msg_job_end job_end;
+		struct msg_proxied proxied;
 	} u;
 	static const struct {
 		enum msg_type type;
@@ -53,7 +54,8 @@ say_id(struct fake_peer *p, enum msg_type type)
 		    {MSG_LOCK_ASK, sizeof(u.lock_ask)}, {MSG_SESSION_OPEN, sizeof(u.open)},
 		    {MSG_RECEIPT, sizeof(u.receipt)},	{MSG_SESSION_END, sizeof(u.end)},
 		    {MSG_JOB_END, sizeof(u.job_end)},	{MSG_HAVE_IT, sizeof(u.id)},
-		    {MSG_STATE, sizeof(u.id)},		{MSG_STLS_ASK, sizeof(u.id)}};
+		    {MSG_STATE, sizeof(u.id)},		{MSG_STLS_ASK, sizeof(u.id)},
+		    {MSG_PROXIED, sizeof(u.proxied)}};
 
 	memset(&u, 0, sizeof(u));
 	u.id = id;
@@ -327,10 +329,10 @@ static const struct table {
       {"foreign", "-++-------", foreign}}},
     {"worker",
      {MSG_LOG, MSG_TRACE, MSG_PONG, MSG_CERTIFICATE, MSG_READY, MSG_REFUSED, MSG_STLS_ASK,
-      MSG_CONN_STATE, MSG_CONN_END},
-     {{"starting", "++++++---", worker_starting},
-      {"ready", "+++---+++", worker_ready},
-      {"refused", "+++------", worker_refused}}},
+      MSG_PROXIED, MSG_CONN_STATE, MSG_CONN_END},
+     {{"starting", "++++++----", worker_starting},
+      {"ready", "+++---++++", worker_ready},
+      {"refused", "+++-------", worker_refused}}},
     {"key process",
      {MSG_LOG, MSG_PONG, MSG_READY, MSG_REFUSED},
      {{"starting", "++++", key_starting}, {"ready", "++--", key_is_ready}}},

@@ -162,7 +162,7 @@ test_trusted(void)
 	for (size_t i = 0; i < COUNT_OF(table); i++) {
 		struct msg_addr peer = addr(table[i].text);
 
-		CU_ASSERT_EQUAL(limits_trust(&trusted, &peer), table[i].trusted);
+		CU_ASSERT_EQUAL(limits_within(&trusted, &peer), table[i].trusted);
 	}
 	limits = limits_new();
 	for (int i = 0; i < 3; i++)

@@ -14,6 +14,7 @@
 #include "common/title.h"
 #include "worker/login/conn.h"
 #include "worker/login/handshake.h"
+#include "worker/login/header.h"
 #include "worker/login/login.h"
 #include "worker/login/shed.h"
 #include "worker/login/tls.h"
@@ -58,6 +59,7 @@ channels_on_conf(void *who, struct msg *m)
 	    [TIMER_LOGIN] = {w->conf.login_timeout, 0},
 	    [TIMER_PASSWORD] = {w->conf.password_timeout, 0},
 	    [TIMER_HANDSHAKE] = {w->conf.handshake_timeout, 0},
+	    [TIMER_PROXY] = {3, 0}, /* the protocol's least */
 	    [TIMER_FLUSH] = {30, 0},
 	    [TIMER_WATCH] = {PEER_LOOK_MS / 1000, 0},
 	    [TIMER_LINGER] = {2, 0},
@@ -258,6 +260,16 @@ channels_on_stls_go(void *who, struct msg *m)
 }
 
 static int
+channels_on_conn_renewed(void *who, struct msg *m)
+{
+	struct conn *c = worker_find(who, m->u.conn.id);
+
+	header_go(c, &m->u.conn);
+	conn_settle(c);
+	return 0;
+}
+
+static int
 channels_on_login_taken(void *who, struct msg *m)
 {
 	struct conn *c = worker_find(who, m->u.ref.id);
@@ -358,7 +370,8 @@ enum {
 	CONN_DECIDED = 128, /* its login is being decided */
 	CONN_CLEAR = 256,   /* it has gone on, without TLS */
 	CONN_TLS = 512,	    /* it has gone on, with TLS */
-	CONN_ANY = CONN_STLS | CONN_SIGNING | CONN_DECIDED | CONN_CLEAR | CONN_TLS,
+	CONN_HEADER = 1024, /* master was told what its PROXY header says */
+	CONN_ANY = CONN_STLS | CONN_SIGNING | CONN_DECIDED | CONN_CLEAR | CONN_TLS | CONN_HEADER,
 	CONN_LATE = WORKER_FINISHED | CONN_UNKNOWN | CONN_ANY
 };
 
@@ -369,6 +382,8 @@ conn_bit(const struct conn *c)
 		return CONN_UNKNOWN;
 	if (c->state == CONN_STLS_WAIT)
 		return CONN_STLS;
+	if (c->state == CONN_PROXY_WAIT)
+		return CONN_HEADER;
 	if (c->state == CONN_HANDSHAKE && c->stream.signing != NULL)
 		return CONN_SIGNING;
 	if (c->state == CONN_LOGIN)
@@ -380,10 +395,10 @@ conn_bit(const struct conn *c)
 static bool
 names_conn(const struct msg *m)
 {
-	return m->type == MSG_STLS_GO || m->type == MSG_LOGIN_TAKEN ||
-	       m->type == MSG_LOGIN_FAILED || m->type == MSG_CONN_DROP ||
-	       m->type == MSG_CONN_STATE_ASK || m->type == MSG_LOGIN_REFUSED ||
-	       m->type == MSG_SIGNED;
+	return m->type == MSG_STLS_GO || m->type == MSG_CONN_RENEWED ||
+	       m->type == MSG_LOGIN_TAKEN || m->type == MSG_LOGIN_FAILED ||
+	       m->type == MSG_CONN_DROP || m->type == MSG_CONN_STATE_ASK ||
+	       m->type == MSG_LOGIN_REFUSED || m->type == MSG_SIGNED;
 }
 
 static int
@@ -412,6 +427,7 @@ static const struct inbox_row master_rows[] = {
     {MSG_CONN_NEW, WORKER_SERVING, 0, channels_on_conn_new},
     {MSG_CONN_SHED, WORKER_SERVING, WORKER_FINISHED, channels_on_conn_shed},
     {MSG_STLS_GO, CONN_STLS, CONN_LATE, channels_on_stls_go},
+    {MSG_CONN_RENEWED, CONN_HEADER, CONN_LATE, channels_on_conn_renewed},
     {MSG_LOGIN_TAKEN, CONN_DECIDED | CONN_STLS | CONN_CLEAR, CONN_LATE, channels_on_login_taken},
     {MSG_LOGIN_FAILED, CONN_DECIDED, CONN_LATE, channels_on_login_failed},
     {MSG_CONN_DROP, CONN_ANY, CONN_LATE, channels_on_conn_drop},
@@ -538,6 +554,12 @@ channels_ask_stls(struct worker *w, conn_id id)
 {
 	const struct msg_conn_ref ref = {id};
 	evchannel_put(&w->master, MSG_STLS_ASK, &ref, sizeof(ref));
+}
+
+void
+channels_tell_proxied(struct worker *w, const struct msg_proxied *said)
+{
+	evchannel_put(&w->master, MSG_PROXIED, said, sizeof(*said));
 }
 
 void

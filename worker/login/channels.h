@@ -17,6 +17,8 @@ int channels_ask_login(struct worker *w, const struct msg_login_ask *ask);
 int channels_ask_signature(struct worker *w, const struct msg_sign_ask *ask);
 /* Ask master to let a connection begin TLS. */
 void channels_ask_stls(struct worker *w, conn_id id);
+/* Tell master whose connection it is, as its PROXY header says. */
+void channels_tell_proxied(struct worker *w, const struct msg_proxied *said);
 /* Tell master that a connection has ended. */
 void channels_conn_end(struct worker *w, conn_id id, enum conn_end why, uint32_t failures);
 /* Send one line to the trace, secrets already masked. */

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/login/handshake.h"
+#include "worker/login/header.h"
 #include "worker/login/input.h"
 #include "worker/login/channels.h"
 #include "worker/login/login.h"
@@ -33,6 +34,8 @@ static const struct {
 	void (*flushed)(struct conn *c); /* all output has left */
 	void (*expired)(struct conn *c);
 } states[CONN_STATE_COUNT] = {
+    [CONN_PROXY] = {TIMER_PROXY, conn_always, header_readable, NULL, header_expired},
+    [CONN_PROXY_WAIT] = {TIMER_DECISION, NULL, NULL, NULL, conn_expire},
     [CONN_HANDSHAKE] = {TIMER_HANDSHAKE, handshake_wanted, handshake_step, NULL, handshake_expired},
     [CONN_COMMAND] = {TIMER_LOGIN, input_wanted, input_readable, NULL, conn_expire},
     [CONN_SASL] = {TIMER_LOGIN, input_wanted, input_readable, NULL, conn_expire},
@@ -114,13 +117,22 @@ conn_new(struct worker *w, const struct msg_conn *row, int fd)
 	event_assign(&c->on_write, w->base, fd, EV_WRITE | EV_PERSIST, conn_on_write, c);
 	evtimer_assign(&c->timer, w->base, conn_on_timer, c);
 	worker_add(w, c);
-	if (row->tls == CONN_TLS_IMPLICIT) {
+	if (row->proxy == CONN_PROXY_DUE)
+		header_begin(c);
+	else
+		conn_begin(c);
+	conn_settle(c);
+}
+
+void
+conn_begin(struct conn *c)
+{
+	if (c->row.tls == CONN_TLS_IMPLICIT) {
 		handshake_begin(c);
 	} else {
 		conn_enter(c, CONN_COMMAND);
 		conn_greet(c);
 	}
-	conn_settle(c);
 }
 
 void
@@ -153,6 +165,7 @@ conn_free(struct conn *c)
 	stream_close(&c->stream, !c->handed_over && !c->relayed && !c->undecided);
 	conn_forget_login(c);
 	free(c->name);
+	free(c->proxy);
 	line_reset(&c->line);
 	conn_drop_output(c);
 	if (!c->handed_over)

@@ -23,20 +23,23 @@
 #include "worker/login/stream.h"
 #include "worker/login/worker.h"
 
+struct proxy;
 struct relay;
 
 enum conn_state {
-	CONN_HANDSHAKE, /* TLS is being agreed on */
-	CONN_COMMAND,	/* AUTHORIZATION: a command line is due */
-	CONN_SASL,	/* in an exchange: a response is due */
-	CONN_ASK,	/* credentials are complete; asks when its output has left */
-	CONN_LOGIN,	/* helper or master decide; a plain socket is not touched */
-	CONN_STLS_WAIT, /* master was asked for TLS */
-	CONN_STLS_GO,	/* +OK is leaving, then the handshake begins */
-	CONN_RELAY,	/* logged in; octets pass between TLS and session */
-	CONN_LAST,	/* what waits is leaving, then it ends */
-	CONN_LINGER,	/* our end is closed; the client may read on for a moment */
-	CONN_ENDED,	/* conn_settle frees it */
+	CONN_PROXY,	 /* a load balancer is to say whose connection it is */
+	CONN_PROXY_WAIT, /* master was told */
+	CONN_HANDSHAKE,	 /* TLS is being agreed on */
+	CONN_COMMAND,	 /* AUTHORIZATION: a command line is due */
+	CONN_SASL,	 /* in an exchange: a response is due */
+	CONN_ASK,	 /* credentials are complete; asks when its output has left */
+	CONN_LOGIN,	 /* helper or master decide; a plain socket is not touched */
+	CONN_STLS_WAIT,	 /* master was asked for TLS */
+	CONN_STLS_GO,	 /* +OK is leaving, then the handshake begins */
+	CONN_RELAY,	 /* logged in; octets pass between TLS and session */
+	CONN_LAST,	 /* what waits is leaving, then it ends */
+	CONN_LINGER,	 /* our end is closed; the client may read on for a moment */
+	CONN_ENDED,	 /* conn_settle frees it */
 	CONN_STATE_COUNT
 };
 
@@ -73,6 +76,7 @@ struct conn {
 	struct sasl sasl;
 	struct msg_login_ask *ask; /* credentials until they are sent */
 	struct relay *relay;
+	struct proxy *proxy; /* the header, while it comes */
 };
 
 int conn_compare(const struct conn *a, const struct conn *b);
@@ -80,6 +84,9 @@ RB_PROTOTYPE(conn_tree, conn, link, conn_compare)
 
 /* A new connection of master's table; takes `fd`. */
 void conn_new(struct worker *w, const struct msg_conn *row, int fd);
+
+/* Begin to serve: a handshake, or the greeting. */
+void conn_begin(struct conn *c);
 
 /* Add the greeting to the output, with the row's timestamp if APOP is on. */
 void conn_greet(struct conn *c);

@@ -19,6 +19,8 @@ struct candidate {
 static enum shed_rank
 rank_of(const struct conn *c)
 {
+	if (c->state == CONN_PROXY)
+		return SHED_HANDSHAKE;
 	if (c->row.trusted)
 		return SHED_NEVER;
 	if (c->state == CONN_HANDSHAKE)

@@ -25,6 +25,7 @@ enum worker_timer {
 	TIMER_LOGIN,	 /* login_timeout; after the first command TIMER_PASSWORD */
 	TIMER_PASSWORD,	 /* password_timeout */
 	TIMER_HANDSHAKE, /* handshake_timeout */
+	TIMER_PROXY,	 /* 3 s for a PROXY header */
 	TIMER_FLUSH,	 /* 30 s without progress in sending what is left */
 	TIMER_WATCH,	 /* PEER_LOOK_MS between two looks whether the peer is alive */
 	TIMER_LINGER,	 /* 2 s for the client to take the last line */
