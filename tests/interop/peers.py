@@ -1,6 +1,6 @@
-"""Other programs at work in the same mailboxes: Dovecot, Courier, delivery agents.
+"""Other programs at work in the same mailboxes, Dovecot, Courier, delivery agents; and HAProxy in front.
 
-Dovecot and Courier come from Debian's packages, which conflict with each other and would start services:
+Dovecot, Courier and HAProxy come from Debian's packages, which conflict with each other and would start services:
 they are only unpacked.  A program of theirs sees its tree laid over /usr, in a mount namespace of its own;
 it listens on free loopback ports, and serves users of the tests alone.
 """
@@ -29,12 +29,14 @@ import harness  # noqa: E402
 PACKAGES = {
     "dovecot": ["install", "--download-only", "--no-install-recommends", "dovecot-imapd", "dovecot-pop3d"],
     "courier": ["download", "courier-pop"],
+    "haproxy": ["install", "--download-only", "--no-install-recommends", "haproxy"],
 }
 
 # A command that tells whether the peer can be run here, and what it says then.
 PROBES = {
     "dovecot": (["/usr/sbin/dovecot", "--version"], (b"2.3.", b"2.4.")),
     "courier": (["test", "-x", "/usr/lib/courier/courier/courierpop3d"], b""),
+    "haproxy": (["/usr/sbin/haproxy", "-v"], b"HAProxy "),
 }
 
 
@@ -67,7 +69,7 @@ def fetch(name, *arguments):
 
 
 def get_all():
-    """Fetch both once, for all programs of this run; what failed is written down for the tests to skip."""
+    """Fetch all once, for all programs of this run; what failed is written down for the tests to skip."""
     if "P3T_PEERS" in os.environ or os.geteuid() != 0:
         return
     root = tempfile.mkdtemp(prefix="p3t-peers-")
