@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The security tests: the installed daemon, one of its roles replaced by an attacker, or a hostile local user beside it."""
+"""The security tests: the installed daemon, one of its roles replaced by an attacker, or a hostile user or client beside it."""
 
 import os
 import sys
@@ -11,4 +11,4 @@ sys.dont_write_bytecode = True
 import runner  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(runner.main(HERE, ["test_worker.py", "test_session.py", "test_dispatcher.py", "test_local_user.py"]))
+    sys.exit(runner.main(HERE, ["test_worker.py", "test_session.py", "test_dispatcher.py", "test_local_user.py", "test_client.py", "test_enumeration.py"]))
