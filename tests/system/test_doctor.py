@@ -55,6 +55,7 @@ class Host(Doctor):
     def test_daemon_does_not_run(self):
         self.names(CRITICAL, "no pop3d runs with this control socket.*to do: start pop3d")
 
+    @harness.needs_root
     def test_nothing_else_is_wrong(self):
         bad = [line for line in self.doctor().out.splitlines() if not line.startswith(("ok ", "critical daemon"))]
         self.assertEqual([line for line in bad if "/dev/log" not in line], [])
@@ -67,10 +68,12 @@ class Host(Doctor):
         os.unlink(self.host.conf_path)
         self.names(CRITICAL, "%s: cannot open the configuration file: No such file" % self.host.conf_path)
 
+    @harness.needs_root
     def test_certificate_is_missing(self):
         self.host.write_conf(certificate=self.dir + "/none.pem")
         self.names(CRITICAL, "certificate %s/none.pem: No such file" % self.dir)
 
+    @harness.needs_root
     def test_key_is_another_certificates(self):
         _, key = harness.make_certificate(self.dir, "other")
         self.host.write_conf(certificate_key=key)
@@ -98,14 +101,17 @@ class Host(Doctor):
         self.host.write_conf(certificate=cert, certificate_key=key)
         return cert
 
+    @harness.needs_root
     def test_certificate_has_expired(self):
         cert = self.dated(-20, -10)
         self.names(CRITICAL, "certificate %s: it has expired" % cert)
 
+    @harness.needs_root
     def test_certificate_expires_soon(self):
         cert = self.dated(-20, 5)
         self.names(WARNING, "certificate %s: it expires in [45] days" % cert)
 
+    @harness.needs_root
     def test_clock_is_before_the_certificate(self):
         cert = self.dated(10, 20)
         self.names(CRITICAL, "certificate %s: it is not valid yet.*clock" % cert)
