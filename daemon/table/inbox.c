@@ -603,7 +603,7 @@ session_gone(struct session *s)
 	bool taken = c != NULL && c->state == CONN_SESSION;
 	struct msg_session_end end;
 
-	receipts_forget(s);
+	receipts_end(s);
 	if (c == NULL)
 		return;
 	end = s->reported ? s->end : end_unreported(s);

@@ -9,6 +9,7 @@
 #include "daemon/table/report.h"
 
 enum {
+	LINES_MAX = 1000,   /* of one session; the history has the others */
 	STUCK_SECONDS = 5,  /* without one line taken: nobody waits for this log */
 	UNUSUAL_LEAST = 20, /* messages; fewer are no reason for a warning */
 	UNUSUAL_SHARE = 2   /* more than one in so many */
@@ -109,6 +110,8 @@ receipts_got(struct session *s, const struct msg_receipt *receipt)
 	char line[REPORT_SIZE];
 
 	r->status.deleted++;
+	if (s->receipts > LINES_MAX)
+		return;
 	report_deleted(line, s->conn, receipt);
 	if (is_written(r, line))
 		return;
@@ -121,14 +124,16 @@ receipts_got(struct session *s, const struct msg_receipt *receipt)
 }
 
 void
-receipts_forget(struct session *s)
+receipts_end(struct session *s)
 {
-	if (s->receipt == NULL)
-		return;
-	log_line(LOG_INFO, 0, "%s", s->receipt);
-	TAILQ_REMOVE(&s->master->receipts->waiting, s, in_receipts);
-	free(s->receipt);
-	s->receipt = NULL;
+	if (s->receipt != NULL) {
+		log_line(LOG_INFO, 0, "%s", s->receipt);
+		TAILQ_REMOVE(&s->master->receipts->waiting, s, in_receipts);
+		free(s->receipt);
+		s->receipt = NULL;
+	}
+	if (s->receipts > LINES_MAX && s->conn != NULL)
+		report_deleted_more(s->conn, s->receipts - LINES_MAX);
 }
 
 static bool

@@ -2,7 +2,8 @@
  * Receipts: a line in the log for each deleted message, and a warning when a
  * mailbox was treated in an unusual way.
  *
- * A receipt is never dropped.  While the log takes no line, the sessions that
+ * Of one session a thousand lines are written, and at its end one with the number
+ * of the others.  No other receipt is dropped.  While the log takes no line, the sessions that
  * have one to write are not heard: they wait, and nobody else does.
  */
 #ifndef POP3D_RECEIPTS_H
@@ -12,11 +13,11 @@
 
 struct receipts *receipts_new(struct master *m);
 
-/* A session reports one deleted message. */
+/* A session reports one deleted message, which s->receipts counts already. */
 void receipts_got(struct session *s, const struct msg_receipt *r);
 
-/* The session is freed; the line that waits goes with the others to the log. */
-void receipts_forget(struct session *s);
+/* The session is freed; the line that waits goes to the log, and the number of those left out. */
+void receipts_end(struct session *s);
 
 /* A session has opened its mailbox; a session has ended: warn if that is called for. */
 void receipts_opened(struct master *m, const struct conn *c, const struct msg_session_open *open);

@@ -195,6 +195,15 @@ report_deleted(char *dst, const struct conn *c, const struct msg_receipt *r)
 }
 
 void
+report_deleted_more(const struct conn *c, uint64_t messages)
+{
+	struct common p;
+
+	log_info(0, "deleted-more %s messages=%" PRIu64 " see=\"pop3ctl history\"",
+		 common_part(&p, c)->text, messages);
+}
+
+void
 report_exposed(const struct conn *c, enum exposed what)
 {
 	static const char *const words[EXPOSED_COUNT] = {

@@ -34,6 +34,8 @@ void report_auth_failed(const struct msg_auth_failed *f);
  */
 enum { REPORT_SIZE = MSG_TEXT_MAX };
 const char *report_deleted(char *dst, const struct conn *c, const struct msg_receipt *r);
+/* So many more were deleted, which have no line. */
+void report_deleted_more(const struct conn *c, uint64_t messages);
 /* Warnings: every user can write into what the session found exposed; of the unique-ids that the
  * session before left many are gone; many messages were fetched that an earlier session had
  * fetched. */

@@ -119,6 +119,18 @@ class Receipts(Case):
         client.close()
         self.assertEqual(len(self.receipts(user, mark)), 120)
 
+    def test_more_than_a_thousand(self):
+        user, mark = self.user(mailbox.simple(5) * 201), self.mark()
+        client = self.session(user)
+        client.send(b"".join(b"DELE %d\r\n" % n for n in range(1, 1006)))
+        for _ in range(1005):
+            self.assertTrue(client.response().startswith(b"+OK"))
+        client.quit()
+        self.assertEqual(len(self.receipts(user, mark)), 1000)
+        more = self.daemon.log_fields("deleted-more", since=mark, user=user.name)
+        self.assertEqual((more["messages"], more["see"]), ("5", '"pop3ctl history"'))
+        self.assertEqual(len(History(user).uids()), 1005)
+
     def test_retrieved(self):
         user, mark = self.user(MESSAGES), self.mark()
         before = int(time.time())

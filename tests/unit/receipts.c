@@ -25,16 +25,18 @@ static const char settings[] = "log = stderr log_level = info session_spares = 2
 static struct {
 	bool behind, nobody; /* takes none now; has no descriptor to wait for */
 	int ends[2];	     /* of a pipe, which is full while it is behind */
-	char text[65536];    /* the lines */
+	char text[65536];    /* the lines, so many octets of them */
+	size_t written;
+	unsigned receipts;
 } sink;
 
 static void
 put(int prio, conn_id id, const char *text)
 {
-	size_t n = strlen(sink.text);
-
 	(void)prio, (void)id;
-	(void)snprintf(sink.text + n, sizeof(sink.text) - n, "%s\n", text);
+	sink.receipts += strncmp(text, "deleted ", 8) == 0;
+	sink.written += (size_t)snprintf(sink.text + sink.written, sizeof(sink.text) - sink.written,
+					 "%s\n", text);
 }
 
 static bool
@@ -99,6 +101,7 @@ begin(void)
 		abort();
 	log_to(&to);
 	sink.text[0] = '\0';
+	sink.written = sink.receipts = 0;
 }
 
 static void
@@ -112,9 +115,9 @@ finish(void)
 
 /* A session of the user with so many messages, whose mailbox lost some since the one before. */
 static struct fake_peer *
-opened(const char *user, uint64_t known, uint64_t vanished)
+opened_with(const char *user, uint64_t messages, uint64_t known, uint64_t vanished)
 {
-	struct msg_session_open open = {.messages = 100, .known = known, .vanished = vanished};
+	struct msg_session_open open = {.messages = messages, .known = known, .vanished = vanished};
 	conn_id id = fake_connect(servers_find(&fake.m, "main"));
 	struct fake_peer *p;
 
@@ -126,6 +129,12 @@ opened(const char *user, uint64_t known, uint64_t vanished)
 	fake_say(p, MSG_SESSION_OPEN, &open, sizeof(open));
 	fake_all_ready();
 	return p;
+}
+
+static struct fake_peer *
+opened(const char *user, uint64_t known, uint64_t vanished)
+{
+	return opened_with(user, 100, known, vanished);
 }
 
 static void
@@ -240,6 +249,37 @@ test_stuck(void)
 	finish();
 }
 
+/* Of one session, whose mailbox has so many messages. */
+static void
+delete_many(uint64_t messages, unsigned wanted, const char *sum)
+{
+	struct fake_peer *p;
+
+	begin();
+	p = opened_with("ann", messages, 0, 0);
+	for (uint64_t i = 0; i < messages; i++) {
+		sink.written = i % 100 != 0 ? sink.written : 0; /* its text has an end */
+		deletes(p, "u");
+	}
+	CU_ASSERT_EQUAL(sink.receipts, wanted);
+	CU_ASSERT_EQUAL(receipts_status(&fake.m)->deleted, messages);
+	sink.written = 0;
+	sink.text[0] = '\0';
+	fake_exit(p, SIGKILL);
+	fake_loop();
+	CU_ASSERT_EQUAL(lines("deleted-more "), sum != NULL);
+	if (sum != NULL)
+		CU_ASSERT_EQUAL(lines(sum), 1);
+	finish();
+}
+
+static void
+test_more_than_a_thousand(void)
+{
+	delete_many(1000, 1000, NULL);
+	delete_many(1005, 1000, "user=ann peer=127.0.0.1:1 messages=5 see=\"pop3ctl history\"\n");
+}
+
 static void
 test_nothing_to_wait_for(void)
 {
@@ -326,6 +366,7 @@ main(void)
 	    {"waits for the log", test_waits},
 	    {"in order", test_in_order},
 	    {"the log is stuck", test_stuck},
+	    {"more than a thousand", test_more_than_a_thousand},
 	    {"nothing to wait for", test_nothing_to_wait_for},
 	    {"its session ends meanwhile", test_session_ends_meanwhile},
 	    {"many have vanished", test_many_have_vanished},
