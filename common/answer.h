@@ -8,6 +8,8 @@
 enum answer_kind {
 	ANSWER_NOTHING = '-', /* no text, or what is wrong */
 	ANSWER_VALUE = 'v',   /* one line */
+	ANSWER_NUMBER = 'n',  /* one line, a number */
+	ANSWER_TRUTH = 'b',   /* one line, 1 or 0 */
 	ANSWER_LIST = 'l',    /* one value a line */
 	ANSWER_PAIRS = 'p',   /* key, TAB, value */
 	ANSWER_TABLE = 't'    /* columns by TAB, the first line names them */

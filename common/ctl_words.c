@@ -7,7 +7,7 @@
 #include "common/ctl_words.h"
 
 static const struct ctl_job job_nothing = {ANSWER_NOTHING, false, CTL_NO_INPUT, false},
-			    job_value = {ANSWER_VALUE, false, CTL_NO_INPUT, false},
+			    job_truth = {ANSWER_TRUTH, false, CTL_NO_INPUT, false},
 			    job_list = {ANSWER_LIST, false, CTL_NO_INPUT, false},
 			    job_table = {ANSWER_TABLE, false, CTL_NO_INPUT, false},
 			    job_move = {ANSWER_NOTHING, true, CTL_NO_INPUT, false},
@@ -39,8 +39,8 @@ const struct ctl_words ctl_words[] = {
 	    "what was deleted from a mailbox, and from where", &job_table},
 	{"box", "add", "server user", "make a mailbox, by a session as its owner (server: -"
 	    " if all have the same users and mail)", &job_nothing},
-	{"box", "exists", "server user", "1 or 0", &job_value},
-	{"box", "locked", "server user", "1 if somebody has it open, or 0", &job_value},
+	{"box", "exists", "server user", "1 or 0", &job_truth},
+	{"box", "locked", "server user", "1 if somebody has it open, or 0", &job_truth},
 	{"box", "list", "server user", "names of directories beside the mailbox", &job_list},
 	{"box", "move", "server user newName", "move it to where another user's would be",
 	    &job_move},

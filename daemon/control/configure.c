@@ -139,6 +139,8 @@ command_cget(struct master *m, struct ctl *c, size_t n, char *words[])
 			 words[2]);
 		return;
 	}
+	if (strcmp(o->name, "-port") == 0)
+		ctl_answers(c, ANSWER_NUMBER);
 	o->get(c, s);
 	ctl_say(c, "\n");
 	ctl_end(c, CONTROL_DONE);

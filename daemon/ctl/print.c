@@ -8,27 +8,6 @@
 #include "common/escape.h"
 #include "daemon/ctl/print.h"
 
-enum { COLUMNS_MAX = 32 };
-
-/* Octets beyond ASCII may be no UTF-8, which JSON has to be (RFC 8259 section 8.1): each is told by
- * its number, so that nothing is lost. */
-static void
-json_string(const char *s)
-{
-	putchar('"');
-	for (; *s != '\0'; s++) {
-		unsigned char ch = (unsigned char)*s;
-
-		if (ch == '"' || ch == '\\')
-			printf("\\%c", ch);
-		else if (ch < 0x20 || ch >= 0x7f)
-			printf("\\u%04x", ch);
-		else
-			putchar(ch);
-	}
-	putchar('"');
-}
-
 static bool
 tcl_needs_backslash(const char *s)
 {
@@ -75,11 +54,9 @@ text_print(FILE *out, const char *text)
 static void
 print_value(char *text, enum answer_form form)
 {
+	(void)form;
 	text[strcspn(text, "\n")] = '\0';
-	if (form == FORM_JSON)
-		json_string(text);
-	else
-		text_print(stdout, text);
+	text_print(stdout, text);
 	putchar('\n');
 }
 
@@ -92,27 +69,18 @@ print_list(char *text, enum answer_form form)
 		text_print(stdout, text);
 		return;
 	}
-	if (form == FORM_JSON)
-		putchar('[');
 	while ((line = strsep(&text, "\n")) != NULL && line[0] != '\0') {
 		fputs(between, stdout);
-		if (form == FORM_JSON)
-			json_string(line);
-		else
-			tcl_element(line);
-		between = form == FORM_JSON ? "," : " ";
+		tcl_element(line);
+		between = " ";
 	}
-	puts(form == FORM_JSON ? "]" : "");
+	putchar('\n');
 }
 
 static void
 print_pair(const char *key, const char *value, enum answer_form form)
 {
-	if (form == FORM_JSON) {
-		json_string(key);
-		putchar(':');
-		json_string(value);
-	} else if (form == FORM_TCL) {
+	if (form == FORM_TCL) {
 		tcl_element(key);
 		putchar(' ');
 		tcl_element(value);
@@ -130,20 +98,18 @@ print_pairs(char *text, enum answer_form form)
 	const char *between = "";
 	char *line;
 
-	if (form == FORM_JSON)
-		putchar('{');
 	while ((line = strsep(&text, "\n")) != NULL && line[0] != '\0') {
 		char *key = strsep(&line, "\t");
 
 		fputs(between, stdout);
 		print_pair(key, line != NULL ? line : "", form);
-		between = form == FORM_JSON ? "," : form == FORM_TCL ? " " : "";
+		between = form == FORM_TCL ? " " : "";
 	}
-	if (form != FORM_TEXT)
-		puts(form == FORM_JSON ? "}" : "");
+	if (form == FORM_TCL)
+		putchar('\n');
 }
 
-static size_t
+size_t
 columns_cut(char *line, char *column[COLUMNS_MAX])
 {
 	size_t n = 0;
@@ -188,7 +154,7 @@ print_row(char *names[], char *cells[], size_t n, const size_t width[], enum ans
 	putchar('{');
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0)
-			putchar(form == FORM_JSON ? ',' : ' ');
+			putchar(' ');
 		print_pair(names[i], cells[i], form);
 	}
 	putchar('}');
@@ -206,16 +172,14 @@ print_table(char *text, enum answer_form form)
 	n = columns_cut(line, names);
 	if (form == FORM_TEXT)
 		print_row(names, names, n, width, form);
-	else if (form == FORM_JSON)
-		putchar('[');
 	while ((line = strsep(&text, "\n")) != NULL && line[0] != '\0') {
 		if (form != FORM_TEXT && between++ > 0)
-			putchar(form == FORM_JSON ? ',' : ' ');
+			putchar(' ');
 		if (columns_cut(line, cells) == n)
 			print_row(names, cells, n, width, form);
 	}
-	if (form != FORM_TEXT)
-		puts(form == FORM_JSON ? "]" : "");
+	if (form == FORM_TCL)
+		putchar('\n');
 }
 
 void
@@ -225,12 +189,14 @@ answer_print(char *text, enum answer_kind kind, enum answer_form form)
 		enum answer_kind kind;
 		void (*print)(char *text, enum answer_form form);
 	} kinds[] = {
-	    {ANSWER_VALUE, print_value},
-	    {ANSWER_LIST, print_list},
-	    {ANSWER_PAIRS, print_pairs},
-	    {ANSWER_TABLE, print_table},
+	    {ANSWER_VALUE, print_value}, {ANSWER_NUMBER, print_value}, {ANSWER_TRUTH, print_value},
+	    {ANSWER_LIST, print_list},	 {ANSWER_PAIRS, print_pairs},  {ANSWER_TABLE, print_table},
 	};
 
+	if (form == FORM_JSON && kind != ANSWER_NOTHING) {
+		json_print(text, kind);
+		return;
+	}
 	for (size_t i = 0; i < COUNT_OF(kinds); i++)
 		if (kinds[i].kind == kind && (text[0] != '\0' || form != FORM_TEXT))
 			kinds[i].print(text, form);

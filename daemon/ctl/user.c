@@ -347,7 +347,7 @@ verb_exists(const struct call *c)
 	if (userfile_find(&u, c->words[0]) != NULL)
 		text[0] = '1';
 	userfile_free(&u);
-	answer_print(text, ANSWER_VALUE, c->form);
+	answer_print(text, ANSWER_TRUTH, c->form);
 	return CTL_DONE;
 }
 

@@ -18,6 +18,14 @@ def packed(*words):
     return b"".join(w + b"\0" for w in (b"%d" % len(words), *words))
 
 
+def answer_of(text):
+    """What `--json` printed, of the schema that pop3ctl(8) documents."""
+    whole = json.loads(text)
+    if list(whole) != ["schema", "answer"] or whole["schema"] != 1:
+        raise AssertionError("%r is of another schema" % text)
+    return whole["answer"]
+
+
 class Control:
     """The control socket of one daemon, through pop3ctl and without it."""
 
@@ -54,7 +62,7 @@ class Control:
         return self.done(*words).splitlines()
 
     def json(self, *words):
-        return json.loads(self.done(*words, "--json"))
+        return answer_of(self.done(*words, "--json"))
 
     def pairs(self, *words):
         """Lines of `key value`, in order."""

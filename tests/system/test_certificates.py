@@ -276,14 +276,16 @@ class Names(unittest.TestCase):
         for path, _ in self.pairs:
             said = subprocess.run(["openssl", "x509", "-noout", "-enddate", "-in", path], stdout=subprocess.PIPE, check=True).stdout
             end = ssl.cert_time_to_seconds(said.decode().strip().split("=")[1])
-            ends["certificate " + path] = "expires=" + time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
+            ends[path] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))
         ctl = control.Control(daemon)
-        status = ctl.json("status")
-        self.assertEqual({key: value for key, value in status.items() if key.startswith("certificate")}, ends)
-        for key, end in ends.items():
-            self.assertIn("certificate path=%s %s\n" % (key.split()[1], end), daemon.log())
+
+        def told():
+            return {k["path"]: k["expires"] for k in ctl.json("status")["certificates"]}
+        self.assertEqual(told(), ends)
+        for path, end in ends.items():
+            self.assertIn("certificate path=%s expires=%s\n" % (path, end), daemon.log())
         ctl.done("reload")  # also of the new workers
-        self.assertEqual({key: ctl.json("status").get(key) for key in ends}, ends)
+        self.assertEqual(told(), ends)
 
     def ask_der(self, daemon, name):
         c = client.Client(daemon, harness.TLS, context=any_context(), hostname=name)

@@ -18,7 +18,7 @@ import unittest
 import harness
 import mailbox
 from client import TestCase
-from control import DONE, FAILED, STATE_KEYS, UNREACHABLE, USAGE, Control, packed
+from control import DONE, FAILED, STATE_KEYS, UNREACHABLE, USAGE, Control, answer_of, packed
 from harness import ALL_KINDS, PLAIN, TLS
 
 MESSAGES = mailbox.simple(3)
@@ -432,19 +432,26 @@ class Forms(Case):
         client.ok(b"DELE 2")
         row = next(r for r in self.ctl.json("list") if r["name"] == "x")
         self.assertEqual((row["state"], row["port"], row["socket"], row["auth"], row["storage"], row["connections"]),
-                         ("up", str(port), "plain", *self.backends().values(), "1"))
+                         ("up", [port], "plain", *self.backends().values(), 1))
         self.assertEqual(self.ctl.json("configure", "x"),
-                         {"-port": str(port), "-auth": self.backends()["auth"], "-storage": "maildir:%h/Maildir",
+                         {"-port": port, "-auth": self.backends()["auth"], "-storage": "maildir:%h/Maildir",
                           "-socket": "plain", "-state": "up"})
         self.assertEqual(self.ctl.json("cget", "x", "-state"), "up")
+        self.assertEqual(self.ctl.json("cget", "x", "-port"), port)
         self.assertEqual(self.ctl.json("configure", "x", "-state"), "up")
         ids = self.ctl.json("conn", "list", "x")
         self.assertEqual(ids, [self.only_id("x")])
         state = self.ctl.json("conn", "state", "x", ids[0])
-        self.assertEqual((list(state)[:11], state["deleted"], state["msg"]), (STATE_KEYS, "2", "3"))
+        self.assertEqual((list(state)[:11], state["deleted"], state["msg"]), (STATE_KEYS, [2], 3))
         self.assertEqual([r["id"] for r in self.ctl.json("sessions") if r["server"] == "x"], ids)
         self.assertEqual(self.ctl.json("top")[0]["server"], "x")
-        self.assertIn("version", self.ctl.json("status"))
+        row = next(r for r in self.ctl.json("sessions") if r["id"] == ids[0])
+        self.assertEqual([row[k] for k in ("messages", "deleted", "user", "octets")], [3, 1, user.name, 0])
+        self.assertGreater(state["since"], 0)
+        status = self.ctl.json("status")
+        self.assertEqual((status["pid"], status["messages_deleted"]), (self.daemon.pid, 0))
+        self.assertIn("pid", status["spawner"])
+        self.assertEqual([type(w["connections"]) for w in status["workers"]], [int] * len(status["workers"]))
         client.quit()
         self.assertTrue(harness.wait_for(lambda: self.ctl.json("conn", "list", "x") == []))
 
@@ -467,7 +474,21 @@ class Forms(Case):
         self.ctl.done("configure", "x", "-storage", os.fsdecode(b"dir:/srv/\xff\xc3\xa4\x7f"))
         out = self.ctl.done("cget", "x", "-storage", "--json")
         self.assertTrue(out.isascii() and out.isprintable(), out)
-        self.assertEqual(json.loads(out), "dir:/srv/\xff\xc3\xa4\x7f")
+        self.assertEqual(answer_of(out), "dir:/srv/\xff\xc3\xa4\x7f")
+
+    def test_json_of_utf8_is_utf8(self):
+        self.ctl.server("x")
+        self.ctl.done("configure", "x", "-storage", "dir:/srv/\xe4\u20ac\U0001f4e7\"")
+        out = self.ctl.done("cget", "x", "-storage", "--json")
+        self.assertIn("\xe4\u20ac\U0001f4e7", out)
+        self.assertEqual(answer_of(out), "dir:/srv/\xe4\u20ac\U0001f4e7\"")
+
+    def test_json_with_what_a_terminal_obeys_is_ascii(self):
+        self.ctl.server("x")
+        self.ctl.done("configure", "x", "-storage", "dir:/srv/\x9b2J")
+        out = self.ctl.done("cget", "x", "-storage", "--json")
+        self.assertTrue(out.isascii() and out.isprintable(), out)
+        self.assertEqual(answer_of(out), "dir:/srv/\x9b2J")
 
     def test_an_answer_without_end_is_given_up(self):
         """pop3ctl may be root's, and the daemon at the socket anybody's."""

@@ -4,7 +4,6 @@ A case breaks one thing; the doctor has to name its cause in a line of the level
 """
 
 import contextlib
-import json
 import os
 import re
 import resource
@@ -16,7 +15,7 @@ import time
 import harness
 import mailbox
 from client import TestCase
-from control import Control
+from control import Control, answer_of
 from harness import PLAIN
 
 MESSAGES = mailbox.simple(3)
@@ -248,7 +247,7 @@ class Running(Doctor):
         self.assertNotRegex(answer.out, "(?m)^critical")
 
     def test_json(self):
-        rows = json.loads(Control(self.own_daemon()).run("doctor", "--json").out)
+        rows = answer_of(Control(self.own_daemon()).run("doctor", "--json").out)
         self.assertIn("pop3d is serving", [row["what"] for row in rows])
         for row in rows:
             self.assertEqual(sorted(row), ["action", "check", "level", "what"])
@@ -428,5 +427,5 @@ class Mailbox(Doctor):
         answer = self.doctor()
         self.assertNotRegex(answer.out, "(?m)^ok +mailbox: *$")
         self.assertNotIn("\x1b", answer.out)
-        for row in json.loads(self.ctl.run("doctor", "clear", self.patient.name, "--json").out):
+        for row in answer_of(self.ctl.run("doctor", "clear", self.patient.name, "--json").out):
             self.assertIn(row["level"], LEVELS)

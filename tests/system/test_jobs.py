@@ -66,7 +66,7 @@ class Maildir(JobCase):
     def test_exists(self):
         user = self.user()
         self.assertEqual(self.ctl.done("box", "exists", "clear", user.name), "1")
-        self.assertEqual(self.ctl.json("box", "exists", "clear", user.name), "1")
+        self.assertEqual(self.ctl.json("box", "exists", "clear", user.name), True)
         user.maildir.remove()
         self.assertEqual(self.ctl.done("box", "exists", "-", user.name), "0")
         fields = self.job_line(user=user.name, server="clear", job='"box exists"')
@@ -553,7 +553,7 @@ class Hostile(unittest.TestCase):
 
     def test_tables_and_values_come_whole_or_not_at_all(self):
         words = "--json", "box", "list", "s", "u"
-        self.assertEqual(self.ask(b":a\n:b\n=0\n", *words), (DONE, b'["a","b"]\n', b""))
+        self.assertEqual(self.ask(b":a\n:b\n=0\n", *words), (DONE, b'{"schema":1,"answer":["a","b"]}\n', b""))
         self.assertEqual(self.ask(b":a\n:b\n", *words)[:2], (FAILED, b""))
         self.assertEqual(self.ask(b":a\n=1\n", *words)[:2], (FAILED, b""))
 

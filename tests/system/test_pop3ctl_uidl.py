@@ -5,12 +5,11 @@ are the ones, that Dovecot 2.3.19 and Courier 1.0.16 gave for such files.
 """
 
 import hashlib
-import json
 import os
 import subprocess
 
 from client import TestCase
-from control import DONE, FAILED, USAGE, Control
+from control import DONE, FAILED, USAGE, Control, answer_of
 
 NAMES = ["1700000097.a.host,S=14", "1700000098.b.host,S=14", "1700000099.c.host,S=14", "1700000100.d.host,S=14", "1700000101.e.host,S=14",
          "1700000102.f.host,S=14"]
@@ -366,7 +365,7 @@ class Verify(Uidl):
         path = self.put(user, "saved-listing", "1 %s\n" % NAMES[1])
         answer = self.ctl.run("--json", "uidl", "verify", self.server, user.name, path)
         self.assertEqual((answer.status, answer.err), (FAILED, ""))
-        self.assertEqual(json.loads(answer.out), ["not in the listing: " + NAMES[0], "1 of 2 messages would be fetched again",
+        self.assertEqual(answer_of(answer.out), ["not in the listing: " + NAMES[0], "1 of 2 messages would be fetched again",
                                                   "0 of 1 messages of the listing are not here any more", "the order is the same"])
         self.assertEqual(self.ctl.json("uidl", "import", "--from", "basename", self.server, user.name), ["2 of 2 messages: unique-id and place taken over from their names"])
 

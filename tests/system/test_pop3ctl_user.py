@@ -1,6 +1,5 @@
 """pop3ctl user: the user file and its administration."""
 
-import json
 import os
 import pty
 import re
@@ -11,6 +10,7 @@ import threading
 import time
 
 import harness
+from control import answer_of
 import mailbox
 from client import TestCase
 from harness import PLAIN
@@ -136,14 +136,14 @@ class User(TestCase):
         self.add("ann", b"hidden-secret")
         self.ctl("add", "bob", "7", "8", "/h", "/m", data=b"hidden-secret\n")
         self.assertEqual(self.ctl("lookup", "joe"), "name joe\npassword plain\nuid 1000\ngid 1001\nhome /home/x\nmailbox\n")
-        self.assertEqual(json.loads(self.ctl("lookup", "bob", "--json")),
-                         {"name": "bob", "password": "hash", "uid": "7", "gid": "8", "home": "/h", "mailbox": "/m"})
+        self.assertEqual(answer_of(self.ctl("lookup", "bob", "--json")),
+                         {"name": "bob", "password": "hash", "uid": 7, "gid": 8, "home": "/h", "mailbox": "/m"})
         self.ctl("lookup", "nobody", status=FAILED)
         self.assertIn('user "nobody" not known', self.complaint)
         self.assertEqual(self.ctl("exists", "joe"), "1\n")
         self.assertEqual(self.ctl("exists", "jo"), "0\n")
         self.assertEqual(self.ctl("who"), "ann\nbob\njoe\n")
-        self.assertEqual(json.loads(self.ctl("who", "--json")), ["ann", "bob", "joe"])
+        self.assertEqual(answer_of(self.ctl("who", "--json")), ["ann", "bob", "joe"])
         for verb in (["lookup", "joe"], ["lookup", "ann"], ["who"], ["exists", "joe"]):
             out = self.ctl(*verb)
             self.assertNotIn("hidden", out)
