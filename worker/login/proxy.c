@@ -147,9 +147,12 @@ static void
 v2_copy(struct proxy *p, const uint8_t *octets, size_t n, size_t *used, size_t end)
 {
 	size_t share = n - *used < end - p->len ? n - *used : end - p->len;
-	size_t room = p->len < PROXY_KEPT_MAX ? PROXY_KEPT_MAX - p->len : 0;
 
-	memcpy(p->octets + p->len, octets + *used, share < room ? share : room);
+	if (p->len < PROXY_KEPT_MAX) {
+		size_t room = PROXY_KEPT_MAX - p->len;
+
+		memcpy(p->octets + p->len, octets + *used, share < room ? share : room);
+	}
 	p->len += share;
 	*used += share;
 }
