@@ -6,15 +6,17 @@
  *   ask NAME PASSWORD   ask the helper for a login, at once
  *   again NAME PASSWORD   the same, and once more when a session has it
  *   apop NAME DIGEST    the same by APOP, and read nothing more until it is refused
+ *   proxied ADDRESS FAMILY   tell master that a PROXY header announces this IPv4 address
  *   keep . .            keep the connection, whatever its client or master says
  *   QUIT                end the connection
  *
  * Its greeting ends with the row's timestamp, if there is one.  It tells the client
- * what it hears: "refused RESULT LAST", "failed RESULT", "dropped".  In clear a client whose login
- * succeeds hears its session.
+ * what it hears: "refused RESULT LAST", "failed RESULT", "renewed PROXY", "dropped".  In clear a
+ * client whose login succeeds hears its session.
  */
 #include "config.h"
 
+#include <arpa/inet.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,6 +86,16 @@ ask(const struct client *c)
 }
 
 static void
+announce(const struct client *c, const char *address, const char *family)
+{
+	struct msg_proxied m = {.id = c->id, .announced = 1};
+
+	m.peer.family = m.local.family = (uint16_t)strtoul(family, NULL, 10);
+	(void)inet_pton(AF_INET, address, m.peer.octets);
+	channel_put(&master, MSG_PROXIED, &m, sizeof(m));
+}
+
+static void
 client_line(struct client *c, char *line)
 {
 	const char *word = strtok(line, " \r"), *name = strtok(NULL, " \r"),
@@ -91,6 +103,10 @@ client_line(struct client *c, char *line)
 
 	if (word == NULL || name == NULL || password == NULL) {
 		client_end(c);
+		return;
+	}
+	if (strcmp(word, "proxied") == 0) {
+		announce(c, name, password);
 		return;
 	}
 	if (strcmp(word, "keep") == 0) {
@@ -197,6 +213,8 @@ heard(struct msg *m)
 		refused(&m->u.login_refused);
 	else if (m->type == MSG_LOGIN_FAILED)
 		tell(m->u.login_failed.id, "failed", m->u.login_failed.result, 0);
+	else if (m->type == MSG_CONN_RENEWED)
+		tell(m->u.conn.id, "renewed", m->u.conn.proxy, 0);
 	else if (m->type == MSG_CONN_DROP)
 		tell(m->u.ref.id, "dropped", 0, 0);
 	else if (m->type == MSG_DRAIN)

@@ -16,12 +16,19 @@ BAD, TEMP = 1, 2  # enum login_result
 class HostileWorker(TestCase):
     settings = None
 
-    def daemon_with(self, **settings):
+    def daemon_with(self, balanced=False, **settings):
         servers = {"clear": {"addresses": ["127.0.0.1"], "port": harness.free_port(), "socket": "plain"}}
+        if balanced:
+            servers["clear"].update(proxy_from=["127.0.0.1"], proxy_loopback=True, cleartext_login="always")
         return self.own_daemon(servers=servers, wrap=hostile.in_place_of("pop3d-login", "hostile_worker"), sandbox="off", login_workers=1, **settings)
 
     def hostile(self, daemon):
         return self.connect(PLAIN, daemon)
+
+    def quit(self, daemon, client, logins=1):
+        """QUIT to the session, when the worker has heard that a session has the client."""
+        self.assertTrue(harness.wait_for(lambda: daemon.log().count(" login conn=") == logins))
+        client.quit()
 
     def refused(self, client):
         word, result, last = client.line().split()
@@ -48,7 +55,7 @@ class HostileWorker(TestCase):
         self.assertEqual(self.refused(client), (BAD, 0))
         self.assertGreaterEqual(time.monotonic() - begun, 1.4)
         self.assertTrue(client.line().startswith(b"+OK "))  # the session's
-        client.quit()
+        self.quit(daemon, client)
 
     def test_the_last_refusal_says_so_and_no_login_follows(self):
         daemon, user = self.daemon_with(max_auth_failures=3), self.user(mailbox.simple(1))
@@ -85,6 +92,34 @@ class HostileWorker(TestCase):
         self.assertTrue(harness.wait_for(lambda: not ctl.lines("conn", "list", "clear")))
         self.hostile(daemon).close()
 
+    def test_a_client_is_announced_once_and_before_its_login(self):
+        daemon, user = self.daemon_with(balanced=True), self.user(mailbox.simple(1))
+        client = self.hostile(daemon)
+        login = b"ask %s %s\r\n" % (user.name_octets, user.password_octets)
+        client.send(login)  # nobody can log in before: the helper does not know the row
+        client.silent(1)
+        client.send(b"proxied 192.0.2.7 2\r\n")
+        self.assertEqual(client.line(), b"renewed 2 0")
+        client.send(b"proxied 192.0.2.8 2\r\n" + login)
+        self.assertTrue(client.line().startswith(b"+OK "))  # the session's
+        self.quit(daemon, client)
+        self.assertEqual(daemon.log_fields("login")["peer"].split(":")[0], "192.0.2.7")
+
+    def test_a_client_that_comes_itself_cannot_be_announced(self):
+        daemon, user = self.daemon_with(), self.user(mailbox.simple(1))
+        client = self.hostile(daemon)
+        client.send(b"proxied 192.0.2.7 2\r\nask %s %s\r\n" % (user.name_octets, user.password_octets))
+        self.assertTrue(client.line().startswith(b"+OK "))
+        self.quit(daemon, client)
+        self.assertEqual(daemon.log_fields("login")["peer"].split(":")[0], "127.0.0.1")
+
+    def test_an_address_of_no_family_ends_the_worker(self):
+        daemon = self.daemon_with(balanced=True)
+        client = self.hostile(daemon)
+        client.send(b"proxied 192.0.2.7 99\r\n")
+        client.eof()
+        daemon.log_wait(r"worker=\d+ lost \(broke a rule\)")
+
     def test_a_digest_is_of_the_timestamp_of_its_row(self):
         """Whoever has seen a digest, or chosen what it is of, has one login at most."""
         user, path, secret = self.user(mailbox.simple(1)), harness.world().path("hostile-users"), b"plain secret"
@@ -100,10 +135,10 @@ class HostileWorker(TestCase):
         seen, stamp = (client.greeting.split()[2] for client in (first, second))
         ask(first, seen)
         self.assertTrue(first.line().startswith(b"+OK "))  # the session's
-        first.quit()
+        self.quit(daemon, first)
         for replayed in (seen, b"<1@chosen>", b""):
             ask(second, replayed)
             self.assertEqual(self.refused(second), (BAD, 0))
         ask(second, stamp)
         self.assertTrue(second.line().startswith(b"+OK "))
-        second.quit()
+        self.quit(daemon, second, 2)
