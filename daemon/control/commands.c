@@ -94,7 +94,9 @@ command_status(struct master *m, struct ctl *c, size_t n, char *words[])
 	sessions_status(m, &s);
 	ctl_say(c, "connections\t%zu\nundecided\t%zu\nsessions\t%zu\n", conns_count(m),
 		conns_undecided(m), s.sessions);
-	ctl_say(c, "messages_deleted\t%" PRIu64 "\nuids_vanished\t%" PRIu64 "\nfetched_again\t%" PRIu64 "\n",
+	ctl_say(c,
+		"messages_deleted\t%" PRIu64 "\nuids_vanished\t%" PRIu64 "\nfetched_again\t%" PRIu64
+		"\n",
 		r->deleted, r->vanished, r->again);
 	say_processes(m, c);
 	say_sessions(m, c, &s);

@@ -9,7 +9,7 @@
 #include "daemon/table/report.h"
 
 enum {
-	LINES_MAX = 1000,   /* of one session; the history has the others */
+	LINES_MAX = 10000,  /* of one session; the history has the others */
 	STUCK_SECONDS = 5,  /* without one line taken: nobody waits for this log */
 	UNUSUAL_LEAST = 20, /* messages; fewer are no reason for a warning */
 	UNUSUAL_SHARE = 2   /* more than one in so many */

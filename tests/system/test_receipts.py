@@ -119,18 +119,6 @@ class Receipts(Case):
         client.close()
         self.assertEqual(len(self.receipts(user, mark)), 120)
 
-    def test_more_than_a_thousand(self):
-        user, mark = self.user(mailbox.simple(5) * 201), self.mark()
-        client = self.session(user)
-        client.send(b"".join(b"DELE %d\r\n" % n for n in range(1, 1006)))
-        for _ in range(1005):
-            self.assertTrue(client.response().startswith(b"+OK"))
-        client.quit()
-        self.assertEqual(len(self.receipts(user, mark)), 1000)
-        more = self.daemon.log_fields("deleted-more", since=mark, user=user.name)
-        self.assertEqual((more["messages"], more["see"]), ("5", '"pop3ctl history"'))
-        self.assertEqual(len(History(user).uids()), 1005)
-
     def test_retrieved(self):
         user, mark = self.user(MESSAGES), self.mark()
         before = int(time.time())
@@ -444,6 +432,18 @@ class Many(Case):
     COUNT = 10000
     limit = 200
 
+    def test_more_than_ten_thousand(self):
+        user, mark = self.user(mailbox.simple(5) * 2001), self.mark()
+        client = self.session(user)
+        client.send(b"".join(b"DELE %d\r\n" % n for n in range(1, 10006)))
+        for _ in range(10005):
+            self.assertTrue(client.response().startswith(b"+OK"))
+        client.quit()
+        self.assertEqual(len(self.receipts(user, mark)), 10000)
+        more = self.daemon.log_fields("deleted-more", since=mark, user=user.name)
+        self.assertEqual((more["messages"], more["see"]), ("5", '"pop3ctl history"'))
+        self.assertEqual(len(History(user).uids()), 10005)
+
     def full(self):
         user = self.user()
         for i in range(self.COUNT):
@@ -562,7 +562,7 @@ class Told(Case):
             self.assertEqual(event["event"], "deleted")
             self.assertRegex(event["time"], "^%s$" % TIME)
             for key in RECEIPT:
-                self.assertEqual("-" if event[key] is None else str(event[key]), receipt[key])
+                self.assertIn(receipt[key], ("-", "unknown") if event[key] is None else (str(event[key]),))
         self.assertEqual([f["tls"] for f in found], ["none", "none", "TLSv1.3"])
         lines = control.lines("history", "clear", user.name)
         self.assertEqual(lines[0].split(), ["time", "event", *WORDS])
