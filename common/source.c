@@ -1,10 +1,24 @@
 #include "config.h"
 
+#include <netinet/in.h>
 #include <string.h>
 
 #include "common/source.h"
 
 static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+void
+source_unmap(struct msg_addr *a)
+{
+	struct in6_addr in6;
+
+	memcpy(&in6, a->octets, sizeof(in6));
+	if (a->family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&in6))
+		return;
+	a->family = AF_INET;
+	memset(a->octets, 0, sizeof(a->octets));
+	memcpy(a->octets, in6.s6_addr + 12, 4);
+}
 
 void
 source_cut(uint8_t octets[16], uint8_t bits)

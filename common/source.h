@@ -27,6 +27,9 @@ void source_set(struct source *s, const struct msg_addr *a);
 /* The network that it is in, by the lengths of its prefix for IPv4 (at most 32) and IPv6. */
 void source_network(struct source *s, const struct msg_addr *a, uint8_t bits4, uint8_t bits6);
 
+/* Make an IPv4 address mapped into IPv6 (RFC 4291 section 2.5.5.2) an IPv4 one. */
+void source_unmap(struct msg_addr *a);
+
 /* Set the bits of an address behind the first `bits` to 0. */
 void source_cut(uint8_t octets[16], uint8_t bits);
 

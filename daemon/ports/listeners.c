@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/pop3.h"
 #include "common/replies.h"
+#include "common/source.h"
 #include "daemon/ports/limits.h"
 #include "daemon/ports/listeners.h"
 #include "daemon/notify.h"
@@ -102,7 +103,9 @@ greet_client(struct master *m, const struct listener *l, int fd, const struct so
 	    conf_networks_given(balancers) || limits_within(&m->conf->trusted_networks, &peer);
 	if (limits_count(m->listeners->limits) >= m->conf->max_connections)
 		refuse(l, fd, &peer, "max_connections");
-	else if (conf_networks_given(balancers) && !limits_within(balancers, &peer))
+	else if (conf_networks_given(balancers) &&
+		 (!limits_within(balancers, &peer) ||
+		  (source_is_loopback(&peer) && !l->server->set.proxy_loopback)))
 		refuse(l, fd, &peer, "proxy_from");
 	else if ((why = enter(m, &peer, trusted)) != NULL)
 		refuse(l, fd, &peer, why);
@@ -112,12 +115,12 @@ greet_client(struct master *m, const struct listener *l, int fd, const struct so
 
 bool
 listeners_renew(struct master *m, const struct server *s, const struct msg_addr *old,
-		bool was_trusted, const struct msg_addr *peer, bool trusted)
+		bool was_uncounted, const struct msg_addr *peer)
 {
-	const char *why = enter(m, peer, trusted);
+	const char *why = enter(m, peer, false);
 
 	if (why == NULL)
-		limits_leave(m->listeners->limits, old, was_trusted);
+		limits_leave(m->listeners->limits, old, was_uncounted);
 	else
 		refused_add(m->listeners->refused, clock_ms(), s->set.name, peer, why);
 	return why == NULL;

@@ -63,7 +63,7 @@ void listeners_tick(struct master *m);
  * False: there are too many from its networks, and it is counted where it was.
  */
 bool listeners_renew(struct master *m, const struct server *s, const struct msg_addr *old,
-		     bool was_trusted, const struct msg_addr *peer, bool trusted);
+		     bool was_uncounted, const struct msg_addr *peer);
 
 /* A connection from this address has ended. */
 void listeners_release(struct master *m, const struct msg_addr *peer, bool trusted);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/source.h"
 #include "daemon/ports/sockets.h"
 
 #ifndef TCP_RTO_MAX_MS
@@ -27,13 +28,8 @@ socket_addr(struct msg_addr *a, const struct sockaddr_storage *ss)
 	a->family = ss->ss_family;
 	a->port = socket_port(ss);
 	if (ss->ss_family == AF_INET6) {
-		const struct in6_addr *in6 = &((const struct sockaddr_in6 *)ss)->sin6_addr;
-
-		if (IN6_IS_ADDR_V4MAPPED(in6)) {
-			a->family = AF_INET;
-			memcpy(a->octets, in6->s6_addr + 12, 4);
-		} else
-			memcpy(a->octets, in6->s6_addr, 16);
+		memcpy(a->octets, &((const struct sockaddr_in6 *)ss)->sin6_addr, 16);
+		source_unmap(a);
 	} else
 		memcpy(a->octets, &((const struct sockaddr_in *)ss)->sin_addr, 4);
 }

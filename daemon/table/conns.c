@@ -14,7 +14,6 @@
 #include "daemon/table/conns_priv.h"
 #include "daemon/roles/helper.h"
 #include "daemon/table/jobs.h"
-#include "daemon/ports/limits.h"
 #include "daemon/ports/listeners.h"
 #include "daemon/table/report.h"
 #include "daemon/table/timestamp.h"
@@ -55,6 +54,20 @@ conns_find(struct master *m, conn_id id)
 
 	key.row.id = id;
 	return RB_FIND(conn_tree, &m->conns->tree, &key);
+}
+
+bool
+conns_is_known(const struct conn *c)
+{
+	return c->row.proxy == CONN_PROXY_NONE || c->row.proxy == CONN_PROXY_TOLD;
+}
+
+/* The helper knows no row whose client is not known: nobody can log in there. */
+static void
+tell_row(struct master *m, const struct conn *c)
+{
+	if (conns_is_known(c))
+		helper_row(m, &c->row);
 }
 
 void
@@ -158,7 +171,7 @@ conns_free(struct master *m, struct conn *c)
 	if (c->job != NULL)
 		jobs_forget(m, c);
 	else
-		listeners_release(m, &c->row.peer, c->row.trusted != 0);
+		listeners_release(m, &c->row.peer, c->uncounted);
 	/* Whoever still has the socket can do nothing with it. */
 	if (c->fd != -1)
 		shutdown(c->fd, SHUT_RDWR);
@@ -273,8 +286,9 @@ conn_accepted(struct master *m, struct server *server, int fd, const struct msg_
 	c->row.tls = server->active.socket == SOCKET_TLS ? CONN_TLS_IMPLICIT : CONN_TLS_NONE;
 	c->row.stls = server->active.socket == SOCKET_STLS;
 	c->row.peer = *peer;
-	c->row.trusted = trusted;
+	c->uncounted = trusted;
 	c->row.proxy = conf_networks_given(&s->proxy_from) ? CONN_PROXY_DUE : CONN_PROXY_NONE;
+	c->row.trusted = trusted && c->row.proxy == CONN_PROXY_NONE;
 	c->row.clear_ok = login_in_clear_allowed(s, &c->row);
 	set_stamp(&c->row, s);
 	c->fd = fd;
@@ -295,14 +309,6 @@ hand_to_worker(struct master *m, struct conn *c, struct worker *w)
 	workers_took(m, w);
 	TAILQ_INSERT_TAIL(&w->conns, c, in_worker);
 	return evchannel_send(&w->child.ec, MSG_CONN_NEW, &c->row, sizeof(c->row), &c->fd, 1);
-}
-
-/* The helper knows no row whose client is not known: nobody can log in there. */
-static void
-tell_row(struct master *m, const struct conn *c)
-{
-	if (c->row.proxy == CONN_PROXY_NONE || c->row.proxy == CONN_PROXY_TOLD)
-		helper_row(m, &c->row);
 }
 
 static void
@@ -414,29 +420,34 @@ conns_stls_asked(struct master *m, struct worker *w, conn_id id)
 {
 	struct conn *c = conn_of_worker(m, w, id);
 
-	if (c == NULL || c->state != CONN_LOGIN || !c->row.stls || c->row.tls != CONN_TLS_NONE)
+	if (c == NULL || c->state != CONN_LOGIN || !conns_is_known(c) || !c->row.stls ||
+	    c->row.tls != CONN_TLS_NONE)
 		return false;
 	c->row.tls = CONN_TLS_STLS;
 	c->row.stls = 0;
-	helper_row(m, &c->row);
+	tell_row(m, c);
 	conns_set_due(m, c, CONN_DUE_STLS_GO);
 	return true;
 }
 
-/* Make the row that of the client that the balancer has announced, or of the balancer itself. */
+/*
+ * Make the row that of the client that the balancer has announced, or of the balancer itself.
+ * Neither is of trusted_networks: what a balancer says gives nobody a right.
+ */
 static enum conn_proxy
 renew(struct master *m, struct conn *c, const struct msg_proxied *said)
 {
 	const struct conf_server *s = &c->server->set;
-	const struct msg_addr *peer = said->announced != 0 ? &said->peer : &c->row.peer;
-	bool trusted = !source_is_loopback(peer) && limits_within(&m->conf->trusted_networks, peer);
+	const struct msg_addr balancer = c->row.peer;
+	struct msg_addr peer = said->announced != 0 ? said->peer : balancer;
 
-	if (!listeners_renew(m, c->server, &c->row.peer, c->row.trusted != 0, peer, trusted))
+	source_unmap(&peer);
+	if (!listeners_renew(m, c->server, &balancer, c->uncounted, &peer))
 		return CONN_PROXY_FULL;
-	c->row.trusted = trusted;
+	c->uncounted = false;
+	c->row.peer = peer;
 	if (said->announced != 0) {
-		c->balancer = c->row.peer;
-		c->row.peer = said->peer;
+		c->balancer = balancer;
 		c->row.local = said->local;
 	}
 	c->row.clear_ok = login_in_clear_allowed(s, &c->row) || (s->proxy_tls && said->tls != 0);

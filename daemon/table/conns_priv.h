@@ -24,6 +24,9 @@ struct conns {
 int conns_compare(const struct conn *a, const struct conn *b);
 RB_PROTOTYPE(conn_tree, conn, by_id, conns_compare)
 
+/* Is it known whose connection it is?  Not before its PROXY header, if there is to be one. */
+bool conns_is_known(const struct conn *c);
+
 /* Close what is open, and note that. */
 void conns_close_fd(int *fd);
 

@@ -155,7 +155,7 @@ conns_granted(struct master *m, const struct msg_grant *grant, size_t len)
 	struct conn *c = conns_find(m, grant->id);
 	struct msg_grant *own;
 
-	if (c == NULL || c->state != CONN_LOGIN)
+	if (c == NULL || c->state != CONN_LOGIN || !conns_is_known(c))
 		return false;
 	if ((own = calloc(1, sizeof(*own))) != NULL)
 		memcpy(own, grant, len);

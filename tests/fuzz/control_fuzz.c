@@ -70,7 +70,7 @@ check_answer(int fd)
 	if (n <= 0)
 		return;
 	answer[n] = '\0';
-	if (n < 2 || strchr("012", answer[0]) == NULL || strchr("-vlpt\n", answer[1]) == NULL)
+	if (n < 2 || strchr("012", answer[0]) == NULL || strchr("-vnblpt\n", answer[1]) == NULL)
 		abort();
 	if (answer[0] != '0' && (answer[1] != '-' || answer[n - 1] != '\n'))
 		abort();

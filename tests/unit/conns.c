@@ -459,6 +459,50 @@ test_proxied_loopback(void)
 	finish();
 }
 
+/* Who is not known cannot ask for TLS either, which would make the helper know the row; and is not
+ * let in, whatever the gate says. */
+static void
+test_not_announced(void)
+{
+	struct fake_peer *helper, *worker;
+	conn_id id;
+
+	fake_begin_serving(proxied);
+	id = come();
+	helper = fake_peer(ROLE_AUTH, 0);
+	worker = fake_worker_of(id);
+	CU_ASSERT_EQUAL(row(id)->row.trusted, 0);
+	fake_say_ref(worker, MSG_STLS_ASK, id);
+	fake_loop();
+	CU_ASSERT_EQUAL(fake_got(helper, MSG_ROW, id), 0);
+	CU_ASSERT_EQUAL(fake_got(worker, MSG_STLS_GO, id), 0);
+	fake_grant(id, "ann", geteuid());
+	fake_loop();
+	CU_ASSERT_EQUAL(row(id)->state, CONN_LOGIN);
+	announce(id, "\xc0\0\2\7");
+	fake_loop();
+	CU_ASSERT_EQUAL(fake_got(helper, MSG_ROW, id), 1);
+	finish();
+}
+
+/* An IPv4 address in IPv6's clothes is the IPv4 one in every line. */
+static void
+test_proxied_mapped(void)
+{
+	struct msg_proxied m = {.announced = 1};
+	conn_id id;
+
+	fake_begin_serving(proxied);
+	m.id = id = come();
+	m.peer.family = m.local.family = AF_INET6;
+	memcpy(m.peer.octets, "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\7", 16);
+	fake_say(fake_worker_of(id), MSG_PROXIED, &m, sizeof(m));
+	fake_loop();
+	CU_ASSERT_EQUAL(row(id)->row.peer.family, AF_INET);
+	CU_ASSERT_EQUAL(row(id)->row.peer.octets[3], 7);
+	finish();
+}
+
 /* Too many from the announced client's network: the worker refuses it, the helper never knows. */
 static void
 test_proxied_full(void)
@@ -472,6 +516,9 @@ test_proxied_full(void)
 	fake_loop();
 	fake_ports_busy = false;
 	CU_ASSERT_EQUAL(row(id)->row.proxy, CONN_PROXY_FULL);
+	CU_ASSERT_EQUAL(row(id)->row.trusted, 0);
+	fake_say_ref(fake_worker_of(id), MSG_STLS_ASK, id);
+	fake_loop();
 	CU_ASSERT_EQUAL(fake_got(fake_worker_of(id), MSG_CONN_RENEWED, id), 1);
 	CU_ASSERT_EQUAL(fake_got(fake_peer(ROLE_AUTH, 0), MSG_ROW, id), 0);
 	finish();
@@ -822,6 +869,8 @@ main(void)
 	    {"a client waits too long", test_waits_too_long},
 	    {"STLS waits for the helper", test_stls_waits_for_helper},
 	    {"a PROXY header makes the row known", test_proxied},
+	    {"who is not announced", test_not_announced},
+	    {"who is announced from IPv4 within IPv6", test_proxied_mapped},
 	    {"who is announced from loopback", test_proxied_loopback},
 	    {"who is announced from a full network", test_proxied_full},
 	    {"a refusal waits for the helper", test_failure_waits_for_helper},

@@ -118,15 +118,14 @@ listeners_tick(struct master *m)
 
 bool
 listeners_renew(struct master *m, const struct server *s, const struct msg_addr *old,
-		bool was_trusted, const struct msg_addr *peer, bool trusted)
+		bool was_uncounted, const struct msg_addr *peer)
 {
 	static const uint32_t most[LIMIT_COUNT] = {UINT32_MAX, UINT32_MAX, UINT32_MAX};
 
 	(void)s;
-	if (fake_ports_busy ||
-	    limits_enter(m->listeners->limits, peer, most, trusted) != LIMIT_COUNT)
+	if (fake_ports_busy || limits_enter(m->listeners->limits, peer, most, false) != LIMIT_COUNT)
 		return false;
-	limits_leave(m->listeners->limits, old, was_trusted);
+	limits_leave(m->listeners->limits, old, was_uncounted);
 	return true;
 }
 

@@ -7,8 +7,9 @@
 
 #include "worker/login/conn.h"
 
-/* Wait for the header.  What states (conn.c) does then: */
+/* Wait for the header. */
 void header_begin(struct conn *c);
+/* For the table of states in conn.c. */
 void header_readable(struct conn *c);
 void header_expired(struct conn *c);
 

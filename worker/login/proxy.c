@@ -114,19 +114,29 @@ v2_says_tls(const uint8_t *at, const uint8_t *end)
 	return false;
 }
 
+/* Are both halves defined, and one of them "unspecified"? */
+static bool
+v2_unspecified(uint8_t family)
+{
+	uint8_t af = family >> 4, protocol = family & 15;
+
+	return af <= 3 && protocol <= 2 && (af == 0 || protocol == 0);
+}
+
 static enum proxy_result
 v2_parse(const struct proxy *p, struct proxy_facts *facts)
 {
 	const uint8_t *at = p->octets + PROXY_FIXED;
 	size_t kept = p->whole < PROXY_KEPT_MAX ? p->whole : PROXY_KEPT_MAX, i;
 
+	if (p->octets[12] == V2_LOCAL)
+		return PROXY_WHOLE;
 	for (i = 0; i < sizeof(families) / sizeof(families[0]); i++)
 		if (families[i].code == p->octets[13])
 			break;
 	if (i == sizeof(families) / sizeof(families[0]))
-		return PROXY_BAD;
-	if (p->octets[12] == V2_LOCAL)
-		return PROXY_WHOLE;
+		return p->octets[12] == V2_PROXY && v2_unspecified(p->octets[13]) ? PROXY_WHOLE
+										  : PROXY_BAD;
 	if (p->octets[12] != V2_PROXY || p->whole - PROXY_FIXED < families[i].need)
 		return PROXY_BAD;
 	if (families[i].af == 0)
