@@ -1,5 +1,5 @@
 /*
- * The commands of the control socket, one file a subject; control_commands.c has
+ * The commands of the control socket, one file a subject; commands.c has
  * their table.  The words and messages are those of the model system where it
  * has them.  Each gets the request's `n` words, its own first, as many as the table
  * allows, and answers (control.h), now or later.
@@ -19,13 +19,13 @@ enum {
 
 typedef void command_fn(struct master *m, struct ctl *c, size_t n, char *words[]);
 
-/* control_configure.c */
+/* configure.c */
 command_fn command_cget, command_configure;
-/* control_servers.c */
+/* commands_servers.c */
 command_fn command_new, command_up, command_down, command_destroy, command_list;
-/* control_jobs.c */
+/* commands_jobs.c */
 command_fn command_job;
-/* control_conns.c */
+/* commands_conns.c */
 command_fn command_conn_list, command_conn_state, command_conn_kill, command_sessions;
 
 /* The server that a request names.  NULL: there is none, and that was said. */

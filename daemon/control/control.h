@@ -56,7 +56,7 @@ typedef void ctl_then_fn(struct master *m, struct ctl *c, uint64_t what, bool in
 void ctl_wait(struct ctl *c, enum wait_kind kind, uint64_t id, uint64_t what, unsigned seconds,
 	      ctl_then_fn *then);
 
-/* Run the words.  The command answers, now or later (control_commands.c). */
+/* Run the words.  The command answers, now or later (commands.c). */
 void control_run(struct master *m, struct ctl *c, bool may_change, size_t n, char *words[]);
 
 #endif
