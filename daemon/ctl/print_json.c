@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <err.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -66,6 +67,17 @@ static const struct {
 /* Something was said that is not UTF-8, or that a terminal might obey. */
 static bool unprintable;
 
+/* An answer that lacks something would still be valid JSON. */
+static void *
+alloc_or_end(size_t octets)
+{
+	void *p = malloc(octets);
+
+	if (p == NULL)
+		err(EXIT_FAILURE, "the answer");
+	return p;
+}
+
 /* Text that is no UTF-8 is told octet by octet, each as the character of its number, so that
  * nothing is lost (RFC 8259 section 8.1 wants UTF-8). */
 static json_t *
@@ -76,8 +88,9 @@ string_of(const char *s)
 
 	for (const char *p = s; *p != '\0' && !unprintable; p++)
 		unprintable = p[0] == '\xc2' && (unsigned char)p[1] < 0xa0;
-	if (whole != NULL || (w = wide = malloc(2 * strlen(s) + 1)) == NULL)
+	if (whole != NULL)
 		return whole;
+	w = wide = alloc_or_end(2 * strlen(s) + 1);
 	unprintable = true;
 	for (; *s != '\0'; s++) {
 		unsigned char c = (unsigned char)*s;
@@ -247,9 +260,11 @@ json_print(char *text, enum answer_kind kind)
 	    {ANSWER_VALUE, value_of}, {ANSWER_NUMBER, one_number_of}, {ANSWER_TRUTH, truth_of},
 	    {ANSWER_LIST, list_of},   {ANSWER_PAIRS, pairs_of},	      {ANSWER_TABLE, table_of},
 	};
-	json_t *whole = json_object();
+	json_t *whole;
 	char *out;
 
+	json_set_alloc_funcs(alloc_or_end, free);
+	whole = json_object();
 	json_object_set_new(whole, "schema", json_integer(SCHEMA));
 	for (size_t i = 0; i < COUNT_OF(kinds); i++)
 		if (kinds[i].kind == kind)
@@ -257,7 +272,7 @@ json_print(char *text, enum answer_kind kind)
 	out = json_dumps(whole, JSON_COMPACT | JSON_REAL_PRECISION(15) |
 				    (unprintable ? JSON_ENSURE_ASCII : 0));
 	/* Of ASCII's control characters jansson leaves DEL as it is. */
-	for (const char *p = out; p != NULL && *p != '\0'; p++)
+	for (const char *p = out; *p != '\0'; p++)
 		if (*p == '\x7f')
 			fputs("\\u007f", stdout);
 		else
