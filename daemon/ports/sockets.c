@@ -102,8 +102,10 @@ socket_tune(int fd)
 	 * who looks at unanswered ones of a closed window (common/peer.h), so that these come
 	 * often enough. */
 	static const int on = 1, idle = 60, interval = 15, probes = 4, apart = 30000;
-	/* Octets taken and not sent yet bound how far what is told of a download's progress is
-	 * ahead.  128 KiB cost a fifth more of CPU for 10 MB (tests/bench/sessions.py). */
+	/* Octets taken and not sent yet: so far at most is what is told of a download's progress
+	 * ahead.  With half of it 10 MB over TLS cost a tenth more of CPU
+	 * (tests/bench/sessions.py).
+	 */
 	static const int unsent = 256 << 10;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));

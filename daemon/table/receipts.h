@@ -2,9 +2,9 @@
  * Receipts: a line in the log for each deleted message, and a warning when a
  * mailbox was treated in an unusual way.
  *
- * Of one session a thousand lines are written, and at its end one with the number
- * of the others.  No other receipt is dropped.  While the log takes no line, the sessions that
- * have one to write are not heard: they wait, and nobody else does.
+ * Of one session ten thousand lines are written, and at its end one with the number
+ * of the others.  No other receipt is dropped.  While the log takes no line, the
+ * sessions that have one to write are not heard: they wait, and nobody else does.
  */
 #ifndef POP3D_RECEIPTS_H
 #define POP3D_RECEIPTS_H

@@ -15,6 +15,7 @@
  *   handshake.c  STLS and handshakes              tls.c     certificates and settings
  *   stream.c     a socket with or without TLS     trace.c   what a trace may show
  *   signer.c     signatures by the key process    check.c   pop3d -t looks at certificates
+ *   header.c     waiting for a PROXY header       proxy.c   what such a header says
  */
 #include "config.h"
 
