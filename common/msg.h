@@ -145,16 +145,16 @@ struct msg_conn {
 	uint8_t trusted;  /* 1: from trusted_networks: no limit holds for its source */
 	uint8_t proxy;	  /* enum conn_proxy */
 	uint8_t unused[3];
-	struct msg_addr peer, local;
+	struct msg_addr peer;
 	char stamp[MSG_STAMP_SIZE]; /* the timestamp of its greeting; empty: APOP is off */
 };
 
 /* What a PROXY header says. */
 struct msg_proxied {
 	conn_id id;
-	uint32_t announced; /* 0: the balancer speaks for itself, and there are no addresses */
+	uint32_t announced; /* 0: the balancer speaks for itself, and there is no address */
 	uint32_t tls;	    /* 1: the client reached it over TLS */
-	struct msg_addr peer, local;
+	struct msg_addr peer;
 };
 
 struct msg_login_conf {

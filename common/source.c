@@ -5,8 +5,6 @@
 
 #include "common/source.h"
 
-static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
 void
 source_unmap(struct msg_addr *a)
 {
@@ -33,22 +31,17 @@ source_cut(uint8_t octets[16], uint8_t bits)
 void
 source_network(struct source *s, const struct msg_addr *a, uint8_t bits4, uint8_t bits6)
 {
-	bool is_mapped = a->family == AF_INET6 && memcmp(a->octets, mapped, sizeof(mapped)) == 0;
+	struct msg_addr plain = *a;
 
 	memset(s, 0, sizeof(*s));
-	if (a->family != AF_INET && a->family != AF_INET6)
+	source_unmap(&plain);
+	if (source_is_loopback(a))
+		plain = (struct msg_addr){.family = AF_INET, .octets = {127}};
+	if (plain.family != AF_INET && plain.family != AF_INET6)
 		return;
-	if (source_is_loopback(a)) {
-		*s = (struct source){.family = 4, .bits = bits4, .octets = {127}};
-	} else if (a->family == AF_INET || is_mapped) {
-		s->family = 4;
-		s->bits = bits4;
-		memcpy(s->octets, a->octets + (is_mapped ? sizeof(mapped) : 0), 4);
-	} else {
-		s->family = 6;
-		s->bits = bits6;
-		memcpy(s->octets, a->octets, sizeof(s->octets));
-	}
+	s->family = plain.family == AF_INET ? 4 : 6;
+	s->bits = plain.family == AF_INET ? bits4 : bits6;
+	memcpy(s->octets, plain.octets, sizeof(s->octets));
 	source_cut(s->octets, s->bits);
 }
 
@@ -61,12 +54,11 @@ source_set(struct source *s, const struct msg_addr *a)
 bool
 source_is_loopback(const struct msg_addr *a)
 {
-	static const uint8_t one[16] = {[15] = 1};
+	struct msg_addr plain = *a;
 
-	if (a->family == AF_INET)
-		return a->octets[0] == 127;
-	if (a->family != AF_INET6)
-		return false;
-	return memcmp(a->octets, one, sizeof(one)) == 0 ||
-	       (memcmp(a->octets, mapped, sizeof(mapped)) == 0 && a->octets[12] == 127);
+	source_unmap(&plain);
+	if (plain.family == AF_INET)
+		return plain.octets[0] == 127;
+	return plain.family == AF_INET6 &&
+	       memcmp(plain.octets, &in6addr_loopback, sizeof(plain.octets)) == 0;
 }

@@ -122,11 +122,11 @@ counter_enter(struct limits *l, const struct msg_addr *a, int limit, uint32_t mo
 
 int
 limits_enter(struct limits *l, const struct msg_addr *a, const uint32_t most[LIMIT_COUNT],
-	     bool trusted)
+	     bool uncounted)
 {
 	int limit, full = 0;
 
-	for (limit = 0; !trusted && limit < LIMIT_COUNT; limit++)
+	for (limit = 0; !uncounted && limit < LIMIT_COUNT; limit++)
 		if ((full = counter_enter(l, a, limit, most[limit])) != 0)
 			break;
 	if (full == 0) {
@@ -139,11 +139,11 @@ limits_enter(struct limits *l, const struct msg_addr *a, const uint32_t most[LIM
 }
 
 void
-limits_leave(struct limits *l, const struct msg_addr *a, bool trusted)
+limits_leave(struct limits *l, const struct msg_addr *a, bool uncounted)
 {
-	if (!trusted && !counter_leave(l, a, LIMIT_ADDRESS))
+	if (!uncounted && !counter_leave(l, a, LIMIT_ADDRESS))
 		return;
-	for (int limit = LIMIT_ADDRESS + 1; !trusted && limit < LIMIT_COUNT; limit++)
+	for (int limit = LIMIT_ADDRESS + 1; !uncounted && limit < LIMIT_COUNT; limit++)
 		counter_leave(l, a, limit);
 	l->count--;
 }

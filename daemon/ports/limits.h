@@ -28,13 +28,13 @@ void limits_free(struct limits *l);
 
 /*
  * Count one more from `a` in each of its networks, of which `most` says how many
- * they may have.  `trusted`: in none of them.  LIMIT_COUNT; or the limit that is
+ * they may have.  `uncounted`: in none of them.  LIMIT_COUNT; or the limit that is
  * reached, or -1 with errno ENOMEM, and nothing is counted.
  */
 int limits_enter(struct limits *l, const struct msg_addr *a, const uint32_t most[LIMIT_COUNT],
-		 bool trusted);
+		 bool uncounted);
 /* One that was entered so has gone. */
-void limits_leave(struct limits *l, const struct msg_addr *a, bool trusted);
+void limits_leave(struct limits *l, const struct msg_addr *a, bool uncounted);
 
 /* How many were entered and have not left. */
 size_t limits_count(const struct limits *l);

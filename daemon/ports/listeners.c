@@ -75,7 +75,7 @@ refuse(const struct listener *l, int fd, const struct msg_addr *peer, const char
 
 /* Count a client in its networks.  NULL, or what it is refused for. */
 static const char *
-enter(struct master *m, const struct msg_addr *peer, bool trusted)
+enter(struct master *m, const struct msg_addr *peer, bool uncounted)
 {
 	static const char *const names[LIMIT_COUNT] = {
 	    [LIMIT_ADDRESS] = "max_connections_per_address",
@@ -84,7 +84,7 @@ enter(struct master *m, const struct msg_addr *peer, bool trusted)
 	const uint32_t most[LIMIT_COUNT] = {m->conf->max_connections_per_address,
 					    m->conf->max_connections_per_network,
 					    m->conf->max_connections_per_site};
-	int limit = limits_enter(m->listeners->limits, peer, most, trusted);
+	int limit = limits_enter(m->listeners->limits, peer, most, uncounted);
 
 	return limit == LIMIT_COUNT ? NULL : limit == -1 ? "no memory" : names[limit];
 }
@@ -95,11 +95,11 @@ greet_client(struct master *m, const struct listener *l, int fd, const struct so
 	const struct conf_networks *balancers = &l->server->set.proxy_from;
 	struct msg_addr peer;
 	const char *why;
-	bool trusted;
+	bool uncounted;
 
 	socket_addr(&peer, ss);
 	/* A balancer's connection is counted when it has said whose it is. */
-	trusted =
+	uncounted =
 	    conf_networks_given(balancers) || limits_within(&m->conf->trusted_networks, &peer);
 	if (limits_count(m->listeners->limits) >= m->conf->max_connections)
 		refuse(l, fd, &peer, "max_connections");
@@ -107,10 +107,10 @@ greet_client(struct master *m, const struct listener *l, int fd, const struct so
 		 (!limits_within(balancers, &peer) ||
 		  (source_is_loopback(&peer) && !l->server->set.proxy_loopback)))
 		refuse(l, fd, &peer, "proxy_from");
-	else if ((why = enter(m, &peer, trusted)) != NULL)
+	else if ((why = enter(m, &peer, uncounted)) != NULL)
 		refuse(l, fd, &peer, why);
 	else
-		m->listeners->calls->accepted(m, l->server, fd, &peer, trusted);
+		m->listeners->calls->accepted(m, l->server, fd, &peer, uncounted);
 }
 
 bool
@@ -501,8 +501,8 @@ listeners_close_all(struct master *m)
 }
 
 void
-listeners_release(struct master *m, const struct msg_addr *peer, bool trusted)
+listeners_release(struct master *m, const struct msg_addr *peer, bool uncounted)
 {
-	limits_leave(m->listeners->limits, peer, trusted);
+	limits_leave(m->listeners->limits, peer, uncounted);
 	m->listeners->no_room = false;
 }

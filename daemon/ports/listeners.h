@@ -9,10 +9,10 @@
 
 /* What is told of clients. */
 struct ports_calls {
-	/* One was accepted, from trusted_networks or not: takes over fd; listeners_release() when
-	 * its connection has ended. */
+	/* One was accepted, and counted in its networks or not: takes over fd; listeners_release()
+	 * when its connection has ended. */
 	void (*accepted)(struct master *m, struct server *server, int fd,
-			 const struct msg_addr *peer, bool trusted);
+			 const struct msg_addr *peer, bool uncounted);
 };
 
 struct listeners *listeners_new(const struct ports_calls *calls);
@@ -66,6 +66,6 @@ bool listeners_renew(struct master *m, const struct server *s, const struct msg_
 		     bool was_uncounted, const struct msg_addr *peer);
 
 /* A connection from this address has ended. */
-void listeners_release(struct master *m, const struct msg_addr *peer, bool trusted);
+void listeners_release(struct master *m, const struct msg_addr *peer, bool uncounted);
 
 #endif

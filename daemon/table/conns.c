@@ -273,22 +273,22 @@ shed_one(struct master *m)
 
 static void
 conn_accepted(struct master *m, struct server *server, int fd, const struct msg_addr *peer,
-	      bool trusted)
+	      bool uncounted)
 {
 	const struct conf_server *s = &server->set;
 	struct conn *c = conns_add(m, server);
 
 	if (c == NULL) {
 		close(fd);
-		listeners_release(m, peer, trusted);
+		listeners_release(m, peer, uncounted);
 		return;
 	}
 	c->row.tls = server->active.socket == SOCKET_TLS ? CONN_TLS_IMPLICIT : CONN_TLS_NONE;
 	c->row.stls = server->active.socket == SOCKET_STLS;
 	c->row.peer = *peer;
-	c->uncounted = trusted;
+	c->uncounted = uncounted;
 	c->row.proxy = conf_networks_given(&s->proxy_from) ? CONN_PROXY_DUE : CONN_PROXY_NONE;
-	c->row.trusted = trusted && c->row.proxy == CONN_PROXY_NONE;
+	c->row.trusted = uncounted && c->row.proxy == CONN_PROXY_NONE;
 	c->row.clear_ok = login_in_clear_allowed(s, &c->row);
 	set_stamp(&c->row, s);
 	c->fd = fd;
@@ -446,10 +446,8 @@ renew(struct master *m, struct conn *c, const struct msg_proxied *said)
 		return CONN_PROXY_FULL;
 	c->uncounted = false;
 	c->row.peer = peer;
-	if (said->announced != 0) {
+	if (said->announced != 0)
 		c->balancer = balancer;
-		c->row.local = said->local;
-	}
 	c->row.clear_ok = login_in_clear_allowed(s, &c->row) || (s->proxy_tls && said->tls != 0);
 	set_stamp(&c->row, s);
 	return CONN_PROXY_TOLD;

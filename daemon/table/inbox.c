@@ -118,8 +118,7 @@ worker_proxied(void *who, struct msg *m)
 	struct worker *w = who;
 	uint16_t family = m->u.proxied.peer.family;
 
-	if (m->u.proxied.announced != 0 &&
-	    ((family != AF_INET && family != AF_INET6) || m->u.proxied.local.family != family))
+	if (m->u.proxied.announced != 0 && family != AF_INET && family != AF_INET6)
 		return -1;
 	return conns_proxied(w->master, w, &m->u.proxied) ? 0 : INBOX_LATE;
 }

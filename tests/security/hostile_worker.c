@@ -90,7 +90,7 @@ announce(const struct client *c, const char *address, const char *family)
 {
 	struct msg_proxied m = {.id = c->id, .announced = 1};
 
-	m.peer.family = m.local.family = (uint16_t)strtoul(family, NULL, 10);
+	m.peer.family = (uint16_t)strtoul(family, NULL, 10);
 	(void)inet_pton(AF_INET, address, m.peer.octets);
 	channel_put(&master, MSG_PROXIED, &m, sizeof(m));
 }

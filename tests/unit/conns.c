@@ -400,7 +400,7 @@ announce(conn_id id, const char octets[4])
 	struct msg_proxied m = {.id = id, .announced = octets != NULL};
 
 	if (octets != NULL) {
-		m.peer.family = m.local.family = AF_INET;
+		m.peer.family = AF_INET;
 		memcpy(m.peer.octets, octets, 4);
 	}
 	fake_say(fake_worker_of(id), MSG_PROXIED, &m, sizeof(m));
@@ -494,7 +494,7 @@ test_proxied_mapped(void)
 
 	fake_begin_serving(proxied);
 	m.id = id = come();
-	m.peer.family = m.local.family = AF_INET6;
+	m.peer.family = AF_INET6;
 	memcpy(m.peer.octets, "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\7", 16);
 	fake_say(fake_worker_of(id), MSG_PROXIED, &m, sizeof(m));
 	fake_loop();

@@ -130,9 +130,9 @@ listeners_renew(struct master *m, const struct server *s, const struct msg_addr 
 }
 
 void
-listeners_release(struct master *m, const struct msg_addr *peer, bool trusted)
+listeners_release(struct master *m, const struct msg_addr *peer, bool uncounted)
 {
-	limits_leave(m->listeners->limits, peer, trusted);
+	limits_leave(m->listeners->limits, peer, uncounted);
 }
 
 bool

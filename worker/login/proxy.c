@@ -46,16 +46,17 @@ v1_parse(char *line, struct proxy_facts *facts)
 {
 	char *f[V1_FIELDS + 1] = {NULL};
 	int n = v1_split(line, f, V1_FIELDS + 1), family;
+	struct msg_addr server; /* has to be one, and is of no use here */
 
 	if (n >= 2 && strcmp(f[1], "UNKNOWN") == 0)
 		return PROXY_WHOLE;
 	if (n != V1_FIELDS || (strcmp(f[1], "TCP4") != 0 && strcmp(f[1], "TCP6") != 0))
 		return PROXY_BAD;
 	family = f[1][3] == '4' ? AF_INET : AF_INET6;
-	facts->peer.family = facts->local.family = (uint16_t)family;
+	facts->peer.family = (uint16_t)family;
 	facts->announced = inet_pton(family, f[2], facts->peer.octets) == 1 &&
-			   inet_pton(family, f[3], facts->local.octets) == 1 &&
-			   v1_port(f[4], &facts->peer.port) && v1_port(f[5], &facts->local.port);
+			   inet_pton(family, f[3], server.octets) == 1 &&
+			   v1_port(f[4], &facts->peer.port) && v1_port(f[5], &server.port);
 	return facts->announced ? PROXY_WHOLE : PROXY_BAD;
 }
 
@@ -143,11 +144,9 @@ v2_parse(const struct proxy *p, struct proxy_facts *facts)
 		return PROXY_WHOLE;
 	size_t len = families[i].address;
 	facts->announced = true;
-	facts->peer.family = facts->local.family = families[i].af;
+	facts->peer.family = families[i].af;
 	memcpy(facts->peer.octets, at, len);
-	memcpy(facts->local.octets, at + len, len);
 	facts->peer.port = big_endian(at + 2 * len);
-	facts->local.port = big_endian(at + 2 * len + 2);
 	facts->tls = v2_says_tls(at + families[i].need, p->octets + kept);
 	return PROXY_WHOLE;
 }

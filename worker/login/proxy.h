@@ -34,7 +34,7 @@ struct proxy {
 struct proxy_facts {
 	bool announced; /* false: the balancer's own (LOCAL, UNKNOWN), and no address is told */
 	bool tls;	/* the client reached the balancer over TLS (PP2_TYPE_SSL) */
-	struct msg_addr peer, local;
+	struct msg_addr peer;
 };
 
 /*
