@@ -159,9 +159,11 @@ talk_converse(int n, const struct pam_message **messages, struct pam_response **
 	return PAM_SUCCESS;
 }
 
-/* Where services have their files.  The last one holds what pop3d comes with. */
+/* Where services have their files: those of the library, in its order, and one with what pop3d
+ * comes with. */
+enum { OF_LIBRARY = 2 };
 static const char own_folder[] = PKGDATADIR "/pam.d";
-static const char *const folders[] = {"/etc/pam.d", "/usr/lib/pam.d", own_folder};
+static const char *const folders[OF_LIBRARY + 1] = {"/etc/pam.d", "/usr/lib/pam.d", own_folder};
 
 /* The folder with the service's file, NULL: none has.  To the library itself a service without a
  * file is the service "other", which is rarely meant. */
@@ -360,10 +362,13 @@ pam_check(const char *arg, char *why, size_t cap)
 static int
 pam_inspect(const char *arg)
 {
-	const char *folder = service_folder(arg);
+	bool own = service_folder(arg) == own_folder;
 
 	/* pam.conf(5) is left to the library */
-	return access(folders[0], F_OK) == 0 ? pam_service_look(folder, arg) : 0;
+	if (access(folders[0], F_OK) == -1)
+		return 0;
+	return own ? pam_service_look(&folders[OF_LIBRARY], 1, arg)
+		   : pam_service_look(folders, OF_LIBRARY, arg);
 }
 
 /* The service's file, and the folder: files that it includes are replaced there. */

@@ -28,7 +28,8 @@ static const char *const phases[PHASES] = {
 };
 
 struct look {
-	const char *folder;
+	const char *const *folders;
+	size_t nfolders;
 	char modules[MSG_PATH_SIZE]; /* the folder of the modules; empty: not known */
 	int depth;
 	bool has[PHASES];
@@ -88,8 +89,9 @@ include_look(struct look *l, const struct spot *s, const char *name, int only)
 		fault(l, s, "cannot include %s: %s", name, strerror(errno));
 }
 
+/* Without a module that is optional, or of a phase that decides no login, people get in. */
 static void
-module_look(struct look *l, const struct spot *s, const char *module)
+module_look(struct look *l, const struct spot *s, const char *module, bool decides)
 {
 	char path[2 * MSG_PATH_SIZE];
 
@@ -101,8 +103,12 @@ module_look(struct look *l, const struct spot *s, const char *module)
 		return;
 	(void)snprintf(path, sizeof(path), "%s%s%s", module[0] == '/' ? "" : l->modules,
 		       module[0] == '/' ? "" : "/", module);
-	if (access(path, R_OK) == -1)
+	if (access(path, R_OK) == 0)
+		return;
+	if (decides)
 		fault(l, s, "module %s: %s", path, strerror(errno));
+	else
+		log_warn(0, "%s:%u: module %s: %s", s->path, s->line, path, strerror(errno));
 }
 
 /* The next word, or all of "[...]"; *rest goes on behind it.  NULL: there is none. */
@@ -167,7 +173,8 @@ line_look(struct look *l, const struct spot *s, char *line, int only)
 		      "%s is none of required, requisite, sufficient, optional, include, substack",
 		      control);
 	else if (!quiet)
-		module_look(l, s, word_cut(&line));
+		module_look(l, s, word_cut(&line),
+			    phase <= PHASE_ACCOUNT && strcasecmp(control, "optional") != 0);
 	l->has[phase < PHASES ? phase : PHASE_SESSION] = true;
 }
 
@@ -212,11 +219,14 @@ static int
 file_look(struct look *l, const char *name, int only)
 {
 	char path[2 * MSG_PATH_SIZE];
-	FILE *in;
+	FILE *in = NULL;
 
-	(void)snprintf(path, sizeof(path), "%s%s%s", name[0] == '/' ? "" : l->folder,
-		       name[0] == '/' ? "" : "/", name);
-	if ((in = fopen(path, "re")) == NULL)
+	for (size_t i = 0; in == NULL && i < l->nfolders; i++) {
+		(void)snprintf(path, sizeof(path), "%s%s%s", name[0] == '/' ? "" : l->folders[i],
+			       name[0] == '/' ? "" : "/", name);
+		in = fopen(path, "re");
+	}
+	if (in == NULL)
 		return -1;
 	l->depth++;
 	lines_look(l, path, in, only);
@@ -226,19 +236,20 @@ file_look(struct look *l, const char *name, int only)
 }
 
 int
-pam_service_look(const char *folder, const char *service)
+pam_service_look(const char *const folders[], size_t n, const char *service)
 {
-	struct look l = {.folder = folder};
+	struct look l = {.folders = folders, .nfolders = n};
 
 	modules_find(&l);
 	if (file_look(&l, service, PHASES) == -1) {
-		log_error(0, "%s/%s: %s", folder, service, strerror(errno));
+		log_error(0, "PAM service %s: %s", service, strerror(errno));
 		return -1;
 	}
 	for (int i = PHASE_AUTH; i <= PHASE_ACCOUNT; i++)
 		if (!l.has[i])
 			log_warn(0,
-				 "%s/%s: no line for %s: PAM takes those of the service \"other\"",
-				 folder, service, phases[i]);
+				 "PAM service %s: no line for %s: PAM takes those of the service "
+				 "\"other\"",
+				 service, phases[i]);
 	return l.result;
 }
