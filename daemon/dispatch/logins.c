@@ -270,13 +270,11 @@ request_granted(struct request *r, const struct msg_checked *c)
 	struct failure_key user = user_key(r);
 
 	failures_clear(all.failures, FAILURE_USER, &user);
-	if (row != NULL) {
-		row->request = NULL;
-		row->state = ROW_OPEN;
-	}
 	if (c->granted == 0)
 		failure_tell(r, LOGIN_OK, c->why, c->known);
 	request_free(r);
+	if (row != NULL)
+		refusal_reopen(row);
 }
 
 static void
@@ -333,14 +331,16 @@ request_wanted(struct request *r)
 	return !failures_are_too_many(r) && pace_is_over(r, request_pace(r));
 }
 
-/* The rule that a request breaks; NULL: none. */
+/* The rule that a request breaks; NULL: none.  One login may be under way and one wait: master may
+ * have refused the first, and its worker heard so, before the gate's word of its end is read here.
+ */
 static const char *
 row_objection(const struct row *row, uint32_t worker, uint32_t mech)
 {
 	if (row->conn.worker != worker)
 		return "login for another worker's connection";
-	if (row->state == ROW_ASKED || (row->state == ROW_REFUSED && row->early != NULL))
-		return "second login on a connection";
+	if (row->early != NULL)
+		return "third login on a connection";
 	if (row->state == ROW_OVER)
 		return "login after the last refusal";
 	if (row->conn.tls == CONN_TLS_NONE && !row->conn.clear_ok)

@@ -34,23 +34,31 @@ early_forget(struct row *row)
 	row->early = NULL;
 }
 
-/* Nothing more is taken after the last one. */
-static void
-refusal_send(struct row *row)
+void
+refusal_reopen(struct row *row)
 {
-	bool last = row->refusal.last != 0;
-	struct msg_login_ask *early = last ? NULL : row->early;
+	struct msg_login_ask *early = row->early;
 
-	row->state = last ? ROW_OVER : ROW_OPEN;
-	workers_refuse(row->conn.worker, &row->refusal);
-	if (early == NULL) {
-		early_forget(row);
-		return;
-	}
+	row->request = NULL;
+	row->state = ROW_OPEN;
 	row->early = NULL;
+	if (early == NULL)
+		return;
 	all.again(row, early);
 	explicit_bzero(early, sizeof(*early));
 	free(early);
+}
+
+static void
+refusal_send(struct row *row)
+{
+	workers_refuse(row->conn.worker, &row->refusal);
+	if (row->refusal.last == 0) {
+		refusal_reopen(row);
+		return;
+	}
+	row->state = ROW_OVER;
+	early_forget(row);
 }
 
 static void

@@ -1,8 +1,8 @@
 /*
  * When a refusal leaves, and which one is the last of its connection.  The
  * dispatcher keeps the delay and the count, since a worker may have been taken: it
- * hears of a refusal when its delay is over.  A login that it asks for earlier
- * waits until then.
+ * hears of a refusal when its delay is over.  A login that it asks for earlier,
+ * or before the end of one under way is known here, waits until then.
  */
 #ifndef POP3D_DISPATCH_REFUSALS_H
 #define POP3D_DISPATCH_REFUSALS_H
@@ -28,8 +28,11 @@ void refusal_put(struct row *row, enum login_result result, uint64_t delay,
 /* Does the digest belong to the login that failed last? */
 bool refusal_is_repeated(const struct row *row, const uint8_t digest[MSG_DIGEST_SIZE]);
 
-/* Keep a login that comes before the row's refusal has left.  0, or -1: it has one already, or
- * there is no memory. */
+/* The row's request has come to its end: take up the login that came early, if there is one. */
+void refusal_reopen(struct row *row);
+
+/* Keep a login that comes before the row is open again.  0, or -1: it has one already, or there
+ * is no memory. */
 int refusal_keep_early(struct row *row, const struct msg_login_ask *ask);
 
 /* The row goes. */

@@ -28,7 +28,7 @@ struct row {
 	struct request *request;	  /* ROW_ASKED */
 	struct msg_login_refused refusal; /* ROW_REFUSED (refusals.h) */
 	struct event *delay;		  /* of that; NULL: there was none yet */
-	struct msg_login_ask *early;	  /* a login that waits for that; NULL: none */
+	struct msg_login_ask *early;	  /* a login that waits until the row is open; NULL: none */
 	uint32_t failures;
 	uint8_t failed[MSG_DIGEST_SIZE]; /* of the failure before, if there is one */
 };

@@ -5,6 +5,7 @@
  *
  *   ask NAME PASSWORD   ask the helper for a login, at once
  *   again NAME PASSWORD   the same, and once more when a session has it
+ *   twice NAME PASSWORD   the same two times at once
  *   apop NAME DIGEST    the same by APOP, and read nothing more until it is refused
  *   proxied ADDRESS FAMILY   tell master that a PROXY header announces this IPv4 address
  *   keep . .            keep the connection, whatever its client or master says
@@ -32,6 +33,7 @@ struct client {
 	int fd;
 	uint32_t mech;					   /* asked by */
 	bool again;					   /* to be asked once more */
+	bool stays;					   /* also when a session has it */
 	bool silent;					   /* nobody reads here what it says */
 	char name[MSG_NAME_SIZE], password[MSG_NAME_SIZE]; /* asked with last */
 	size_t len;
@@ -115,6 +117,7 @@ client_line(struct client *c, char *line)
 		return;
 	}
 	c->again = strcmp(word, "again") == 0;
+	c->stays = c->again || strcmp(word, "twice") == 0;
 	c->mech = strcmp(word, "apop") == 0 ? MECH_APOP : MECH_USER;
 	memset(c->name, 0, sizeof(c->name));
 	memset(c->password, 0, sizeof(c->password));
@@ -123,6 +126,8 @@ client_line(struct client *c, char *line)
 	/* from here on it may be the session's */
 	c->silent = c->mech == MECH_APOP;
 	ask(c);
+	if (strcmp(word, "twice") == 0)
+		ask(c);
 }
 
 static void
@@ -174,9 +179,10 @@ taken(conn_id id)
 {
 	struct client *c = client_find(id);
 
-	if (c != NULL && c->again) {
+	if (c != NULL && c->stays) {
 		c->silent = true;
-		ask(c);
+		if (c->again)
+			ask(c);
 	} else if (c != NULL) {
 		close(c->fd);
 		c->id = 0;
@@ -188,7 +194,7 @@ refused(const struct msg_login_refused *m)
 {
 	struct client *c = client_find(m->id);
 
-	if (c != NULL && !c->again)
+	if (c != NULL && !c->stays)
 		c->silent = false;
 	tell(m->id, "refused", m->result, m->last);
 }

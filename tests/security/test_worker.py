@@ -42,7 +42,7 @@ class HostileWorker(TestCase):
         asks = [b"ask %s wrong-%d\r\n" % (user.name_octets, i) for i in range(19)]
         client.send(b"".join(asks) + b"ask %s %s\r\n" % (user.name_octets, user.password_octets))
         client.eof()
-        daemon.log_wait(r"worker \d+ broke a rule: second login on a connection")
+        daemon.log_wait(r"worker \d+ broke a rule: third login on a connection")
         self.assertNotIn("session-end", daemon.log())
 
     def test_an_early_login_waits_for_the_refusal_before_it(self):
@@ -72,6 +72,18 @@ class HostileWorker(TestCase):
         daemon, user = self.daemon_with(), self.user(mailbox.simple(1))
         client = self.hostile(daemon)
         client.send(b"again %s %s\r\n" % (user.name_octets, user.password_octets))
+        lines = [client.line(), client.line()]  # the session's and the worker's
+        self.assertIn(b"refused %d 0" % TEMP, lines)
+        self.assertTrue(any(line.startswith(b"+OK ") for line in lines), lines)
+        self.assertNotIn("broke a rule", daemon.log())
+        client.send(b"QUIT\r\n")
+        daemon.log_fields("session-end")
+
+    def test_a_login_beside_one_that_succeeds_is_refused_and_ends_nobody(self):
+        """To the dispatcher it looks like one after master's refusal of the first."""
+        daemon, user = self.daemon_with(), self.user(mailbox.simple(1))
+        client = self.hostile(daemon)
+        client.send(b"twice %s %s\r\n" % (user.name_octets, user.password_octets))
         lines = [client.line(), client.line()]  # the session's and the worker's
         self.assertIn(b"refused %d 0" % TEMP, lines)
         self.assertTrue(any(line.startswith(b"+OK ") for line in lines), lines)
