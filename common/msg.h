@@ -127,9 +127,10 @@ struct msg_conn_ref {
 /* Is the peer a load balancer that says whose connection it is (the PROXY protocol)? */
 enum conn_proxy {
 	CONN_PROXY_NONE,
-	CONN_PROXY_DUE,	 /* its header is still to come, and `peer` is the balancer */
-	CONN_PROXY_TOLD, /* it came */
-	CONN_PROXY_FULL	 /* it came, and there are too many from that client's network */
+	CONN_PROXY_DUE,	  /* its header is still to come, and `peer` is the balancer */
+	CONN_PROXY_TOLD,  /* it came */
+	CONN_PROXY_FULL,  /* it came, and there are too many from that client's network */
+	CONN_PROXY_BARRED /* it came, and that client's network is not served */
 };
 
 enum conn_tls { CONN_TLS_NONE, CONN_TLS_IMPLICIT, CONN_TLS_STLS };
@@ -233,6 +234,7 @@ enum conn_end {
 	CONN_END_DROPPED,  /* MSG_CONN_DROP or shutting down */
 	CONN_END_RELAY,	   /* relay of a session finished */
 	CONN_END_CROWDED,  /* MSG_CONN_SHED */
+	CONN_END_BARRED,   /* the announced client's network is not served */
 	CONN_END_ERROR,	   /* own trouble */
 	CONN_END_COUNT
 };

@@ -28,6 +28,7 @@
 
 static const char *const replies[REPLY_COUNT] = {
     [REPLY_FULL] = TEMP ": too many connections, " LATER,
+    [REPLY_BARRED] = PERM ": clients of this network are not served, " NEVER,
     [REPLY_UNKNOWN] = "-ERR unknown command",
     [REPLY_MALFORMED] = "-ERR malformed command",
     [REPLY_TOO_LONG] = "-ERR line too long",

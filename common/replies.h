@@ -10,6 +10,7 @@ enum reply {
 	REPLY_NONE, /* replied already, or the reply comes later */
 	/* instead of the greeting */
 	REPLY_FULL,
+	REPLY_BARRED, /* its network is not served */
 	/* to commands */
 	REPLY_UNKNOWN,
 	REPLY_MALFORMED,

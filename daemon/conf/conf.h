@@ -64,10 +64,11 @@ struct conf_server {
 	struct conf_ports port; /* each at each address */
 	enum conf_socket socket;
 	enum conf_cleartext cleartext_login;
-	struct conf_networks proxy_from; /* load balancers, which speak the PROXY protocol; none:
-					  * clients come themselves */
-	bool proxy_tls;			 /* believe them that a client uses TLS */
-	bool proxy_loopback;		 /* they may be on this host */
+	struct conf_networks allow, deny; /* who is served; no `allow`: everybody but `deny` */
+	struct conf_networks proxy_from;  /* load balancers, which speak the PROXY protocol; none:
+					   * clients come themselves */
+	bool proxy_tls;			  /* believe them that a client uses TLS */
+	bool proxy_loopback;		  /* they may be on this host */
 	char auth[MSG_SPEC_SIZE];
 	enum username_fold username_fold;
 	char username_domain[MSG_NAME_SIZE];

@@ -203,6 +203,8 @@ const struct conf_setting conf_server_settings[] = {
 	    .once = true),
 	SERVER(socket, CONF_WORD, "tls", .words = socket_words),
 	SERVER(cleartext_login, CONF_WORD, "loopback", .words = cleartext_words, .shared = true),
+	SERVER(allow, CONF_NETWORK, "", LIST(conf_networks, network, "networks"), .shared = true),
+	SERVER(deny, CONF_NETWORK, "", LIST(conf_networks, network, "networks"), .shared = true),
 	SERVER(proxy_from, CONF_NETWORK, "", LIST(conf_networks, network, "networks"),
 	    .shared = true),
 	SERVER(proxy_tls, CONF_FLAG, "no", .shared = true),

@@ -55,6 +55,14 @@ limits_within(const struct conf_networks *list, const struct msg_addr *a)
 	return false;
 }
 
+const char *
+limits_barred(const struct conf_server *s, const struct msg_addr *a)
+{
+	if (limits_within(&s->deny, a))
+		return "deny";
+	return conf_networks_given(&s->allow) && !limits_within(&s->allow, a) ? "allow" : NULL;
+}
+
 struct limits *
 limits_new(void)
 {

@@ -23,6 +23,9 @@ enum limit {
 /* Is this address in one of the networks? */
 bool limits_within(const struct conf_networks *list, const struct msg_addr *a);
 
+/* The setting by which the server does not serve this address, "deny" or "allow"; NULL: it does. */
+const char *limits_barred(const struct conf_server *s, const struct msg_addr *a);
+
 struct limits *limits_new(void);
 void limits_free(struct limits *l);
 

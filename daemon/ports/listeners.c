@@ -60,10 +60,11 @@ fds_short(const struct master *m, int fd)
 }
 
 static void
-refuse(const struct listener *l, int fd, const struct msg_addr *peer, const char *why)
+refuse(const struct listener *l, int fd, const struct msg_addr *peer, enum reply reply,
+       const char *why)
 {
 	char line[POP3_RESPONSE_MAX];
-	int len = snprintf(line, sizeof(line), "%s\r\n", reply_text(REPLY_FULL));
+	int len = snprintf(line, sizeof(line), "%s\r\n", reply_text(reply));
 
 	/* who is to speak first gets no answer (PXY-03) */
 	if (l->server->active.socket != SOCKET_TLS &&
@@ -101,29 +102,34 @@ greet_client(struct master *m, const struct listener *l, int fd, const struct so
 	/* A balancer's connection is counted when it has said whose it is. */
 	uncounted =
 	    conf_networks_given(balancers) || limits_within(&m->conf->trusted_networks, &peer);
-	if (limits_count(m->listeners->limits) >= m->conf->max_connections)
-		refuse(l, fd, &peer, "max_connections");
+	if (!conf_networks_given(balancers) &&
+	    (why = limits_barred(&l->server->set, &peer)) != NULL)
+		refuse(l, fd, &peer, REPLY_BARRED, why);
+	else if (limits_count(m->listeners->limits) >= m->conf->max_connections)
+		refuse(l, fd, &peer, REPLY_FULL, "max_connections");
 	else if (conf_networks_given(balancers) &&
 		 (!limits_within(balancers, &peer) ||
 		  (source_is_loopback(&peer) && !l->server->set.proxy_loopback)))
-		refuse(l, fd, &peer, "proxy_from");
+		refuse(l, fd, &peer, REPLY_BARRED, "proxy_from");
 	else if ((why = enter(m, &peer, uncounted)) != NULL)
-		refuse(l, fd, &peer, why);
+		refuse(l, fd, &peer, REPLY_FULL, why);
 	else
 		m->listeners->calls->accepted(m, l->server, fd, &peer, uncounted);
 }
 
-bool
+enum conn_proxy
 listeners_renew(struct master *m, const struct server *s, const struct msg_addr *old,
 		bool was_uncounted, const struct msg_addr *peer)
 {
-	const char *why = enter(m, peer, false);
+	const char *why = limits_barred(&s->set, peer);
+	bool barred = why != NULL;
 
-	if (why == NULL)
+	if (!barred && (why = enter(m, peer, false)) == NULL) {
 		limits_leave(m->listeners->limits, old, was_uncounted);
-	else
-		refused_add(m->listeners->refused, clock_ms(), s->set.name, peer, why);
-	return why == NULL;
+		return CONN_PROXY_TOLD;
+	}
+	refused_add(m->listeners->refused, clock_ms(), s->set.name, peer, why);
+	return barred ? CONN_PROXY_BARRED : CONN_PROXY_FULL;
 }
 
 static void

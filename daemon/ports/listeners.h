@@ -60,10 +60,12 @@ void listeners_tick(struct master *m);
 
 /*
  * A connection from `old` turned out to be one from `peer`, and is counted there from now on.
- * False: there are too many from its networks, and it is counted where it was.
+ * CONN_PROXY_TOLD; or CONN_PROXY_FULL: there are too many from its networks, or
+ * CONN_PROXY_BARRED: the server does not serve them, and it is counted where it was.
  */
-bool listeners_renew(struct master *m, const struct server *s, const struct msg_addr *old,
-		     bool was_uncounted, const struct msg_addr *peer);
+enum conn_proxy listeners_renew(struct master *m, const struct server *s,
+				const struct msg_addr *old, bool was_uncounted,
+				const struct msg_addr *peer);
 
 /* A connection from this address has ended. */
 void listeners_release(struct master *m, const struct msg_addr *peer, bool uncounted);

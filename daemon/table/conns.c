@@ -440,10 +440,12 @@ renew(struct master *m, struct conn *c, const struct msg_proxied *said)
 	const struct conf_server *s = &c->server->set;
 	const struct msg_addr balancer = c->row.peer;
 	struct msg_addr peer = said->announced != 0 ? said->peer : balancer;
+	enum conn_proxy result;
 
 	source_unmap(&peer);
-	if (!listeners_renew(m, c->server, &balancer, c->uncounted, &peer))
-		return CONN_PROXY_FULL;
+	result = listeners_renew(m, c->server, &balancer, c->uncounted, &peer);
+	if (result != CONN_PROXY_TOLD)
+		return result;
 	c->uncounted = false;
 	c->row.peer = peer;
 	if (said->announced != 0)

@@ -15,7 +15,8 @@ static const char *const conn_ends[CONN_END_COUNT] = {
     [CONN_END_TIMEOUT] = "timeout",   [CONN_END_TLS] = "tls",
     [CONN_END_FAILURES] = "failures", [CONN_END_ABUSE] = "abuse",
     [CONN_END_DROPPED] = "dropped",   [CONN_END_RELAY] = "relay",
-    [CONN_END_CROWDED] = "crowded",   [CONN_END_ERROR] = "error",
+    [CONN_END_CROWDED] = "crowded",   [CONN_END_BARRED] = "barred",
+    [CONN_END_ERROR] = "error",
 };
 
 static const struct {

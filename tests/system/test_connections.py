@@ -373,6 +373,24 @@ class Limits(TestCase):
         connect(*["10.84.7.1"] * 5, *["fd84:0:7::1"] * 5)
         self.assertEqual(refused[count:], [])
 
+    @network.needed
+    def test_CON_13_networks_that_are_served(self):
+        net = network.Network.of(self)
+        daemon = net.daemon(self, allow=["10.83.0.0/16", "10.84.1.0/24", "fd83::/64", "fd84:0:1::/48"], deny=["10.84.1.7", "fd84:0:1:7::/64"])
+        served = ["10.84.1.1"] + ["fd84:0:1::1"] * network.HAVE_IPV6
+        for source in served:
+            for kind in (PLAIN, TLS):
+                net.connect(self, daemon, source, kind).quit()
+        for source, why in (("10.84.1.7", "deny"), ("10.84.2.1", "allow"), ("fd84:0:1:7::1", "deny"), ("fd84:0:2::1", "allow")):
+            if ":" in source and not network.HAVE_IPV6:
+                continue
+            answer = net.connect(self, daemon, source, greet=False).rest()
+            self.assertRegex(answer, rb"\A-ERR \[SYS/PERM\] [^\r\n]*network[^\r\n]*\r\n\Z")
+            daemon.log_wait(r"refused server=clear peer=\[?%s\]?:\d+ reason=%s count=1" % (re.escape(source), why))
+            with self.assertRaises(OSError):
+                net.connect(self, daemon, source, TLS)
+            daemon.log_wait(r"refused server=secure peer=\[?%s\]?:\d+ reason=%s count=1" % (re.escape(source), why))
+
     def test_CON_11_total_limit(self):
         daemon = self.own_daemon(max_connections=4)
         self.probes_gone(daemon)

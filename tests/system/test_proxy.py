@@ -156,6 +156,25 @@ class Proxied(TestCase):
         harness.wait_for(lambda: daemon.log().count("reason=quit") >= 8, 20)
         self.connect_by(v1(), daemon=daemon).quit()
 
+    def test_CON_13_who_is_served_is_the_announced_client(self):
+        daemon = self.serve({"allow": ["127.0.0.0/8", "192.0.2.0/24"], "deny": ["192.0.2.9"], "cleartext_login": "always"})
+        user = self.user(mailbox.simple(1))
+        for source, good in ((CLIENT, True), ("192.0.2.9", False), (OTHER, False)):
+            for kind in (PLAIN, TLS):
+                if good:
+                    client = self.connect_by(v1(source), kind, daemon)
+                    client.login(user)
+                    client.quit()
+                    continue
+                with self.assertRaises((AssertionError, OSError)) as refused:
+                    self.connect_by(v1(source), kind, daemon)
+                if kind == PLAIN:
+                    self.assertIn("[SYS/PERM]", str(refused.exception))
+            why = "deny" if source == "192.0.2.9" else "allow"
+            if not good:
+                daemon.log_wait(r"refused server=clear peer=%s:4242 reason=%s count=1" % (re.escape(source), why))
+                daemon.log_wait(r"disconnect conn=\S+ server=clear peer=127\.0\.0\.1:\d+ reason=barred")
+
     def test_failures_are_the_announced_clients(self):
         daemon = self.serve({"cleartext_login": "always"}, auth_failures_per_source=3)
         user = self.user(mailbox.simple(1))

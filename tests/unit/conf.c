@@ -260,6 +260,15 @@ test_networks(void)
 	CU_ASSERT_EQUAL(conf.trusted_networks.network[1].bits, 128);
 	CU_ASSERT_EQUAL(conf.trusted_networks.network[2].bits, 0);
 	round_trip();
+	CU_ASSERT_EQUAL(load("allow = '10.0.0.0/8'\n"
+			     "server a { deny = {'10.1.0.0/16', '10.2.0.1'} }\n"
+			     "server b { allow = '' port = 110 }\n"),
+			0);
+	CU_ASSERT_EQUAL(conf.servers[0].allow.network[0].bits, 8);
+	CU_ASSERT_EQUAL(conf.servers[0].deny.n, 2);
+	CU_ASSERT_FALSE(conf_networks_given(&conf.servers[1].allow));
+	CU_ASSERT_FALSE(conf_networks_given(&conf.servers[1].deny));
+	round_trip();
 	for (size_t i = 0; i < COUNT_OF(faults) + COUNT_OF(others); i++) {
 		bool plain = i >= COUNT_OF(faults);
 		const char *value = plain ? others[i - COUNT_OF(faults)] : faults[i][0];

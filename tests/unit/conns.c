@@ -392,7 +392,8 @@ static const char proxied[] = "log = stderr log_level = error\n"
 			      "max_connections_per_address = 1 trusted_networks = '127.0.0.0/8'\n"
 			      "server main { port = 1100 socket = 'plain+stls' auth = ''\n"
 			      " certificate = '/c' certificate_key = '/k'\n"
-			      " proxy_from = '127.0.0.0/8' proxy_loopback = yes }\n";
+			      " proxy_from = '127.0.0.0/8' proxy_loopback = yes\n"
+			      " deny = '198.51.100.0/24' }\n";
 
 static void
 announce(conn_id id, const char octets[4])
@@ -519,6 +520,22 @@ test_proxied_full(void)
 	CU_ASSERT_EQUAL(row(id)->row.trusted, 0);
 	fake_say_ref(fake_worker_of(id), MSG_STLS_ASK, id);
 	fake_loop();
+	CU_ASSERT_EQUAL(fake_got(fake_worker_of(id), MSG_CONN_RENEWED, id), 1);
+	CU_ASSERT_EQUAL(fake_got(fake_peer(ROLE_AUTH, 0), MSG_ROW, id), 0);
+	finish();
+}
+
+/* The server does not serve the announced client: as above. */
+static void
+test_proxied_barred(void)
+{
+	conn_id id;
+
+	fake_begin_serving(proxied);
+	id = come();
+	announce(id, "\xc6\x33\x64\7");
+	fake_loop();
+	CU_ASSERT_EQUAL(row(id)->row.proxy, CONN_PROXY_BARRED);
 	CU_ASSERT_EQUAL(fake_got(fake_worker_of(id), MSG_CONN_RENEWED, id), 1);
 	CU_ASSERT_EQUAL(fake_got(fake_peer(ROLE_AUTH, 0), MSG_ROW, id), 0);
 	finish();
@@ -873,6 +890,7 @@ main(void)
 	    {"who is announced from IPv4 within IPv6", test_proxied_mapped},
 	    {"who is announced from loopback", test_proxied_loopback},
 	    {"who is announced from a full network", test_proxied_full},
+	    {"who is announced and not served", test_proxied_barred},
 	    {"a refusal waits for the helper", test_failure_waits_for_helper},
 	    {"gone while an answer is due", test_gone_while_due},
 	    {"a grant waits for a spare", test_waits_for_spare},

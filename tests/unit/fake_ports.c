@@ -116,17 +116,18 @@ listeners_tick(struct master *m)
 	(void)m;
 }
 
-bool
+enum conn_proxy
 listeners_renew(struct master *m, const struct server *s, const struct msg_addr *old,
 		bool was_uncounted, const struct msg_addr *peer)
 {
 	static const uint32_t most[LIMIT_COUNT] = {UINT32_MAX, UINT32_MAX, UINT32_MAX};
 
-	(void)s;
+	if (limits_barred(&s->set, peer) != NULL)
+		return CONN_PROXY_BARRED;
 	if (fake_ports_busy || limits_enter(m->listeners->limits, peer, most, false) != LIMIT_COUNT)
-		return false;
+		return CONN_PROXY_FULL;
 	limits_leave(m->listeners->limits, old, was_uncounted);
-	return true;
+	return CONN_PROXY_TOLD;
 }
 
 void

@@ -21,6 +21,44 @@ addr(const char *text)
 	return a;
 }
 
+/* Lists of networks; "": none. */
+static struct conf_networks
+networks(const char *one, uint8_t bits)
+{
+	struct conf_networks list = {.n = 1};
+
+	if (one[0] != '\0')
+		list.network[0] = (struct conf_network){addr(one), bits};
+	return list;
+}
+
+static const char *
+barred(const struct conf_server *s, const char *text)
+{
+	struct msg_addr a = addr(text);
+	const char *by = limits_barred(s, &a);
+
+	return by != NULL ? by : "";
+}
+
+static void
+test_barred(void)
+{
+	struct conf_server s = {.allow = networks("", 0), .deny = networks("", 0)};
+
+	CU_ASSERT_STRING_EQUAL(barred(&s, "192.0.2.1"), "");
+	s.deny = networks("192.0.2.0", 25);
+	CU_ASSERT_STRING_EQUAL(barred(&s, "192.0.2.1"), "deny");
+	CU_ASSERT_STRING_EQUAL(barred(&s, "::ffff:192.0.2.1"), "deny");
+	CU_ASSERT_STRING_EQUAL(barred(&s, "192.0.2.129"), "");
+	CU_ASSERT_STRING_EQUAL(barred(&s, "2001:db8::1"), "");
+	s.allow = networks("192.0.2.0", 24);
+	CU_ASSERT_STRING_EQUAL(barred(&s, "192.0.2.1"), "deny"); /* over allow */
+	CU_ASSERT_STRING_EQUAL(barred(&s, "192.0.2.129"), "");
+	CU_ASSERT_STRING_EQUAL(barred(&s, "192.0.3.1"), "allow");
+	CU_ASSERT_STRING_EQUAL(barred(&s, "2001:db8::1"), "allow");
+}
+
 static struct limits *limits;
 
 /* One more from there; which limit is reached. */
@@ -241,6 +279,7 @@ main(void)
 	    {"CON-11 who is refused counts nowhere", test_refused_counts_nowhere},
 	    {"CON-11 loopback is one source", test_loopback_is_one_source},
 	    {"CON-11 trusted networks", test_trusted},
+	    {"CON-13 networks that are served", test_barred},
 	    {"many sources come and go", test_many_sources},
 	    {"USR-03 what is loopback", test_loopback},
 	    {"back-off of a role that keeps dying", test_backoff},

@@ -479,6 +479,23 @@ test_limits(void)
 	refused_at_the_door("max_connections_per_address");
 }
 
+/* Who is not served hears it once, and counts for nothing. */
+static void
+test_barred(void)
+{
+	int fd;
+
+	begin(text("server a { addresses = '127.0.0.1' socket = plain port = %u\n"
+		   " deny = '127.0.0.0/8' }\n" S("b"),
+		   port[0], port[1]));
+	fd = client(port[0]);
+	CU_ASSERT_PTR_NOT_NULL(strstr(first_line(fd), "-ERR [SYS/PERM]"));
+	CU_ASSERT_EQUAL(conns_count(&fake.m), 0);
+	CU_ASSERT_STRING_EQUAL(served_by(port[1]), "b");
+	close(fd);
+	finish();
+}
+
 /* Nobody is accepted while a client waits for a worker. */
 static void
 test_not_accepted(void)
@@ -566,6 +583,7 @@ main(void)
 	    {"busy at up", test_busy_at_up},
 	    {"names and slots", test_names},
 	    {"limits", test_limits},
+	    {"CON-13 networks that are not served", test_barred},
 	    {"not accepted while one waits", test_not_accepted},
 	    {"no descriptors for clients", test_no_descriptors},
 	    {"the service manager's socket", test_inherited},

@@ -101,7 +101,8 @@ test_disconnect(void)
 	    [CONN_END_TIMEOUT] = "timeout",   [CONN_END_TLS] = "tls",
 	    [CONN_END_FAILURES] = "failures", [CONN_END_ABUSE] = "abuse",
 	    [CONN_END_DROPPED] = "dropped",   [CONN_END_RELAY] = "relay",
-	    [CONN_END_CROWDED] = "crowded",   [CONN_END_ERROR] = "error"};
+	    [CONN_END_CROWDED] = "crowded",   [CONN_END_BARRED] = "barred",
+	    [CONN_END_ERROR] = "error"};
 	char want[160];
 
 	for (unsigned why = 0; why < CONN_END_COUNT; why++) {

@@ -68,14 +68,14 @@ header_expired(struct conn *c)
 void
 header_go(struct conn *c, const struct msg_conn *row)
 {
-	bool full = row->proxy == CONN_PROXY_FULL;
+	bool barred = row->proxy == CONN_PROXY_BARRED;
 
 	c->row = *row;
-	if (!full) {
+	if (!barred && row->proxy != CONN_PROXY_FULL) {
 		conn_begin(c);
 		return;
 	}
 	if (row->tls == CONN_TLS_NONE)
-		conn_say(c, REPLY_FULL);
-	conn_finish(c, CONN_END_CROWDED);
+		conn_say(c, barred ? REPLY_BARRED : REPLY_FULL);
+	conn_finish(c, barred ? CONN_END_BARRED : CONN_END_CROWDED);
 }
