@@ -199,6 +199,15 @@ seccomp_add_rules(scmp_filter_ctx ctx, enum role role)
 	return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
+/* 0 or a negative errno: why the kernel takes no filter that kills. */
+static int
+seccomp_find(void)
+{
+	uint32_t kill = SECCOMP_RET_KILL_PROCESS;
+
+	return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &kill) == 0 ? 0 : -errno;
+}
+
 /* Make the role's filter and load it.  0 or a negative errno. */
 static int
 seccomp_attach(enum role role, enum sandbox_mode mode, int *listener)
@@ -250,7 +259,10 @@ sandbox_seccomp(enum role role, enum sandbox_mode mode, int *listener)
 		errno = EINVAL;
 		return -1;
 	}
-	rc = seccomp_attach(role, mode, listener);
+	/* first, since libseccomp does not say what it lacked */
+	rc = seccomp_find();
+	if (rc == 0)
+		rc = seccomp_attach(role, mode, listener);
 	if (rc == 0)
 		return 1;
 	/* EBUSY: there is a listener around us already */
@@ -472,8 +484,7 @@ sandbox_landlock(int fd, int write, enum sandbox_mode mode, uint32_t abi_max)
 const char *
 sandbox_lacks(uint32_t abi_max)
 {
-	uint32_t kill = SECCOMP_RET_KILL_PROCESS;
-	bool filters = syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &kill) == 0;
+	bool filters = seccomp_find() == 0;
 	bool landlock = landlock_find_abi(1, abi_max) != 0;
 
 	return filters	  ? (landlock ? NULL : "Landlock")

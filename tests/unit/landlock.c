@@ -2,9 +2,14 @@
  */
 #include "config.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -164,6 +169,76 @@ child_landlock_signal(void)
 	return 0;
 }
 
+/* From now on the kernel answers such a call so.  Not by libseccomp, which remembers what it has
+ * found out about the kernel. */
+static bool
+kernel_answers(long call, uint32_t error)
+{
+	struct sock_filter code[] = {
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* The same for an error that says that there is none, and one that does not. */
+static int
+child_landlock_missing(void)
+{
+	NEED(privs_harden(true) == 0);
+	NEED(kernel_answers(SYS_landlock_create_ruleset, ENOSYS));
+	NEED(sandbox_landlock(scratch_fd, 1, SANDBOX_ON, 0) == 0);
+	NEED_ERROR(sandbox_landlock(scratch_fd, 1, SANDBOX_REQUIRE, 0), ENOSYS);
+	return 0;
+}
+
+static int
+child_landlock_fails(void)
+{
+	NEED(privs_harden(true) == 0);
+	NEED(kernel_answers(SYS_landlock_create_ruleset, EINVAL));
+	NEED_ERROR(sandbox_landlock(scratch_fd, 1, SANDBOX_ON, 0), EINVAL);
+	NEED_ERROR(sandbox_landlock(scratch_fd, 1, SANDBOX_REQUIRE, 0), EINVAL);
+	return 0;
+}
+
+static int
+child_seccomp_missing(void)
+{
+	int listener;
+
+	NEED(privs_harden(true) == 0);
+	NEED(kernel_answers(SYS_seccomp, ENOSYS));
+	NEED(sandbox_seccomp(ROLE_LOGIN, SANDBOX_ON, &listener) == 0);
+	NEED_ERROR(sandbox_seccomp(ROLE_LOGIN, SANDBOX_REQUIRE, &listener), ENOSYS);
+	return 0;
+}
+
+static int
+child_seccomp_fails(void)
+{
+	int listener;
+
+	NEED(privs_harden(true) == 0);
+	NEED(kernel_answers(SYS_seccomp, EINVAL));
+	NEED_ERROR(sandbox_seccomp(ROLE_LOGIN, SANDBOX_ON, &listener), EINVAL);
+	NEED_ERROR(sandbox_seccomp(ROLE_LOGIN, SANDBOX_REQUIRE, &listener), EINVAL);
+	return 0;
+}
+
+static void
+test_no_lack(void)
+{
+	CU_ASSERT_EQUAL(child_run(child_landlock_missing), 0);
+	CU_ASSERT_EQUAL(child_run(child_landlock_fails), 0);
+	CU_ASSERT_EQUAL(child_run(child_seccomp_missing), 0);
+	CU_ASSERT_EQUAL(child_run(child_seccomp_fails), 0);
+}
+
 static void
 test_landlock_rules(void)
 {
@@ -200,11 +275,9 @@ test_landlock_signal(void)
 }
 
 static const struct unit_test tests[] = {
-    {"SYS-05 one directory", test_landlock_rules},
-    {"SYS-05 older ABIs", test_landlock_caps},
-    {"SYS-05 no network", test_landlock_net},
-    {"SYS-05 no signals", test_landlock_signal},
-    {NULL, NULL},
+    {"SYS-05 one directory", test_landlock_rules},    {"SYS-05 older ABIs", test_landlock_caps},
+    {"SYS-05 no network", test_landlock_net},	      {"SYS-05 no signals", test_landlock_signal},
+    {"SYS-05 errors that are no lack", test_no_lack}, {NULL, NULL},
 };
 
 int
