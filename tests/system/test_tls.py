@@ -334,7 +334,38 @@ class Floods(TestCase):
         self.flood(True)
 
 
+class TicketServer:
+    """A TLS server that gives tickets, as OpenSSL does unless it is told otherwise; one connection, one line."""
+
+    def __init__(self, version):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(*harness.world().certificate())
+        self.context.minimum_version = self.context.maximum_version = version
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self):
+        with self.listener, self.listener.accept()[0] as s, self.context.wrap_socket(s, server_side=True) as tls:
+            tls.sendall(b"+OK\r\n")
+            tls.recv(1)
+
+
 class Resumption(TestCase):
+    def has_ticket(self, context, address):
+        with socket.create_connection(address, 30) as s, context.wrap_socket(s) as tls:
+            self.assertTrue(tls.recv(4096).startswith(b"+OK"))  # a ticket of TLS 1.3 comes before it
+            return tls.session is not None and tls.session.has_ticket
+
+    def test_TLS_11_no_ticket_is_sent(self):
+        for version in (V12, V13):
+            with self.subTest(version=version):
+                context = tls_context(version, version)
+                self.assertFalse(self.has_ticket(context, (self.daemon.address(TLS), self.daemon.port(TLS))))
+                server = TicketServer(version)  # one that is sent is seen
+                self.assertTrue(self.has_ticket(context, server.listener.getsockname()))
+                server.thread.join()
+
     def test_TLS_11_no_session_is_resumed(self):
         for version in (V12, V13):
             with self.subTest(version=version):
