@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -18,6 +19,19 @@ SECRET = b"what only root may read"
 NAMES = ("pop3d-index", "pop3d-index.new", "pop3d-uids", "pop3d-lock", "pop3d-history", "new", "cur", "tmp")
 ROUNDS = 20  # logins during the race
 PTRACE_ATTACH = 16
+
+# The part of etc/quickstart that uses the demonstration account's home, the account being $1; what it does to
+# the host is left out.
+QUICKSTART = r"""
+name=$1 script=$2
+eval "$(sed -e '/^main "/d' -e "s/popdemo/$name/g" -e "s|^build=.*|build=$3|" "$script")"
+system_user_make() { :; }
+install() { :; }
+chpasswd() { cat >/dev/null; }
+getent() { [ $# = 1 ] || command getent "$@"; } # no ordinary account
+mkdir -p "$demo"
+host_accounts
+"""
 
 
 def fifo(path, _user):
@@ -54,6 +68,37 @@ def as_user(user, act):
         finally:
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@unittest.skipIf(os.geteuid() != 0, "needs root")
+class Quickstart(TestCase):
+    """Root runs it, and the demonstration account's home is the account's."""
+
+    settings = None
+
+    def run_it(self, user):
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../etc/quickstart")
+        build = harness.world().path("quickstart-" + user.name)
+        return subprocess.run(["bash", "-c", QUICKSTART, "-", user.name, script, build], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+
+    def test_quickstart_in_a_home(self):
+        user, target = self.user(), harness.world().path("quickstart-target")
+        done = self.run_it(user)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertEqual([uid for _, uid in self.owners(user.maildir.path)], [user.uid] * 5)
+        shutil.rmtree(user.maildir.path)
+        os.mkdir(target, 0o755)
+        os.symlink(target, user.maildir.path)
+        done = self.run_it(user)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertEqual(os.listdir(target), [])
+        self.assertEqual(os.stat(target).st_mode & 0o777, 0o755)
+        os.unlink(user.maildir.path)
+
+    def owners(self, path):
+        return [(p, os.lstat(p).st_uid) for folder, folders, names in os.walk(path)
+                for p in [folder, *(os.path.join(folder, name) for name in names)]]
 
 
 @unittest.skipIf(os.geteuid() != 0, "needs root")

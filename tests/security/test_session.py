@@ -133,6 +133,12 @@ class HostileSession(TestCase):
             client.send(b"log 4 1 line %d\r\n" % i)
             client.line()
         self.assertLess(daemon.log().count("a line that comes again"), 20)
+        client.send(b"log 6 3000 a line of no importance\r\n")
+
+        def says_so():
+            client.send(b"log 6 1 another\r\n")
+            return re.search(r"role=session pid=\d+ wrote \d+ lines more than it may", daemon.log())
+        self.assertTrue(harness.wait_for(says_so, 30, 1))
 
     def test_no_alarm(self):
         """A line of priority "emergency" would go to all terminals of the host."""

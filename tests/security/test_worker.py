@@ -45,6 +45,17 @@ class HostileWorker(TestCase):
         daemon.log_wait(r"worker \d+ broke a rule: third login on a connection")
         self.assertNotIn("session-end", daemon.log())
 
+    def test_guesses_behind_a_refusal_end_the_worker(self):
+        """While one waits for its refusal, one more may."""
+        daemon, user = self.daemon_with(auth_failure_delay=60000), self.user(mailbox.simple(1))
+        client = self.hostile(daemon)
+        client.send(b"ask %s wrong\r\n" % user.name_octets)
+        daemon.log_wait("login-failed .* reason=")
+        client.send(b"ask %s wrong-2\r\nask %s %s\r\n" % (user.name_octets, user.name_octets, user.password_octets))
+        client.eof()
+        daemon.log_wait(r"worker \d+ broke a rule: second login on a connection")
+        self.assertNotIn("session-end", daemon.log())
+
     def test_an_early_login_waits_for_the_refusal_before_it(self):
         daemon, user = self.daemon_with(auth_failure_delay=1500), self.user(mailbox.simple(1))
         client = self.hostile(daemon)

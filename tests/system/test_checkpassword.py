@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import socket
 import subprocess
 import time
@@ -43,9 +44,15 @@ noise) export USER=noise; for i in 1 2 3; do echo "noise $i $pass"; done; (sleep
 as-*) export USER="${user#as-}" HOME=/nonexistent; become --clear-groups "$@" ;;
 mapped) export USER=other-name; become --groups "$gid,12345" "$@" ;;
 bare) unset USER HOME; cd "$home"; become --clear-groups "$@" ;;
+twice) export USER=twice; setpriv --reuid "$uid" --regid "$gid" --clear-groups "$@" && become --clear-groups python3 "$dir/says" other; exit 1 ;;
 child) export USER=child; setpriv --reuid "$uid" --regid "$gid" --clear-groups "$@"; exit $? ;;
 *) export USER="$user"; become --clear-groups "$@" ;;
 esac
+"""
+
+# The packet of daemon/auth/checked.h: 256 octets are for a name, 1024 for a path.
+SAYS = r"""import os, struct, sys
+os.write(1, struct.pack("16s256s1024s", b"pop3d checked 1", sys.argv[1].encode(), b"/"))
 """
 
 
@@ -65,6 +72,8 @@ class Checkpassword(TestCase):
         with open(cls.program, "w") as f:
             f.write(PROGRAM)
             os.fchmod(f.fileno(), 0o755)
+        with open(os.path.join(cls.dir, "says"), "w") as f:
+            f.write(SAYS)
         with open(os.path.join(cls.dir, "settings"), "w") as f:
             f.write("uid=%d gid=%d home='%s' secret='%s'\n" % (cls.owner.uid, cls.owner.gid, cls.owner.home, cls.secret))
         cls.daemon = harness.shared_daemon(auth="checkpassword:" + cls.program, apop=True)
@@ -146,27 +155,36 @@ class Checkpassword(TestCase):
         self.assertTrue(self.answer(b"as-" + other.name_octets).startswith(b"-ERR [SYS/PERM] "))
         self.daemon.log_fields("login-failed", since=mark, reason='"checkpassword program: another user\'s name"')
 
+    def test_CKP_02_the_first_word_counts(self):
+        mark = len(self.daemon.log())
+        self.assertTrue(self.answer(b"twice").startswith(b"+OK "))
+        self.daemon.log_fields("login", since=mark, user="twice", uid=self.owner.uid)
+
     @harness.needs_root
     def test_CKP_02_no_process_of_the_user_changes_what_is_said(self):
-        """Our program that runs as the user is nobody's to trace, and its first word counts."""
-        program = os.path.join(harness.PREFIX, "libexec", "pop3d", "pop3d-auth")
-        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        """Our program that runs as the user is nobody's to trace."""
+        program, readable = os.path.join(harness.PREFIX, "libexec", "pop3d", "pop3d-auth"), os.path.join(self.dir, "readable")
+        # from its exec on, since its file cannot be read; and by its own doing
+        self.assertEqual(os.stat(program).st_mode & 0o044, 0)
+        shutil.copyfile(program, readable)
+        os.chmod(readable, 0o755)
 
         def become():
             os.setgroups([])
             os.setresgid(*[self.owner.gid] * 3)
             os.setresuid(*[self.owner.uid] * 3)
-        child = subprocess.Popen([program, "checked"], stdout=theirs, env={"USER": "joe", "HOME": "/"}, preexec_fn=become)
-        theirs.close()
-        self.assertIn(b"joe", mine.recv(4096))
-        self.assertEqual(os.stat("/proc/%d/mem" % child.pid).st_uid, 0)
-        look = subprocess.run(["head", "-c0", "/proc/%d/environ" % child.pid], preexec_fn=become, stderr=subprocess.DEVNULL)
-        self.assertNotEqual(look.returncode, 0)
-        # before its first line runs, too: its file cannot be read
-        self.assertEqual(os.stat(program).st_mode & 0o044, 0)
-        mine.send(b"x")
-        self.assertEqual(child.wait(20), 0)
-        mine.close()
+        for path in program, readable:
+            with self.subTest(path=path):
+                mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                child = subprocess.Popen([path, "checked"], stdout=theirs, env={"USER": "joe", "HOME": "/"}, preexec_fn=become)
+                theirs.close()
+                self.assertIn(b"joe", mine.recv(4096))
+                self.assertEqual(os.stat("/proc/%d/mem" % child.pid).st_uid, 0)
+                look = subprocess.run(["head", "-c0", "/proc/%d/environ" % child.pid], preexec_fn=become, stderr=subprocess.DEVNULL)
+                self.assertNotEqual(look.returncode, 0)
+                mine.send(b"x")
+                self.assertEqual(child.wait(20), 0)
+                mine.close()
 
     @harness.needs_root
     def test_CKP_02_root_is_refused(self):

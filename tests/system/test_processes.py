@@ -152,13 +152,34 @@ class Privileges(TestCase):
     def test_SYS_08_not_dumpable_and_no_core(self):
         user = self.user(MESSAGES)
         client = self.session(user)
-        for pid in self.daemon.session_of(user) + self.daemon.role("pop3d-login"):
+        confined = [pid for pid, _ in self.daemon.processes() if ids(pid, "Uid")[0] != 0]
+        self.assertLess(set(self.daemon.session_of(user) + self.daemon.role("pop3d-login") + self.daemon.role("pop3d-key")), set(confined))
+        for pid in confined:
             self.assertEqual(os.stat("/proc/%d/environ" % pid).st_uid, 0, harness.command_line(pid))
         for pid, _ in self.daemon.processes():
             if harness.executable(pid) != "pop3d":
                 self.assertEqual(limits(pid)["Max core file size"], "0", harness.command_line(pid))
         self.assertEqual(limits(self.daemon.session_of(user)[0])["Max processes"], "0")
         client.quit()
+
+    @unittest.skipUnless(shutil.which("strace"), "no strace")
+    def test_SYS_master_looks_at_no_mailbox(self):
+        """It would stand still with a file system that does: only sessions look at those of users."""
+        user, daemon = self.user(MESSAGES), self.own_daemon()
+        ctl, trace = control.Control(daemon), harness.world().path("master-files.strace")
+        with Traced(daemon.pid, trace, "%file", ["-s", "4096"]):
+            for _ in range(2):
+                client = self.session(user, TLS, daemon)
+                client.multi(b"RETR 1")
+                ctl.lines("conn", "state", "secure", ctl.lines("conn", "list", "secure")[0])
+                client.ok(b"DELE 1")
+                client.quit()
+            self.assertTrue(ctl.lines("history", "secure", user.name))
+            daemon.reload()
+        with open(trace) as f:
+            text = f.read()
+        self.assertIn(daemon.conf_path, text)  # what it does look at is there
+        self.assertNotIn(user.home, text)
 
     def test_SYS_process_groups_and_signals(self):
         # each role in a group of its own, INT and TERM ignored

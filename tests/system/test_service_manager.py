@@ -1,5 +1,6 @@
 """Deployment: sockets from a service manager, sd_notify, the systemd files."""
 
+import configparser
 import contextlib
 import os
 import shutil
@@ -329,6 +330,13 @@ class Files(unittest.TestCase):
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         complaints = [line for line in done.stdout.decode().splitlines() if "pop3d" in line]
         self.assertEqual(complaints, [])
+
+    def test_the_journal_limits_nothing(self):
+        """Its limit is of the whole unit, so that a flood would take the place of login-failed; pop3d has limits of its own."""
+        unit = configparser.ConfigParser(strict=False, interpolation=None)
+        unit.optionxform = str
+        unit.read(os.path.join(self.etc, "systemd/pop3d.service.in"))
+        self.assertEqual(unit.get("Service", "LogRateLimitIntervalSec", fallback="the journal's"), "0")
 
     def test_pam_file(self):
         with open(os.path.join(self.etc, "pam.d/pop3d")) as f:

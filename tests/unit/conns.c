@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "daemon/ports/servers.h"
@@ -366,14 +367,14 @@ test_waits_too_long(void)
 /* ---- answers that let a worker act ---- */
 
 static void
-test_stls_waits_for_helper(void)
+stls_waits_for(enum role role)
 {
 	struct fake_peer *helper, *worker;
 	conn_id id;
 
 	fake_begin_serving(settings);
 	id = come();
-	helper = fake_peer(ROLE_AUTH, 0);
+	helper = fake_peer(role, 0);
 	worker = fake_worker_of(id);
 	helper->slow = true;
 	fake_say_ref(worker, MSG_STLS_ASK, id);
@@ -385,6 +386,18 @@ test_stls_waits_for_helper(void)
 	fake_loop();
 	CU_ASSERT_EQUAL(fake_got(worker, MSG_STLS_GO, id), 1);
 	finish();
+}
+
+static void
+test_stls_waits_for_helper(void)
+{
+	stls_waits_for(ROLE_AUTH);
+}
+
+static void
+test_stls_waits_for_dispatcher(void)
+{
+	stls_waits_for(ROLE_DISPATCH);
 }
 
 static const char proxied[] = "log = stderr log_level = error\n"
@@ -680,6 +693,43 @@ test_stalled_spare(void)
 	finish();
 }
 
+/* A spare that has spoken, and then is to be killed. */
+static void
+try_spare(bool gone)
+{
+	struct fake_peer *p;
+	conn_id id;
+	int pair[2];
+
+	fake_begin_serving(settings);
+	id = to_granted();
+	CU_ASSERT_EQUAL_FATAL(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	p = fake_spare(fake_peer(ROLE_SPAWNER, 0));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+	CU_ASSERT_NOT_EQUAL(dup2(pair[0], p->ec->ch.fd), -1);
+	close(pair[0]);
+	if (gone)
+		close(pair[1]);
+	fake_hello(p);
+	fake_loop();
+	CU_ASSERT_EQUAL(row(id)->state, CONN_OFFERED);
+	killed(id);
+	CU_ASSERT_EQUAL(p->killed, !gone);
+	if (!gone)
+		close(pair[1]);
+	fake_exit(p, 0);
+	fake_loop();
+	finish();
+}
+
+/* Who has its pid by now is not killed for it. */
+static void
+test_spare_has_gone(void)
+{
+	try_spare(false);
+	try_spare(true);
+}
+
 static void
 test_no_descriptors(void)
 {
@@ -757,6 +807,42 @@ test_new_helper_knows(void)
 	CU_ASSERT_EQUAL(fake_got(helper, MSG_ROW, a), 0);
 	CU_ASSERT_EQUAL(fake_got(helper, MSG_ROW, b), 1);
 	CU_ASSERT_EQUAL(fake_got(helper, MSG_WORKER_NEW, 0), 2);
+	finish();
+}
+
+static const char many[] = "log = stderr log_level = error session_spares = 1\n"
+			   "login_workers = 1 worker_connections = 20000\n"
+			   "max_connections = 20000 max_connections_before_login = 20000\n"
+			   "server main { port = 1100 socket = 'plain+stls' auth = ''\n"
+			   " certificate = '/c' certificate_key = '/k' }\n";
+
+/* It reads none of them before it has been told all. */
+static void
+test_new_helper_is_told_much(void)
+{
+	enum { ROWS = 17000 /* a channel's queue has 16384 places */ };
+	static const enum role both[] = {ROLE_AUTH, ROLE_DISPATCH};
+
+	fake_begin_serving(many);
+	for (int i = 0; i < ROWS; i++) {
+		struct conn *c = conns_find(&fake.m, come());
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+		close(c->fd); /* descriptors are fewer */
+		c->fd = -1;
+	}
+	fake.slow = true;
+	helper_lost(0);
+	fake_loop();
+	fake.slow = false;
+	for (size_t i = 0; i < 2; i++) {
+		struct fake_peer *helper = fake_peer(both[i], 0);
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(helper);
+		CU_ASSERT_EQUAL(fake_got(helper, MSG_ROW, 0), ROWS);
+		fake_read(helper);
+	}
+	fake_loop();
 	finish();
 }
 
@@ -885,6 +971,7 @@ main(void)
 	    {"a worker and another's connection", test_not_anothers},
 	    {"a client waits too long", test_waits_too_long},
 	    {"STLS waits for the helper", test_stls_waits_for_helper},
+	    {"STLS waits for the dispatcher", test_stls_waits_for_dispatcher},
 	    {"a PROXY header makes the row known", test_proxied},
 	    {"who is not announced", test_not_announced},
 	    {"who is announced from IPv4 within IPv6", test_proxied_mapped},
@@ -898,10 +985,12 @@ main(void)
 	    {"two spares fail", test_two_spares_fail},
 	    {"worker and spare lost", test_worker_then_spare_lost},
 	    {"a spare that stalls", test_stalled_spare},
+	    {"a spare that has gone", test_spare_has_gone},
 	    {"no descriptors for a stream", test_no_descriptors},
 	    {"a grant after the end", test_grant_after_the_end},
 	    {"mailbox refused", test_mailbox_refused},
 	    {"a new helper knows the rows", test_new_helper_knows},
+	    {"a new helper is told more than a queue holds", test_new_helper_is_told_much},
 	    {"a new helper waits for offers", test_new_helper_waits_for_offers},
 	    {"back-off of the helper", test_helper_back_off},
 	    {"no process for the helper", test_helper_cannot_start},

@@ -144,7 +144,7 @@ evchannel_open(struct evchannel *ec, struct event_base *base, int fd, enum role 
 	(void)base;
 	if (p == NULL)
 		abort();
-	*p = (struct fake_peer){.role = peer, .ec = ec, .pidfd = -1, .gone = -1};
+	*p = (struct fake_peer){.role = peer, .ec = ec, .slow = fake.slow, .pidfd = -1, .gone = -1};
 	p->pid = peer == ROLE_SESSION ? ++last_pid : last_pid;
 	TAILQ_INIT(&p->got);
 	TAILQ_INSERT_TAIL(&fake.peers, p, next);

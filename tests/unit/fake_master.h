@@ -57,6 +57,7 @@ struct fake {
 	uint64_t unlawful;	 /* that break a rule of msg.h */
 	bool over;		 /* master has left its loop for good */
 	bool no_process;	 /* none can be started */
+	bool slow;		 /* processes that are started do not read */
 	bool no_pair;		 /* socketpair(2) has no descriptors */
 	unsigned no_pair_at;	 /* nor has the so-manieth of them; 0: no more */
 };

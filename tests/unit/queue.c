@@ -1,10 +1,11 @@
-/* daemon/dispatch/queue.c, daemon/dispatch/rows.c */
+/* daemon/dispatch/queue.c, daemon/dispatch/lines.c, daemon/dispatch/rows.c */
 #include "config.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/dispatch/lines.h"
 #include "daemon/dispatch/queue.h"
 #include "daemon/dispatch/rows.h"
 #include "tests/unit/unit.h"
@@ -190,6 +191,64 @@ test_source_full(void)
 		done(r);
 }
 
+/* ---- lines: what the gate was given of them, and what came back */
+
+static unsigned given, answered;
+
+static void
+gate_check(const struct msg_login_ask *ask)
+{
+	(void)ask;
+	given++;
+}
+
+static bool
+gate_wanted(struct request *r)
+{
+	return r != NULL;
+}
+
+static void
+gate_unwanted(struct request *r)
+{
+	request_free(r);
+}
+
+static void
+gate_decided(struct request *r, const struct msg_checked *c)
+{
+	CU_ASSERT_EQUAL(r->conn.id, c->id);
+	answered++;
+	request_free(r);
+}
+
+/* Of four children one source has two, whatever it asks; another's is checked at once. */
+static void
+test_half_of_the_children(void)
+{
+	static const struct lines_calls calls = {gate_decided, gate_wanted, gate_unwanted};
+	static const conn_id order[] = {1, 2, 5, 3, 4};
+	const struct settings s = {.conf = {.children = 4, .deadline = 60}};
+	struct event_base *base = event_base_new();
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(base);
+	lines_init(base, &calls, gate_check);
+	lines_configure(&s);
+	for (conn_id id = 1; id <= 4; id++)
+		lines_ask("pam:pop3d", request_of(1, id));
+	CU_ASSERT_EQUAL(given, 2);
+	lines_ask("pam:pop3d", request_of(2, 5));
+	CU_ASSERT_EQUAL(given, 3);
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		const struct msg_checked answer = {.id = order[i], .result = LOGIN_BAD};
+
+		CU_ASSERT_EQUAL(lines_checked(&answer), 0);
+	}
+	CU_ASSERT_EQUAL(given, 5);
+	CU_ASSERT_EQUAL(answered, 5);
+	event_base_free(base);
+}
+
 static void
 test_rows(void)
 {
@@ -223,6 +282,7 @@ static const struct unit_test tests[] = {
     {"a full queue", test_full},
     {"a full queue makes room for a source with fewer", test_full_makes_room},
     {"a source with too many requests", test_source_full},
+    {"a source has half of the children", test_half_of_the_children},
     {"rows of the connection table", test_rows},
     {NULL, NULL},
 };
