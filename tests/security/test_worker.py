@@ -53,7 +53,7 @@ class HostileWorker(TestCase):
         daemon.log_wait("login-failed .* reason=")
         client.send(b"ask %s wrong-2\r\nask %s %s\r\n" % (user.name_octets, user.name_octets, user.password_octets))
         client.eof()
-        daemon.log_wait(r"worker \d+ broke a rule: second login on a connection")
+        daemon.log_wait(r"worker \d+ broke a rule: third login on a connection")
         self.assertNotIn("session-end", daemon.log())
 
     def test_an_early_login_waits_for_the_refusal_before_it(self):
