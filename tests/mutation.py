@@ -40,6 +40,7 @@ class Copy:
             compiler = os.environ.get("CC") or ("ccache gcc" if shutil.which("ccache") else "gcc")
             self.need(["autoreconf", "-fi"], self.top)
             self.need(["../configure", "--prefix=" + self.prefix, "CC=" + compiler, "CFLAGS=-O0"], self.obj)
+            self.build(["build_id.h"])  # which "make all" makes before everything else
         except BaseException:
             self.__exit__()
             raise
