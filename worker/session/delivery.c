@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/count.h"
 #include "worker/session/delivery.h"
 #include "worker/session/receipt.h"
 #include "worker/session/session.h"
-#include "worker/store/grow.h"
 
 enum {
 	ACK_WAIT_MS = 1000 /* an acknowledgement may be delayed by half of that, RFC 9293 3.8.6.3 */
@@ -20,13 +20,38 @@ note_sent(struct delivery *d, const struct stream *s)
 		d->items[d->left].seen = s->seen_before;
 }
 
+/* Move those that wait to the front. */
+static void
+move_down(struct delivery *d)
+{
+	memmove(d->items, d->items + d->first, (d->count - d->first) * sizeof(*d->items));
+	d->left -= d->first;
+	d->count -= d->first;
+	d->first = 0;
+}
+
 /* Room for one more.  0 or -1. */
 static int
 make_room(struct delivery *d)
 {
-	if (d->first == d->count)
-		d->first = d->left = d->count = 0;
-	return grow(&d->items, &d->room, d->count + 1, sizeof(*d->items));
+	bool few = d->items == d->few;
+	struct delivery_item *items;
+
+	if (d->room == 0) {
+		d->items = d->few;
+		d->room = COUNT_OF(d->few);
+	}
+	if (d->first > d->room / 2)
+		move_down(d);
+	if (d->count < d->room)
+		return 0;
+	if ((items = reallocarray(few ? NULL : d->items, d->room * 2, sizeof(*items))) == NULL)
+		return -1;
+	if (few)
+		memcpy(items, d->few, sizeof(d->few));
+	d->items = items;
+	d->room *= 2;
+	return 0;
 }
 
 void
