@@ -12,7 +12,8 @@ enum answer_kind {
 	ANSWER_TRUTH = 'b',   /* one line, 1 or 0 */
 	ANSWER_LIST = 'l',    /* one value a line */
 	ANSWER_PAIRS = 'p',   /* key, TAB, value */
-	ANSWER_TABLE = 't'    /* columns by TAB, the first line names them */
+	ANSWER_TABLE = 't',   /* columns by TAB, the first line names them */
+	ANSWER_METRICS = 'm'  /* text of another program's format, the same in every form */
 };
 
 #endif

@@ -31,6 +31,7 @@ const struct ctl_words ctl_words[] = {
 	{"conn", "kill", "name connId", "end it; nothing is deleted", NULL},
 	{"list", NULL, "", "all servers", NULL},
 	{"status", NULL, "", "the daemon and its processes", NULL},
+	{"metrics", NULL, "", "counts and times, as Prometheus reads them", NULL},
 	{"doctor", NULL, "?--conf file? ?server user?",
 	    "what is wrong with the host, or with a user's mailbox, and what to do", NULL},
 	{"top", NULL, "?--once?", "live table of connections; q quits", NULL},

@@ -29,6 +29,36 @@ login_mech_name(enum login_mech mech)
 }
 
 const char *
+conn_end_name(enum conn_end why)
+{
+	static const char *const names[CONN_END_COUNT] = {
+	    [CONN_END_QUIT] = "quit",	      [CONN_END_CLIENT] = "closed",
+	    [CONN_END_TIMEOUT] = "timeout",   [CONN_END_TLS] = "tls",
+	    [CONN_END_FAILURES] = "failures", [CONN_END_ABUSE] = "abuse",
+	    [CONN_END_DROPPED] = "dropped",   [CONN_END_RELAY] = "relay",
+	    [CONN_END_CROWDED] = "crowded",   [CONN_END_BARRED] = "barred",
+	    [CONN_END_ERROR] = "error",
+	};
+
+	return names[why];
+}
+
+const char *
+session_end_name(enum session_end why)
+{
+	static const char *const names[SESSION_END_COUNT] = {
+	    [SESSION_END_QUIT] = "quit",	   [SESSION_END_UPDATE] = "update-failed",
+	    [SESSION_END_CLIENT] = "closed",	   [SESSION_END_TIMEOUT] = "timeout",
+	    [SESSION_END_STORE] = "mailbox-error", [SESSION_END_SHUTDOWN] = "shutdown",
+	    [SESSION_END_ABUSE] = "abuse",	   [SESSION_END_REFUSED] = "refused",
+	    [SESSION_END_TAKEOVER] = "takeover",   [SESSION_END_KILLED] = "killed",
+	    [SESSION_END_WORKER] = "worker-lost",
+	};
+
+	return names[why];
+}
+
+const char *
 retrieved_text(char dst[CLOCK_UTC_SIZE], int64_t t)
 {
 	if (t == 0)

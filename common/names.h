@@ -17,6 +17,10 @@ const char *retrieved_text(char dst[CLOCK_UTC_SIZE], int64_t t);
 /* "USER", "PLAIN", "LOGIN", "APOP". */
 const char *login_mech_name(enum login_mech mech);
 
+/* Why a connection without a session, and a session, ended: "quit", "closed", "timeout". */
+const char *conn_end_name(enum conn_end why);
+const char *session_end_name(enum session_end why);
+
 /* The name of a role's program in the private program directory; NULL: it has none of its own. */
 const char *role_program(enum role role);
 

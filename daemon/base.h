@@ -54,6 +54,7 @@ struct master {
 	enum master_stop stop, stop_done; /* asked for; begun */
 	bool announced;			  /* that it serves */
 	unsigned ticks;			  /* seconds since the start */
+	uint64_t started;		  /* clock_ms() */
 	const char *conf_path;
 	struct conf *conf; /* in force */
 	bool rootless;	   /* effective uid not 0 */

@@ -205,6 +205,7 @@ master_run(const struct master_options *options, struct conf *conf)
 
 	m = (struct master){.conf_path = options->conf_path,
 			    .conf = conf,
+			    .started = clock_ms(),
 			    .rootless = geteuid() != 0,
 			    .state = MASTER_STARTING};
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/count.h"
 #include "common/ctl_words.h"
 #include "common/sandbox.h"
 #include "daemon/change.h"
@@ -19,6 +20,7 @@
 #include "daemon/table/receipts.h"
 #include "daemon/roles/sessions.h"
 #include "daemon/roles/workers.h"
+#include "daemon/totals.h"
 
 struct server *
 control_server(struct master *m, struct ctl *c, const char *name)
@@ -80,6 +82,29 @@ say_sessions(struct master *m, struct ctl *c, const struct sessions_status *s)
 	ctl_say(c, "sandbox_lacks\t%s\n", lacks != NULL ? lacks : "nothing");
 }
 
+/* Since the start. */
+static void
+say_totals(struct ctl *c)
+{
+	static const struct {
+		const char *key;
+		enum total total;
+	} rows[] = {{"connections_accepted", TOTAL_ACCEPTED},
+		    {"connections_refused", TOTAL_REFUSED},
+		    {"sessions_ended", TOTAL_SESSION_ENDS},
+		    {"messages_retrieved", TOTAL_RETRIEVED},
+		    {"octets_retrieved", TOTAL_RETRIEVED_OCTETS},
+		    {"session_crashes", TOTAL_CRASHES},
+		    {"processes_lost", TOTAL_LOST},
+		    {"log_lines_lost", TOTAL_LOG_LOST}};
+	uint64_t logins = totals_of(TOTAL_LOGINS, LOGIN_OK);
+
+	ctl_say(c, "logins\t%" PRIu64 "\nlogins_failed\t%" PRIu64 "\n", logins,
+		totals_sum(TOTAL_LOGINS) - logins);
+	for (size_t i = 0; i < COUNT_OF(rows); i++)
+		ctl_say(c, "%s\t%" PRIu64 "\n", rows[i].key, totals_sum(rows[i].total));
+}
+
 static void
 command_status(struct master *m, struct ctl *c, size_t n, char *words[])
 {
@@ -90,7 +115,8 @@ command_status(struct master *m, struct ctl *c, size_t n, char *words[])
 	(void)n, (void)words;
 	ctl_say(c, "version\t%s\npid\t%ld\nstate\t%s\n", PACKAGE_VERSION, (long)getpid(),
 		states[m->state]);
-	ctl_say(c, "configuration\t%s\n", m->conf_path);
+	ctl_say(c, "configuration\t%s\nuptime\t%" PRIu64 "\n", m->conf_path,
+		(clock_ms() - m->started) / 1000);
 	sessions_status(m, &s);
 	ctl_say(c, "connections\t%zu\nundecided\t%zu\nsessions\t%zu\n", conns_count(m),
 		conns_undecided(m), s.sessions);
@@ -98,6 +124,7 @@ command_status(struct master *m, struct ctl *c, size_t n, char *words[])
 		"messages_deleted\t%" PRIu64 "\nuids_vanished\t%" PRIu64 "\nfetched_again\t%" PRIu64
 		"\n",
 		r->deleted, r->vanished, r->again);
+	say_totals(c);
 	say_processes(m, c);
 	say_sessions(m, c, &s);
 	ctl_end(c, CONTROL_DONE);
@@ -140,6 +167,7 @@ static const struct command {
     {"conn", "kill", 4, 4, true, ANSWER_NOTHING, command_conn_kill},
     {"list", NULL, 1, 1, false, ANSWER_TABLE, command_list},
     {"status", NULL, 1, 1, false, ANSWER_PAIRS, command_status},
+    {"metrics", NULL, 1, 1, false, ANSWER_METRICS, command_metrics},
     {"reload", NULL, 1, 1, true, ANSWER_NOTHING, command_reload},
     /* for `top` */
     {"sessions", NULL, 1, 1, false, ANSWER_TABLE, command_sessions},

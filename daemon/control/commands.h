@@ -21,6 +21,8 @@ typedef void command_fn(struct master *m, struct ctl *c, size_t n, char *words[]
 
 /* configure.c */
 command_fn command_cget, command_configure;
+/* commands_metrics.c */
+command_fn command_metrics;
 /* commands_servers.c */
 command_fn command_new, command_up, command_down, command_destroy, command_list;
 /* commands_jobs.c */

@@ -193,6 +193,10 @@ answer_print(char *text, enum answer_kind kind, enum answer_form form)
 	    {ANSWER_LIST, print_list},	 {ANSWER_PAIRS, print_pairs},  {ANSWER_TABLE, print_table},
 	};
 
+	if (kind == ANSWER_METRICS) {
+		fputs(text, stdout);
+		return;
+	}
 	if (form == FORM_JSON && kind != ANSWER_NOTHING) {
 		json_print(text, kind);
 		return;

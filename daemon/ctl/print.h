@@ -16,7 +16,8 @@ enum answer_form { FORM_TEXT, FORM_JSON, FORM_TCL };
  * ASCII as \xNN. */
 void text_print(FILE *out, const char *text);
 
-/* Print it to standard output; ANSWER_NOTHING is nothing, whatever the form.  Changes the text. */
+/* Print it to standard output; ANSWER_NOTHING is nothing and
+ * ANSWER_METRICS the text as it is, whatever the form.  Changes the text. */
 void answer_print(char *text, enum answer_kind kind, enum answer_form form);
 
 /* Cut a line of a table at its tabs, in place.  How many cells there are. */

@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "daemon/log/admit.h"
+#include "daemon/totals.h"
 
 /* Receipts of failed logins come from the dispatcher, as many as there are failures. */
 static const struct {
@@ -32,6 +33,7 @@ log_admit(struct log_bucket *b, enum role role, long pid, uint64_t now)
 		b->lines--;
 		return true;
 	}
+	totals_add(TOTAL_LOG_LOST, TOTALS_LOG_RATE, 0, 1);
 	b->dropped++;
 	return false;
 }

@@ -14,6 +14,7 @@
 
 #include "common/log.h"
 #include "daemon/log/syslog.h"
+#include "daemon/totals.h"
 
 enum {
 	WAITING_MAX = 256,  /* lines */
@@ -87,6 +88,13 @@ packet_write(char dst[PACKET_SIZE], int prio, const char *text)
 }
 
 static void
+line_lost(void)
+{
+	out.lost++;
+	totals_add(TOTAL_LOG_LOST, TOTALS_LOG_SYSLOG, 0, 1);
+}
+
+static void
 packet_keep(const char *octets, size_t len)
 {
 	struct packet *p = NULL;
@@ -94,7 +102,7 @@ packet_keep(const char *octets, size_t len)
 	if (out.waiting < WAITING_MAX)
 		p = malloc(sizeof(*p) + len);
 	if (p == NULL) {
-		out.lost++;
+		line_lost();
 		return;
 	}
 	p->len = len;
@@ -135,7 +143,7 @@ syslog_flush(void)
 		case BEHIND:
 			return false;
 		case NOBODY:
-			out.lost++;
+			line_lost();
 			break;
 		case SENT:
 			break;
@@ -159,7 +167,7 @@ syslog_put(int prio, conn_id id, const char *text)
 	if (sent == BEHIND)
 		packet_keep(packet, len);
 	else if (sent == NOBODY)
-		out.lost++;
+		line_lost();
 }
 
 static int

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/source.h"
 #include "daemon/ports/refused.h"
+#include "daemon/totals.h"
 
 enum {
 	ROWS = 64,	    /* sources that are told apart; more of them are one sum */
@@ -82,6 +83,7 @@ refused_add(struct refused *f, uint64_t now, const char *server, const struct ms
 {
 	struct row *r;
 
+	totals_add_named(TOTAL_REFUSED, reason);
 	refused_tick(f, now);
 	if ((r = find(f, server, peer, reason)) == NULL) {
 		r = &f->others;

@@ -14,6 +14,7 @@
 #include "daemon/roles/helper.h"
 #include "daemon/ports/servers.h"
 #include "daemon/settle.h"
+#include "daemon/totals.h"
 #include "daemon/roles/workers.h"
 
 struct helper {
@@ -182,6 +183,7 @@ helper_end(struct evchannel *ec, int error, void *arg)
 
 	m->trouble[c->role].lost += !c->ready;
 	role_ended(&m->trouble[c->role], c, error);
+	totals_add(TOTAL_LOST, c->role, 0, 1);
 	log_warn(0, "auth helper lost (%s: %s); logins wait for a new one", role_program(c->role),
 		 channel_end_text(error));
 	helper_gone(m);

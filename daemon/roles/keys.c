@@ -10,6 +10,7 @@
 #include "daemon/ports/servers.h"
 #include "daemon/roles/keys.h"
 #include "daemon/settle.h"
+#include "daemon/totals.h"
 
 struct key_pair {
 	STAILQ_ENTRY(key_pair) next;
@@ -169,9 +170,11 @@ key_end(struct evchannel *ec, int error, void *arg)
 
 	(void)ec;
 	role_ended(trouble_of(k), &k->child, error);
-	if (!k->refused && k->master->state != MASTER_STOPPING)
+	if (!k->refused && k->master->state != MASTER_STOPPING) {
+		totals_add(TOTAL_LOST, ROLE_KEY, 0, 1);
 		log_warn(0, "key process lost (%s) generation=%u", channel_end_text(error),
 			 k->generation);
+	}
 	key_gone(k);
 }
 

@@ -19,6 +19,7 @@
 #include "daemon/roles/crashes.h"
 #include "daemon/roles/sessions.h"
 #include "daemon/settle.h"
+#include "daemon/totals.h"
 
 enum { SESSION_QUEUE = 16 /* messages that may wait for one session */ };
 
@@ -321,6 +322,7 @@ session_crashed(struct sessions *ss, const struct crash_session *whose, int stat
 		 (long)whose->pid, WTERMSIG(status),
 		 log_quote(doing, sizeof(doing), whose->doing, strlen(whose->doing)),
 		 WTERMSIG(status) == SIGSYS ? " (outside its sandbox, see sandbox = \"log\")" : "");
+	totals_add(TOTAL_CRASHES, 0, 0, 1);
 	crashes_count(ss->crashes, whose->uid, whose->user, clock_ms());
 }
 
@@ -523,8 +525,10 @@ spawner_end(struct evchannel *ec, int error, void *arg)
 		return;
 	}
 	role_ended(&m->trouble[ROLE_SPAWNER], ss->spawner, error);
-	if (m->state != MASTER_STOPPING)
+	if (m->state != MASTER_STOPPING) {
+		totals_add(TOTAL_LOST, ROLE_SPAWNER, 0, 1);
 		log_warn(0, "session spawner lost; sessions go on");
+	}
 	spawner_gone(m);
 }
 

@@ -11,6 +11,7 @@
 #include "daemon/roles/keys.h"
 #include "daemon/ports/servers.h"
 #include "daemon/settle.h"
+#include "daemon/totals.h"
 #include "daemon/roles/workers.h"
 
 TAILQ_HEAD(worker_list, worker);
@@ -270,9 +271,11 @@ worker_end(struct evchannel *ec, int error, void *arg)
 
 	(void)ec;
 	role_ended(&m->trouble[ROLE_LOGIN], &w->child, error);
-	if (!expected)
+	if (!expected) {
+		totals_add(TOTAL_LOST, ROLE_LOGIN, 0, 1);
 		log_warn(0, "worker=%u lost (%s) connections=%u", w->number,
 			 channel_end_text(error), w->connections);
+	}
 	worker_forget(w);
 	if (newest && (!expected || refused))
 		count_lost(m, ready);

@@ -333,6 +333,7 @@ dispatcher_auth_failed(void *who, struct msg *m)
 {
 	if (m->u.auth_failed.result != LOGIN_OK)
 		helper_count_refused(helper_master(who));
+	report_count_failed(&m->u.auth_failed);
 	if (child_may_log(who))
 		report_auth_failed(&m->u.auth_failed);
 	return 0;

@@ -9,31 +9,14 @@
 #include "daemon/roles/child.h"
 #include "daemon/table/report.h"
 #include "daemon/ports/servers.h"
+#include "daemon/totals.h"
 
-static const char *const conn_ends[CONN_END_COUNT] = {
-    [CONN_END_QUIT] = "quit",	      [CONN_END_CLIENT] = "closed",
-    [CONN_END_TIMEOUT] = "timeout",   [CONN_END_TLS] = "tls",
-    [CONN_END_FAILURES] = "failures", [CONN_END_ABUSE] = "abuse",
-    [CONN_END_DROPPED] = "dropped",   [CONN_END_RELAY] = "relay",
-    [CONN_END_CROWDED] = "crowded",   [CONN_END_BARRED] = "barred",
-    [CONN_END_ERROR] = "error",
-};
-
-static const struct {
-	const char *reason, *by;
-} session_ends[SESSION_END_COUNT] = {
-    [SESSION_END_QUIT] = {"quit", "client"},
-    [SESSION_END_UPDATE] = {"update-failed", "client"},
-    [SESSION_END_CLIENT] = {"closed", "client"},
-    [SESSION_END_TIMEOUT] = {"timeout", "server"},
-    [SESSION_END_STORE] = {"mailbox-error", "server"},
-    [SESSION_END_SHUTDOWN] = {"shutdown", "server"},
-    [SESSION_END_ABUSE] = {"abuse", "server"},
-    [SESSION_END_REFUSED] = {"refused", "server"},
-    [SESSION_END_TAKEOVER] = {"takeover", "server"},
-    [SESSION_END_KILLED] = {"killed", "server"},
-    [SESSION_END_WORKER] = {"worker-lost", "server"},
-};
+/* Who ended it. */
+static const char *
+session_ended_by(enum session_end why)
+{
+	return why <= SESSION_END_CLIENT ? "client" : "server";
+}
 
 /* The part that every line begins with. */
 struct common {
@@ -109,6 +92,7 @@ report_connect(const struct conn *c)
 	if (sink != NULL)
 		sink->connected(c);
 
+	totals_add(TOTAL_ACCEPTED, 0, 0, 1);
 	log_debug(0, "connect %s", common_part(&p, c)->text);
 }
 
@@ -117,8 +101,9 @@ report_disconnect(const struct conn *c, enum conn_end why, uint32_t failures)
 {
 	struct common p;
 
+	totals_add(TOTAL_UNDECIDED_ENDS, why, 0, 1);
 	log_info(0, "disconnect %s reason=%s failures=%u duration=%.3f", common_part(&p, c)->text,
-		 conn_ends[why], failures, seconds_since(c->accepted));
+		 conn_end_name(why), failures, seconds_since(c->accepted));
 }
 
 void
@@ -129,6 +114,7 @@ report_login(const struct conn *c, const struct msg_session_open *open)
 
 	if (open->octets != UINT64_MAX)
 		snprintf(octets, sizeof(octets), "%" PRIu64, open->octets);
+	totals_add(TOTAL_LOGINS, LOGIN_OK, c->login->mech, 1);
 	common_part(&p, c);
 	log_quote(sni, sizeof(sni), c->login->facts.sni, strlen(c->login->facts.sni));
 	log_quote(cipher, sizeof(cipher), c->login->facts.cipher, strlen(c->login->facts.cipher));
@@ -144,6 +130,14 @@ static const char *
 value(char *dst, size_t cap, const char *text, const char *none)
 {
 	return text[0] != '\0' ? log_quote(dst, cap, text, strlen(text)) : none;
+}
+
+void
+report_count_failed(const struct msg_auth_failed *f)
+{
+	totals_add(TOTAL_LOGINS, f->result == LOGIN_OK ? TOTALS_LOGIN_GONE : f->result, f->mech, 1);
+	if (f->result == LOGIN_BAD && strcmp(f->why, "too-many-failures") == 0)
+		totals_add(TOTAL_THROTTLED, 0, 0, 1);
 }
 
 void
@@ -178,6 +172,7 @@ report_login_failed(const struct conn *c, enum login_result result, const char *
 	}
 	snprintf(f.server, sizeof(f.server), "%s", c->server->set.name);
 	snprintf(f.why, sizeof(f.why), "%s", reason);
+	report_count_failed(&f);
 	report_auth_failed(&f);
 }
 
@@ -257,12 +252,17 @@ report_session_end(const struct conn *c, const struct msg_session_end *end)
 	char n[6][24];
 	struct common p;
 
+	totals_add(TOTAL_SESSION_ENDS, end->why, 0, 1);
+	if (end->retrieved != UINT64_MAX) {
+		totals_add(TOTAL_RETRIEVED, 0, 0, end->retrieved);
+		totals_add(TOTAL_RETRIEVED_OCTETS, 0, 0, end->retrieved_octets);
+	}
 	common_part(&p, c);
 	log_info(
 	    0,
 	    "session-end %s reason=%s by=%s retrieved=%s retrieved_octets=%s topped=%s deleted=%s "
 	    "left=%s duration=%.3f tls=%s fetched_again=%s",
-	    p.text, session_ends[end->why].reason, session_ends[end->why].by,
+	    p.text, session_end_name(end->why), session_ended_by(end->why),
 	    count_text(n[0], end->retrieved), count_text(n[1], end->retrieved_octets),
 	    count_text(n[2], end->topped), count_text(n[3], end->deleted),
 	    count_text(n[4], end->left), seconds_since(c->since), p.tls,

@@ -28,7 +28,9 @@ void report_disconnect(const struct conn *c, enum conn_end why, uint32_t failure
 /* Logged in and the mailbox is open; or the mailbox was refused. */
 void report_login(const struct conn *c, const struct msg_session_open *open);
 void report_login_failed(const struct conn *c, enum login_result result, const char *reason);
-/* A login that the helper refused, or whose client had gone. */
+/* A login that the helper refused, or whose client had gone; first it is counted, and then, if the
+ * helper may still log, it gets its line. */
+void report_count_failed(const struct msg_auth_failed *f);
 void report_auth_failed(const struct msg_auth_failed *f);
 /* A message was deleted: into dst of REPORT_SIZE, for who sees that it is not lost.  Returns dst.
  */

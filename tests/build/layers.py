@@ -13,6 +13,7 @@ import sys
 
 # The layers of master, the lowest first; a file or a folder, a layer a line.
 MASTER = [
+    ["totals"],
     ["log"],
     ["settle", "waiters", "notify", "users", "background", "remember"],
     ["conf"],

@@ -13,7 +13,7 @@ test_choices(void)
 
 	CU_ASSERT_STRING_EQUAL(ctl_choices(choices, NULL),
 			       "box, cget, configure, conn, destroy, doctor, down, history, "
-			       "list, new, reload, status, top, uidl, up, or user");
+			       "list, metrics, new, reload, status, top, uidl, up, or user");
 	CU_ASSERT_STRING_EQUAL(ctl_choices(choices, "conn"), "kill, list, or state");
 	CU_ASSERT_STRING_EQUAL(ctl_choices(choices, "list"), "");
 	CU_ASSERT_STRING_EQUAL(ctl_choices(choices, "nonsense"), "");

@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "daemon/ports/refused.h"
+#include "daemon/totals.h"
 #include "tests/unit/unit.h"
 
 static struct {
@@ -109,6 +110,7 @@ static void
 test_flood_of_many(void)
 {
 	struct refused *r = begin();
+	uint64_t counted = totals_sum(TOTAL_REFUSED);
 	char address[32];
 
 	for (unsigned i = 0; i < 10000; i++) {
@@ -122,6 +124,7 @@ test_flood_of_many(void)
 	    strstr(out.text, "reason=max_connections count=9936 sources=many\n"));
 	add(r, 20001, "main", "10.0.0.1", 1, "max_connections"); /* there is room again */
 	CU_ASSERT_EQUAL(out.lines, 66);
+	CU_ASSERT_EQUAL(totals_sum(TOTAL_REFUSED) - counted, 10001);
 	free(r);
 }
 
