@@ -264,10 +264,10 @@ def add_account(name, arguments):
     raise RuntimeError("useradd %s: %r" % (name, done.stdout))
 
 
-def crypt_password(password, method="-6"):
+def crypt_password(password, method="-6", rounds=1000):
     if isinstance(password, str):
         password = password.encode()
-    done = subprocess.run(["openssl", "passwd", method, "-salt", "rounds=1000$" + secrets.token_hex(4), "-stdin"],
+    done = subprocess.run(["openssl", "passwd", method, "-salt", "rounds=%d$%s" % (rounds, secrets.token_hex(4)), "-stdin"],
                           input=password + b"\n", check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     return done.stdout.decode().strip()
 
