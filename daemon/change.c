@@ -183,10 +183,11 @@ conf_read(struct master *m)
 int
 change_find_accounts(struct master *m, const struct conf *c)
 {
+	const struct account_names names = {c->login_user, c->key_user, c->auth_user,
+					    c->control_group, c->metrics_group};
 	char why[MSG_PATH_SIZE];
 
-	if (users_find_accounts(&m->accounts, c->login_user, c->key_user, c->auth_user,
-				c->control_group, m->rootless, why, sizeof(why)) == 0)
+	if (users_find_accounts(&m->accounts, &names, m->rootless, why, sizeof(why)) == 0)
 		return 0;
 	log_refusal(m, "%s", why);
 	return -1;

@@ -112,11 +112,12 @@ inspect_certificates(const struct conf *conf)
 static int
 inspect_accounts(const struct conf *conf)
 {
+	const struct account_names names = {conf->login_user, conf->key_user, conf->auth_user,
+					    conf->control_group, conf->metrics_group};
 	char why[MSG_PATH_SIZE];
 	struct accounts a;
 
-	if (users_find_accounts(&a, conf->login_user, conf->key_user, conf->auth_user,
-				conf->control_group, false, why, sizeof(why)) == 0)
+	if (users_find_accounts(&a, &names, false, why, sizeof(why)) == 0)
 		return 0;
 	log_error(0, "%s", why);
 	return -1;

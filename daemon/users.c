@@ -79,23 +79,30 @@ find_system_user(const char *name, uint32_t *uid, uint32_t *gid, char *why, size
 	return -1;
 }
 
+/* An empty name is none. */
+static int
+find_group(const char *setting, const char *name, uint32_t *gid, char *why, size_t cap)
+{
+	if (name[0] == '\0' || users_find_group(name, gid) == 0)
+		return 0;
+	(void)snprintf(why, cap, "%s \"%s\": %s", setting, name, strerror(errno));
+	return -1;
+}
+
 int
-users_find_accounts(struct accounts *a, const char *login_user, const char *key_user,
-		    const char *auth_user, const char *control_group, bool rootless, char *why,
+users_find_accounts(struct accounts *a, const struct account_names *names, bool rootless, char *why,
 		    size_t cap)
 {
-	if (control_group[0] != '\0' && users_find_group(control_group, &a->control_gid) == -1) {
-		(void)snprintf(why, cap, "control_group \"%s\": %s", control_group,
-			       strerror(errno));
+	if (find_group("control_group", names->control_group, &a->control_gid, why, cap) == -1 ||
+	    find_group("metrics_group", names->metrics_group, &a->metrics_gid, why, cap) == -1)
 		return -1;
-	}
 	if (rootless) {
 		a->login_uid = a->key_uid = a->auth_uid = geteuid();
 		a->login_gid = a->key_gid = a->auth_gid = getegid();
 		return 0;
 	}
-	if (find_system_user(login_user, &a->login_uid, &a->login_gid, why, cap) == -1 ||
-	    find_system_user(key_user, &a->key_uid, &a->key_gid, why, cap) == -1)
+	if (find_system_user(names->login_user, &a->login_uid, &a->login_gid, why, cap) == -1 ||
+	    find_system_user(names->key_user, &a->key_uid, &a->key_gid, why, cap) == -1)
 		return -1;
-	return find_system_user(auth_user, &a->auth_uid, &a->auth_gid, why, cap);
+	return find_system_user(names->auth_user, &a->auth_uid, &a->auth_gid, why, cap);
 }

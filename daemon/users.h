@@ -15,17 +15,21 @@ int users_find(const char *name, uint32_t *uid, uint32_t *gid);
 /* The group of a user by uid.  0, or -1 with errno ENOENT or that of reading the file. */
 int users_find_gid(uint32_t uid, uint32_t *gid);
 
-/* What the settings login_user, key_user, auth_user and control_group name. */
-struct accounts {
-	uint32_t login_uid, login_gid, key_uid, key_gid, auth_uid, auth_gid;
-	uint32_t control_gid; /* as it was, without control_group */
+/* What the settings of these names say. */
+struct account_names {
+	const char *login_user, *key_user, *auth_user, *control_group, *metrics_group;
 };
 
-/* Find them; an empty control_group is none.  Rootless, all users are the process's own.  0, or -1
+/* What they name. */
+struct accounts {
+	uint32_t login_uid, login_gid, key_uid, key_gid, auth_uid, auth_gid;
+	uint32_t control_gid, metrics_gid; /* as they were, without a group */
+};
+
+/* Find them; an empty group is none.  Rootless, all users are the process's own.  0, or -1
  * and the reason in `why`. */
-int users_find_accounts(struct accounts *a, const char *login_user, const char *key_user,
-			const char *auth_user, const char *control_group, bool rootless, char *why,
-			size_t cap);
+int users_find_accounts(struct accounts *a, const struct account_names *names, bool rootless,
+			char *why, size_t cap);
 
 /* The gid of a group in /etc/group.  0, or -1 with errno ENOENT or that of reading the file. */
 int users_find_group(const char *name, uint32_t *gid);

@@ -102,6 +102,7 @@ struct conf {
 	char
 	    runtime_dir[MSG_PATH_SIZE]; /* "/run/pop3d"; the workers' empty root is made below it */
 	char control_group[MSG_WORD_SIZE]; /* may read at the control socket; empty: root only */
+	char metrics_group[MSG_WORD_SIZE]; /* may read at the metrics socket; empty: root only */
 	/* limits */
 	uint32_t max_connections, max_connections_before_login;
 	uint32_t max_connections_per_address, max_connections_per_network, max_connections_per_site;

@@ -161,6 +161,7 @@ const struct conf_setting conf_global_settings[] = {
 	GLOBAL(runtime_dir, CONF_TEXT, "/run/pop3d", .max = 95, .check = check_path),
 	GLOBAL(state_dir, CONF_TEXT, "/var/lib/pop3d", .max = 95, .check = check_path),
 	GLOBAL(control_group, CONF_TEXT, "", .check = check_account_or_none),
+	GLOBAL(metrics_group, CONF_TEXT, "", .check = check_account_or_none),
 	GLOBAL(max_connections, CONF_NUMBER, "2000", RANGE(1, 100000, &connections)),
 	GLOBAL(max_connections_per_address, CONF_NUMBER, "50", RANGE(1, 100000, &connections)),
 	GLOBAL(max_connections_per_network, CONF_NUMBER, "500", RANGE(1, 100000, &connections)),

@@ -151,29 +151,30 @@ static const struct command {
 	const char *word, *second; /* second: NULL, or the word behind it */
 	size_t min, max;
 	bool changes;
+	enum control_right right; /* CONTROL_ALL, or that of another socket, too */
 	enum answer_kind answer;
 	command_fn *run;
 } commands[] = {
-    {"new", NULL, 1, 2, true, ANSWER_VALUE, command_new},
-    {"up", NULL, 2, 2, true, ANSWER_NOTHING, command_up},
-    {"down", NULL, 2, 2, true, ANSWER_NOTHING, command_down},
-    {"destroy", NULL, 2, 4, true, ANSWER_NOTHING, command_destroy},
-    {"configure", NULL, 2, 2, false, ANSWER_PAIRS, command_configure},
-    {"configure", NULL, 3, 3, false, ANSWER_VALUE, command_configure},
-    {"configure", NULL, 4, CONTROL_WORDS_MAX, true, ANSWER_NOTHING, command_configure},
-    {"cget", NULL, 3, 3, false, ANSWER_VALUE, command_cget},
-    {"conn", "list", 3, 3, false, ANSWER_LIST, command_conn_list},
-    {"conn", "state", 4, 4, false, ANSWER_PAIRS, command_conn_state},
-    {"conn", "kill", 4, 4, true, ANSWER_NOTHING, command_conn_kill},
-    {"list", NULL, 1, 1, false, ANSWER_TABLE, command_list},
-    {"status", NULL, 1, 1, false, ANSWER_PAIRS, command_status},
-    {"metrics", NULL, 1, 1, false, ANSWER_METRICS, command_metrics},
-    {"reload", NULL, 1, 1, true, ANSWER_NOTHING, command_reload},
+    {"new", NULL, 1, 2, true, CONTROL_ALL, ANSWER_VALUE, command_new},
+    {"up", NULL, 2, 2, true, CONTROL_ALL, ANSWER_NOTHING, command_up},
+    {"down", NULL, 2, 2, true, CONTROL_ALL, ANSWER_NOTHING, command_down},
+    {"destroy", NULL, 2, 4, true, CONTROL_ALL, ANSWER_NOTHING, command_destroy},
+    {"configure", NULL, 2, 2, false, CONTROL_ALL, ANSWER_PAIRS, command_configure},
+    {"configure", NULL, 3, 3, false, CONTROL_ALL, ANSWER_VALUE, command_configure},
+    {"configure", NULL, 4, CONTROL_WORDS_MAX, true, CONTROL_ALL, ANSWER_NOTHING, command_configure},
+    {"cget", NULL, 3, 3, false, CONTROL_ALL, ANSWER_VALUE, command_cget},
+    {"conn", "list", 3, 3, false, CONTROL_ALL, ANSWER_LIST, command_conn_list},
+    {"conn", "state", 4, 4, false, CONTROL_ALL, ANSWER_PAIRS, command_conn_state},
+    {"conn", "kill", 4, 4, true, CONTROL_ALL, ANSWER_NOTHING, command_conn_kill},
+    {"list", NULL, 1, 1, false, CONTROL_ALL, ANSWER_TABLE, command_list},
+    {"status", NULL, 1, 1, false, CONTROL_ALL, ANSWER_PAIRS, command_status},
+    {"metrics", NULL, 1, 1, false, CONTROL_METRICS, ANSWER_METRICS, command_metrics},
+    {"reload", NULL, 1, 1, true, CONTROL_ALL, ANSWER_NOTHING, command_reload},
     /* for `top` */
-    {"sessions", NULL, 1, 1, false, ANSWER_TABLE, command_sessions},
-    {"summary", NULL, 1, 1, false, ANSWER_VALUE, command_summary},
+    {"sessions", NULL, 1, 1, false, CONTROL_ALL, ANSWER_TABLE, command_sessions},
+    {"summary", NULL, 1, 1, false, CONTROL_ALL, ANSWER_VALUE, command_summary},
     /* for `box`, `history` and `uidl`: the stream of a session */
-    {"job", NULL, 5, CONTROL_WORDS_MAX, true, ANSWER_NOTHING, command_job},
+    {"job", NULL, 5, CONTROL_WORDS_MAX, true, CONTROL_ALL, ANSWER_NOTHING, command_job},
 };
 
 static bool
@@ -202,10 +203,26 @@ command_complain(struct ctl *c, const struct command *known, size_t n, char *wor
 			 ctl_choices(text, wants_second ? words[0] : NULL));
 }
 
+/* Why not; NULL: it may run. */
+static const char *
+objection(const struct master *m, const struct command *k, enum control_right right,
+	  bool may_change)
+{
+	if (right != CONTROL_ALL && k->right != right)
+		return "this socket answers \"metrics\" only";
+	if (k->changes && !may_change)
+		return "only root may do that";
+	if (k->changes && m->state != MASTER_SERVING)
+		return "the daemon is starting or stopping";
+	return NULL;
+}
+
 void
-control_run(struct master *m, struct ctl *c, bool may_change, size_t n, char *words[])
+control_run(struct master *m, struct ctl *c, enum control_right right, bool may_change, size_t n,
+	    char *words[])
 {
 	const struct command *known = NULL;
+	const char *why;
 
 	for (size_t i = 0; i < COUNT_OF(commands) && n > 0; i++) {
 		const struct command *k = &commands[i];
@@ -215,10 +232,8 @@ control_run(struct master *m, struct ctl *c, bool may_change, size_t n, char *wo
 		known = k;
 		if (n < k->min || n > k->max)
 			continue;
-		if (k->changes && !may_change)
-			ctl_fail(c, CONTROL_FAILED, "only root may do that");
-		else if (k->changes && m->state != MASTER_SERVING)
-			ctl_fail(c, CONTROL_FAILED, "the daemon is starting or stopping");
+		if ((why = objection(m, k, right, may_change)) != NULL)
+			ctl_fail(c, CONTROL_FAILED, "%s", why);
 		else {
 			ctl_answers(c, k->answer);
 			k->run(m, c, n, words);

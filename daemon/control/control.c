@@ -19,15 +19,25 @@
 #include "daemon/ports/servers.h"
 
 enum {
-	CLIENTS_MAX = 64,
 	REQUEST_MAX = 65536, /* octets */
 	REQUEST_SECONDS = 10 /* to send a request, or to take the answer */
+};
+
+/* The sockets, each with the right of who connects there. */
+static const struct kind {
+	const char *name; /* in runtime_dir */
+	size_t clients_max;
+	size_t kept; /* of these places, for who may change something */
+} kinds[CONTROL_RIGHTS] = {
+    [CONTROL_ALL] = {"control", 64, 32},
+    [CONTROL_METRICS] = {"metrics", 8, 0},
 };
 
 struct ctl {
 	struct waiter waiter; /* first */
 	TAILQ_ENTRY(ctl) next;
 	struct master *master;
+	struct listener *listener;
 	struct bufferevent *bev;
 	struct evbuffer *answer;
 	bool may_change; /* root, or the one user of a rootless daemon */
@@ -41,13 +51,18 @@ struct ctl {
 
 TAILQ_HEAD(ctl_list, ctl);
 
-struct control {
-	struct ctl_list list;
-	size_t count;
+struct listener {
+	struct master *master;
+	size_t count; /* clients */
 	int fd;
 	char path[MSG_PATH_SIZE];
 	struct event *on_client;
-	const struct conf *conf; /* that the socket's owner and mode are by */
+};
+
+struct control {
+	struct ctl_list list;
+	struct listener listeners[CONTROL_RIGHTS];
+	const struct conf *conf; /* that the sockets' owners and modes are by */
 };
 
 struct control *
@@ -55,11 +70,11 @@ control_new(struct master *m)
 {
 	struct control *cs = calloc(1, sizeof(*cs));
 
-	(void)m;
-	if (cs != NULL) {
-		TAILQ_INIT(&cs->list);
-		cs->fd = -1;
-	}
+	if (cs == NULL)
+		return NULL;
+	TAILQ_INIT(&cs->list);
+	for (size_t i = 0; i < CONTROL_RIGHTS; i++)
+		cs->listeners[i] = (struct listener){.master = m, .fd = -1};
 	return cs;
 }
 
@@ -69,7 +84,7 @@ ctl_free(struct ctl *c)
 	struct control *cs = c->master->control;
 
 	TAILQ_REMOVE(&cs->list, c, next);
-	cs->count--;
+	c->listener->count--;
 	if (c->waiter.kind == WAIT_JOB)
 		jobs_abandon(c->master, c->waiter.id);
 	waiters_cancel(c->master->waiters, &c->waiter);
@@ -220,6 +235,12 @@ request_cut(char *text, size_t len, char *words[CONTROL_WORDS_MAX])
 	return n;
 }
 
+static enum control_right
+right_of(const struct ctl *c)
+{
+	return (enum control_right)(c->listener - c->master->control->listeners);
+}
+
 static void
 request_run(struct ctl *c, uint64_t count)
 {
@@ -238,7 +259,8 @@ request_run(struct ctl *c, uint64_t count)
 	if (count > CONTROL_WORDS_MAX)
 		ctl_fail(c, CONTROL_USAGE, "wrong # args: more than %d words", CONTROL_WORDS_MAX);
 	else
-		control_run(c->master, c, c->may_change, request_cut(text, len, words), words);
+		control_run(c->master, c, right_of(c), c->may_change, request_cut(text, len, words),
+			    words);
 	free(text);
 }
 
@@ -305,89 +327,128 @@ peer_may_change(int fd)
 	       (cred.uid == 0 || cred.uid == geteuid());
 }
 
+/* Is there a place for one more?  Some are kept for who may change something. */
+static bool
+has_room(const struct listener *l, bool may_change)
+{
+	const struct kind *k = &kinds[l - l->master->control->listeners];
+
+	return l->count < k->clients_max - (may_change ? 0 : k->kept);
+}
+
+/* It owns fd, with a bufferevent on it.  NULL: no memory, and fd is closed. */
+static struct ctl *
+ctl_new(struct listener *l, int fd, bool may_change)
+{
+	struct ctl *c = calloc(1, sizeof(*c));
+	struct evbuffer *answer = evbuffer_new();
+	struct bufferevent *bev =
+	    bufferevent_socket_new(l->master->base, fd, BEV_OPT_CLOSE_ON_FREE);
+
+	if (c == NULL || answer == NULL || bev == NULL) {
+		if (answer != NULL)
+			evbuffer_free(answer);
+		if (bev != NULL)
+			bufferevent_free(bev);
+		else
+			close(fd);
+		free(c);
+		return NULL;
+	}
+	c->master = l->master;
+	c->listener = l;
+	c->may_change = may_change;
+	c->answer = answer;
+	c->bev = bev;
+	return c;
+}
+
 static void
-on_client(evutil_socket_t listener, short what, void *arg)
+on_client(evutil_socket_t fd, short what, void *arg)
 {
 	const struct timeval patience = {REQUEST_SECONDS, 0};
-	struct master *m = arg;
-	int fd = accept4((int)listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct listener *l = arg;
+	int client = accept4((int)fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct ctl *c;
 	bool may_change;
 
 	(void)what;
-	if (fd == -1)
+	if (client == -1)
 		return;
-	may_change = peer_may_change(fd);
-	/* Half of the places are for who may change something. */
-	if (m->control->count >= (may_change ? CLIENTS_MAX : CLIENTS_MAX / 2) ||
-	    (c = calloc(1, sizeof(*c))) == NULL) {
-		close(fd);
+	may_change = peer_may_change(client);
+	if (!has_room(l, may_change)) {
+		close(client);
 		return;
 	}
-	c->master = m;
-	c->may_change = may_change;
-	c->answer = evbuffer_new();
-	c->bev = bufferevent_socket_new(m->base, fd, BEV_OPT_CLOSE_ON_FREE);
-	if (c->answer == NULL || c->bev == NULL) {
-		if (c->answer != NULL)
-			evbuffer_free(c->answer);
-		close(fd);
-		free(c);
+	if ((c = ctl_new(l, client, may_change)) == NULL)
 		return;
-	}
-	TAILQ_INSERT_TAIL(&m->control->list, c, next);
-	m->control->count++;
+	TAILQ_INSERT_TAIL(&l->master->control->list, c, next);
+	l->count++;
 	bufferevent_setcb(c->bev, on_read, on_written, on_event, c);
 	bufferevent_set_timeouts(c->bev, &patience, NULL);
 	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 }
 
-/* ---- the socket ---- */
+/* ---- the sockets ---- */
 
-/* Root's alone, or also a group's that may read. */
+/* Root's alone, or also a group's. */
 static int
-socket_protect(const struct master *m, const char *path)
+socket_protect(const struct listener *l)
 {
-	bool group = m->conf->control_group[0] != '\0';
+	const struct master *m = l->master;
+	bool metrics = l == &m->control->listeners[CONTROL_METRICS];
+	const char *name = metrics ? m->conf->metrics_group : m->conf->control_group;
+	uint32_t gid = metrics ? m->accounts.metrics_gid : m->accounts.control_gid;
+	bool group = name[0] != '\0';
 
-	if (group && chown(path, (uid_t)-1, m->accounts.control_gid) == -1)
+	if (group && chown(l->path, (uid_t)-1, gid) == -1)
 		return -1;
-	return chmod(path, group ? 0660 : 0600);
+	return chmod(l->path, group ? 0660 : 0600);
 }
 
 static int
-socket_listen(const struct master *m, int fd, const char *path)
+socket_listen(const struct listener *l)
 {
 	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	mode_t mask;
 	int r;
 
-	if (strlen(path) >= sizeof(sun.sun_path)) {
+	if (strlen(l->path) >= sizeof(sun.sun_path)) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	memcpy(sun.sun_path, path, strlen(path));
-	unlink(path); /* the pid file says that nobody else has it */
+	memcpy(sun.sun_path, l->path, strlen(l->path));
+	unlink(l->path); /* the pid file says that nobody else has it */
 	mask = umask(0177);
-	r = bind(fd, (struct sockaddr *)&sun, sizeof(sun));
+	r = bind(l->fd, (struct sockaddr *)&sun, sizeof(sun));
 	umask(mask);
-	return r == -1 || socket_protect(m, path) == -1 ? -1 : listen(fd, SOMAXCONN);
+	return r == -1 || socket_protect(l) == -1 ? -1 : listen(l->fd, SOMAXCONN);
+}
+
+static int
+listener_open(struct listener *l, const char *name)
+{
+	const struct master *m = l->master;
+
+	snprintf(l->path, sizeof(l->path), "%.*s/%s", (int)sizeof(l->path) - 16,
+		 m->conf->runtime_dir, name);
+	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (l->fd == -1 || socket_listen(l) == -1 ||
+	    (l->on_client = event_new(m->base, l->fd, EV_READ | EV_PERSIST, on_client, l)) == NULL)
+		return -1;
+	return event_add(l->on_client, NULL);
 }
 
 int
 control_open(struct master *m)
 {
-	struct control *cs = m->control;
+	for (size_t i = 0; i < CONTROL_RIGHTS; i++) {
+		struct listener *l = &m->control->listeners[i];
 
-	snprintf(cs->path, sizeof(cs->path), "%.*s/control", (int)sizeof(cs->path) - 16,
-		 m->conf->runtime_dir);
-	cs->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (cs->fd == -1 || socket_listen(m, cs->fd, cs->path) == -1 ||
-	    (cs->on_client = event_new(m->base, cs->fd, EV_READ | EV_PERSIST, on_client, m)) ==
-		NULL ||
-	    event_add(cs->on_client, NULL) == -1) {
-		log_line(m->rootless ? LOG_INFO : LOG_ERR, 0, "control socket %s: %s", cs->path,
-			 strerror(errno));
+		if (listener_open(l, kinds[i].name) == 0)
+			continue;
+		log_line(m->rootless ? LOG_INFO : LOG_ERR, 0, "%s socket %s: %s", kinds[i].name,
+			 l->path, strerror(errno));
 		/* A user may have no runtime_dir of his own; then there is no pop3ctl. */
 		return m->rootless ? 0 : -1;
 	}
@@ -402,8 +463,23 @@ control_settle(struct master *m)
 	if (cs->conf == m->conf)
 		return;
 	cs->conf = m->conf;
-	if (cs->on_client != NULL && socket_protect(m, cs->path) == -1)
-		log_error(0, "control socket %s: %s", cs->path, strerror(errno));
+	for (size_t i = 0; i < CONTROL_RIGHTS; i++)
+		if (cs->listeners[i].on_client != NULL && socket_protect(&cs->listeners[i]) == -1)
+			log_error(0, "%s socket %s: %s", kinds[i].name, cs->listeners[i].path,
+				  strerror(errno));
+}
+
+static void
+listener_close(struct listener *l)
+{
+	if (l->on_client != NULL)
+		event_free(l->on_client);
+	l->on_client = NULL;
+	if (l->fd != -1) {
+		close(l->fd);
+		unlink(l->path);
+	}
+	l->fd = -1;
 }
 
 void
@@ -414,11 +490,6 @@ control_close(struct master *m)
 
 	while ((c = TAILQ_FIRST(&cs->list)) != NULL)
 		ctl_free(c);
-	if (cs->on_client != NULL)
-		event_free(cs->on_client);
-	if (cs->fd != -1) {
-		close(cs->fd);
-		unlink(cs->path);
-	}
-	cs->fd = -1;
+	for (size_t i = 0; i < CONTROL_RIGHTS; i++)
+		listener_close(&cs->listeners[i]);
 }

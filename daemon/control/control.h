@@ -14,10 +14,14 @@
 
 struct control *control_new(struct master *m);
 
-/* Listen at runtime_dir/control.  0, or -1 (logged). */
+/* What may be asked at a socket: the right is the listener's. */
+enum control_right { CONTROL_ALL, CONTROL_METRICS, CONTROL_RIGHTS };
+
+/* Listen at runtime_dir/control and runtime_dir/metrics.  0, or -1 (logged). */
 int control_open(struct master *m);
 
-/* With new settings: control_group, and nobody else but root, may connect from now on. */
+/* With new settings: the group of each socket, and nobody else but root, may connect from now on.
+ */
 void control_settle(struct master *m);
 
 void control_close(struct master *m);
@@ -56,7 +60,8 @@ typedef void ctl_then_fn(struct master *m, struct ctl *c, uint64_t what, bool in
 void ctl_wait(struct ctl *c, enum wait_kind kind, uint64_t id, uint64_t what, unsigned seconds,
 	      ctl_then_fn *then);
 
-/* Run the words.  The command answers, now or later (commands.c). */
-void control_run(struct master *m, struct ctl *c, bool may_change, size_t n, char *words[]);
+/* Run the words, if the right allows that.  The command answers, now or later (commands.c). */
+void control_run(struct master *m, struct ctl *c, enum control_right right, bool may_change,
+		 size_t n, char *words[]);
 
 #endif

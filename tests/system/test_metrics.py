@@ -1,11 +1,13 @@
 """pop3ctl metrics, and the totals of status."""
 
+import grp
+import os
 import re
 
 import harness
 import mailbox
 from client import PLAIN, TLS, TestCase
-from control import Control
+from control import FAILED, UNREACHABLE, USAGE, Control
 
 SAMPLE = re.compile(r'^([a-z0-9_]+)(\{[a-z_]+="(?:[^"\\\n]|\\[\\"n])*"(?:,[a-z_]+="(?:[^"\\\n]|\\[\\"n])*")*\})? ([0-9.]+|\+Inf)$')
 
@@ -90,3 +92,53 @@ class Metrics(TestCase):
         status = ctl.json("status")
         self.assertEqual((status["logins"], status["logins_failed"], status["connections_accepted"] - before["connections_accepted"]), (1, 0, 1))
         self.assertEqual(type(status["uptime"]), int)
+
+
+class Socket(TestCase):
+    """The socket of the right `metrics`."""
+
+    def test_it_answers_nothing_but_metrics(self):
+        daemon = self.own_daemon()
+        control, metrics = Control(daemon), Control(daemon)
+        metrics.path = os.path.join(os.path.dirname(control.path), "metrics")
+        control.done("new", "x")
+        parse(metrics.done("metrics"))
+        for words in commands():
+            with self.subTest(words=words):
+                self.assertEqual(metrics.refused(FAILED, *words), 'this socket answers "metrics" only')
+        self.assertEqual(metrics.refused(USAGE, "metrics", "x"), 'wrong # args: should be "pop3ctl metrics"')
+        metrics.refused(USAGE, "nonsense")
+        self.assertEqual(control.done("cget", "x", "-state"), "down")  # nobody has changed anything
+
+    @harness.needs_root
+    def test_metrics_group(self):
+        member, stranger = self.user(), self.user()
+        gid = harness.pwd.getpwnam(member.name).pw_gid
+        daemon = self.own_daemon(metrics_group=grp.getgrgid(gid).gr_name)
+        control, metrics = Control(daemon), Control(daemon)
+        metrics.path = os.path.join(os.path.dirname(control.path), "metrics")
+        self.assertEqual(os.stat(metrics.path).st_mode & 0o777, 0o660)
+        own = {"user": member.uid, "group": member.gid, "extra_groups": []}
+        parse(metrics.run("metrics", **own).out)
+        self.assertEqual(metrics.run("metrics", user=stranger.uid, group=stranger.gid, extra_groups=[]).status, UNREACHABLE)
+        self.assertEqual(control.run("metrics", **own).status, UNREACHABLE)
+
+    def test_silent_clients_take_no_place_of_the_control_socket(self):
+        daemon = self.own_daemon()
+        control, metrics = Control(daemon), Control(daemon)
+        metrics.path = os.path.join(os.path.dirname(control.path), "metrics")
+        for _ in range(8):
+            self.addCleanup(metrics.raw(30).close)
+        self.assertEqual(metrics.run("metrics").status, UNREACHABLE)
+        control.done("metrics")
+
+
+def commands():
+    """Each command of the daemon's table, with as many words as it needs."""
+    source = open(os.path.join(os.path.dirname(__file__), "../../daemon/control/commands.c")).read()
+    rows = re.findall(r'\{"([a-z]+)", (NULL|"[a-z]+"), ([0-9]+), ', source)
+    assert len(rows) > 12, rows
+    for word, second, least in rows:
+        words = [word] + ([] if second == "NULL" else [second.strip('"')])
+        if word != "metrics":
+            yield words + ["x"] * (int(least) - len(words))
