@@ -453,8 +453,11 @@ test_admit(void)
 		admitted += log_admit(&b, ROLE_LOGIN, 1, 5000);
 	CU_ASSERT_EQUAL(admitted, 200);
 	CU_ASSERT_EQUAL(b.dropped, 100000 - 200);
+	catch_begin();
 	for (int i = 0; i < 1000; i++)
 		admitted += log_admit(&b, ROLE_LOGIN, 1, 6000);
+	CU_ASSERT(
+	    ends_with(catch_end(), ": role=login pid=1 wrote 99800 lines more than it may\n"));
 	CU_ASSERT_EQUAL(admitted, 250);
 	CU_ASSERT(log_admit(&b, ROLE_LOGIN, 1, 100000)); /* not more than at first, however long */
 	CU_ASSERT_EQUAL(b.lines, 199);
