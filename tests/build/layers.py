@@ -33,6 +33,7 @@ PROGRAMS = {
     "daemon/auth": [],
     "daemon/dispatch": ["daemon/auth"],
     "daemon/ctl": ["daemon/auth"],
+    "daemon/exporter": [],
     "worker/tls": [],
     "worker/key": ["worker/tls"],
     "worker/login": ["worker/tls"],

@@ -3,6 +3,8 @@
 import grp
 import os
 import re
+import socket
+import subprocess
 
 import harness
 import mailbox
@@ -131,6 +133,115 @@ class Socket(TestCase):
             self.addCleanup(metrics.raw(30).close)
         self.assertEqual(metrics.run("metrics").status, UNREACHABLE)
         control.done("metrics")
+
+
+class Exporter(TestCase):
+    """pop3d-exporter."""
+
+    settings = None
+
+    def setUp(self):
+        super().setUp()
+        self.daemon_of_it = self.own_daemon()
+        self.port = harness.free_port()
+        self.base = "http://127.0.0.1:%d" % self.port
+
+    def start(self, *arguments, metrics=None):
+        metrics = metrics or os.path.join(os.path.dirname(Control(self.daemon_of_it).path), "metrics")
+        exporter = subprocess.Popen([harness.program("pop3d-exporter"), "-s", metrics, *arguments], stderr=subprocess.PIPE)
+
+        def end():
+            exporter.kill()
+            exporter.communicate()
+        self.addCleanup(end)
+        return exporter
+
+    def listening(self, exporter):
+        def look():
+            self.assertIsNone(exporter.poll())
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+            except ConnectionRefusedError:
+                return False
+            return True
+        self.assertTrue(harness.wait_for(look, 30))
+
+    def started(self, *arguments, **options):
+        self.listening(self.start("-l", "127.0.0.1:%d" % self.port, *arguments, **options))
+
+    def curl(self, *arguments):
+        """The status, the fields of the answer and its body."""
+        done = subprocess.run(["curl", "-sS", "-i", "--noproxy", "*", "--max-time", "30", *arguments], stdout=subprocess.PIPE, check=True)
+        head, _, body = done.stdout.decode().partition("\r\n\r\n")
+        status, *fields = head.split("\r\n")
+        return int(status.split(" ")[1]), dict(f.lower().split(": ", 1) for f in fields), body
+
+    def test_metrics_are_those_of_pop3ctl(self):
+        self.started()
+        status, fields, body = self.curl(self.base + "/metrics")
+        self.assertEqual((status, fields["content-type"]), (200, "text/plain; version=0.0.4; charset=utf-8"))
+        self.assertEqual(set(parse(body)), set(parse(Control(self.daemon_of_it).done("metrics"))))
+        status, fields, body = self.curl("-H", "Accept: application/openmetrics-text;version=1.0.0", self.base + "/metrics")
+        self.assertTrue(fields["content-type"].startswith("application/openmetrics-text; version=1.0.0"))
+        self.assertIn("\n# TYPE pop3d_logins counter\npop3d_logins_total{", body)
+        self.assertTrue(body.endswith("\n# EOF\n"))
+
+    def test_refusals(self):
+        self.started("-H", "mail.example")
+        for status, arguments in ((403, ("-H", "Host: evil.example")), (400, ("-H", "Host:")), (405, ("-X", "POST")),
+                                  (405, ("-X", "DELETE")), (404, ("--path-as-is", self.base + "/../etc/passwd")),
+                                  (431, ("-H", "X: " + "x" * 20000)), (200, ("-H", "Host: mail.example:%d" % self.port))):
+            with self.subTest(arguments=arguments[:1]):
+                self.assertEqual(self.curl(*arguments, *([] if "--path-as-is" in arguments else [self.base + "/metrics"]))[0], status)
+        status, fields, body = self.curl("-I", self.base + "/metrics")
+        self.assertEqual((status, body), (200, ""))
+        self.assertGreater(int(fields["content-length"]), 1000)
+
+    def test_page(self):
+        self.started()
+        status, fields, body = self.curl(self.base + "/")
+        self.assertEqual((status, fields["content-type"]), (200, "text/html; charset=utf-8"))
+        self.assertIn("default-src 'none'", fields["content-security-policy"])
+        self.assertEqual(body.count("<svg"), 4)
+        self.assertNotRegex(body, r"<script|<link|<img|src=|https?:")
+
+    def test_eight_connections(self):
+        self.started()
+        silent = [socket.create_connection(("127.0.0.1", self.port)) for _ in range(8)]
+        for s in silent:
+            self.addCleanup(s.close)
+        ninth = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        self.addCleanup(ninth.close)
+        self.assertEqual(ninth.recv(1), b"")
+        silent[0].close()
+        self.assertTrue(harness.wait_for(lambda: subprocess.run(
+            ["curl", "-s", "--noproxy", "*", self.base + "/"], stdout=subprocess.DEVNULL).returncode == 0, 30))
+
+    def test_a_silent_client_is_let_go(self):
+        self.started()
+        with socket.create_connection(("127.0.0.1", self.port), timeout=120) as s:
+            s.sendall(b"GET / HTTP/1.1\r\n")
+            self.assertEqual(s.recv(1), b"")
+
+    def test_without_a_daemon(self):
+        self.started(metrics="/nonexistent/metrics")
+        self.assertEqual(self.curl(self.base + "/metrics")[0], 503)
+        status, _, body = self.curl(self.base + "/")
+        self.assertEqual(status, 200)
+        self.assertIn("The daemon does not answer: No such file or directory", body)
+
+    def test_unix_socket(self):
+        path = os.path.join(os.path.dirname(Control(self.daemon_of_it).path), "http")
+        self.start("-l", "unix:" + path)
+        self.assertTrue(harness.wait_for(lambda: os.path.exists(path), 30))
+        self.assertEqual(self.curl("--retry", "5", "--retry-all-errors", "--unix-socket", path, "http://localhost/metrics")[0], 200)
+
+    def test_wrong_arguments(self):
+        for arguments, status in ((("-l", "127.0.0.1"), 1), (("-l", "nonsense:1"), 1), (("-l", "127.0.0.1:99999"), 1), (("x",), 2)):
+            exporter = self.start(*arguments)
+            _, said = exporter.communicate(timeout=60)
+            self.assertEqual(exporter.returncode, status, said)
+            self.assertTrue(said)
 
 
 def commands():
