@@ -268,14 +268,15 @@ job_command(const char *socket_path, enum answer_form form, int argc, char *argv
 }
 
 int
-job_gather(const char *socket_path, size_t n, char *const words[], FILE *to, const char *mark)
+job_gather_with(const char *socket_path, size_t n, char *const words[], int input, FILE *to,
+		const char *mark)
 {
 	static struct talk t;
 	struct answer a;
 	int status = request_quietly(socket_path, n, words, &a);
 
 	if (status == CTL_DONE && a.fd != -1) {
-		t = (struct talk){.fd = a.fd, .input = -1, .to = to, .errors = to, .mark = mark};
+		t = (struct talk){.fd = a.fd, .input = input, .to = to, .errors = to, .mark = mark};
 		if (converse(&t) == -1)
 			fprintf(to, "%s%sthe job was ended before it was done\n",
 				t.in_error ? "\n" : "", mark);
@@ -285,4 +286,10 @@ job_gather(const char *socket_path, size_t n, char *const words[], FILE *to, con
 		fprintf(to, "%s%s\n", mark, a.text != NULL ? a.text : strerror(ENOMEM));
 	free(a.text);
 	return status;
+}
+
+int
+job_gather(const char *socket_path, size_t n, char *const words[], FILE *to, const char *mark)
+{
+	return job_gather_with(socket_path, n, words, -1, to, mark);
 }

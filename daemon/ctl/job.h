@@ -21,4 +21,8 @@ int job_command(const char *socket_path, enum answer_form form, int argc, char *
  * refusal does.  The exit status. */
 int job_gather(const char *socket_path, size_t n, char *const words[], FILE *to, const char *mark);
 
+/* The same; `input` is a file that the job may read. */
+int job_gather_with(const char *socket_path, size_t n, char *const words[], int input, FILE *to,
+		    const char *mark);
+
 #endif

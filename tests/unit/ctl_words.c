@@ -12,7 +12,7 @@ test_choices(void)
 	char choices[CTL_TEXT_SIZE];
 
 	CU_ASSERT_STRING_EQUAL(ctl_choices(choices, NULL),
-			       "box, cget, configure, conn, destroy, doctor, down, history, "
+			       "adopt, box, cget, configure, conn, destroy, doctor, down, history, "
 			       "list, metrics, new, reload, status, top, uidl, up, or user");
 	CU_ASSERT_STRING_EQUAL(ctl_choices(choices, "conn"), "kill, list, or state");
 	CU_ASSERT_STRING_EQUAL(ctl_choices(choices, "list"), "");

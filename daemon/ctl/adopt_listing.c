@@ -1,0 +1,245 @@
+/*
+ * What another server tells a client of a user's messages: its own program is asked, without a
+ * password.  It opens the mailbox as it does for any client.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/count.h"
+#include "daemon/ctl/adopt.h"
+
+/* Source: Dovecot 2.3.19, cmd-pop3 of its package: 8 hexadecimal digits of each. */
+#define UIDL_FORMAT "%08Xu%08Xv"
+
+enum { PEER_MS = 120000 /* that it may take for one mailbox */, FAILED_TO_RUN = 127 };
+
+/* A program of theirs. */
+struct program {
+	const char *path; /* looked for in PATH if it has no "/" */
+	char *const *argv, *const *environment;
+	const struct passwd *as; /* NULL: as its caller */
+};
+
+static int
+become(const struct passwd *as)
+{
+	return (geteuid() == 0 && initgroups(as->pw_name, as->pw_gid) == -1) ||
+		       setgid(as->pw_gid) == -1 || setuid(as->pw_uid) == -1 ||
+		       chdir(as->pw_dir) == -1
+		   ? -1
+		   : 0;
+}
+
+/* In the child; what it says of itself goes to `errors`. */
+static void
+program_exec(const struct program *p, int fd, int errors)
+{
+	if (dup2(fd, STDIN_FILENO) == -1 || dup2(fd, STDOUT_FILENO) == -1 ||
+	    dup2(errors, STDERR_FILENO) == -1 || (p->as != NULL && become(p->as) == -1))
+		_exit(FAILED_TO_RUN);
+	if (p->environment != NULL)
+		execve(p->path, p->argv, p->environment);
+	else
+		execvp(p->path, p->argv);
+	_exit(FAILED_TO_RUN);
+}
+
+/* Copy what comes to `to` until its end.  NULL, or what went wrong. */
+static const char *
+copy_all(int from, int to)
+{
+	uint64_t deadline = clock_ms() + PEER_MS, now;
+	char block[8192];
+	ssize_t n;
+
+	while ((now = clock_ms()) < deadline) {
+		struct pollfd p = {from, POLLIN, 0};
+
+		if (poll(&p, 1, (int)(deadline - now)) <= 0)
+			continue;
+		if ((n = read(from, block, sizeof(block))) == 0)
+			return NULL;
+		if (n == -1 && errno == ECONNRESET)
+			return NULL; /* it did not read what was said, and its status says why */
+		if (n == -1 && errno != EINTR)
+			return strerror(errno);
+		for (ssize_t at = 0, w; at < n; at += w)
+			if ((w = write(to, block + at, (size_t)(n - at))) == -1)
+				return strerror(errno);
+	}
+	return "does not answer";
+}
+
+/* Talk to it as a client, and append what it answers.  NULL, or what went wrong. */
+static const char *
+talk(pid_t pid, int fd, int to)
+{
+	static const char lines[] = "UIDL\r\nQUIT\r\n";
+	const char *wrong = NULL;
+	int status = 0;
+
+	/* One that has ended already says why by its status. */
+	if (send(fd, lines, strlen(lines), MSG_NOSIGNAL) == -1 && errno != EPIPE)
+		wrong = strerror(errno);
+	else
+		wrong = copy_all(fd, to);
+	close(fd);
+	if (wrong != NULL)
+		kill(pid, SIGKILL);
+	(void)waitpid(pid, &status, 0);
+	if (wrong != NULL || (WIFEXITED(status) && WEXITSTATUS(status) == 0))
+		return wrong;
+	return WIFEXITED(status) && WEXITSTATUS(status) == FAILED_TO_RUN ? "cannot be run"
+									 : "fails";
+}
+
+/* "PROGRAM fails: what it said", the first line of that. */
+static void
+program_complain(const struct program *p, const char *wrong, int errors, char *why, size_t cap)
+{
+	char said[256];
+	ssize_t n = pread(errors, said, sizeof(said) - 1, 0);
+
+	said[n > 0 ? n : 0] = '\0';
+	said[strcspn(said, "\n")] = '\0';
+	for (char *c = said; *c != '\0'; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	(void)snprintf(why, cap, "%s %s%s%s", p->path, wrong, said[0] != '\0' ? ": " : "", said);
+}
+
+/* Run it, say what a client says, and append what it answers.  False: said in `why`. */
+static bool
+program_listing(const struct program *p, int to, char *why, size_t cap)
+{
+	int ends[2] = {-1, -1}, errors = memfd_create("errors", MFD_CLOEXEC);
+	const char *wrong;
+	pid_t pid = -1;
+
+	if (errors != -1 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0)
+		pid = fork();
+	if (pid == 0)
+		program_exec(p, ends[1], errors);
+	close(ends[1]);
+	wrong = pid != -1 ? talk(pid, ends[0], to) : strerror(errno);
+	if (wrong != NULL)
+		program_complain(p, wrong, errors, why, cap);
+	close(errors);
+	return wrong == NULL;
+}
+
+/* ---- Dovecot */
+
+/* doveadm-exec(1): its pop3 with -u has the user looked up by the running Dovecot. */
+static bool
+dovecot_listing(const char *user, int fd, char *why, size_t cap)
+{
+	const char *const argv[] = {"doveadm", "exec", "pop3", "-u", user, NULL};
+	const struct program p = {"doveadm", (char *const *)argv, NULL, NULL};
+
+	return program_listing(&p, fd, why, cap);
+}
+
+bool
+adopt_ask(char *const argv[], char *out, size_t cap)
+{
+	int ends[2], status = 0;
+	FILE *in;
+	pid_t pid;
+	bool got;
+
+	if (pipe2(ends, 0) == -1 || (pid = fork()) == -1)
+		return false;
+	if (pid == 0) {
+		if (dup2(ends[1], STDOUT_FILENO) != -1)
+			execvp(argv[0], argv);
+		_exit(FAILED_TO_RUN);
+	}
+	close(ends[1]);
+	in = fdopen(ends[0], "r");
+	got = in != NULL && fgets(out, (int)cap, in) != NULL;
+	if (in != NULL)
+		fclose(in);
+	(void)waitpid(pid, &status, 0);
+	out[got ? strcspn(out, "\n") : 0] = '\0';
+	return got && status == 0;
+}
+
+static void
+dovecot_source(char *out)
+{
+	const char *const argv[] = {"doveconf",		"-f", "protocol=pop3", "-h",
+				    "pop3_uidl_format", NULL};
+	char format[ADOPT_VALUE_SIZE / 2];
+
+	if (!adopt_ask((char *const *)argv, format, sizeof(format)) || format[0] == '\0')
+		(void)snprintf(format, sizeof(format), "%s", UIDL_FORMAT);
+	(void)snprintf(out, ADOPT_VALUE_SIZE, "dovecot:%s", format);
+}
+
+/* ---- Courier */
+
+static const char *const courier_paths[] = {
+    "/usr/lib/courier/courier/courierpop3d", "/usr/lib/courier/courierpop3d",
+    "/usr/libexec/courier/courierpop3d", "/usr/lib/courier-imap/bin/pop3d"};
+
+/* Its server is started behind the login, as the user: courierpop3d(8). */
+static bool
+courier_listing(const char *user, int fd, char *why, size_t cap)
+{
+	const struct passwd *as = getpwnam(user);
+	const char *const argv[] = {"courierpop3d", "Maildir", NULL};
+	char home[PATH_MAX + 8], name[128], address[128];
+	char *const environment[] = {
+	    (char *)"PATH=/usr/bin:/bin",    home, name, address, (char *)"MAILDIR=Maildir",
+	    (char *)"TCPREMOTEIP=127.0.0.1", NULL};
+	struct program p = {NULL, (char *const *)argv, environment, as};
+
+	for (size_t i = 0; p.path == NULL && i < COUNT_OF(courier_paths); i++)
+		if (access(courier_paths[i], X_OK) == 0)
+			p.path = courier_paths[i];
+	if (as == NULL || as->pw_uid == 0 || p.path == NULL) {
+		(void)snprintf(why, cap, "%s",
+			       p.path == NULL ? "there is no courierpop3d to ask"
+					      : "it is no account of this host, as whom Courier "
+						"could be asked");
+		return false;
+	}
+	(void)snprintf(home, sizeof(home), "HOME=%s", as->pw_dir);
+	(void)snprintf(name, sizeof(name), "AUTHENTICATED=%s", user);
+	(void)snprintf(address, sizeof(address), "AUTHADDR=%s", user);
+	return program_listing(&p, fd, why, cap);
+}
+
+static void
+courier_source(char *out)
+{
+	(void)snprintf(out, ADOPT_VALUE_SIZE, "courier");
+}
+
+static const struct adopt_peer peers[] = {
+    {"courier", courier_listing, courier_source},
+    {"dovecot", dovecot_listing, dovecot_source},
+};
+
+const struct adopt_peer *
+adopt_peer_find(const char *name)
+{
+	for (size_t i = 0; i < COUNT_OF(peers); i++)
+		if (strcmp(peers[i].name, name) == 0)
+			return &peers[i];
+	return NULL;
+}

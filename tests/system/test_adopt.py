@@ -1,0 +1,351 @@
+"""pop3ctl adopt: another server's configuration as ours, and the unique-ids of all users taken over.
+
+The configurations of Dovecot have the form in which doveconf -n of 2.3.19 and of 2.4.1 prints them.
+"""
+
+import os
+import subprocess
+
+import harness
+import mailbox
+from client import TestCase
+from control import DONE, FAILED, USAGE, Control
+
+DOVECOT_2_3 = """# 2.3.19.1 (9b53102964): /etc/dovecot/dovecot.conf
+# Pigeonhole version 0.5.19 (4eae2f79)
+# OS: Linux 6.1.0 x86_64 Debian 12.11
+# Hostname: mail
+auth_failure_delay = 3 secs
+auth_mechanisms = plain login
+disable_plaintext_auth = no
+first_valid_uid = 2000
+haproxy_trusted_networks = 192.0.2.10 198.51.100.0/24
+listen = 192.0.2.1, ::1
+mail_location = maildir:/var/vmail/%Ld/%Ln:INBOX=/var/vmail/%Ld/%Ln/in:LAYOUT=fs
+mail_plugins = quota zlib
+namespace inbox {
+  inbox = yes
+  mailbox Sent {
+    special_use = \\Sent
+  }
+}
+passdb {
+  args = session=yes mail
+  driver = pam
+}
+passdb {
+  args = scheme=CRYPT username_format=%u /etc/dovecot/users
+  driver = passwd-file
+}
+plugin {
+  quota = maildir:User quota
+  zlib_save = gz
+}
+pop3_delete_type = flag
+pop3_uidl_format = %v.%u
+protocols = imap pop3
+service pop3-login {
+  inet_listener pop3 {
+    port = 1110
+  }
+  inet_listener pop3s {
+    haproxy = yes
+    port = 1995
+    ssl = yes
+  }
+}
+some_new_thing = 1
+ssl_cert = </etc/dovecot/a.pem
+ssl_cipher_list = ECDHE+AESGCM
+ssl_key = </etc/dovecot/a.key
+userdb {
+  driver = passwd
+}
+protocol pop3 {
+  mail_max_userip_connections = 12
+}
+local_name mail.example.org {
+  ssl_cert = </etc/dovecot/b.pem
+  ssl_key = </etc/dovecot/b.key
+}
+"""
+CARRIED_2_3 = """certificate = {"/etc/dovecot/a.pem", "/etc/dovecot/b.pem"}
+certificate_key = {"/etc/dovecot/a.key", "/etc/dovecot/b.key"}
+storage = "maildir:/var/vmail/%d/%n/in"
+auth = "pam:mail"
+username_fold = "lower"
+auth_failure_delay = 3000
+cleartext_login = "always"
+minimum_uid = 2000
+tls_ciphers = "ECDHE+AESGCM"
+max_sessions_per_user = 12
+server pop3s {
+addresses = {"192.0.2.1", "::1"}
+port = 1995
+socket = "tls"
+proxy_from = {"192.0.2.10", "198.51.100.0/24"}
+}
+server pop3 {
+addresses = {"192.0.2.1", "::1"}
+port = 1110
+socket = "plain+stls"
+}
+""".splitlines()
+
+DOVECOT_2_4 = """# 2.4.1-4 (7d8c0e5759): /etc/dovecot/dovecot.conf
+# Pigeonhole version 2.4.1-4 (0a86619f)
+# OS: Linux 6.12.0 x86_64 Debian 13.1
+# Hostname: mail
+dovecot_config_version = 2.4.0
+auth_allow_cleartext = yes
+auth_username_format = %{user | username | lower}
+dovecot_storage_version = 2.4.0
+listen = *
+mail_driver = mbox
+mail_inbox_path = /var/mail/%{user}
+mail_path = ~/mail
+passdb pam {
+  service_name = mail
+}
+pop3_uidl_format = %{uid | hex(8)}%{uidvalidity | hex(8)}
+protocols {
+  imap = yes
+  pop3 = yes
+}
+ssl_server_cert_file = /etc/dovecot/private/dovecot.pem
+ssl_server_key_file = /etc/dovecot/private/dovecot.key
+userdb passwd {
+}
+mail_compress_write_method = zstd
+"""
+CARRIED_2_4 = """certificate = "/etc/dovecot/private/dovecot.pem"
+certificate_key = "/etc/dovecot/private/dovecot.key"
+storage = "mbox:/var/mail/%u"
+auth = "pam:mail"
+username_domain = "strip"
+username_fold = "lower"
+cleartext_login = "always"
+server pop3s {
+addresses = {"0.0.0.0"}
+port = 995
+socket = "tls"
+}
+server pop3 {
+addresses = {"0.0.0.0"}
+port = 110
+socket = "plain+stls"
+}
+""".splitlines()
+
+COURIER = {
+    "pop3d": """##VERSION: $Id: pop3d.dist.in$
+##NAME: PIDFILE:0
+PIDFILE=/run/courier/pop3d.pid
+MAXDAEMONS=40
+MAXPERIP=4
+POP3AUTH="LOGIN CRAM-MD5"
+PORT=110,192.0.2.7.1110
+ADDRESS=0
+POP3DSTART=YES
+MAILDIRPATH=Mail
+""",
+    "pop3d-ssl": """SSLPORT=995
+SSLADDRESS=192.0.2.1
+POP3DSSLSTART=YES
+POP3_STARTTLS=YES
+POP3_TLS_REQUIRED=1
+TLS_CERTFILE=/etc/courier/pop3d.pem
+TLS_VERIFYPEER=NONE
+""",
+    "authdaemonrc": 'authmodulelist="authuserdb authpam"\nDEBUG_LOGIN=0\n',
+}
+CARRIED_COURIER = """certificate = "/etc/courier/pop3d.pem"
+certificate_key = "/etc/courier/pop3d.pem"
+auth = "pam:pop3"
+max_connections = 40
+max_connections_per_address = 4
+storage = "maildir:%h/Mail"
+cleartext_login = "never"
+server pop3s {
+addresses = "192.0.2.1"
+port = 995
+socket = "tls"
+}
+server pop3 {
+addresses = "*"
+port = 110
+socket = "plain+stls"
+}
+server pop32 {
+addresses = "192.0.2.7"
+port = 1110
+socket = "plain+stls"
+}
+""".splitlines()
+
+
+def settings(text):
+    """Its lines without comments."""
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+class Configuration(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.ctl = Control(self.daemon)
+        self.folder = self.temporary()
+
+    def temporary(self):
+        path = os.path.join(harness.world().dir, "adopt-" + self.id().rsplit(".", 1)[1])
+        os.mkdir(path)
+        return path
+
+    def put(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path, "w") as f:
+            f.write(text)
+        return path
+
+    def made(self, text, status=DONE):
+        """What becomes of that output of doveconf."""
+        answer = self.ctl.run("adopt", "dovecot", "--config", self.put("saved", text))
+        self.assertEqual(answer.status, status, answer)
+        return answer.out
+
+    def is_taken(self, text):
+        done = subprocess.run([harness.program(), "-T", "-c", self.put("pop3d.conf", text)], capture_output=True)
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+
+    def test_dovecot_2_3(self):
+        text = self.made(DOVECOT_2_3)
+        self.assertEqual(settings(text), CARRIED_2_3)
+        self.is_taken(text)
+        notes = text.partition("# Not carried over:")[2].replace("\n#     ", " ")
+        for what in ("awk -F: -v OFS=: '{print $1, $2, $3, $4, $6}' /etc/dovecot/users\n", "# pop3_delete_type = flag DELE and QUIT remove", "# some_new_thing = 1 not known here",
+                     "# plugin/zlib_save = gz nothing is to be set: files compressed", "takes the unique-ids over", "# plugin/quota = "):
+            self.assertIn(what, notes)
+        for what in ("special_use", "imap"):
+            self.assertNotIn(what, notes)
+
+    def test_dovecot_2_4(self):
+        text = self.made(DOVECOT_2_4)
+        self.assertEqual(settings(text), CARRIED_2_4)
+        self.is_taken(text)
+        self.assertIn("mail_compress_write_method = zstd\n#     nothing is to be set", text)
+
+    def test_what_cannot_be_served_is_said(self):
+        for location in ("mdbox:~/mdbox", "sdbox:~/dbox", "maildir:/srv/%{ldap:home}", "maildir:/srv/%1Mu/%u"):
+            text = self.made("# 2.3.19.1 (9b53102964): x\nmail_location = %s\nprotocols = pop3\n" % location, FAILED)
+            self.assertIn("# mail_location = %s\n" % location, text)
+            self.assertNotIn("storage = ", "\n".join(settings(text)))
+
+    def test_what_is_no_output_of_doveconf(self):
+        for text in ("", "hello\n", "# 2.3.19 (x): y\nservice pop3 {\n", "listen = *\n"):
+            self.assertIn("is not the output of", self.ctl.refused(FAILED, "adopt", "dovecot", "--config", self.put("saved", text)))
+        self.assertIn("No such file", self.ctl.refused(FAILED, "adopt", "dovecot", "--config", "/nonexistent"))
+
+    def test_a_file_is_not_overwritten(self):
+        saved, out = self.put("saved", DOVECOT_2_4), self.put("out", "mine\n")
+        self.assertIn("--force", self.ctl.refused(FAILED, "adopt", "dovecot", "--config", saved, "-o", out))
+        with open(out) as f:
+            self.assertEqual(f.read(), "mine\n")
+        self.ctl.done("adopt", "dovecot", "--config", saved, "-o", out, "--force")
+        with open(out) as f:
+            self.assertEqual(settings(f.read()), CARRIED_2_4)
+
+    def test_courier(self):
+        for name, text in COURIER.items():
+            self.put(name, text)
+        text = self.ctl.done("adopt", "courier", "--config", self.folder) + "\n"
+        self.assertEqual(settings(text), CARRIED_COURIER)
+        self.is_taken(text)
+        self.assertIn("# authuserdb\n", text)
+        self.assertIn("No such file", self.ctl.refused(FAILED, "adopt", "courier", "--config", "/nonexistent"))
+
+    def test_usage(self):
+        for words in (("nonsense",), (), ("dovecot", "--nonsense"), ("uids",), ("uids", "dovecot"), ("uids", "dovecot", "--jobs", "0", "clear"), ("uids", "dovecot", "--jobs", "9", "clear")):
+            self.ctl.refused(USAGE, "adopt", *words)
+
+
+# In the place of Dovecot's programs: what they say is in files.
+DOVEADM = """#!/bin/sh
+# doveadm exec pop3 -u USER
+read line && read line
+test "$1 $2 $3" = "exec pop3 -u" && exec cat "%s/$4"
+"""
+DOVECONF = "#!/bin/sh\necho '%v.%u'\n"
+
+
+class Uids(TestCase):
+    """Dovecot's files are real, and its programs are made up."""
+
+    def setUp(self):
+        super().setUp()
+        self.ctl = Control(self.daemon)
+        self.folder = os.path.join(harness.world().dir, "adopt-" + self.id().rsplit(".", 1)[1])
+        os.mkdir(self.folder)
+        for name, text in (("doveadm", DOVEADM % self.folder), ("doveconf", DOVECONF)):
+            with open(os.path.join(self.folder, name), "w") as f:
+                f.write(text)
+            os.chmod(os.path.join(self.folder, name), 0o755)
+
+    def box(self, told=None, known=True):
+        """A user with three messages in an order of Dovecot's; `told`: what it says of their unique-ids."""
+        user = self.user(mailbox.simple(3))
+        names = sorted(os.path.basename(path).split(":")[0] for path in user.maildir.paths())
+        if known:
+            path = os.path.join(user.maildir.path, "dovecot-uidlist")
+            with open(path, "w") as f:
+                f.write("3 V77 N9 G0123456789abcdef0123456789abcdef\n" + "".join("%d :%s\n" % (i, name) for i, name in enumerate(reversed(names), 4)))
+            os.chown(path, user.uid, user.gid)
+        with open(os.path.join(self.folder, user.name), "w") as f:
+            f.write("+OK Logged in.\r\n+OK\r\n%s.\r\n+OK Logging out.\r\n" % "".join("%d %s\r\n" % pair for pair in enumerate(told or ["77.4", "77.5", "77.6"], 1)))
+        return user
+
+    def adopt(self, status, *words):
+        answer = self.ctl.run("adopt", "uids", "dovecot", *words, env={"PATH": self.folder + ":/usr/bin:/bin"})
+        self.assertEqual((answer.status, answer.err), (status, ""), answer)
+        return answer.out
+
+    def names(self, *users):
+        return ["clear", *[user.name for user in users]]
+
+    def test_all_are_taken_over_and_it_can_be_repeated(self):
+        users = [self.box() for _ in range(6)]
+        out = self.adopt(DONE, "--jobs", "3", *self.names(*users))
+        for user in users:
+            self.assertIn("%s: taken over and the same, 3 messages\n" % user.name, out)
+            client = self.session(user)
+            self.assertEqual(client.listing(b"UIDL"), [b"1 77.4", b"2 77.5", b"3 77.6"])
+            client.quit()
+        self.assertTrue(out.endswith("6 users, 18 messages, 0 would be fetched again\n6 of 6 users: taken over and the same\n"), out)
+        out = self.adopt(DONE, *self.names(*users))
+        self.assertTrue(out.endswith("6 of 6 users: taken over before and the same\n"), out)
+        out = self.adopt(DONE, "--force", *self.names(*users))
+        self.assertTrue(out.endswith("6 of 6 users: taken over and the same\n"), out)
+
+    def test_differences_are_told(self):
+        other, order, unused = self.box(["77.4", "77.5", "other"]), self.box(["77.5", "77.4", "77.6"]), self.box(known=False)
+        out = self.adopt(FAILED, *self.names(other, order, unused))
+        self.assertIn("%s: different, 3 messages: 1 of 3 messages would be fetched again\n" % other.name, out)
+        self.assertIn("%s: different, 3 messages: the order is not the same\n" % order.name, out)
+        self.assertIn("%s: without unique-ids of the other server, 0 messages\n" % unused.name, out)
+        self.assertIn("3 users, 6 messages, 1 would be fetched again\n", out)
+        self.assertIn("2 of 3 users: different\n", out)
+
+    def test_whoever_cannot_be_asked_is_not_compared(self):
+        user = self.box()
+        os.unlink(os.path.join(self.folder, user.name))
+        out = self.adopt(FAILED, *self.names(user))
+        self.assertRegex(out, r"%s: taken over and not compared, 3 messages: doveadm fails: cat: ." % user.name)
+        os.unlink(os.path.join(self.folder, "doveadm"))
+        self.assertIn("doveadm cannot be run\n", self.adopt(FAILED, "--force", *self.names(user)))
+
+    def test_what_fails_is_told(self):
+        user = self.box()
+        with open(os.path.join(user.maildir.path, "dovecot-uidlist"), "w") as f:
+            f.write("nonsense\n")
+        out = self.adopt(FAILED, *self.names(user), "nobody-of-that-name")
+        self.assertRegex(out, r"%s: failed, 0 messages: dovecot-uidlist: line 1 is of no version" % user.name)
+        self.assertRegex(out, r"nobody-of-that-name: failed, 0 messages: .")
+        self.assertIn("2 of 2 users: failed\n", out)
