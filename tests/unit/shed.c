@@ -104,6 +104,22 @@ test_fullest_network(void)
 	CU_ASSERT_TRUE(chosen() != 3);
 }
 
+/* A flood with a connection from each of many networks leaves alone who types his password. */
+static void
+test_networks_with_as_many(void)
+{
+	static char name[] = "ann";
+
+	begin();
+	add(1, 1, CONN_COMMAND)->user = name;
+	add(2, 1, CONN_COMMAND);
+	add(3, 1, CONN_COMMAND)->user = name;
+	add(4, 1, CONN_COMMAND)->greeted = true;
+	CU_ASSERT_EQUAL(chosen(), 2);
+	CU_ASSERT_EQUAL(chosen(), 4);
+	CU_ASSERT_TRUE(chosen() != 0);
+}
+
 static void
 test_at_random(void)
 {
@@ -112,6 +128,13 @@ test_at_random(void)
 	begin();
 	for (uint8_t host = 1; host <= 4; host++)
 		add(2, host, CONN_COMMAND);
+	for (int i = 0; i < 1000; i++)
+		seen |= 1u << shed_choose(&worker)->row.id;
+	CU_ASSERT_EQUAL(seen, 0x1e);
+	begin();
+	seen = 0;
+	for (uint8_t network = 1; network <= 4; network++)
+		add(network, 1, CONN_COMMAND);
 	for (int i = 0; i < 1000; i++)
 		seen |= 1u << shed_choose(&worker)->row.id;
 	CU_ASSERT_EQUAL(seen, 0x1e);
@@ -130,6 +153,7 @@ static const struct unit_test tests[] = {
     {"an exchange comes last", test_exchange_comes_last},
     {"who is trusted stays", test_trusted_stays},
     {"the fullest network makes room", test_fullest_network},
+    {"of networks with as many, whoever has got least far", test_networks_with_as_many},
     {"of equals one at random", test_at_random},
     {NULL, NULL},
 };

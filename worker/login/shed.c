@@ -34,15 +34,22 @@ rank_of(const struct conn *c)
 	return c->user != NULL ? SHED_NAMED : c->greeted ? SHED_SPOKE : SHED_SILENT;
 }
 
+/* Who goes first, wherever they are from. */
+static int
+order_compare(const struct candidate *x, const struct candidate *y)
+{
+	int order = (x->rank > y->rank) - (x->rank < y->rank);
+
+	return order != 0 ? order : (x->order > y->order) - (x->order < y->order);
+}
+
 static int
 candidate_compare(const void *a, const void *b)
 {
 	const struct candidate *x = a, *y = b;
 	int order = memcmp(&x->network, &y->network, sizeof(x->network));
 
-	if (order == 0)
-		order = (x->rank > y->rank) - (x->rank < y->rank);
-	return order != 0 ? order : (x->order > y->order) - (x->order < y->order);
+	return order != 0 ? order : order_compare(x, y);
 }
 
 static size_t
@@ -66,7 +73,8 @@ shed_choose(const struct worker *w)
 {
 	struct candidate *list = calloc(w->nconns + 1, sizeof(*list));
 	size_t n = list != NULL ? candidates_list(w, list) : 0, most = 0;
-	struct conn *found = NULL;
+	const struct candidate *found = NULL;
+	struct conn *c;
 
 	if (n > 0)
 		qsort(list, n, sizeof(*list), candidate_compare);
@@ -74,12 +82,14 @@ shed_choose(const struct worker *w)
 		if (i < n &&
 		    memcmp(&list[i].network, &list[first].network, sizeof(list[i].network)) == 0)
 			continue;
-		if (i - first > most) {
+		if (i - first > most ||
+		    (i - first == most && order_compare(&list[first], found) < 0)) {
 			most = i - first;
-			found = list[first].conn;
+			found = &list[first];
 		}
 		first = i;
 	}
+	c = found != NULL ? found->conn : NULL;
 	free(list);
-	return found;
+	return c;
 }
