@@ -11,4 +11,4 @@ sys.dont_write_bytecode = True
 import runner  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(runner.main(HERE, ["test_worker.py", "test_session.py", "test_dispatcher.py", "test_local_user.py", "test_client.py", "test_enumeration.py"]))
+    sys.exit(runner.main(HERE, ["test_worker.py", "test_session.py", "test_dispatcher.py", "test_local_user.py", "test_client.py", "test_floods.py", "test_enumeration.py"]))
