@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <poll.h>
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,9 +45,9 @@ become(const struct passwd *as)
 
 /* In the child; what it says of itself goes to `errors`. */
 static void
-program_exec(const struct program *p, int fd, int errors)
+program_exec(const struct program *p, int in, int out, int errors)
 {
-	if (dup2(fd, STDIN_FILENO) == -1 || dup2(fd, STDOUT_FILENO) == -1 ||
+	if (dup2(in, STDIN_FILENO) == -1 || dup2(out, STDOUT_FILENO) == -1 ||
 	    dup2(errors, STDERR_FILENO) == -1 || (p->as != NULL && become(p->as) == -1))
 		_exit(FAILED_TO_RUN);
 	if (p->environment != NULL)
@@ -72,8 +72,6 @@ copy_all(int from, int to)
 			continue;
 		if ((n = read(from, block, sizeof(block))) == 0)
 			return NULL;
-		if (n == -1 && errno == ECONNRESET)
-			return NULL; /* it did not read what was said, and its status says why */
 		if (n == -1 && errno != EINTR)
 			return strerror(errno);
 		for (ssize_t at = 0, w; at < n; at += w)
@@ -83,20 +81,13 @@ copy_all(int from, int to)
 	return "does not answer";
 }
 
-/* Talk to it as a client, and append what it answers.  NULL, or what went wrong. */
+/* Append what it answers, until it has ended.  NULL, or what went wrong. */
 static const char *
-talk(pid_t pid, int fd, int to)
+answer_take(pid_t pid, int from, int to)
 {
-	static const char lines[] = "UIDL\r\nQUIT\r\n";
-	const char *wrong = NULL;
+	const char *wrong = copy_all(from, to);
 	int status = 0;
 
-	/* One that has ended already says why by its status. */
-	if (send(fd, lines, strlen(lines), MSG_NOSIGNAL) == -1 && errno != EPIPE)
-		wrong = strerror(errno);
-	else
-		wrong = copy_all(fd, to);
-	close(fd);
 	if (wrong != NULL)
 		kill(pid, SIGKILL);
 	(void)waitpid(pid, &status, 0);
@@ -104,6 +95,24 @@ talk(pid_t pid, int fd, int to)
 		return wrong;
 	return WIFEXITED(status) && WEXITSTATUS(status) == FAILED_TO_RUN ? "cannot be run"
 									 : "fails";
+}
+
+/* A pipe with what a client says.  Its end to read, or -1.  Dovecot refuses a socket. */
+static int
+client_words(void)
+{
+	static const char lines[] = "UIDL\r\nQUIT\r\n";
+	int ends[2];
+	bool good;
+
+	if (pipe2(ends, O_CLOEXEC) == -1)
+		return -1;
+	good = write(ends[1], lines, strlen(lines)) == (ssize_t)strlen(lines);
+	close(ends[1]);
+	if (good)
+		return ends[0];
+	close(ends[0]);
+	return -1;
 }
 
 /* "PROGRAM fails: what it said", the first line of that. */
@@ -125,16 +134,21 @@ program_complain(const struct program *p, const char *wrong, int errors, char *w
 static bool
 program_listing(const struct program *p, int to, char *why, size_t cap)
 {
-	int ends[2] = {-1, -1}, errors = memfd_create("errors", MFD_CLOEXEC);
+	int ends[2] = {-1, -1}, words = client_words(),
+	    errors = memfd_create("errors", MFD_CLOEXEC);
 	const char *wrong;
 	pid_t pid = -1;
 
-	if (errors != -1 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0)
+	if (words != -1 && errors != -1 && pipe2(ends, O_CLOEXEC) == 0)
 		pid = fork();
 	if (pid == 0)
-		program_exec(p, ends[1], errors);
+		program_exec(p, words, ends[1], errors);
+	wrong = pid == -1 ? strerror(errno) : NULL;
 	close(ends[1]);
-	wrong = pid != -1 ? talk(pid, ends[0], to) : strerror(errno);
+	close(words);
+	if (pid != -1)
+		wrong = answer_take(pid, ends[0], to);
+	close(ends[0]);
 	if (wrong != NULL)
 		program_complain(p, wrong, errors, why, cap);
 	close(errors);

@@ -365,6 +365,18 @@ class Changes(threading.Thread):
 
 # --- Courier -------------------------------------------------------------------------------
 
+def courier_session(user, stream, stderr=subprocess.DEVNULL):
+    """Its POP3 server as its login program begins it for the user, on a socket; returns the process."""
+    environment = {"PATH": "/usr/bin:/bin", "HOME": user.home, "AUTHENTICATED": user.name, "AUTHADDR": user.name,
+                   "AUTHFULLNAME": "", "TCPREMOTEIP": "127.0.0.1", "TCPREMOTEPORT": "1", "MAILDIR": "Maildir"}
+    command = ["setpriv", "--reuid", str(user.uid), "--regid", str(user.gid), "--clear-groups",
+               "/usr/lib/courier/courier/courierpop3d", "Maildir"]
+    process = subprocess.Popen(inside("courier", command), stdin=stream, stdout=stream, stderr=stderr,
+                               cwd=user.home, env=environment, start_new_session=True)
+    harness.world().registry.add("process", process.pid, harness.start_time(process.pid))
+    return process
+
+
 class Courier(poplib.POP3):
     """A session of Courier's POP3 server, begun after the login, as its login program begins it."""
 
@@ -373,23 +385,55 @@ class Courier(poplib.POP3):
         super().__init__("courier")
 
     def _create_socket(self, _timeout):
-        user = self.user
         ours, theirs = socket.socketpair()
         ours.settimeout(20)
-        environment = {"PATH": "/usr/bin:/bin", "HOME": user.home, "AUTHENTICATED": user.name, "AUTHADDR": user.name,
-                       "AUTHFULLNAME": "", "TCPREMOTEIP": "127.0.0.1", "TCPREMOTEPORT": "1", "MAILDIR": "Maildir"}
-        command = ["setpriv", "--reuid", str(user.uid), "--regid", str(user.gid), "--clear-groups",
-                   "/usr/lib/courier/courier/courierpop3d", "Maildir"]
         with theirs:
-            self.process = subprocess.Popen(inside("courier", command), stdin=theirs, stdout=theirs, stderr=subprocess.PIPE,
-                                            cwd=user.home, env=environment, start_new_session=True)
-        harness.world().registry.add("process", self.process.pid, harness.start_time(self.process.pid))
+            self.process = courier_session(self.user, theirs, stderr=subprocess.PIPE)
         return ours
 
     def quit(self):
         """Leave; returns what it wrote to its log."""
         super().quit()
         return self.process.communicate(timeout=20)[1].decode(errors="replace")
+
+
+class CourierServer(threading.Thread):
+    """A port where users log in by name alone and then have a session of Courier's, one at a time."""
+
+    def __init__(self, users):
+        super().__init__(daemon=True)
+        self.users = {user.name: user for user in users}
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.start()
+
+    def stop(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.join(20)
+        self.listener.close()
+
+    def run(self):
+        while True:
+            try:
+                client = self.listener.accept()[0]
+            except OSError:
+                return
+            with client, contextlib.suppress(OSError):
+                client.settimeout(20)
+                self.serve(client)
+
+    def serve(self, client):
+        name = None
+        client.sendall(b"+OK\r\n")
+        with client.makefile("rb", buffering=0) as lines:
+            for line in lines:
+                verb, _, argument = line.decode().strip().partition(" ")
+                if verb.upper() == "PASS" and name in self.users:
+                    client.setblocking(True)  # the mode is the same for both
+                    courier_session(self.users[name], client).wait()
+                    return
+                name = argument if verb.upper() == "USER" else name
+                client.sendall(b"+OK\r\n" if verb.upper() in ("USER", "QUIT") else b"-ERR\r\n")
 
 
 # --- delivery agents -----------------------------------------------------------------------
