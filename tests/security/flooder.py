@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 """Many clients of one kind, from many addresses; a process of its own, run inside the clients' network.
 
-usage: flooder.py KIND RATE NAME CLEAR SECURE
+usage: flooder.py KIND RATE NAME CLEAR SECURE NETWORKS
   KIND     a name of KINDS
   RATE     connections a second
   NAME     the account at which "guesses" guess; another kind has no use for it
   CLEAR, SECURE   ADDRESS:PORT of the daemon without and with TLS
 
-Its addresses are of 10.84.0.0/18, 64 networks, at random.  It prints a line after its
+Its addresses are of so many /24 of 10.84.0.0/16 in turn, at random in each.  It prints a line after its
 first half second, keeps what it opened for HOLD seconds, HELD_MAX at most, reads what
 comes and ends with its standard input.  Then it prints how many connections it made.
 """
@@ -39,12 +39,12 @@ KINDS = {
 }
 
 
-def source():
-    return "10.84.%d.%d" % (random.randrange(64), random.randrange(1, 255))
+def source(network):
+    return "10.84.%d.%d" % (network, random.randrange(1, 255))
 
 
 def main():
-    kind, rate, name, clear, secure = sys.argv[1:]
+    kind, rate, name, clear, secure, networks = sys.argv[1:]
     text, tls = KINDS[kind]
     host, port = (secure if tls else clear).rsplit(":", 1)
     held, made = collections.deque(), 0
@@ -63,7 +63,7 @@ def main():
             made += 1
             sock = socket.socket()
             sock.setblocking(False)
-            sock.bind((source(), 0))
+            sock.bind((source(made % int(networks)), 0))
             sock.connect_ex((host, int(port)))
             poll.register(sock, select.POLLIN | select.POLLOUT)
             by_fd[sock.fileno()] = sock

@@ -10,6 +10,7 @@ success alone, since a time tells nothing on a busy host.
 """
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ import unittest
 import harness
 import mailbox
 import network
-from client import PLAIN, TLS, TestCase
+from client import PLAIN, TLS, TestCase, tls_context
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TIMED = "P3T_FLOODS" in os.environ
@@ -28,6 +29,7 @@ RATE = 200 if TIMED else 50  # connections of a flood a second
 TYPISTS, TYPING_S = (100, 90) if TIMED else (5, 3)
 GUESSES, GUESSERS = (150, 50) if TIMED else (30, 10)
 HONEST = "10.84.200.1"
+FEW = 40  # connections before login, of which a flood has each from another network
 # the defaults of pop3d.conf(5), where tests have others
 SHIPPED = dict.fromkeys(("login_timeout", "idle_timeout", "handshake_timeout", "max_connections", "max_connections_per_address",
                          "auth_failure_delay", "auth_failures_per_user", "auth_failures_per_source",
@@ -49,11 +51,11 @@ class Floods(TestCase):
         self.daemon = self.net.daemon(self, **SHIPPED, **({"max_connections_before_login": None if TIMED else 150, "log_level": "debug"}))
         self.honest = self.user(mailbox.simple(1))
 
-    def flood(self, kind, name="nobody"):
+    def flood(self, kind, name="nobody", networks=64):
         """Its process; it has made some connections."""
         where = ["%s:%d" % (network.SERVER, self.daemon.port(k)) for k in (PLAIN, TLS)]
         with self.net.client():
-            p = subprocess.Popen([sys.executable, os.path.join(HERE, "flooder.py"), kind, str(RATE), name, *where],
+            p = subprocess.Popen([sys.executable, os.path.join(HERE, "flooder.py"), kind, str(RATE), name, *where, str(networks)],
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.addCleanup(p.wait)
         self.addCleanup(p.kill)
@@ -115,6 +117,24 @@ class Floods(TestCase):
         self.assertFalse([a for a in answered if a.startswith(b"+OK")])
         self.note = "%d guesses from %d addresses took %.1f s; the user's login beside them %.1f s" % (
             GUESSES, GUESSERS, time.monotonic() - begun, took)
+
+    def test_who_comes_beside_one_connection_from_each_network(self):
+        """Who has begun a handshake is in none of the kind that floods, and stays."""
+        daemon = self.net.daemon(self, **{**SHIPPED, "login_workers": 1, "max_connections_before_login": FEW})
+
+        def closed():
+            return daemon.log().count("reason=crowded")
+        self.daemon = daemon
+        self.flood("silence", networks=4 * FEW)
+        self.assertTrue(harness.wait_for(lambda: closed() > FEW, 60))
+        with self.net.client():
+            raw = socket.create_connection((network.SERVER, daemon.port(TLS)), 60, (HONEST, 0))
+        self.addCleanup(raw.close)
+        mark = closed()
+        self.assertTrue(harness.wait_for(lambda: closed() > mark + 2 * FEW, 60))
+        tls = tls_context().wrap_socket(raw)
+        self.addCleanup(tls.close)
+        self.assertEqual(tls.recv(4), b"+OK ")
 
     def test_people_who_type_in_networks_of_a_flood(self):
         """Their mail programs have sent USER and ask for the password; of a hundred 99 get in."""

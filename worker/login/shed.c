@@ -7,7 +7,14 @@
 
 #include "common/source.h"
 
-enum shed_rank { SHED_HANDSHAKE, SHED_SILENT, SHED_SPOKE, SHED_NAMED, SHED_NEVER };
+enum shed_rank {
+	SHED_HANDSHAKE,
+	SHED_SILENT,
+	SHED_SPOKE,
+	SHED_NAMED,
+	SHED_NEVER,
+	SHED_COUNT = SHED_NEVER
+};
 
 struct candidate {
 	struct source network;
@@ -34,22 +41,15 @@ rank_of(const struct conn *c)
 	return c->user != NULL ? SHED_NAMED : c->greeted ? SHED_SPOKE : SHED_SILENT;
 }
 
-/* Who goes first, wherever they are from. */
-static int
-order_compare(const struct candidate *x, const struct candidate *y)
-{
-	int order = (x->rank > y->rank) - (x->rank < y->rank);
-
-	return order != 0 ? order : (x->order > y->order) - (x->order < y->order);
-}
-
 static int
 candidate_compare(const void *a, const void *b)
 {
 	const struct candidate *x = a, *y = b;
 	int order = memcmp(&x->network, &y->network, sizeof(x->network));
 
-	return order != 0 ? order : order_compare(x, y);
+	if (order == 0)
+		order = (x->rank > y->rank) - (x->rank < y->rank);
+	return order != 0 ? order : (x->order > y->order) - (x->order < y->order);
 }
 
 static size_t
@@ -68,27 +68,57 @@ candidates_list(const struct worker *w, struct candidate *list)
 	return n;
 }
 
-struct conn *
-shed_choose(const struct worker *w)
+/* Of a sorted list keep the first of each of those networks that have most; how many. */
+static size_t
+networks_with_most(struct candidate *list, size_t n)
 {
-	struct candidate *list = calloc(w->nconns + 1, sizeof(*list));
-	size_t n = list != NULL ? candidates_list(w, list) : 0, most = 0;
-	const struct candidate *found = NULL;
-	struct conn *c;
+	size_t most = 0, kept = 0;
 
-	if (n > 0)
-		qsort(list, n, sizeof(*list), candidate_compare);
 	for (size_t first = 0, i = 1; i <= n; i++) {
 		if (i < n &&
 		    memcmp(&list[i].network, &list[first].network, sizeof(list[i].network)) == 0)
 			continue;
-		if (i - first > most ||
-		    (i - first == most && order_compare(&list[first], found) < 0)) {
+		if (i - first > most)
+			kept = 0;
+		if (i - first >= most) {
 			most = i - first;
-			found = &list[first];
+			list[kept++] = list[first];
 		}
 		first = i;
 	}
+	return kept;
+}
+
+/* The rank that most of them have is the crowd's. */
+static enum shed_rank
+commonest_rank(const struct candidate *list, size_t n)
+{
+	size_t counts[SHED_COUNT] = {0};
+	enum shed_rank found = SHED_HANDSHAKE;
+
+	for (size_t i = 0; i < n; i++)
+		counts[list[i].rank]++;
+	for (enum shed_rank rank = SHED_HANDSHAKE; rank < SHED_COUNT; rank++)
+		if (counts[rank] > counts[found])
+			found = rank;
+	return found;
+}
+
+struct conn *
+shed_choose(const struct worker *w)
+{
+	struct candidate *list = calloc(w->nconns + 1, sizeof(*list)), *found = NULL;
+	size_t n = list != NULL ? candidates_list(w, list) : 0;
+	struct conn *c;
+	enum shed_rank rank;
+
+	if (n > 0)
+		qsort(list, n, sizeof(*list), candidate_compare);
+	n = networks_with_most(list, n);
+	rank = commonest_rank(list, n);
+	for (size_t i = 0; i < n; i++)
+		if (list[i].rank == rank && (found == NULL || list[i].order < found->order))
+			found = &list[i];
 	c = found != NULL ? found->conn : NULL;
 	free(list);
 	return c;
