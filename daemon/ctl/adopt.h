@@ -96,7 +96,8 @@ struct adopt_peer {
 /* The peer of that name, or NULL. */
 const struct adopt_peer *adopt_peer_find(const char *name);
 
-/* The first line that the program prints, without its end, or NULL: it fails. */
+/* Run a program of theirs; `out` (cap octets) gets its first line without the end.  False: it
+ * fails or prints nothing. */
 bool adopt_ask(char *const argv[], char *out, size_t cap);
 
 #endif

@@ -21,7 +21,7 @@
 #include "common/count.h"
 #include "daemon/ctl/adopt.h"
 
-/* Source: Dovecot 2.3.19, cmd-pop3 of its package: 8 hexadecimal digits of each. */
+/* Its default, if it cannot be asked: UID_FORMAT_DEFAULT of worker/store/uids_foreign.h. */
 #define UIDL_FORMAT "%08Xu%08Xv"
 
 enum { PEER_MS = 120000 /* that it may take for one mailbox */, FAILED_TO_RUN = 127 };
