@@ -59,6 +59,14 @@ change_new(void)
 	return c;
 }
 
+void
+change_free(struct change *c)
+{
+	if (c != NULL)
+		free(c->next);
+	free(c);
+}
+
 /* A server that went up has a certificate that no worker knows. */
 static bool
 servers_wait(const struct master *m)

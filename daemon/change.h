@@ -12,7 +12,9 @@
 
 #include "daemon/base.h"
 
-struct change *change_new(void);
+struct change *change_new(void); /* NULL: no memory */
+/* With the settings that were not adopted yet; NULL: nothing. */
+void change_free(struct change *c);
 
 /* Ask for the configuration file to be taken up; settling begins it when it may.  The number of the
  * change that does it. */

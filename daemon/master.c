@@ -172,13 +172,32 @@ master_make_parts(struct master *m)
 		   : -1;
 }
 
+void
+master_free_parts(struct master *m)
+{
+	if (m->settle != NULL)
+		settle_free(m->settle);
+	free(m->trouble);
+	free(m->waiters);
+	change_free(m->change);
+	free(m->conns);
+	free(m->control);
+	servers_free(m->servers);
+	helper_free(m->helper);
+	free(m->keys);
+	listeners_free(m->listeners);
+	receipts_free(m->receipts);
+	sessions_free(m->sessions);
+	free(m->workers);
+}
+
 static int
 start_all(struct master *m)
 {
 	uint64_t fds = privs_raise_nofile();
 	char why[MSG_PATH_SIZE];
 
-	if (master_make_parts(m) == -1 || watch_signals(m) == -1 || watch_clock(m) == -1) {
+	if (watch_signals(m) == -1 || watch_clock(m) == -1) {
 		log_error(0, "cannot set up: %s", strerror(errno));
 		return -1;
 	}
@@ -200,7 +219,7 @@ start_all(struct master *m)
 int
 master_run(const struct master_options *options, struct conf *conf)
 {
-	static struct master m; /* what it owns is in use until the process ends */
+	static struct master m;
 	bool failed = true;
 
 	m = (struct master){.conf_path = options->conf_path,
@@ -217,19 +236,23 @@ master_run(const struct master_options *options, struct conf *conf)
 		log_error(0, "no event loop");
 		return 1;
 	}
+	if (master_make_parts(&m) == -1) {
+		log_error(0, "no memory");
+		return 1;
+	}
 	if (start_all(&m) == 0) {
 		event_base_dispatch(m.base);
 		failed = change_has_failed(&m);
 	}
-	if (m.workers != NULL) {
-		m.state = MASTER_STOPPING;
-		workers_kill_all(&m);
-		keys_stop(&m);
-		sessions_stop(&m);
-		helper_stop(&m);
-		control_close(&m);
-	}
+	m.state = MASTER_STOPPING;
+	workers_kill_all(&m);
+	keys_stop(&m);
+	sessions_stop(&m);
+	helper_stop(&m);
+	control_close(&m);
+	listeners_close_all(&m);
 	reap_all();
+	master_free_parts(&m);
 	log_info(0, "stopped");
 	log_finish();
 	return failed ? 1 : 0;

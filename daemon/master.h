@@ -17,4 +17,8 @@ int master_run(const struct master_options *options, struct conf *conf);
  * memory. */
 int master_make_parts(struct master *m);
 
+/* Free what master_make_parts() made, or a part of it: when the parts have stopped, before the base
+ * is freed. */
+void master_free_parts(struct master *m);
+
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/count.h"
 #include "daemon/settle.h"
 
 enum { CHANGES_MAX = 64 }; /* until it settles though other events wait */
@@ -39,6 +40,17 @@ on_due(evutil_socket_t fd, short what, void *arg)
 	settle_soon(s);
 }
 
+void
+settle_free(struct settle *s)
+{
+	struct event *const events[] = {s->soon, s->now, s->due};
+
+	for (size_t i = 0; i < COUNT_OF(events); i++)
+		if (events[i] != NULL)
+			event_free(events[i]);
+	free(s);
+}
+
 struct settle *
 settle_new(struct event_base *base, settle_fn *fn, void *arg)
 {
@@ -52,8 +64,10 @@ settle_new(struct event_base *base, settle_fn *fn, void *arg)
 	s->now = event_new(base, -1, 0, on_settle, s);
 	s->due = event_new(base, -1, 0, on_due, s);
 	if (s->soon == NULL || s->now == NULL || s->due == NULL ||
-	    event_priority_set(s->now, 0) == -1)
-		return NULL; /* it ends before it began */
+	    event_priority_set(s->now, 0) == -1) {
+		settle_free(s);
+		return NULL;
+	}
 	return s;
 }
 

@@ -16,6 +16,8 @@ typedef void settle_fn(void *arg);
 
 /* `fn` with `arg` is what settles, in `base`.  NULL: no memory. */
 struct settle *settle_new(struct event_base *base, settle_fn *fn, void *arg);
+/* Before its base is freed. */
+void settle_free(struct settle *s);
 
 /* Something has changed.  It settles after the events that the loop is handling now, and before
  * more than 64 of those that change something. */

@@ -74,6 +74,8 @@ limits_free(struct limits *l)
 {
 	struct counter *s;
 
+	if (l == NULL)
+		return;
 	while ((s = RB_ROOT(&l->tree)) != NULL) {
 		RB_REMOVE(counter_tree, &l->tree, s);
 		free(s);

@@ -165,13 +165,26 @@ listeners_new(const struct ports_calls *calls)
 	struct listeners *ls = calloc(1, sizeof(*ls));
 	struct rlimit limit;
 
-	if (ls == NULL || (ls->limits = limits_new()) == NULL ||
-	    (ls->refused = refused_new()) == NULL)
-		return NULL; /* it ends before it began */
+	if (ls == NULL)
+		return NULL;
 	TAILQ_INIT(&ls->list);
+	if ((ls->limits = limits_new()) == NULL || (ls->refused = refused_new()) == NULL) {
+		listeners_free(ls);
+		return NULL;
+	}
 	ls->calls = calls;
 	ls->fd_limit = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
 	return ls;
+}
+
+void
+listeners_free(struct listeners *ls)
+{
+	if (ls == NULL)
+		return;
+	limits_free(ls->limits);
+	free(ls->refused);
+	free(ls);
 }
 
 static struct listener *

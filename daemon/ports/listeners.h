@@ -15,7 +15,9 @@ struct ports_calls {
 			 const struct msg_addr *peer, bool uncounted);
 };
 
-struct listeners *listeners_new(const struct ports_calls *calls);
+struct listeners *listeners_new(const struct ports_calls *calls); /* NULL: no memory */
+/* After listeners_close_all(), or before anything was bound; NULL: nothing. */
+void listeners_free(struct listeners *ls);
 
 /* Take over the sockets that a service manager handed us (sd_listen_fds(3)). */
 void listeners_inherit(struct master *m);

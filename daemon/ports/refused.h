@@ -10,7 +10,7 @@
 
 struct refused;
 
-struct refused *refused_new(void); /* NULL: no memory */
+struct refused *refused_new(void); /* free(3) frees it; NULL: no memory */
 
 /* A client of the server was turned away at `now` (clock_ms()).  `reason` is the name of the
  * limit, and stays where it is. */

@@ -29,6 +29,20 @@ servers_new(struct master *m)
 	return ss;
 }
 
+void
+servers_free(struct servers *ss)
+{
+	struct server *s;
+
+	if (ss == NULL)
+		return;
+	while ((s = TAILQ_FIRST(&ss->list)) != NULL) {
+		TAILQ_REMOVE(&ss->list, s, next);
+		free(s);
+	}
+	free(ss);
+}
+
 struct server_list *
 servers_all(struct master *m)
 {

@@ -39,7 +39,9 @@ struct server {
 
 TAILQ_HEAD(server_list, server);
 
-struct servers *servers_new(struct master *m);
+struct servers *servers_new(struct master *m); /* NULL: no memory */
+/* When no socket of theirs is open any more, nor a connection; NULL: nothing. */
+void servers_free(struct servers *ss);
 
 /* In the order in which they were made. */
 struct server_list *servers_all(struct master *m);

@@ -24,7 +24,7 @@ struct crash_session {
 	char doing[32];
 };
 
-/* NULL: no memory. */
+/* free(3) frees it.  NULL: no memory. */
 struct crashes *crashes_new(void);
 
 /* A session's process has gone; how is told later, by its pid. */

@@ -291,6 +291,14 @@ helper_new(void)
 	return h;
 }
 
+void
+helper_free(struct helper *h)
+{
+	if (h != NULL)
+		failures_free(h->failures);
+	free(h);
+}
+
 struct child *
 helper_child(const struct master *m, enum role role)
 {

@@ -8,7 +8,9 @@
 #include "daemon/roles/child.h"
 #include "daemon/base.h"
 
-struct helper *helper_new(void);
+struct helper *helper_new(void); /* NULL: no memory */
+/* After helper_stop(), or before it was started; NULL: nothing. */
+void helper_free(struct helper *h);
 /* May it be started now?  Else master settles again when it may.  Then start it. */
 bool helper_may_start(const struct master *m);
 void helper_start(struct master *m);

@@ -551,11 +551,24 @@ sessions_new(void)
 {
 	struct sessions *ss = calloc(1, sizeof(*ss));
 
-	if (ss == NULL || (ss->spawner = child_new()) == NULL ||
-	    (ss->crashes = crashes_new()) == NULL)
+	if (ss == NULL)
 		return NULL;
 	TAILQ_INIT(&ss->list);
+	if ((ss->spawner = child_new()) == NULL || (ss->crashes = crashes_new()) == NULL) {
+		sessions_free(ss);
+		return NULL;
+	}
 	return ss;
+}
+
+void
+sessions_free(struct sessions *ss)
+{
+	if (ss == NULL)
+		return;
+	free(ss->spawner);
+	free(ss->crashes);
+	free(ss);
 }
 
 void

@@ -52,7 +52,9 @@ struct session {
 	struct conn *conn;
 };
 
-struct sessions *sessions_new(void);
+struct sessions *sessions_new(void); /* NULL: no memory */
+/* After sessions_stop(), or before anything was started; NULL: nothing. */
+void sessions_free(struct sessions *ss);
 /* A spawner, after a crash a fresh one, and as many spares as there should be: those of the
  * settings and one for each of the `waiting` grants. */
 void sessions_settle(struct master *m, uint32_t waiting);

@@ -48,6 +48,14 @@ wait_end(struct receipts *r)
 	r->fd = -1;
 }
 
+void
+receipts_free(struct receipts *r)
+{
+	if (r != NULL)
+		wait_end(r);
+	free(r);
+}
+
 /* The line of a session has been written, or nobody waits for that any more. */
 static void
 let_go(struct receipts *r, struct session *s)

@@ -11,7 +11,9 @@
 
 #include "daemon/roles/sessions.h"
 
-struct receipts *receipts_new(struct master *m);
+struct receipts *receipts_new(struct master *m); /* NULL: no memory */
+/* When no session waits any more, or the process ends; NULL: nothing. */
+void receipts_free(struct receipts *r);
 
 /* A session reports one deleted message, which s->receipts counts already. */
 void receipts_got(struct session *s, const struct msg_receipt *r);

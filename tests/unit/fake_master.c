@@ -695,20 +695,9 @@ fake_end(void)
 		fake_loop();
 		peer_free(p);
 	}
+	listeners_close_all(m);
+	master_free_parts(m);
 	event_base_free(m->base);
-	free(m->change);
-	free(m->conns);
-	free(m->control);
-	free(m->helper);
-	free(m->keys);
-	free(m->listeners);
-	free(m->receipts);
-	free(m->servers);
-	free(m->sessions);
-	free(m->settle);
-	free(m->trouble);
-	free(m->waiters);
-	free(m->workers);
 	if (m->conf != kept) {
 		free(m->conf);
 		kept = NULL; /* the change that brought these has freed them */

@@ -37,6 +37,13 @@ listeners_new(const struct ports_calls *calls)
 }
 
 void
+listeners_free(struct listeners *ls)
+{
+	limits_free(ls->limits);
+	free(ls);
+}
+
+void
 listeners_inherit(struct master *m)
 {
 	(void)m;

@@ -61,6 +61,7 @@ test_among_events(void)
 		CU_ASSERT_TRUE(settled <= numbers[n] / AT_ONCE + 1);
 		for (unsigned i = 0; i < numbers[n]; i++)
 			event_free(events[i]);
+		settle_free(settle);
 		event_base_free(base);
 	}
 }
@@ -71,6 +72,7 @@ test_nothing(void)
 	begin();
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	CU_ASSERT_EQUAL(settled, 0);
+	settle_free(settle);
 	event_base_free(base);
 }
 
@@ -91,6 +93,7 @@ test_due(void)
 	while (settled == 1 && event_base_loop(base, EVLOOP_ONCE) == 0)
 		continue;
 	CU_ASSERT_EQUAL(settled, 2);
+	settle_free(settle);
 	event_base_free(base);
 }
 
