@@ -29,6 +29,8 @@ const struct ctl_words ctl_words[] = {
 	{"conn", "list", "name", "ids of its connections, oldest first", NULL},
 	{"conn", "state", "name connId", "what a connection is doing", NULL},
 	{"conn", "kill", "name connId", "end it; nothing is deleted", NULL},
+	{"who", NULL, "", "who is logged in, on which server, from where", NULL},
+	{"kick", NULL, "user", "end all sessions of a user; nothing is deleted; prints how many", NULL},
 	{"list", NULL, "", "all servers", NULL},
 	{"status", NULL, "", "the daemon and its processes", NULL},
 	{"metrics", NULL, "", "counts and times, as Prometheus reads them", NULL},

@@ -166,6 +166,8 @@ static const struct command {
     {"conn", "list", 3, 3, false, CONTROL_ALL, ANSWER_LIST, command_conn_list},
     {"conn", "state", 4, 4, false, CONTROL_ALL, ANSWER_PAIRS, command_conn_state},
     {"conn", "kill", 4, 4, true, CONTROL_ALL, ANSWER_NOTHING, command_conn_kill},
+    {"who", NULL, 1, 1, false, CONTROL_ALL, ANSWER_TABLE, command_who},
+    {"kick", NULL, 2, 2, true, CONTROL_ALL, ANSWER_NUMBER, command_kick},
     {"list", NULL, 1, 1, false, CONTROL_ALL, ANSWER_TABLE, command_list},
     {"status", NULL, 1, 1, false, CONTROL_ALL, ANSWER_PAIRS, command_status},
     {"metrics", NULL, 1, 1, false, CONTROL_METRICS, ANSWER_METRICS, command_metrics},

@@ -29,6 +29,7 @@ command_fn command_new, command_up, command_down, command_destroy, command_list;
 command_fn command_job;
 /* commands_conns.c */
 command_fn command_conn_list, command_conn_state, command_conn_kill, command_sessions;
+command_fn command_who, command_kick;
 
 /* The server that a request names.  NULL: there is none, and that was said. */
 struct server *control_server(struct master *m, struct ctl *c, const char *name);

@@ -167,6 +167,60 @@ command_conn_kill(struct master *m, struct ctl *c, size_t n, char *words[])
 	conns_kill(m, k);
 }
 
+static bool
+is_logged_in(const struct conn *k)
+{
+	return k->login != NULL && k->session != NULL;
+}
+
+/* Seconds in which its client has neither sent nor taken anything, as the session says. */
+static uint64_t
+idle_seconds(const struct conn *k)
+{
+	struct scoreboard_head p;
+	uint64_t now = clock_ms();
+
+	if (sessions_read_scoreboard(k->session, &p, NULL) == -1 || p.active >= now)
+		return 0;
+	return (now - p.active) / 1000;
+}
+
+void
+command_who(struct master *m, struct ctl *c, size_t n, char *words[])
+{
+	char text[LOG_ADDR_SIZE], user[LOG_QUOTED_SIZE], since[CLOCK_UTC_SIZE];
+
+	(void)n, (void)words;
+	ctl_say(c, "user\tserver\tpeer\ttls\tsince\tidle\n");
+	for (struct conn *k = conns_next(m, NULL); k != NULL; k = conns_next(m, k)) {
+		if (!is_logged_in(k))
+			continue;
+		ctl_say(c, "%s\t%s\t%s\t%s\t%s\t%" PRIu64 "\n",
+			log_quote(user, sizeof(user), k->login->user, strlen(k->login->user)),
+			k->server->set.name, log_host(text, &k->row.peer),
+			k->login->facts.version[0] != '\0' ? k->login->facts.version : "none",
+			clock_utc(since, k->login->since), idle_seconds(k));
+	}
+	ctl_end(c, CONTROL_DONE);
+}
+
+void
+command_kick(struct master *m, struct ctl *c, size_t n, char *words[])
+{
+	size_t killed = 0;
+
+	(void)n;
+	for (struct conn *k = conns_next(m, NULL), *next; k != NULL; k = next) {
+		next = conns_next(m, k);
+		if (!is_logged_in(k) || strcmp(k->login->user, words[1]) != 0)
+			continue;
+		conns_kill(m, k);
+		killed++;
+	}
+	ctl_say(c, "%zu\n", killed);
+	ctl_end(c, CONTROL_DONE);
+}
+
 /* The columns `of` and `rate`: octets of the mailbox, and those sent in a second so far. */
 static void
 say_share(struct ctl *c, const struct scoreboard_head *p, uint64_t age_ms)

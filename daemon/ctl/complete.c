@@ -61,16 +61,28 @@ ask(const struct line *l, size_t n, const char *const words[])
 	return NULL;
 }
 
-/* A table, of which the first column counts, without its head. */
+/* The first column of that command's table, without its head. */
 static void
-offer_servers(struct line *l)
+offer_first_column(struct line *l, const char *command)
 {
-	char *text = ask(l, 1, (const char *const[]){"list"}), *rest = text, *row;
+	char *text = ask(l, 1, &command), *rest = text, *row;
 
 	strsep(&rest, "\n");
 	while ((row = strsep(&rest, "\n")) != NULL)
 		offer(l, row, strcspn(row, "\t"));
 	free(text);
+}
+
+static void
+offer_servers(struct line *l)
+{
+	offer_first_column(l, "list");
+}
+
+static void
+offer_logged_in(struct line *l)
+{
+	offer_first_column(l, "who");
 }
 
 static void
@@ -144,6 +156,7 @@ static const struct argument {
 } arguments[] = {
     {"new", "name", "", NULL},
     {"user", "name", NULL, offer_accounts},
+    {"kick", "user", NULL, offer_logged_in},
     {NULL, "name", NULL, offer_servers},
     {NULL, "server", NULL, offer_servers},
     {NULL, "user", NULL, offer_users},

@@ -56,6 +56,7 @@ static const struct {
     {ANSWER_TABLE, TYPE_NUMBERS, "port"},
     {ANSWER_TABLE, TYPE_NUMBER, "connections"},
     {ANSWER_TABLE, TYPE_NUMBER, "deleted"},
+    {ANSWER_TABLE, TYPE_NUMBER, "idle"},
     {ANSWER_TABLE, TYPE_NUMBER, "messages"},
     {ANSWER_TABLE, TYPE_NUMBER, "octets"},
     {ANSWER_TABLE, TYPE_NUMBER, "of"},

@@ -84,7 +84,7 @@ ROWS = [
     (("conn", "state", "x", "1", "2"), USAGE, ARGS % "conn state name connId"),
     (("conn", "state", "x", "fff"), FAILED, 'no such connection "fff"', "8: worded"),
     (("conn", "other", "x"), USAGE, 'bad option "other": must be kill, list, or state', "8: one method more"),
-    (("other", "x"), USAGE, re.compile('bad option "other": must be box, cget, configure, conn, destroy, doctor, down, history, list, metrics, new, reload, status, top, uidl, up, or user'),
+    (("other", "x"), USAGE, re.compile('bad option "other": must be adopt, box, cget, configure, conn, destroy, doctor, down, history, kick, list, metrics, new, reload, status, top, uidl, up, user, or who'),
      "8: more methods"),
     (("destroy", "x", "now"), USAGE, 'Illegal destruction mode "now": Expected "kill", or "defer"'),
     (("destroy", "x", "kill", "y"), USAGE, ARGS % "destroy name ?mode?"),
@@ -736,6 +736,30 @@ class Ends(Case):
             other.quit()
             self.assertEqual(user.maildir.stored(), MESSAGES)
             self.assertTrue(harness.wait_for(lambda: not self.ctl.lines("conn", "list", name)))
+
+    def test_who_and_kick(self):
+        user, other = self.user(MESSAGES), self.user(MESSAGES)
+        client = self.session(user, TLS)
+        client.ok(b"DELE 1")
+        early = self.connect(PLAIN)
+        early.ok(b"USER " + user.name_octets)  # is not logged in
+        stays = self.session(other)
+        rows = {row["user"]: row for row in self.ctl.json("who")}
+        self.assertEqual(sorted(rows), sorted((user.name, other.name)))
+        self.assertEqual([rows[user.name][k] for k in ("server", "peer", "tls")], ["secure", "127.0.0.1", "TLSv1.3"])
+        self.assertEqual([rows[other.name][k] for k in ("server", "peer", "tls")], ["clear", "127.0.0.1", "none"])
+        self.assertRegex(rows[user.name]["since"], r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
+        self.assertTrue(harness.wait_for(lambda: min(r["idle"] for r in self.ctl.json("who")) >= 1))
+        stays.ok(b"NOOP")
+        idle = {r["user"]: r["idle"] for r in self.ctl.json("who")}
+        self.assertLess(idle[other.name], idle[user.name])
+        self.assertEqual(self.ctl.json("kick", "nobody-" + user.name), 0)
+        self.assertEqual(self.ctl.json("kick", user.name), 1)
+        client.eof()
+        self.assertTrue(harness.wait_for(lambda: [r["user"] for r in self.ctl.json("who")] == [other.name]))
+        self.assertEqual(user.maildir.stored(), MESSAGES)
+        for c in stays, early:
+            c.quit()
 
     def test_UPD_09_conn_kill_ends_a_session_over_tls_with_close_notify(self):
         for kind, name in ((TLS, "secure"), (harness.STLS, "clear")):

@@ -11,9 +11,10 @@ test_choices(void)
 {
 	char choices[CTL_TEXT_SIZE];
 
-	CU_ASSERT_STRING_EQUAL(ctl_choices(choices, NULL),
-			       "adopt, box, cget, configure, conn, destroy, doctor, down, history, "
-			       "list, metrics, new, reload, status, top, uidl, up, or user");
+	CU_ASSERT_STRING_EQUAL(
+	    ctl_choices(choices, NULL),
+	    "adopt, box, cget, configure, conn, destroy, doctor, down, history, "
+	    "kick, list, metrics, new, reload, status, top, uidl, up, user, or who");
 	CU_ASSERT_STRING_EQUAL(ctl_choices(choices, "conn"), "kill, list, or state");
 	CU_ASSERT_STRING_EQUAL(ctl_choices(choices, "list"), "");
 	CU_ASSERT_STRING_EQUAL(ctl_choices(choices, "nonsense"), "");
