@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "common/clock.h"
 #include "daemon/dispatch/lines.h"
 #include "daemon/dispatch/queue.h"
 
@@ -75,6 +76,7 @@ line_check(struct line *l, struct request *r)
 	ask.tls = r->facts;
 	TAILQ_INSERT_TAIL(&l->running, r, link);
 	l->nrunning++;
+	r->put = clock_ms();
 	all.check(&ask);
 	explicit_bzero(&ask, sizeof(ask));
 	secret_wipe(&r->password);

@@ -38,13 +38,15 @@ now_seconds(void)
 	return clock_ms() / 1000;
 }
 
-/* Milliseconds until the refusal may leave: failure_delay after the request,
- * or, if the check took longer, at the next multiple of it, so that its length
- * tells nothing. */
+/* Milliseconds until the refusal may leave: failure_delay after its check began, or, if that took
+ * longer, at the next multiple of it, so that its length tells nothing.  Not after the request
+ * came: who fills the line of requests could have the checks of others end on either side of a
+ * multiple.
+ */
 static uint64_t
 refusal_delay(const struct request *r, enum login_result result)
 {
-	uint64_t delay = all.settings->conf.failure_delay, passed = clock_ms() - r->arrived;
+	uint64_t delay = all.settings->conf.failure_delay, passed = clock_ms() - r->put;
 
 	if (passed < delay)
 		return delay - passed;

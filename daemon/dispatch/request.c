@@ -15,7 +15,7 @@ request_new(const struct msg_login_ask *ask, const struct msg_conn *conn)
 
 	if (r == NULL)
 		return NULL;
-	r->arrived = clock_ms();
+	r->arrived = r->put = clock_ms();
 	r->conn = *conn;
 	source_set(&r->source, &conn->peer);
 	r->mech = ask->mech;

@@ -21,6 +21,7 @@ struct request {
 	struct event *patience;	   /* ends its waiting */
 	struct event *pace; /* before it asks to be checked (pace.h); NULL: it never waited */
 	uint64_t arrived;   /* milliseconds, clock_ms() */
+	uint64_t put;	    /* the same when it was put to the gate; before that `arrived` */
 	uint32_t waited;    /* milliseconds that it waited before that */
 	struct source source;
 	struct msg_conn conn; /* the connection as it stood when the request came */
