@@ -139,6 +139,7 @@ static const struct msg_bound {
     {MSG_SIGN_ASK, offsetof(struct msg_sign_ask, len), MSG_SHARE_MAX + 1},
     {MSG_SIGNED, offsetof(struct msg_signed, len), MSG_SIGNATURE_MAX + 1},
     {MSG_CONN_END, offsetof(struct msg_conn_end, why), CONN_END_COUNT},
+    {MSG_CONN_END, offsetof(struct msg_conn_end, version), CONN_VERSIONS},
     {MSG_CONN_STATE, offsetof(struct msg_conn_state, logon), LOGON_COUNT},
     {MSG_LOGIN_FAILED, offsetof(struct msg_login_failed, result), LOGIN_IN_USE + 1},
     {MSG_LOGIN_ASK, offsetof(struct msg_login_ask, mech), MECH_COUNT},

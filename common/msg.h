@@ -239,10 +239,15 @@ enum conn_end {
 	CONN_END_COUNT
 };
 
+/* Of a finished handshake; no other version is offered. */
+enum conn_version { CONN_VERSION_NONE, CONN_VERSION_TLS_1_2, CONN_VERSION_TLS_1_3, CONN_VERSIONS };
+
 struct msg_conn_end {
 	conn_id id;
 	uint32_t why;	   /* enum conn_end */
 	uint32_t failures; /* failed logins on it */
+	uint32_t version;  /* enum conn_version */
+	uint32_t unused;
 };
 
 /* What conn state shows of a connection before login. */
@@ -485,6 +490,8 @@ struct msg_grant {
 	uint16_t mbox_split;		  /* enum mbox_split */
 	char mbox_journal[MSG_PATH_SIZE]; /* a directory; empty: none */
 	uint32_t memory;		  /* MiB that the session may use; 0: no limit */
+	uint32_t check_ms;		  /* from the gate: how long the check took */
+	uint32_t unused;
 	struct msg_account account;
 };
 
@@ -587,8 +594,8 @@ enum session_end {
 
 struct msg_session_end {
 	conn_id id;
-	uint32_t why; /* enum session_end */
-	uint32_t unused;
+	uint32_t why;	    /* enum session_end */
+	uint32_t update_ms; /* that UPDATE took, begun ones counted; 0: nothing was deleted */
 	uint64_t retrieved, retrieved_octets, topped, deleted, left;
 	uint64_t again; /* messages retrieved that an earlier session had retrieved */
 };

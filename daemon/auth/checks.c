@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "daemon/auth/account.h"
 #include "daemon/auth/guesses.h"
@@ -99,6 +100,7 @@ grant_make(struct msg_grant *g, const struct check *c, const struct msg_child_an
 	g->mech = c->ask.mech;
 	g->tls = c->conn.tls;
 	g->facts = c->ask.tls;
+	g->check_ms = (uint32_t)(clock_ms() - c->asked);
 	g->account = a->account;
 	if (server == NULL) {
 		*why = "no such server";

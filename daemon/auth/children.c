@@ -252,6 +252,7 @@ child_ask(struct child *c, struct check *check)
 	if (check->ask.mech == MECH_APOP)
 		memcpy(ask.challenge, check->conn.stamp, sizeof(check->conn.stamp));
 	(void)snprintf(ask.rhost, sizeof(ask.rhost), "%s", log_host(host, &check->conn.peer));
+	check->asked = clock_ms();
 	result = evchannel_put(&c->ec, MSG_CHILD_ASK, &ask, sizeof(ask));
 	explicit_bzero(&ask, sizeof(ask));
 	if (result < 0) {

@@ -24,6 +24,7 @@ struct check {
 	struct event *patience;	   /* ends its waiting */
 	struct msg_conn conn;	   /* the connection as it stood when the check came */
 	struct msg_login_ask ask;  /* its password is wiped when a child has it */
+	uint64_t asked;		   /* clock_ms() when a child has it */
 	bool lookup;		   /* an administrator asks who ask.user is (lookups.h) */
 	char other[MSG_NAME_SIZE]; /* and where the mailbox of this name would be */
 };

@@ -35,7 +35,8 @@ struct conn_login {
 	uint32_t uid, mech;
 	char mailbox[MSG_PATH_SIZE];
 	struct msg_tls_facts facts;
-	int64_t since; /* time(2) when a session took it */
+	int64_t since;	  /* time(2) when a session took it */
+	uint64_t granted; /* clock_ms() */
 };
 
 struct conn {

@@ -20,6 +20,7 @@
 #include "daemon/ports/servers.h"
 #include "daemon/roles/sessions.h"
 #include "daemon/settle.h"
+#include "daemon/totals.h"
 #include "daemon/waiters.h"
 
 int
@@ -476,6 +477,8 @@ conns_worker_done(struct master *m, struct worker *w, const struct msg_conn_end 
 
 	if (c == NULL)
 		return false;
+	if (end->version != CONN_VERSION_NONE)
+		totals_add(TOTAL_HANDSHAKES, end->version - 1, 0, 1);
 	if (c->state == CONN_LOGIN || c->state == CONN_GRANTED) {
 		report_disconnect(c, end->why, end->failures);
 		conns_free(m, c);

@@ -22,6 +22,7 @@
 #include "daemon/table/report.h"
 #include "daemon/ports/servers.h"
 #include "daemon/roles/sessions.h"
+#include "daemon/totals.h"
 
 enum {
 	GRANT_TRIES = 2 /* spares that a grant is offered to */
@@ -118,6 +119,7 @@ login_of(const struct msg_grant *g)
 		l->mech = g->mech;
 		memcpy(l->mailbox, g->mailbox, sizeof(l->mailbox));
 		l->facts = g->facts;
+		l->granted = clock_ms();
 	}
 	return l;
 }
@@ -159,6 +161,7 @@ conns_granted(struct master *m, const struct msg_grant *grant, size_t len)
 		return false;
 	if ((own = calloc(1, sizeof(*own))) != NULL)
 		memcpy(own, grant, len);
+	totals_time(TOTAL_CHECK_TIME, grant->check_ms);
 	conns_grant(m, c, own);
 	return true;
 }
@@ -254,6 +257,7 @@ conns_opened(struct master *m, struct conn *c, const struct msg_session_open *op
 
 	conns_set_deadline(m, c);
 	if (open->result == LOGIN_OK) {
+		totals_time(TOTAL_LOGIN_TIME, clock_ms() - c->login->granted);
 		report_login(c, open);
 		if (open->exposed != EXPOSED_NOTHING &&
 		    exposed_is_due(c->server->set.name, c->login->user, clock_ms()))

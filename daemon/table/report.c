@@ -253,6 +253,8 @@ report_session_end(const struct conn *c, const struct msg_session_end *end)
 	struct common p;
 
 	totals_add(TOTAL_SESSION_ENDS, end->why, 0, 1);
+	if (end->update_ms > 0)
+		totals_time(TOTAL_UPDATE_TIME, end->update_ms);
 	if (end->retrieved != UINT64_MAX) {
 		totals_add(TOTAL_RETRIEVED, 0, 0, end->retrieved);
 		totals_add(TOTAL_RETRIEVED_OCTETS, 0, 0, end->retrieved_octets);

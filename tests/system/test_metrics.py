@@ -65,10 +65,13 @@ class Metrics(TestCase):
         def ended():
             now, _ = self.metrics(daemon)
             return all(now[k] > before[k] for k in ('pop3d_sessions_ended_total{reason="quit"}',
+                                                    'pop3d_tls_connections_total{version="TLSv1.3"}',
                                                     'pop3d_connections_ended_before_login_total{reason="quit"}'))
         self.assertTrue(harness.wait_for(ended))
         now, text = self.metrics(daemon)
         self.assertEqual(set(now), set(before))
+        self.assertEqual([now["pop3d_%s_seconds_count" % k] for k in ("login_check", "login_open", "update")], [1, 1, 1])
+        self.assertLess(now["pop3d_login_check_seconds_sum"] + now["pop3d_login_open_seconds_sum"] + now["pop3d_update_seconds_sum"], 120)
         grown = {k: now[k] - before[k] for k in now if k.split("{")[0].endswith("_total") and now[k] != before[k]}
         self.assertEqual(grown, {
             "pop3d_connections_accepted_total": 2,
@@ -76,6 +79,7 @@ class Metrics(TestCase):
             'pop3d_logins_total{result="ok",mechanism="USER"}': 1,
             'pop3d_logins_total{result="auth",mechanism="USER"}': 1,
             'pop3d_sessions_ended_total{reason="quit"}': 1,
+            'pop3d_tls_connections_total{version="TLSv1.3"}': 1,
             "pop3d_messages_retrieved_total": 2,
             "pop3d_messages_retrieved_bytes_total": sum(mailbox.size(m) for m in mailbox.simple(2)),
             "pop3d_messages_deleted_total": 1,

@@ -458,7 +458,7 @@ class Writes(TestCase):
             calls = f.read().splitlines()
         listeners = {re.match(r"listen\((\d+),", line).group(1) for line in calls if line.startswith("listen(")}
         tuned = {m.group(1) for m in (re.match(r"setsockopt\((\d+), SOL_TCP, TCP_NODELAY, \[1\]", line) for line in calls) if m}
-        self.assertEqual(len(listeners), 3)  # two servers, and the control socket
+        self.assertEqual(len(listeners), 4)  # two servers, the control socket, and that for metrics
         self.assertEqual(len(listeners & tuned), 2)
 
 

@@ -143,6 +143,11 @@ test_numbers_in_bounds(void)
 	fresh(MSG_CONN_END, sizeof(struct msg_conn_end));
 	m.u.conn_end.why = CONN_END_COUNT;
 	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_MASTER), -1);
+	fresh(MSG_CONN_END, sizeof(struct msg_conn_end));
+	m.u.conn_end.version = CONN_VERSIONS;
+	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_MASTER), -1);
+	m.u.conn_end.version--;
+	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_MASTER), 0);
 	fresh(MSG_SESSION_END, sizeof(struct msg_session_end));
 	m.u.session_end.why = 0xffffffff;
 	CU_ASSERT_EQUAL(check(ROLE_SESSION, ROLE_MASTER), -1);

@@ -563,10 +563,9 @@ channels_tell_proxied(struct worker *w, const struct msg_proxied *said)
 }
 
 void
-channels_conn_end(struct worker *w, conn_id id, enum conn_end why, uint32_t failures)
+channels_conn_end(struct worker *w, const struct msg_conn_end *end)
 {
-	const struct msg_conn_end end = {id, why, failures};
-	evchannel_put(&w->master, MSG_CONN_END, &end, sizeof(end));
+	evchannel_put(&w->master, MSG_CONN_END, end, sizeof(*end));
 }
 
 void

@@ -20,7 +20,7 @@ void channels_ask_stls(struct worker *w, conn_id id);
 /* Tell master whose connection it is, as its PROXY header says. */
 void channels_tell_proxied(struct worker *w, const struct msg_proxied *said);
 /* Tell master that a connection has ended. */
-void channels_conn_end(struct worker *w, conn_id id, enum conn_end why, uint32_t failures);
+void channels_conn_end(struct worker *w, const struct msg_conn_end *end);
 /* Send one line to the trace, secrets already masked. */
 void channels_trace(struct worker *w, conn_id id, bool from_client, const char *text, size_t len);
 

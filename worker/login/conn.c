@@ -104,7 +104,7 @@ conn_new(struct worker *w, const struct msg_conn *row, int fd)
 	if (fd != -1 && w->nconns < w->conf.max_connections && worker_find(w, row->id) == NULL)
 		c = calloc(1, sizeof(*c));
 	if (c == NULL) {
-		channels_conn_end(w, row->id, CONN_END_ERROR, 0);
+		channels_conn_end(w, &(struct msg_conn_end){.id = row->id, .why = CONN_END_ERROR});
 		if (fd != -1)
 			close(fd);
 		return;
@@ -157,11 +157,13 @@ static void
 conn_free(struct conn *c)
 {
 	struct worker *w = c->w;
+	struct msg_conn_end end = {.id = c->row.id, .why = c->why, .failures = c->failures};
 
 	event_del(&c->on_read);
 	event_del(&c->on_write);
 	event_del(&c->timer);
 	relay_free(c);
+	end.version = stream_version(&c->stream);
 	stream_close(&c->stream, !c->handed_over && !c->relayed && !c->undecided);
 	conn_forget_login(c);
 	free(c->name);
@@ -169,7 +171,7 @@ conn_free(struct conn *c)
 	line_reset(&c->line);
 	conn_drop_output(c);
 	if (!c->handed_over)
-		channels_conn_end(w, c->row.id, c->why, c->failures);
+		channels_conn_end(w, &end);
 	worker_remove(w, c);
 	free(c);
 }

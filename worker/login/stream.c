@@ -212,6 +212,14 @@ stream_facts(const struct stream *s, struct msg_tls_facts *facts)
 		    SSL_get_servername(s->ssl, TLSEXT_NAMETYPE_host_name));
 }
 
+enum conn_version
+stream_version(const struct stream *s)
+{
+	if (s->ssl == NULL || !SSL_is_init_finished(s->ssl))
+		return CONN_VERSION_NONE;
+	return SSL_version(s->ssl) == TLS1_3_VERSION ? CONN_VERSION_TLS_1_3 : CONN_VERSION_TLS_1_2;
+}
+
 const char *
 stream_fault(void)
 {

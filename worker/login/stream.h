@@ -47,6 +47,8 @@ int stream_signed(struct stream *s, const struct msg_signed *answer);
 bool stream_heard(const struct stream *s);
 /* What was agreed on. */
 void stream_facts(const struct stream *s, struct msg_tls_facts *facts);
+/* The version of TLS, once its handshake is finished. */
+enum conn_version stream_version(const struct stream *s);
 /* The oldest TLS error of this thread in words; "" if there is none. */
 const char *stream_fault(void);
 

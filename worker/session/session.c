@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/acked.h"
 #include "common/count.h"
 #include "common/inbox.h"
@@ -268,14 +269,17 @@ static void
 session_update(struct session *ss)
 {
 	enum store_result result = STORE_OK;
+	uint64_t begun;
 
 	delivery_finish(ss);
 	session_title(ss, "update");
 	score_state(ss, SCOREBOARD_UPDATE);
 	if (ss->marked_count > 0) {
+		begun = clock_ms();
 		receipts_begin(ss);
 		result = ss->store.backend->remove(&ss->store, ss->marked, &ss->end.deleted);
 		receipts_end(ss);
+		ss->end.update_ms = (uint32_t)(clock_ms() - begun) + 1;
 	}
 	if (result != STORE_OK)
 		ss->end.why = SESSION_END_UPDATE;
