@@ -137,13 +137,32 @@ days_left(double expires)
 	return (expires - (double)time(NULL)) / DAY;
 }
 
+/* The values of its labels, the server and the file. */
+static void
+certificate_name(FILE *out, const char *labels, size_t len)
+{
+	bool inside = false, begun = false;
+
+	for (size_t i = 0; i < len; i++) {
+		if (labels[i] == '"') {
+			inside = !inside;
+			if (inside && begun)
+				fputs(": ", out);
+			begun = true;
+		} else if (inside) {
+			i += labels[i] == '\\' && i + 1 < len;
+			escaped(out, labels + i, 1);
+		}
+	}
+}
+
 static void
 certificate_write(void *arg, const char *labels, size_t len, double value)
 {
 	FILE *out = arg;
 
 	fputs("<tr><td>", out);
-	escaped(out, labels, len);
+	certificate_name(out, labels, len);
 	fprintf(out, "</td><td>%.0f days</td></tr>\n", days_left(value));
 }
 
@@ -176,7 +195,7 @@ certificate_warn(void *arg, const char *labels, size_t len, double value)
 		fputs("A certificate has expired: ", out);
 	else
 		fprintf(out, "A certificate expires in %.0f days: ", days);
-	escaped(out, labels, len);
+	certificate_name(out, labels, len);
 	fputs("</p>\n", out);
 }
 
