@@ -267,7 +267,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	begin();
 	feed(data, size);
 	serve();
-	free(ss.delivery.items);
+	if (ss.delivery.items != ss.delivery.few)
+		free(ss.delivery.items);
 	(void)close(client);
 	(void)close(ss.stream.fd);
 	channel_close(&ss.master);
