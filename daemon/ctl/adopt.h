@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { ADOPT_VALUE_SIZE = 1024 };
+enum { ADOPT_NAME_SIZE = 512, ADOPT_VALUE_SIZE = 1024 };
 
 /* A setting of theirs: its name with the sections or the file that it stands in, as
  * "service pop3-login/inet_listener pop3/port" or "pop3d-ssl/SSLPORT". */
@@ -74,8 +74,8 @@ adopt_convert_fn adopt_text, adopt_number, adopt_path;
 int adopt_lines(struct adopt *a, FILE *in, int (*line)(struct adopt *a, char *text, void *arg),
 		void *arg);
 
-/* ---- adopt_dovecot.c, adopt_courier.c: read the settings from `config` (NULL: ask the other
- * server itself), or say what is wrong and return -1; write ours. */
+/* ---- adopt_doveconf.c, adopt_dovecot.c, adopt_courier.c: read the settings from `config` (NULL:
+ * ask the other server itself), or say what is wrong and return -1; write ours. */
 int adopt_dovecot_read(struct adopt *a, const char *config);
 void adopt_dovecot_write(struct adopt *a);
 int adopt_courier_read(struct adopt *a, const char *config);

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "common/ctl_connect.h"
 #include "daemon/ctl/request.h"
 
 static int
@@ -33,25 +33,6 @@ why_no_connection(int error)
 	default:
 		return strerror(error);
 	}
-}
-
-static int
-connect_to(const char *path)
-{
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	int fd;
-
-	if (strlen(path) >= sizeof(sun.sun_path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(sun.sun_path, path, strlen(path));
-	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
-		return -1;
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
-		return fd;
-	close(fd);
-	return -1;
 }
 
 static int
@@ -130,7 +111,7 @@ read_all(int fd, struct answer *a)
 int
 request_quietly(const char *socket_path, size_t n, char *const words[], struct answer *a)
 {
-	int fd = connect_to(socket_path), r = 0;
+	int fd = ctl_connect(socket_path, 0), r = 0;
 
 	memset(a, 0, sizeof(*a));
 	a->fd = -1;

@@ -7,37 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/answer.h"
+#include "common/ctl_connect.h"
 
 enum { SECONDS = 5, TEXT_MAX = 4 * 1024 * 1024 };
-
-static int
-connect_to(const char *path)
-{
-	const struct timeval limit = {SECONDS, 0};
-	struct sockaddr_un sun = {.sun_family = AF_UNIX};
-	int fd, error;
-
-	if (strlen(path) >= sizeof(sun.sun_path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(sun.sun_path, path, strlen(path));
-	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
-		return -1;
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 &&
-	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) == 0 &&
-	    connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0)
-		return fd;
-	error = errno;
-	close(fd);
-	errno = error;
-	return -1;
-}
 
 /* All that comes; NULL with errno. */
 static char *
@@ -65,7 +40,7 @@ char *
 scrape(const char *path)
 {
 	static const char request[] = "1\0metrics";
-	int fd = connect_to(path), error;
+	int fd = ctl_connect(path, SECONDS), error;
 	char *text = NULL;
 
 	if (fd == -1)
