@@ -62,19 +62,23 @@ child_start(struct child *c, struct event_base *base, enum role role, evchannel_
 	c->role = role;
 	c->started = clock_ms();
 	c->ec.ch.fd = -1;
-	if (channel_pair(pair) == -1)
+	/* first: a process that is in no list would not be known when it is reaped */
+	if ((p = malloc(sizeof(*p))) == NULL)
 		return -1;
+	if (channel_pair(pair) == -1) {
+		free(p);
+		return -1;
+	}
 	c->pid = process_start(programs_descriptor(role), "", argv, pair[1], NULL);
 	close(pair[1]);
 	if (c->pid == -1) {
 		close(pair[0]);
+		free(p);
 		c->pid = 0;
 		return -1;
 	}
-	if ((p = malloc(sizeof(*p))) != NULL) {
-		*p = (struct process){.pid = c->pid, .role = role, .child = c};
-		LIST_INSERT_HEAD(&processes, p, next);
-	}
+	*p = (struct process){.pid = c->pid, .role = role, .child = c};
+	LIST_INSERT_HEAD(&processes, p, next);
 	return evchannel_open(&c->ec, base, pair[0], ROLE_MASTER, role, QUEUE_MAX, msg, end, arg);
 }
 
