@@ -490,7 +490,7 @@ struct msg_grant {
 	uint16_t mbox_split;		  /* enum mbox_split */
 	char mbox_journal[MSG_PATH_SIZE]; /* a directory; empty: none */
 	uint32_t memory;		  /* MiB that the session may use; 0: no limit */
-	uint32_t check_ms;		  /* from the gate: how long the check took */
+	uint32_t check_ms;		  /* of the check, by the gate */
 	uint32_t unused;
 	struct msg_account account;
 };
@@ -595,7 +595,7 @@ enum session_end {
 struct msg_session_end {
 	conn_id id;
 	uint32_t why;	    /* enum session_end */
-	uint32_t update_ms; /* that UPDATE took, begun ones counted; 0: nothing was deleted */
+	uint32_t update_ms; /* of UPDATE, and one; 0: nothing was deleted */
 	uint64_t retrieved, retrieved_octets, topped, deleted, left;
 	uint64_t again; /* messages retrieved that an earlier session had retrieved */
 };

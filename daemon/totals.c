@@ -195,7 +195,7 @@ static const struct metric {
 			  {{NULL, NULL}}},
     [TOTAL_UPDATE_TIME] = {"pop3d_update_seconds",
 			   HISTOGRAM,
-			   "Time from QUIT to its answer in sessions that deleted messages.",
+			   "Time of UPDATE in sessions that deleted messages.",
 			   {{NULL, NULL}}},
     [TOTAL_CONNECTIONS] = {"pop3d_connections",
 			   GAUGE,

@@ -7,14 +7,7 @@
 
 #include "common/source.h"
 
-enum shed_rank {
-	SHED_HANDSHAKE,
-	SHED_SILENT,
-	SHED_SPOKE,
-	SHED_NAMED,
-	SHED_NEVER,
-	SHED_COUNT = SHED_NEVER
-};
+enum shed_rank { SHED_HANDSHAKE, SHED_SILENT, SHED_SPOKE, SHED_NAMED, SHED_NEVER };
 
 struct candidate {
 	struct source network;
@@ -93,12 +86,12 @@ networks_with_most(struct candidate *list, size_t n)
 static enum shed_rank
 commonest_rank(const struct candidate *list, size_t n)
 {
-	size_t counts[SHED_COUNT] = {0};
+	size_t counts[SHED_NEVER] = {0};
 	enum shed_rank found = SHED_HANDSHAKE;
 
 	for (size_t i = 0; i < n; i++)
 		counts[list[i].rank]++;
-	for (enum shed_rank rank = SHED_HANDSHAKE; rank < SHED_COUNT; rank++)
+	for (enum shed_rank rank = SHED_HANDSHAKE; rank < SHED_NEVER; rank++)
 		if (counts[rank] > counts[found])
 			found = rank;
 	return found;

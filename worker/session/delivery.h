@@ -27,14 +27,14 @@ struct delivery_item {
 	uint64_t seen;	 /* octets of the input that were there before that was sent */
 };
 
+/* So many have room without malloc(3), of which the first in a session costs pages: its heap is
+ * shared with the spawner (session/main.c). */
 enum { DELIVERY_FEW = 32 };
 
 struct delivery {
 	struct delivery_item *items; /* sent and not confirmed, from `first` on, the oldest first */
-	size_t first, left, count, room; /* those before `left` have left for the client */
-	struct delivery_item
-	    few[DELIVERY_FEW]; /* the room of most sessions, not from malloc(3): the
-				* heap is shared with the spawner (session/main.c) */
+	size_t first, left, count, room;	/* those before `left` have left for the client */
+	struct delivery_item few[DELIVERY_FEW]; /* the room of most sessions */
 };
 
 /* Message i was put into the stream whole. */

@@ -7,8 +7,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "common/clock.h"
 #include "common/acked.h"
+#include "common/clock.h"
 #include "common/count.h"
 #include "common/inbox.h"
 #include "common/log.h"
