@@ -78,11 +78,11 @@ class HostileWorker(TestCase):
         client.eof()
         daemon.log_wait(r"worker \d+ broke a rule: login after the last refusal")
 
-    def test_a_login_while_a_grant_stands_is_refused_and_ends_nobody(self):
-        """A void grant may reach the worker before the helper."""
+    def one_is_granted_and_one_refused(self, word):
+        """Of two logins on a connection, and nobody is ended."""
         daemon, user = self.daemon_with(), self.user(mailbox.simple(1))
         client = self.hostile(daemon)
-        client.send(b"again %s %s\r\n" % (user.name_octets, user.password_octets))
+        client.send(b"%s %s %s\r\n" % (word, user.name_octets, user.password_octets))
         lines = [client.line(), client.line()]  # the session's and the worker's
         self.assertIn(b"refused %d 0" % TEMP, lines)
         self.assertTrue(any(line.startswith(b"+OK ") for line in lines), lines)
@@ -90,17 +90,13 @@ class HostileWorker(TestCase):
         client.send(b"QUIT\r\n")
         daemon.log_fields("session-end")
 
+    def test_a_login_while_a_grant_stands_is_refused_and_ends_nobody(self):
+        """A void grant may reach the worker before the helper."""
+        self.one_is_granted_and_one_refused(b"again")
+
     def test_a_login_beside_one_that_succeeds_is_refused_and_ends_nobody(self):
         """To the dispatcher it looks like one after master's refusal of the first."""
-        daemon, user = self.daemon_with(), self.user(mailbox.simple(1))
-        client = self.hostile(daemon)
-        client.send(b"twice %s %s\r\n" % (user.name_octets, user.password_octets))
-        lines = [client.line(), client.line()]  # the session's and the worker's
-        self.assertIn(b"refused %d 0" % TEMP, lines)
-        self.assertTrue(any(line.startswith(b"+OK ") for line in lines), lines)
-        self.assertNotIn("broke a rule", daemon.log())
-        client.send(b"QUIT\r\n")
-        daemon.log_fields("session-end")
+        self.one_is_granted_and_one_refused(b"twice")
 
     def test_a_connection_that_is_kept_ends_the_worker(self):
         daemon = self.daemon_with()
