@@ -136,6 +136,17 @@ class Floods(TestCase):
         self.addCleanup(tls.close)
         self.assertEqual(tls.recv(4), b"+OK ")
 
+    def test_guesses_that_wait_make_room(self):
+        """Logins that are being decided, or whose refusals wait, are closed like others."""
+        daemon = self.net.daemon(self, **{**SHIPPED, "login_workers": 1, "max_connections_before_login": FEW})
+        self.daemon = daemon
+        for _ in range(4):
+            self.flood("guesses", name=self.honest.name)
+        daemon.log_wait("disconnect .* reason=crowded", timeout=60)
+        other = self.user(mailbox.simple(1))
+        for _ in range(20):
+            self.login(other)
+
     def test_people_who_type_in_networks_of_a_flood(self):
         """Their mail programs have sent USER and ask for the password; of a hundred 99 get in."""
         typing, users = [], [self.user(mailbox.simple(1)) for _ in range(TYPISTS)]

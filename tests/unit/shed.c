@@ -65,7 +65,20 @@ test_order(void)
 	CU_ASSERT_EQUAL(chosen(), 3);
 	CU_ASSERT_EQUAL(chosen(), 2);
 	CU_ASSERT_EQUAL(chosen(), 1);
+	CU_ASSERT_EQUAL(chosen(), 5);
 	CU_ASSERT_EQUAL(chosen(), 0);
+}
+
+/* Whose guesses wait for their refusals are as many as others. */
+static void
+test_guesses_make_room(void)
+{
+	begin();
+	add(2, 1, CONN_COMMAND);
+	for (uint8_t host = 1; host <= 3; host++)
+		add(3, host, CONN_LOGIN);
+	CU_ASSERT_TRUE(chosen() > 1);
+	CU_ASSERT_TRUE(chosen() > 1);
 }
 
 static void
@@ -159,6 +172,7 @@ worker_confine(struct worker *w, struct msg_ready *ready, char *why, size_t cap)
 
 static const struct unit_test tests[] = {
     {"whoever has got least far comes first", test_order},
+    {"guesses make room", test_guesses_make_room},
     {"an exchange comes last", test_exchange_comes_last},
     {"who is trusted stays", test_trusted_stays},
     {"the fullest network makes room", test_fullest_network},

@@ -307,7 +307,7 @@ channels_on_conn_shed(void *who, struct msg *m)
 	(void)m;
 	if (c == NULL)
 		return 0;
-	conn_end(c, CONN_END_CROWDED);
+	login_give_up(c, CONN_END_CROWDED);
 	conn_settle(c);
 	return 0;
 }

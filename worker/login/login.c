@@ -80,6 +80,12 @@ login_expired(struct conn *c)
 		login_failed(c, LOGIN_TEMP);
 		return;
 	}
-	c->undecided = true;
-	conn_end(c, CONN_END_ERROR);
+	login_give_up(c, CONN_END_ERROR);
+}
+
+void
+login_give_up(struct conn *c, enum conn_end why)
+{
+	c->undecided = c->state == CONN_LOGIN;
+	conn_end(c, why);
 }

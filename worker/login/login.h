@@ -23,5 +23,7 @@ void login_taken(struct conn *c, int fd, int acked);
 void login_orphan(struct conn *c);
 /* Nobody decided in time. */
 void login_expired(struct conn *c);
+/* End a connection without a session; its login may be being decided. */
+void login_give_up(struct conn *c, enum conn_end why);
 
 #endif

@@ -7,7 +7,14 @@
 
 #include "common/source.h"
 
-enum shed_rank { SHED_HANDSHAKE, SHED_SILENT, SHED_SPOKE, SHED_NAMED, SHED_NEVER };
+enum shed_rank {
+	SHED_HANDSHAKE,
+	SHED_SILENT,
+	SHED_SPOKE,
+	SHED_NAMED,
+	SHED_ASKED, /* its login is being decided, or the refusal has its delay */
+	SHED_NEVER
+};
 
 struct candidate {
 	struct source network;
@@ -27,6 +34,8 @@ rank_of(const struct conn *c)
 		return SHED_HANDSHAKE;
 	if (c->state == CONN_SASL)
 		return SHED_NAMED;
+	if (c->state == CONN_LOGIN)
+		return SHED_ASKED;
 	if (c->state == CONN_STLS_WAIT || c->state == CONN_STLS_GO)
 		return SHED_SPOKE;
 	if (c->state != CONN_COMMAND)
