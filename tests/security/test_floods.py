@@ -138,7 +138,7 @@ class Floods(TestCase):
 
     def test_guesses_that_wait_make_room(self):
         """Logins that are being decided, or whose refusals wait, are closed like others."""
-        daemon = self.net.daemon(self, **{**SHIPPED, "login_workers": 1, "max_connections_before_login": FEW})
+        daemon = self.net.daemon(self, **{**SHIPPED, "login_workers": 1, "max_connections_before_login": 150})
         self.daemon = daemon
         for _ in range(4):
             self.flood("guesses", name=self.honest.name)

@@ -81,6 +81,18 @@ test_guesses_make_room(void)
 	CU_ASSERT_TRUE(chosen() > 1);
 }
 
+/* Of guesses and a login that is decided soon, the one that has waited longest. */
+static void
+test_longest_wait(void)
+{
+	begin();
+	for (uint8_t network = 1; network <= 4; network++)
+		add(network, 1, CONN_LOGIN)->asked = UINT32_MAX + 10ull - network;
+	CU_ASSERT_EQUAL(chosen(), 4);
+	CU_ASSERT_EQUAL(chosen(), 3);
+	CU_ASSERT_EQUAL(chosen(), 2);
+}
+
 static void
 test_exchange_comes_last(void)
 {
@@ -173,6 +185,7 @@ worker_confine(struct worker *w, struct msg_ready *ready, char *why, size_t cap)
 static const struct unit_test tests[] = {
     {"whoever has got least far comes first", test_order},
     {"guesses make room", test_guesses_make_room},
+    {"of waiting logins the oldest", test_longest_wait},
     {"an exchange comes last", test_exchange_comes_last},
     {"who is trusted stays", test_trusted_stays},
     {"the fullest network makes room", test_fullest_network},

@@ -66,6 +66,7 @@ struct conn {
 	uint32_t failures;     /* failed logins */
 	uint32_t refused_commands;
 	uint64_t since;	 /* clock_ms() of its beginning */
+	uint64_t asked;	 /* clock_ms() when its login was asked for, in CONN_LOGIN */
 	size_t lingered; /* octets thrown away in CONN_LINGER */
 	struct line line;
 	struct conn_output out;

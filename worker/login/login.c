@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/replies.h"
 #include "worker/login/channels.h"
 #include "worker/login/relay.h"
@@ -32,10 +33,12 @@ login_ask(struct conn *c)
 	int rc = channels_ask_login(c->w, c->ask);
 	conn_forget_login(c);
 	c->orphaned = false;
-	if (rc == 0)
-		conn_enter(c, CONN_LOGIN);
-	else
+	if (rc == -1) {
 		login_failed(c, LOGIN_TEMP);
+		return;
+	}
+	c->asked = clock_ms();
+	conn_enter(c, CONN_LOGIN);
 }
 
 void

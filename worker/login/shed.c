@@ -19,7 +19,7 @@ enum shed_rank {
 struct candidate {
 	struct source network;
 	enum shed_rank rank;
-	uint32_t order; /* at random */
+	uint64_t order; /* within a rank: the least goes */
 	struct conn *conn;
 };
 
@@ -43,6 +43,13 @@ rank_of(const struct conn *c)
 	return c->user != NULL ? SHED_NAMED : c->greeted ? SHED_SPOKE : SHED_SILENT;
 }
 
+/* The one that has waited longest; those of people are decided at once.  Else at random. */
+static uint64_t
+order_of(const struct conn *c)
+{
+	return c->state == CONN_LOGIN ? c->asked : arc4random();
+}
+
 static int
 candidate_compare(const void *a, const void *b)
 {
@@ -62,8 +69,8 @@ candidates_list(const struct worker *w, struct candidate *list)
 
 	RB_FOREACH (c, conn_tree, (struct conn_tree *)(uintptr_t)&w->conns)
 		if (rank_of(c) != SHED_NEVER) {
-			list[n] = (struct candidate){
-			    .rank = rank_of(c), .order = arc4random(), .conn = c};
+			list[n] =
+			    (struct candidate){.rank = rank_of(c), .order = order_of(c), .conn = c};
 			source_network(&list[n++].network, &c->row.peer, NETWORK_BITS4,
 				       NETWORK_BITS6);
 		}
