@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import glob
 import os
 import re
 import select
@@ -16,6 +17,7 @@ from client import TestCase, plain_response
 from control import Control
 from harness import ALL_KINDS, PLAIN, STLS, TLS
 
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 MESSAGES = mailbox.simple(4)
 LOGIN = {"conn", "server", "user", "uid", "peer", "mech", "tls", "cipher", "messages", "octets", "sni"}
 FAILED = {"conn", "server", "user", "peer", "mech", "tls", "result", "reason"}
@@ -210,8 +212,13 @@ class Lines(TestCase):
         for line in log.splitlines():
             self.assertRegex(line, r"\A[\x20-\x7e]*\Z")
 
+    def left_by_logcheck(self, lines):
+        """Of the daemon's lines, as the log daemon writes them."""
+        lines = "\n".join("Nov 28 10:00:00 mail pop3d[1]: " + line for line in lines)
+        done = subprocess.run(["grep", "-Evf", os.path.join(TOP, "etc/logcheck/pop3d")], input=lines.encode(), stdout=subprocess.PIPE)
+        return done.stdout.decode().splitlines()
+
     def test_logcheck_rules_leave_nothing_of_a_normal_day(self):
-        rules = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../etc/logcheck/pop3d")
         daemon, user = self.own_daemon(idle_timeout=600), self.user(MESSAGES)
         for kind in ALL_KINDS:
             client = self.connect(kind, daemon=daemon)
@@ -230,11 +237,35 @@ class Lines(TestCase):
         daemon.may_leave = True
         daemon.send_signal(signal.SIGTERM)
         daemon.log_wait(" stopped$", 30)
-        lines = [re.sub(r"^\S+ pop3d", "Nov 28 10:00:00 mail pop3d", line) for line in daemon.log().splitlines()]
-        left = subprocess.run(["grep", "-Evf", rules], input="\n".join(lines).encode(), stdout=subprocess.PIPE).stdout
-        self.assertEqual(left.decode().splitlines(), [])
-        odd = b"Nov 28 10:00:00 mail pop3d[1]: session-crash conn=1 user=ann uid=1000 pid=7 signal=11 doing=RETR"
-        self.assertEqual(subprocess.run(["grep", "-Evqf", rules], input=odd).returncode, 0)
+        self.assertEqual(self.left_by_logcheck(re.sub(r"^\S+ pop3d\[\d+\]: ", "", line) for line in daemon.log().splitlines()), [])
+        odd = "session-crash conn=1 user=ann uid=1000 pid=7 signal=11 doing=RETR"
+        self.assertEqual(len(self.left_by_logcheck([odd])), 1)
+
+    def lines_of_level_info(self):
+        """Made of the formats in the sources: what a normal day may log."""
+        calls = r"\b(?:log_info|log_(?:line|try|put)\(LOG_INFO|log_line\(\S+ \? LOG_INFO : LOG_DEBUG)\b"
+        literal = r'"(?:[^"\\]|\\.)*"'
+        written = re.compile(calls + r'[^";]*?,\s*(%s(?:%s|\s|PRIu64)*)' % (literal, literal))
+        roles = {"daemon": "", "worker/login": "role=login pid=7 conn=1a ", "worker/session": "role=session pid=7 conn=1a ",
+                 "worker/store": "role=session pid=7 conn=1a "}
+        for folder, role in roles.items():
+            for path in glob.glob(os.path.join(TOP, folder, "**/*.c"), recursive=True):
+                with open(path) as f:
+                    formats = written.findall(f.read())
+                for text in formats:
+                    text = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', text.replace("PRIu64", '"u"')))
+                    text = re.sub(r"^(\S+) %s(?= )", r"\1 conn=1a", text).replace('\\"', '"')
+                    text = text.replace("%.3f", "0.001").replace("%s", "a")
+                    if text != "a":
+                        yield role + re.sub(r"%(?:z|ll?)?u", "7", text)
+
+    def test_logcheck_has_a_rule_for_each_line_of_level_info(self):
+        lines = list(self.lines_of_level_info())
+        for event in ("login ", "deleted-more ", "role=session .* mbox ", "role=login .* TLS handshake failed"):
+            self.assertTrue(any(re.match(event, line) for line in lines), event)
+        self.assertEqual(self.left_by_logcheck(lines), [])
+
+
 
 
 class Secrets(TestCase):
