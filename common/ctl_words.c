@@ -33,6 +33,8 @@ const struct ctl_words ctl_words[] = {
 	{"kick", NULL, "user", "end all sessions of a user; nothing is deleted; prints how many", NULL},
 	{"list", NULL, "", "all servers", NULL},
 	{"status", NULL, "", "the daemon and its processes", NULL},
+	{"log", "errors", "?count?", "the last errors and warnings of all processes, 20 by default",
+	    NULL},
 	{"metrics", NULL, "", "counts and times, as Prometheus reads them", NULL},
 	{"doctor", NULL, "?--conf file? ?server user?",
 	    "what is wrong with the host, or with a user's mailbox, and what to do", NULL},

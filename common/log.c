@@ -15,6 +15,7 @@ enum { LOG_FINISH_MS = 1000 };
 
 static struct {
 	const struct log_sink *sink;
+	log_also_fn *also;
 	bool echo; /* errors go to standard error, too */
 	int level;
 } out = {.sink = &log_stderr, .level = LOG_INFO};
@@ -56,6 +57,12 @@ log_leave_stderr(void)
 }
 
 void
+log_also(log_also_fn *fn)
+{
+	out.also = fn;
+}
+
+void
 log_set_level(int prio)
 {
 	out.level = prio;
@@ -85,6 +92,8 @@ void
 log_put(int prio, conn_id id, const char *text)
 {
 	out.sink->put(prio, id, text);
+	if (out.also != NULL)
+		out.also(prio, id, text);
 	if (out.echo && out.sink != &log_stderr && prio <= LOG_ERR)
 		log_stderr.put(prio, id, text);
 }

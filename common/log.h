@@ -38,6 +38,10 @@ void log_to_stderr(void);
 void log_to_terminal(void);
 void log_to_channel(struct channel *c);
 
+/* `fn` gets each line that is written from now on, as put() of a sink does; NULL: nobody does. */
+typedef void log_also_fn(int prio, conn_id id, const char *text);
+void log_also(log_also_fn *fn);
+
 /* Errors go to standard error, too, until log_leave_stderr(): from then on nothing does.  True:
  * all lines went there, and log_to() is due. */
 void log_echo_errors(void);

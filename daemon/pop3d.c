@@ -20,6 +20,7 @@
 
 #include "daemon/conf/conf.h"
 #include "common/log.h"
+#include "daemon/log/recent.h"
 #include "daemon/log/syslog.h"
 #include "common/privs.h"
 #include "common/title.h"
@@ -155,6 +156,7 @@ main(int argc, char *argv[], char *envp[])
 		return 0;
 	}
 	log_set_level(conf->log_level);
+	recent_open();
 	if (o.to_stderr || conf->log == CONF_LOG_STDERR)
 		log_to_stderr();
 	else

@@ -55,6 +55,7 @@ static const struct {
     {ANSWER_PAIRS, TYPE_NUMBER, "uptime"},
     {ANSWER_TABLE, TYPE_NUMBERS, "port"},
     {ANSWER_TABLE, TYPE_NUMBER, "connections"},
+    {ANSWER_TABLE, TYPE_NUMBER, "count"},
     {ANSWER_TABLE, TYPE_NUMBER, "deleted"},
     {ANSWER_TABLE, TYPE_NUMBER, "idle"},
     {ANSWER_TABLE, TYPE_NUMBER, "messages"},

@@ -1,6 +1,7 @@
 """The log: stable lines, one a login, failed login and session end; never a secret."""
 
 import base64
+import calendar
 import contextlib
 import glob
 import os
@@ -14,7 +15,7 @@ import time
 import harness
 import mailbox
 from client import TestCase, plain_response
-from control import Control
+from control import USAGE, Control
 from harness import ALL_KINDS, PLAIN, STLS, TLS
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
@@ -415,6 +416,48 @@ def pipe_ends(case):
     for end in ends:
         case.addCleanup(end.close)
     return ends
+
+
+class Errors(TestCase):
+    """pop3ctl log errors: the last errors and warnings, without a log daemon."""
+
+    @harness.needs_root
+    def test_the_log_daemon_is_gone(self):
+        s, wrap = harness.private_syslog()
+        daemon = self.own_daemon(arguments=("-F",), wrap=wrap)
+        s.close()
+        ctl = Control(daemon)
+        self.assertEqual(ctl.json("log", "errors"), [])
+        exposed, broken = self.user(MESSAGES), self.user(MESSAGES)
+        os.chmod(exposed.maildir.path, 0o777)
+        self.session(exposed, TLS, daemon).quit()
+        os.chmod(os.path.join(broken.maildir.path, "cur"), 0)
+        self.assertIn(b"SYS/", self.connect(TLS, daemon).try_login(broken))
+        self.assertGreater(int(ctl.pairs("status")["log_lines_lost"]), 0)
+        before = time.time()
+        os.kill(daemon.role("pop3d-login")[0], signal.SIGKILL)
+        self.assertTrue(harness.wait_for(lambda: "worker" in ctl.json("log", "errors", 1)[0]["text"], 20))
+        found = ctl.json("log", "errors")
+        self.assertEqual(set(found[0]), {"time", "priority", "count", "role", "text"})
+        self.assertEqual([(f["role"], f["priority"]) for f in found],
+                         [("master", "warning"), ("session", "error"), ("master", "warning")], found)
+        self.assertRegex(found[0]["text"], r"\Aexposed conn=\S+ server=\S+ user=%s " % exposed.name)
+        self.assertRegex(found[1]["text"], r"\Apid=\d+ conn=\S+ .*Permission denied")
+        self.assertEqual([f["count"] for f in found], [1, 1, 1])
+        self.assertEqual(found, sorted(found, key=lambda f: f["time"]))
+        self.assertLess(abs(calendar.timegm(time.strptime(found[2]["time"], "%Y-%m-%dT%H:%M:%SZ")) - before), 60)
+        # the last ones, and as a table
+        self.assertEqual(ctl.json("log", "errors", 2), found[1:])
+        lines = ctl.lines("log", "errors", 256)
+        self.assertEqual([len(lines)] + lines[0].split(), [4, "time", "priority", "count", "role", "text"])
+        self.assertTrue(lines[1].endswith(found[0]["text"]))
+
+    def test_counts_that_are_none(self):
+        ctl = Control(self.daemon)
+        for count in ("0", "257", "-1", "+1", " 1", "1x", "", "99999999999999999999"):
+            self.assertEqual(ctl.refused(USAGE, "log", "errors", count), 'bad count "%s": must be 1 to 256' % count)
+        self.assertEqual(ctl.refused(USAGE, "log", "errors", "1", "2"), 'wrong # args: should be "pop3ctl log errors ?count?"')
+        self.assertEqual(ctl.refused(USAGE, "log", "x"), 'bad option "x": must be errors')
 
 
 class Unread(TestCase):
