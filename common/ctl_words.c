@@ -58,7 +58,7 @@ const struct ctl_words ctl_words[] = {
 	    "a pop3d.conf that does what Courier does", NULL},
 	{"adopt", "dovecot", "?--config file? ?-o file? ?--force?",
 	    "a pop3d.conf that does what Dovecot does, of what doveconf says", NULL},
-	{"adopt", "uids", "courier|dovecot ?--jobs n? ?--force? server ?user ...?",
+	{"adopt", "uids", "courier|dovecot ?--jobs n? ?--config folder? ?--force? server ?user ...?",
 	    "take over the unique-ids of all users, and compare", NULL},
 	{"user", "add", "?--plain|--apop? name uid gid home ?mailbox?",
 	    "password from standard input or the terminal", NULL},

@@ -52,6 +52,17 @@ adopt_add(struct adopt *a, const char *name, const char *value, size_t section)
 	return 0;
 }
 
+void
+adopt_free(struct adopt *a)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		free(a->settings[i].name);
+		free(a->settings[i].value);
+	}
+	free(a->settings);
+	free(a->title);
+}
+
 const char *
 adopt_get(const struct adopt *a, const char *pattern)
 {
@@ -315,11 +326,6 @@ adopt_run(const char *socket_path, int argc, char *argv[])
 		return usage(s->name);
 	if (s->read(&a, config) == 0)
 		status = file_make(s, &a, path, force);
-	for (size_t i = 0; i < a.n; i++) {
-		free(a.settings[i].name);
-		free(a.settings[i].value);
-	}
-	free(a.settings);
-	free(a.title);
+	adopt_free(&a);
 	return status;
 }

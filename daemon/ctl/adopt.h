@@ -48,6 +48,9 @@ int adopt_run(const char *socket_path, int argc, char *argv[]);
 /* Note a setting.  0, or -1 without memory. */
 int adopt_add(struct adopt *a, const char *name, const char *value, size_t section);
 
+/* Free what was noted. */
+void adopt_free(struct adopt *a);
+
 /* The value of the first setting of that pattern, or NULL. */
 const char *adopt_get(const struct adopt *a, const char *pattern);
 
@@ -81,16 +84,23 @@ void adopt_dovecot_write(struct adopt *a);
 int adopt_courier_read(struct adopt *a, const char *config);
 void adopt_courier_write(struct adopt *a);
 
+/* The Maildir that Courier opens in a home, MAILDIRPATH in the folder of its settings (NULL: the
+ * usual one), malloc'ed; its own default if none is set or there is no such folder.  NULL: said. */
+char *adopt_courier_maildir(const char *config);
+
 /* ---- adopt_uids.c: run "adopt uids ...", argv[0] being that second word.  The exit status. */
 int adopt_uids(const char *socket_path, int argc, char *argv[]);
 
 /* ---- adopt_listing.c: what the other server itself tells a client of that user.  */
 struct adopt_peer {
 	const char *name; /* "dovecot" */
+	bool has_folder;  /* of its own settings, which may be another than the usual one */
+	/* Before the rest: learn from its settings (`config`: their folder; NULL: the usual one)
+	 * how it is asked, and write the source of "uidl import", with its format, to `source`
+	 * (ADOPT_VALUE_SIZE).  False: said. */
+	bool (*begin)(const char *config, char *source);
 	/* Append its UIDL answer to the file `fd`.  False: `why` (of cap octets) says it. */
 	bool (*listing)(const char *user, int fd, char *why, size_t cap);
-	/* The source of "uidl import", with its format, in `out` (ADOPT_VALUE_SIZE). */
-	void (*source)(char *out);
 };
 
 /* The peer of that name, or NULL. */

@@ -17,6 +17,12 @@
 
 /* ---- reading ---- */
 
+static const char *
+given(const char *value, const char *otherwise)
+{
+	return value != NULL && value[0] != '\0' ? value : otherwise;
+}
+
 /* NAME=VALUE, NAME="VALUE" */
 static int
 line_take(struct adopt *a, char *text, void *arg)
@@ -72,6 +78,28 @@ adopt_courier_read(struct adopt *a, const char *config)
 		       file_read(a, dir, "authdaemonrc", false) == 0
 		   ? 0
 		   : -1;
+}
+
+char *
+adopt_courier_maildir(const char *config)
+{
+	struct adopt a = {0};
+	const char *dir = config != NULL ? config : CONFIG_DIR, *value = NULL;
+	char *path = NULL;
+
+	if (file_read(&a, dir, "pop3d", config != NULL) == 0) {
+		for (size_t i = 0; i < a.n; i++) /* the last one counts, as in the shell */
+			if (strcmp(a.settings[i].name, "pop3d/MAILDIRPATH") == 0)
+				value = a.settings[i].value;
+		value = given(value, "Maildir");
+		if (strpbrk(value, "$`\\\"") == NULL)
+			path = strdup(value);
+		else
+			fprintf(stderr, "pop3ctl: %s/pop3d: MAILDIRPATH is no plain path: %s\n",
+				dir, value);
+	}
+	adopt_free(&a);
+	return path;
 }
 
 /* ---- what needs no more than its own value ---- */
@@ -246,12 +274,6 @@ server_make(struct adopt *a, const char *name, const char *list, const char *add
 		free(text[1]);
 		list += len;
 	}
-}
-
-static const char *
-given(const char *value, const char *otherwise)
-{
-	return value != NULL && value[0] != '\0' ? value : otherwise;
 }
 
 void

@@ -38,6 +38,35 @@ section_begin(struct adopt *a, struct reading *r, char *text, size_t len)
 	return status;
 }
 
+/* Of 2.4: the section "ssl_server {" has the settings of that beginning, as ssl_server_cert_file.
+ */
+static const char *
+section_joins(const struct reading *r)
+{
+	static const char section[] = "ssl_server/";
+	size_t len = strlen(r->name), own = strlen(section);
+
+	return len >= own && strcmp(r->name + len - own, section) == 0 ? "_" : "/";
+}
+
+/* 2.4 writes some values in quotes, with backslashes before what is special in them. */
+static char *
+value_unquote(char *value)
+{
+	size_t len = strlen(value);
+	char *to = value;
+
+	if (len < 2 || value[0] != '"' || value[len - 1] != '"')
+		return value;
+	value[len - 1] = '\0';
+	for (const char *from = value + 1; *from != '\0'; from++) {
+		from += *from == '\\' && from[1] != '\0';
+		*to++ = *from;
+	}
+	*to = '\0';
+	return value;
+}
+
 /* "# 2.3.19.1 (9b53102964): /etc/dovecot/dovecot.conf" */
 static int
 title_take(struct adopt *a, const char *text)
@@ -67,9 +96,11 @@ line_take(struct adopt *a, char *text, void *arg)
 	if (equals == NULL)
 		return -1;
 	*equals = '\0';
-	(void)snprintf(name, sizeof(name), "%s%.500s", r->name, text);
+	(void)snprintf(name, sizeof(name), "%.*s%s%.500s", (int)strlen(r->name) - (r->depth > 0),
+		       r->name, r->depth > 0 ? section_joins(r) : "", text);
 	equals += 2;
-	return adopt_add(a, name, equals + strspn(equals, " "), r->sections[r->depth]);
+	return adopt_add(a, name, value_unquote(equals + strspn(equals, " ")),
+			 r->sections[r->depth]);
 }
 
 int

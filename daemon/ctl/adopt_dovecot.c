@@ -33,19 +33,6 @@ to_milliseconds(const char *value, char *out)
 	return false;
 }
 
-/* disable_plaintext_auth; loopback is trusted by both. */
-static bool
-from_disabled(const char *value, char *out)
-{
-	return adopt_text(adopt_is_yes(value) ? "loopback" : "always", out);
-}
-
-static bool
-from_allowed(const char *value, char *out)
-{
-	return adopt_text(adopt_is_yes(value) ? "always" : "loopback", out);
-}
-
 /* "a b, c" as {"a", "b", "c"}. */
 static bool
 to_list(const char *value, char *out)
@@ -88,6 +75,8 @@ static const struct adopt_rule rules[] = {
     {"protocols*", NULL, NULL, NULL},
     {"listen", NULL, NULL, NULL},
     {"ssl", NULL, NULL, NULL},
+    {"disable_plaintext_auth", NULL, NULL, NULL},
+    {"auth_allow_cleartext", NULL, NULL, NULL},
     {"auth_username_format", NULL, NULL, NULL},
     {"service pop3-login/inet_listener *", NULL, NULL, NULL},
     {"ssl_cert", NULL, NULL, NULL},
@@ -98,8 +87,6 @@ static const struct adopt_rule rules[] = {
     {"local_name */*key*", NULL, NULL, NULL},
     {"haproxy_trusted_networks", NULL, NULL, NULL},
     /* one by one */
-    {"disable_plaintext_auth", "cleartext_login", from_disabled, NULL},
-    {"auth_allow_cleartext", "cleartext_login", from_allowed, NULL},
     {"ssl_cipher_list", "tls_ciphers", adopt_text, "write tls_ciphers by hand"},
     {"auth_failure_delay", "auth_failure_delay", to_milliseconds,
      "write auth_failure_delay by hand, in milliseconds; at most 60000"},
@@ -163,6 +150,7 @@ static const struct adopt_rule rules[] = {
     {"*ssl_dh*", NULL, NULL, "nothing is to be set: key exchange is by elliptic curves"},
     {"*ssl_server_dh_file", NULL, NULL, "nothing is to be set: key exchange is by elliptic curves"},
     {"*ssl_ca", NULL, NULL, "certificates of clients are not asked for"},
+    {"ssl_server_request_client_cert", NULL, NULL, "certificates of clients are not asked for"},
     {"*ssl_verify_client_cert", NULL, NULL, "certificates of clients are not asked for"},
     {"*ssl_*", NULL, NULL, "there is no such choice: see pop3d.conf(5), TLS"},
     /* log, and what is of the other protocols and of Dovecot's processes */
@@ -185,6 +173,7 @@ static const struct adopt_rule rules[] = {
     {"event_exporter*", NULL, NULL, NULL},
     {"metric*", NULL, NULL, NULL},
     {"dict*", NULL, NULL, NULL},
+    {"fts_*", NULL, NULL, NULL},
     {IMAP},
     {NULL, NULL, NULL, NULL}};
 
@@ -329,7 +318,8 @@ storage_make(struct adopt *a)
 {
 	const char *location = adopt_get(a, "mail_location"), *driver = adopt_get(a, "mail_driver");
 	struct location l = {.path = adopt_get(a, "mail_path"),
-			     .inbox = adopt_get(a, "mail_inbox_path")};
+			     .inbox = adopt_get(a, "mail_inbox_path"),
+			     .control = adopt_get(a, "mail_control_path") != NULL};
 	char what[ADOPT_VALUE_SIZE];
 
 	if (location != NULL && location[0] != '\0') {
@@ -490,6 +480,26 @@ names_make(struct adopt *a)
 		adopt_set(a, "username_fold", formats[i].fold, what);
 }
 
+/* Passwords without TLS; loopback is trusted by both.  "ssl = required" goes before a setting that
+ * allows them. */
+static void
+cleartext_make(struct adopt *a)
+{
+	static const char disabled[] = "disable_plaintext_auth", allowed[] = "auth_allow_cleartext";
+	const char *tls = adopt_get(a, "ssl"), *name, *value;
+	bool required = tls != NULL && strcmp(tls, "required") == 0;
+	char what[ADOPT_VALUE_SIZE];
+
+	name = required ? "ssl" : adopt_get(a, disabled) != NULL ? disabled : allowed;
+	if ((value = adopt_get(a, name)) == NULL)
+		return;
+	(void)snprintf(what, sizeof(what), "%s = %.500s", name, value);
+	adopt_set(a, "cleartext_login",
+		  !required && adopt_is_yes(value) == (name == allowed) ? "\"always\""
+									: "\"loopback\"",
+		  what);
+}
+
 /* ---- certificates and servers ---- */
 
 /* The paths of all settings of that name, those outside of sections first, as a list. */
@@ -623,6 +633,7 @@ adopt_dovecot_write(struct adopt *a)
 	storage_make(a);
 	auth_make(a);
 	names_make(a);
+	cleartext_make(a);
 	adopt_apply(a, rules);
 	servers_make(a);
 }

@@ -21,9 +21,6 @@
 #include "common/count.h"
 #include "daemon/ctl/adopt.h"
 
-/* Its default, if it cannot be asked: UID_FORMAT_DEFAULT of worker/store/uids_foreign.h. */
-#define UIDL_FORMAT "%08Xu%08Xv"
-
 enum { PEER_MS = 120000 /* that it may take for one mailbox */, FAILED_TO_RUN = 127 };
 
 /* A program of theirs. */
@@ -192,16 +189,23 @@ adopt_ask(char *const argv[], char *out, size_t cap)
 	return got && status == 0;
 }
 
-static void
-dovecot_source(char *out)
+/* The format of unique-ids is asked for with its name: 2.4 refuses doveconf -h where a section of
+ * the configuration may have another. */
+static bool
+dovecot_begin(const char *config, char *source)
 {
-	const char *const argv[] = {"doveconf",		"-f", "protocol=pop3", "-h",
-				    "pop3_uidl_format", NULL};
-	char format[ADOPT_VALUE_SIZE / 2];
+	static const char name[] = "pop3_uidl_format = ";
+	const char *const argv[] = {"doveconf", "-f", "protocol=pop3", "pop3_uidl_format", NULL};
+	char said[ADOPT_VALUE_SIZE / 2];
 
-	if (!adopt_ask((char *const *)argv, format, sizeof(format)) || format[0] == '\0')
-		(void)snprintf(format, sizeof(format), "%s", UIDL_FORMAT);
-	(void)snprintf(out, ADOPT_VALUE_SIZE, "dovecot:%s", format);
+	(void)config; /* CONFIG_FILE names another to its own programs */
+	if (!adopt_ask((char *const *)argv, said, sizeof(said)) ||
+	    strncmp(said, name, strlen(name)) != 0 || said[strlen(name)] == '\0') {
+		fprintf(stderr, "pop3ctl: doveconf does not say what pop3_uidl_format is\n");
+		return false;
+	}
+	(void)snprintf(source, ADOPT_VALUE_SIZE, "dovecot:%s", said + strlen(name));
+	return true;
 }
 
 /* ---- Courier */
@@ -210,16 +214,17 @@ static const char *const courier_paths[] = {
     "/usr/lib/courier/courier/courierpop3d", "/usr/lib/courier/courierpop3d",
     "/usr/libexec/courier/courierpop3d", "/usr/lib/courier-imap/bin/pop3d"};
 
+static char *courier_maildir; /* where it looks in a home; until pop3ctl ends */
+
 /* Its server is started behind the login, as the user: courierpop3d(8). */
 static bool
 courier_listing(const char *user, int fd, char *why, size_t cap)
 {
 	const struct passwd *as = getpwnam(user);
-	const char *const argv[] = {"courierpop3d", "Maildir", NULL};
-	char home[PATH_MAX + 8], name[128], address[128];
-	char *const environment[] = {
-	    (char *)"PATH=/usr/bin:/bin",    home, name, address, (char *)"MAILDIR=Maildir",
-	    (char *)"TCPREMOTEIP=127.0.0.1", NULL};
+	const char *const argv[] = {"courierpop3d", courier_maildir, NULL};
+	char home[PATH_MAX + 8], name[128], address[128], maildir[PATH_MAX + 16];
+	char *const environment[] = {(char *)"PATH=/usr/bin:/bin",    home, name, address, maildir,
+				     (char *)"TCPREMOTEIP=127.0.0.1", NULL};
 	struct program p = {NULL, (char *const *)argv, environment, as};
 
 	for (size_t i = 0; p.path == NULL && i < COUNT_OF(courier_paths); i++)
@@ -235,18 +240,21 @@ courier_listing(const char *user, int fd, char *why, size_t cap)
 	(void)snprintf(home, sizeof(home), "HOME=%s", as->pw_dir);
 	(void)snprintf(name, sizeof(name), "AUTHENTICATED=%s", user);
 	(void)snprintf(address, sizeof(address), "AUTHADDR=%s", user);
+	(void)snprintf(maildir, sizeof(maildir), "MAILDIR=%s", courier_maildir);
 	return program_listing(&p, fd, why, cap);
 }
 
-static void
-courier_source(char *out)
+static bool
+courier_begin(const char *config, char *source)
 {
-	(void)snprintf(out, ADOPT_VALUE_SIZE, "courier");
+	(void)snprintf(source, ADOPT_VALUE_SIZE, "courier");
+	courier_maildir = adopt_courier_maildir(config);
+	return courier_maildir != NULL;
 }
 
 static const struct adopt_peer peers[] = {
-    {"courier", courier_listing, courier_source},
-    {"dovecot", dovecot_listing, dovecot_source},
+    {"courier", true, courier_begin, courier_listing},
+    {"dovecot", false, dovecot_begin, dovecot_listing},
 };
 
 const struct adopt_peer *

@@ -21,6 +21,7 @@
 #include "common/ctl_words.h"
 #include "daemon/auth/userfile.h"
 #include "daemon/ctl/adopt.h"
+#include "daemon/ctl/effective.h"
 #include "daemon/ctl/job.h"
 #include "daemon/ctl/request.h"
 
@@ -28,7 +29,6 @@ enum {
 	WORKERS = 4,
 	WORKERS_MAX = 8, /* half of the jobs that the daemon does at once */
 	BAR_WIDTH = 40,
-	ACCOUNT_MIN = 1000, /* the first account of a person */
 	ACCOUNT_NOBODY = 65534
 };
 
@@ -63,6 +63,7 @@ struct result {
 struct order {
 	const char *socket_path;
 	const struct adopt_peer *peer;
+	const char *config; /* the folder of its files; NULL: the usual */
 	char source[ADOPT_VALUE_SIZE];
 	char *server;
 	bool force;
@@ -337,15 +338,22 @@ users_of_file(struct order *o, const char *path)
 	return r;
 }
 
+/* The accounts that the daemon lets in. */
 static int
 users_of_host(struct order *o)
 {
+	struct effective e;
 	const struct passwd *p;
-	int r = 0;
+	char word[16] = "";
+	unsigned long minimum;
+	int r = effective_read(&e, o->socket_path, NULL);
 
+	minimum = strtoul(effective_word(&e, 0, "minimum_uid", 0, word, sizeof(word)) ? word : "1",
+			  NULL, 10);
+	effective_free(&e);
 	setpwent();
 	while (r == 0 && (p = getpwent()) != NULL)
-		if (p->pw_uid >= ACCOUNT_MIN && p->pw_uid != ACCOUNT_NOBODY)
+		if (p->pw_uid != 0 && p->pw_uid >= minimum && p->pw_uid != ACCOUNT_NOBODY)
 			r = user_add(o, p->pw_name);
 	endpwent();
 	return r;
@@ -373,7 +381,8 @@ users_find(struct order *o)
 
 /* ---- the words */
 
-/* "dovecot --jobs 4 --force server user ..."; argv behind "uids".  False: it is none. */
+/* "courier --jobs 4 --config /etc/courier --force server user ..."; argv behind "uids".  False: it
+ * is none. */
 static bool
 words_take(struct order *o, int argc, char *argv[])
 {
@@ -386,6 +395,8 @@ words_take(struct order *o, int argc, char *argv[])
 			o->force = true;
 		else if (strcmp(argv[i], "--jobs") == 0 && i + 1 < argc)
 			o->workers = (unsigned)strtoul(argv[++i], NULL, 10);
+		else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc && o->peer->has_folder)
+			o->config = argv[++i];
 		else
 			return false;
 	if (i == argc || o->workers < 1 || o->workers > WORKERS_MAX)
@@ -411,7 +422,8 @@ adopt_uids(const char *socket_path, int argc, char *argv[])
 	}
 	if (o.n == 0 && (status = users_find(&o)) != CTL_DONE)
 		return status;
-	o.peer->source(o.source);
+	if (!o.peer->begin(o.config, o.source))
+		return CTL_FAILED;
 	if (o.n == 0)
 		printf("no users\n");
 	status = o.n > 0 ? take_all(&o) : CTL_DONE;

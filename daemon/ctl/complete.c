@@ -165,6 +165,7 @@ static const struct argument {
     {NULL, "-option", "-port -auth -storage -socket -state", NULL},
     {NULL, "value", NULL, offer_value},
     {NULL, "file", NULL, offer_file},
+    {NULL, "folder", NULL, offer_file},
     {NULL, "home", NULL, offer_file},
     {NULL, "mailbox", NULL, offer_file},
 };

@@ -74,8 +74,8 @@ certificate_key = {"/etc/dovecot/a.key", "/etc/dovecot/b.key"}
 storage = "maildir:/var/vmail/%d/%n/in"
 auth = "pam:mail"
 username_fold = "lower"
-auth_failure_delay = 3000
 cleartext_login = "always"
+auth_failure_delay = 3000
 minimum_uid = 2000
 tls_ciphers = "ECDHE+AESGCM"
 max_sessions_per_user = 12
@@ -96,35 +96,75 @@ DOVECOT_2_4 = """# 2.4.1-4 (7d8c0e5759): /etc/dovecot/dovecot.conf
 # Pigeonhole version 2.4.1-4 (0a86619f)
 # OS: Linux 6.12.0 x86_64 Debian 13.1
 # Hostname: mail
+# 4 default setting changes since version 2.4.0
 dovecot_config_version = 2.4.0
 auth_allow_cleartext = yes
 auth_username_format = %{user | username | lower}
 dovecot_storage_version = 2.4.0
+fts_autoindex = yes
 listen = *
+login_greeting = Hello "you" there
+mail_control_path = /var/ctl/%{user}
 mail_driver = mbox
+mail_home = /home/%{user | username}
 mail_inbox_path = /var/mail/%{user}
-mail_path = ~/mail
-passdb pam {
-  service_name = mail
+mail_path = %{home}/mail
+mail_privileged_group = mail
+mail_compress_write_method = zstd
+mail_plugins {
+  quota = yes
 }
 pop3_uidl_format = %{uid | hex(8)}%{uidvalidity | hex(8)}
 protocols {
   imap = yes
   pop3 = yes
 }
-ssl_server_cert_file = /etc/dovecot/private/dovecot.pem
-ssl_server_key_file = /etc/dovecot/private/dovecot.key
+passdb pam {
+  service_name = mail
+}
 userdb passwd {
 }
-mail_compress_write_method = zstd
+ssl_server {
+  cert_file = /etc/dovecot/private/dovecot.pem
+  key_file = "/etc/dovecot/private/a key"
+  request_client_cert = yes
+}
+local_name mail.example.org {
+  ssl_server {
+    cert_file = /etc/dovecot/b.pem
+    key_file = /etc/dovecot/b.key
+  }
+}
+quota "User quota" {
+  driver = maildir
+  storage_size = 1G
+}
+namespace inbox {
+  inbox = yes
+  mailbox Sent {
+    special_use = "\\\\Sent"
+  }
+}
+service pop3-login {
+  inet_listener pop3 {
+  }
+  inet_listener pop3s {
+  }
+}
+service pop3 {
+}
+protocol pop3 {
+  mail_max_userip_connections = 12
+}
 """
-CARRIED_2_4 = """certificate = "/etc/dovecot/private/dovecot.pem"
-certificate_key = "/etc/dovecot/private/dovecot.key"
+CARRIED_2_4 = """certificate = {"/etc/dovecot/private/dovecot.pem", "/etc/dovecot/b.pem"}
+certificate_key = {"/etc/dovecot/private/a key", "/etc/dovecot/b.key"}
 storage = "mbox:/var/mail/%u"
 auth = "pam:mail"
 username_domain = "strip"
 username_fold = "lower"
 cleartext_login = "always"
+max_sessions_per_user = 12
 server pop3s {
 addresses = {"0.0.0.0"}
 port = 995
@@ -231,7 +271,16 @@ class Configuration(TestCase):
         text = self.made(DOVECOT_2_4)
         self.assertEqual(settings(text), CARRIED_2_4)
         self.is_taken(text)
-        self.assertIn("mail_compress_write_method = zstd\n#     nothing is to be set", text)
+        for what in ("mail_compress_write_method = zstd\n#     nothing is to be set", "# ssl_server_request_client_cert = yes\n#     certificates of clients are not", "lies in the CONTROL directory"):
+            self.assertIn(what, text)
+        for what in ("fts_", "special_use", "no such choice"):
+            self.assertNotIn(what, text)
+
+    def test_tls_that_is_required_goes_first(self):
+        for text, word in (("ssl = required\ndisable_plaintext_auth = no\n", "loopback"), ("ssl = yes\ndisable_plaintext_auth = no\n", "always"),
+                           ("disable_plaintext_auth = yes\n", "loopback"), ("ssl = required\n", "loopback"), ("auth_allow_cleartext = no\n", "loopback")):
+            made = self.made("# 2.3.19.1 (9b53102964): x\nmail_location = maildir:~/Maildir\nprotocols = pop3\n" + text)
+            self.assertIn('cleartext_login = "%s"' % word, settings(made), text)
 
     def test_what_cannot_be_served_is_said(self):
         for location in ("mdbox:~/mdbox", "sdbox:~/dbox", "maildir:/srv/%{ldap:home}", "maildir:/srv/%1Mu/%u"):
@@ -263,7 +312,8 @@ class Configuration(TestCase):
         self.assertIn("No such file", self.ctl.refused(FAILED, "adopt", "courier", "--config", "/nonexistent"))
 
     def test_usage(self):
-        for words in (("nonsense",), (), ("dovecot", "--nonsense"), ("uids",), ("uids", "dovecot"), ("uids", "dovecot", "--jobs", "0", "clear"), ("uids", "dovecot", "--jobs", "9", "clear")):
+        for words in (("nonsense",), (), ("dovecot", "--nonsense"), ("uids",), ("uids", "dovecot"), ("uids", "dovecot", "--jobs", "0", "clear"), ("uids", "dovecot", "--jobs", "9", "clear"),
+                      ("uids", "dovecot", "--config", "/", "clear")):
             self.ctl.refused(USAGE, "adopt", *words)
 
 
@@ -273,7 +323,10 @@ DOVEADM = """#!/bin/sh
 read line && read line
 test "$1 $2 $3" = "exec pop3 -u" && exec cat "%s/$4"
 """
-DOVECONF = "#!/bin/sh\necho '%v.%u'\n"
+DOVECONF = """#!/bin/sh
+# doveconf -f protocol=pop3 pop3_uidl_format; -h is refused by 2.4 where a section might have another
+test "$*" = "-f protocol=pop3 pop3_uidl_format" && echo 'pop3_uidl_format = %v.%u'
+"""
 
 
 class Uids(TestCase):
@@ -306,6 +359,21 @@ class Uids(TestCase):
         answer = self.ctl.run("adopt", "uids", "dovecot", *words, env={"PATH": self.folder + ":/usr/bin:/bin"})
         self.assertEqual((answer.status, answer.err), (status, ""), answer)
         return answer.out
+
+    def test_users_are_the_accounts_from_minimum_uid_on(self):
+        if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0:
+            self.skipTest("no mount namespaces")
+        user = self.box()
+        accounts = os.path.join(self.folder, "passwd")  # in the place of the host's, for pop3ctl alone
+        with open(accounts, "w") as f:
+            for name, uid in (("root", 0), ("p3t-below", user.uid - 1), (user.name, user.uid), ("p3t-above", user.uid + 1), ("nobody", 65534)):
+                f.write("%s:x:%d:%d::/nonexistent:/bin/false\n" % (name, uid, uid))
+        for minimum, taken in ((user.uid, [user.name, "p3t-above"]), (1, ["p3t-below", user.name, "p3t-above"]), (0, ["p3t-below", user.name, "p3t-above"]), (user.uid + 1, ["p3t-above"])):
+            ctl = Control(self.own_daemon(minimum_uid=minimum))
+            done = subprocess.run(["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/passwd && exec "$@"', accounts, *ctl.argv("adopt", "uids", "dovecot", "clear")],
+                                  stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, env={"PATH": self.folder + ":/usr/bin:/bin:/usr/sbin"})
+            self.assertEqual(done.stderr, "")
+            self.assertEqual(sorted(line.split(":")[0] for line in done.stdout.splitlines() if ": " in line and " users: " not in line), sorted(taken), (minimum, done.stdout))
 
     def names(self, *users):
         return ["clear", *[user.name for user in users]]
@@ -340,6 +408,9 @@ class Uids(TestCase):
         self.assertRegex(out, r"%s: taken over and not compared, 3 messages: doveadm fails: cat: ." % user.name)
         os.unlink(os.path.join(self.folder, "doveadm"))
         self.assertIn("doveadm cannot be run\n", self.adopt(FAILED, "--force", *self.names(user)))
+        os.unlink(os.path.join(self.folder, "doveconf"))
+        answer = self.ctl.run("adopt", "uids", "dovecot", *self.names(user), env={"PATH": self.folder})
+        self.assertEqual((answer.status, answer.out, answer.err), (FAILED, "", "pop3ctl: doveconf does not say what pop3_uidl_format is\n"))
 
     def test_what_fails_is_told(self):
         user = self.box()
