@@ -3,20 +3,25 @@
 P3T_ADOPT_USERS says how many users there are.
 """
 
+import concurrent.futures
 import contextlib
+import json
 import os
 import shutil
 import subprocess
+import tempfile
 import unittest
 
 import harness
 import mailbox
 import peers
 from client import TestCase
-from control import Control
+from control import FAILED, Control
 from harness import PLAIN
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 USERS = int(os.environ.get("P3T_ADOPT_USERS", "6"))
+AT_ONCE = 4  # users whose programs run
 FETCHMAIL = "set invisible\nset no bouncemail\npoll 127.0.0.1 protocol POP3 port %d uidl\n user '%s' password '%s' is '%s' here\n sslproto ''\n keep\n mda '%s'\n"
 GETMAIL = """[retriever]
 type = SimplePOP3Retriever
@@ -77,15 +82,27 @@ class Keeper:
             os.rename(os.path.join(folder, name), os.path.join(folder, name.replace("-%d-" % self.port, "-%d-" % port)))
         self.port = port
 
-    def fetch(self, port, password):
-        """How many messages each of them has now."""
+    def fetchmail(self, port, password):
         self.moved(port)
         user = self.user
         conf = self.put("fetchmailrc", FETCHMAIL % (port, user.name, password, user.name, self.mda))
         self.run("fetchmail", "-f", conf, "--nosyslog", "--nodetach", "--pidfile", user.home + "/pid", "--idfile", user.home + "/ids", good=(0, 1))
         self.put("getmail/rc", GETMAIL % (port, user.name, password, self.out["getmail"]))
-        self.run("getmail", "--getmaildir", user.home + "/getmail", "--rcfile", "rc")
+
+    def count(self):
+        """How many messages each of them has now."""
         return {name: sum(len(names) for _, _, names in os.walk(path)) for name, path in self.out.items()}
+
+
+def getmail(keepers):
+    """Run it for all of them."""
+    users = "".join("%d %d %s\n" % (k.user.uid, k.user.gid, k.user.home) for k in keepers)
+    done = subprocess.run(["/usr/bin/python3", os.path.join(HERE, "getmails.py"), str(AT_ONCE)], input=users.encode(), capture_output=True, timeout=120 + 10 * len(keepers),
+                          env={"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"})
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    bad = [line for line in told if line[1] != 0]
+    if done.returncode != 0 or bad or len(told) != len(keepers):
+        raise AssertionError("getmail: %d %r %s" % (done.returncode, bad, done.stderr.decode(errors="replace")))
 
 
 @unittest.skipUnless(shutil.which("fetchmail") and shutil.which("getmail"), "no fetchmail or no getmail")
@@ -111,12 +128,25 @@ class Adopt(TestCase):
         out = self.ctl(peer, environment, "uids", peer, "clear", *names)
         self.assertTrue(out.endswith("%d of %d users: taken over before and the same\n" % (USERS, USERS)), out)
 
+    def fetched(self, port, password=None):
+        """All users' programs fetch, a few at a time; how many messages each has now."""
+        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+            for _ in pool.map(lambda k: k.fetchmail(port, password or k.user.password), self.keepers):
+                pass
+        getmail(self.keepers)
+        return [keeper.count() for keeper in self.keepers]
+
+    def fetched_before(self, port, password=None):
+        before = self.fetched(port, password)
+        self.assertEqual(before, [{"fetchmail": 2 + i % 3, "getmail": 2 + i % 3} for i in range(USERS)])
+        return before
+
     def nothing_is_fetched_again(self, before):
-        for keeper, count in zip(self.keepers, before):
-            port = self.daemon.port(PLAIN)
-            self.assertEqual(keeper.fetch(port, keeper.user.password), count)
+        port = self.daemon.port(PLAIN)
+        self.assertEqual(self.fetched(port), before)
+        for keeper in self.keepers:
             keeper.user.maildir.deliver(b"From: a\nSubject: late\n\nwhile we serve\n")
-            self.assertEqual(keeper.fetch(port, keeper.user.password), {name: n + 1 for name, n in count.items()})
+        self.assertEqual(self.fetched(port), [{name: n + 1 for name, n in count.items()} for count in before])
 
     def test_a_host_of_dovecot(self):
         why = peers.missing("dovecot")
@@ -125,9 +155,7 @@ class Adopt(TestCase):
         dovecot = peers.Dovecot(peers.FAST + peers.uidl_format("%v.%u", save=False))
         self.addCleanup(dovecot.stop)
         environment = "CONFIG_FILE=" + dovecot.conf
-        before = [keeper.fetch(dovecot.pop3_port, dovecot.password) for keeper in self.keepers]
-        for i, count in enumerate(before):
-            self.assertEqual(count, {"fetchmail": 2 + i % 3, "getmail": 2 + i % 3})
+        before = self.fetched_before(dovecot.pop3_port, dovecot.password)
         with open(dovecot.conf, "rb") as f:
             theirs = f.read()
         made = self.ctl("dovecot", [environment], "dovecot")
@@ -145,8 +173,24 @@ class Adopt(TestCase):
             self.skipTest(why)
         server = peers.CourierServer([keeper.user for keeper in self.keepers])
         self.addCleanup(server.stop)
-        before = [keeper.fetch(server.port, keeper.user.password) for keeper in self.keepers]
-        for i, count in enumerate(before):
-            self.assertEqual(count, {"fetchmail": 2 + i % 3, "getmail": 2 + i % 3})
+        before = self.fetched_before(server.port)
         self.all_are_taken("courier")
         self.nothing_is_fetched_again(before)
+
+    def test_courier_looks_into_the_folder_that_its_settings_name(self):
+        why = peers.missing("courier")
+        if why:
+            self.skipTest(why)
+        self.daemon = self.own_daemon(storage="maildir:%h/Mail")
+        settings = tempfile.mkdtemp(prefix="courier-", dir=harness.world().dir)
+        for keeper in self.keepers:
+            os.rename(keeper.user.maildir.path, os.path.join(keeper.user.home, "Mail"))
+            self.addCleanup(os.rename, os.path.join(keeper.user.home, "Mail"), keeper.user.maildir.path)
+        for text, taken in (("MAILDIRPATH=Maildir\nMAILDIRPATH=Mail\n", "taken over and the same"), ('MAILDIRPATH="Mail"\n', "taken over before and the same")):
+            with open(os.path.join(settings, "pop3d"), "w") as f:
+                f.write(text)
+            out = self.ctl("courier", (), "uids", "courier", "--config", settings, "clear", *[k.user.name for k in self.keepers])
+            self.assertTrue(out.endswith("%d of %d users: %s\n" % (USERS, USERS, taken)), out)
+        with open(os.path.join(settings, "pop3d"), "w") as f:
+            f.write("MAILDIRPATH=$HOME/Mail\n")
+        self.assertIn("MAILDIRPATH is no plain path", Control(self.daemon).refused(FAILED, "adopt", "uids", "courier", "--config", settings, "clear", "x"))
