@@ -17,4 +17,10 @@
  */
 #define CHECK_SERVED_WORD "check-served"
 
+/*
+ * pop3ctl(8) autoconfig asks it for the DNS names of certificates: "PROGRAM names CERTIFICATE ...",
+ * each name a line; those only that are printable ASCII without blanks.
+ */
+#define CHECK_NAMES_WORD "names"
+
 #endif

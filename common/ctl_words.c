@@ -60,6 +60,8 @@ const struct ctl_words ctl_words[] = {
 	    "a pop3d.conf that does what Dovecot does, of what doveconf says", NULL},
 	{"adopt", "uids", "courier|dovecot ?--jobs n? ?--config folder? ?--force? server ?user ...?",
 	    "take over the unique-ids of all users, and compare", NULL},
+	{"autoconfig", NULL, "?--dns|--xml? ?--conf file? ?--domain domain? ?server?",
+	    "DNS records and a file by which mail programs find the servers", NULL},
 	{"user", "add", "?--plain|--apop? name uid gid home ?mailbox?",
 	    "password from standard input or the terminal", NULL},
 	{"user", "remove", "name", "from the user file, without the daemon", NULL},

@@ -6,17 +6,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/check.h"
 #include "daemon/ctl/doctor.h"
+#include "daemon/ctl/host_name.h"
 #include "daemon/ctl/request.h"
 
 /* ---- the daemon's own words: pairs, a line each ---- */
@@ -117,23 +116,6 @@ doctor_configuration(struct doctor *d)
 
 	doctor_ask(d, argv);
 	free(told);
-}
-
-/* This host's name with its domain; empty: it has none. */
-static void
-host_name(char *dst, size_t cap)
-{
-	struct addrinfo hints = {.ai_flags = AI_CANONNAME, .ai_socktype = SOCK_STREAM}, *found;
-
-	dst[0] = dst[cap - 1] = '\0';
-	(void)gethostname(dst, cap - 1);
-	if (strchr(dst, '.') == NULL && getaddrinfo(dst, NULL, &hints, &found) == 0) {
-		if (found->ai_canonname != NULL)
-			(void)snprintf(dst, cap, "%s", found->ai_canonname);
-		freeaddrinfo(found);
-	}
-	if (strchr(dst, '.') == NULL)
-		dst[0] = '\0';
 }
 
 void

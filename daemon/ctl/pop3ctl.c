@@ -17,6 +17,7 @@
 #include "common/ctl_words.h"
 #include "common/privs.h"
 #include "daemon/ctl/adopt.h"
+#include "daemon/ctl/autoconfig.h"
 #include "daemon/ctl/complete.h"
 #include "daemon/ctl/doctor.h"
 #include "daemon/ctl/job.h"
@@ -162,6 +163,8 @@ main(int argc, char *argv[])
 		return help(argc - 1, argv);
 	if (strcmp(argv[0], "adopt") == 0)
 		return adopt_run(socket_path, argc, argv);
+	if (strcmp(argv[0], "autoconfig") == 0)
+		return autoconfig_run(socket_path, argc, argv);
 	if (strcmp(argv[0], "top") == 0)
 		return top(socket_path, form, argc, argv);
 	if (strcmp(argv[0], "user") == 0)

@@ -13,7 +13,7 @@ test_choices(void)
 
 	CU_ASSERT_STRING_EQUAL(
 	    ctl_choices(choices, NULL),
-	    "adopt, box, cget, configure, conn, destroy, doctor, down, history, "
+	    "adopt, autoconfig, box, cget, configure, conn, destroy, doctor, down, history, "
 	    "kick, list, log, metrics, new, reload, status, top, uidl, up, user, or who");
 	CU_ASSERT_STRING_EQUAL(ctl_choices(choices, "conn"), "kill, list, or state");
 	CU_ASSERT_STRING_EQUAL(ctl_choices(choices, "list"), "");

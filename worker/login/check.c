@@ -62,23 +62,44 @@ worker_check(char *const args[])
 
 /* ---- what is served ---- */
 
-/* The DNS names of a certificate, with spaces between them. */
+/* Tell each DNS name of a certificate (RFC 5280 section 4.2.1.6). */
+static void
+names_each(const X509 *certificate, void (*name)(void *arg, const char *text, int len), void *arg)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
+
+		if (n->type == GEN_DNS)
+			name(arg, (const char *)ASN1_STRING_get0_data(n->d.dNSName),
+			     ASN1_STRING_length(n->d.dNSName));
+	}
+	GENERAL_NAMES_free(names);
+}
+
+struct text {
+	char *dst;
+	size_t cap, n;
+};
+
+static void
+name_append(void *arg, const char *text, int len)
+{
+	struct text *t = arg;
+
+	if (t->n < t->cap)
+		t->n += (size_t)snprintf(t->dst + t->n, t->cap - t->n, " %.*s", len, text);
+}
+
+/* The DNS names of a certificate, with spaces before them. */
 static void
 names_of(const X509 *certificate, char *dst, size_t cap)
 {
-	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-	size_t n = 0;
+	struct text t = {dst, cap, 0};
 
 	dst[0] = '\0';
-	for (int i = 0; i < sk_GENERAL_NAME_num(names) && n < cap; i++) {
-		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-
-		if (name->type == GEN_DNS)
-			n += (size_t)snprintf(dst + n, cap - n, " %.*s",
-					      ASN1_STRING_length(name->d.dNSName),
-					      ASN1_STRING_get0_data(name->d.dNSName));
-	}
-	GENERAL_NAMES_free(names);
+	names_each(certificate, name_append, &t);
 }
 
 static void
@@ -119,4 +140,41 @@ worker_check_served(char *const args[])
 	for (args++; args[0] != NULL && args[1] != NULL; args += 2)
 		served_look(host, args[0], args[1]);
 	return EXIT_SUCCESS;
+}
+
+/* ---- names ---- */
+
+static void
+name_print(void *arg, const char *text, int len)
+{
+	(void)arg;
+	for (int i = 0; i < len; i++)
+		if (text[i] <= ' ' || text[i] > '~')
+			return;
+	printf("%.*s\n", len, text);
+}
+
+int
+worker_names(char *const args[])
+{
+	char why[MSG_TEXT_MAX / 2];
+	int status = EXIT_SUCCESS;
+
+	log_to_terminal();
+	if (pem_begin(why, sizeof(why)) == -1) {
+		log_error(0, "%s", why);
+		return EXIT_FAILURE;
+	}
+	for (; args[0] != NULL; args++) {
+		X509 *certificate = pem_certificate(args[0], why, sizeof(why));
+
+		if (certificate != NULL)
+			names_each(certificate, name_print, NULL);
+		else {
+			log_error(0, "%s", why);
+			status = EXIT_FAILURE;
+		}
+		X509_free(certificate);
+	}
+	return status;
 }

@@ -16,4 +16,8 @@ int worker_check(char *const args[]);
  * names are not to be compared.  An exit status. */
 int worker_check_served(char *const args[]);
 
+/* "pop3d-login names CERTIFICATE ...": see common/check.h.  An exit status: one could not be read,
+ * which is said on standard error. */
+int worker_names(char *const args[]);
+
 #endif

@@ -114,6 +114,8 @@ main(int argc, char *argv[], char *envp[])
 		return worker_check(argv + 2);
 	if (argc > 2 && strcmp(argv[1], CHECK_SERVED_WORD) == 0)
 		return worker_check_served(argv + 2);
+	if (argc > 2 && strcmp(argv[1], CHECK_NAMES_WORD) == 0)
+		return worker_names(argv + 2);
 	title_init(argc, argv, envp);
 	privs_role_start(CHANNEL_FD + 1);
 	title_set(role_name(ROLE_LOGIN), "starting");
