@@ -119,6 +119,8 @@ file_login(const struct msg_child_ask *ask, struct msg_child_answer *a)
 							  : "password");
 	else if (!account_uid_allowed(e->uid, state.conf.minimum_uid, state.conf.rootless != 0))
 		answer_set(a, LOGIN_BAD, "uid not allowed");
+	else if (userfile_barred(e, ask->rhost) != NULL)
+		answer_set(a, LOGIN_BAD, "not from this network");
 	if (e == NULL)
 		return;
 	account_fill(&a->account, e);

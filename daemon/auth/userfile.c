@@ -12,6 +12,7 @@
 
 #include "common/count.h"
 #include "common/msg.h"
+#include "common/network.h"
 #include "common/pop3.h"
 #include "daemon/auth/userfile.h"
 
@@ -125,6 +126,90 @@ parse_id(const char *digits, bool may_own, uint32_t own, uint32_t *id)
 	return true;
 }
 
+static const char allow_mark[] = ":allow=", deny_mark[] = ":deny=";
+
+/* Behind "name:password:uid:gid:"; NULL: there is no such place. */
+static char *
+line_home(const char *line)
+{
+	for (size_t i = 0; i < FIELDS_MIN - 1 && line != NULL; i++) {
+		line = strchr(line, ':');
+		line += line != NULL;
+	}
+	return (char *)(uintptr_t)line;
+}
+
+const char *
+userfile_networks(const char *line)
+{
+	const char *home = line_home(line), *allow, *deny, *end = line + strlen(line);
+
+	if (home == NULL)
+		return end;
+	allow = strstr(home, allow_mark);
+	deny = strstr(home, deny_mark);
+	if (allow != NULL && deny != NULL)
+		return allow < deny ? allow : deny;
+	return allow != NULL ? allow : deny != NULL ? deny : end;
+}
+
+/* Cut the networks off, which may stand in any order.  A mark that stands there twice stays in a
+ * value, and makes it faulty. */
+static void
+line_take_networks(char *line, struct userfile_entry *e)
+{
+	char *home = line_home(line), *allow, *deny;
+
+	e->allow = e->deny = NULL;
+	if (home == NULL)
+		return;
+	allow = strstr(home, allow_mark);
+	deny = strstr(home, deny_mark);
+	if (allow != NULL) {
+		*allow = '\0';
+		e->allow = allow + strlen(allow_mark);
+	}
+	if (deny != NULL) {
+		*deny = '\0';
+		e->deny = deny + strlen(deny_mark);
+	}
+}
+
+/* Is the address in one of the networks?  -1: one of them is none. */
+static int
+networks_have(const char *networks, const struct msg_addr *address)
+{
+	char text[MSG_WORD_SIZE];
+	struct network n;
+	size_t len;
+	int has = 0;
+
+	for (;; networks += len + 1) {
+		len = strcspn(networks, ",");
+		if (len >= sizeof(text))
+			return -1;
+		memcpy(text, networks, len);
+		text[len] = '\0';
+		if (network_parse(text, &n) == -1)
+			return -1;
+		has |= network_has(&n, address);
+		if (networks[len] == '\0')
+			return has;
+	}
+}
+
+const char *
+userfile_barred(const struct userfile_entry *e, const char *address)
+{
+	struct network one;
+
+	if (network_parse(address, &one) == -1)
+		one = (struct network){0};
+	if (e->deny != NULL && networks_have(e->deny, &one.address) != 0)
+		return "deny";
+	return e->allow != NULL && networks_have(e->allow, &one.address) != 1 ? "allow" : NULL;
+}
+
 /* Cut a line at its colons, in place; surplus colons stay in the last field. */
 static size_t
 line_split(char *line, char *field[FIELDS_MAX])
@@ -202,10 +287,13 @@ static const char *
 line_parse(char *line, bool own, struct userfile_entry *e)
 {
 	char *field[FIELDS_MAX];
-	size_t n = line_split(line, field);
+	size_t n;
 
+	line_take_networks(line, e);
+	n = line_split(line, field);
 	if (n < FIELDS_MIN)
-		return "expected name:password:uid:gid:home[:mailbox]";
+		return "expected "
+		       "name:password:uid:gid:home[:mailbox][:allow=NETWORKS][:deny=NETWORKS]";
 	e->name = field[0];
 	e->password = field[1];
 	e->home = field[4];
@@ -223,6 +311,21 @@ line_parse(char *line, bool own, struct userfile_entry *e)
 	if (e->mailbox[0] != '\0' && !path_is_good(e->mailbox))
 		return "mailbox is not an absolute path";
 	return NULL;
+}
+
+/* Find out who can log in, and from where.  NULL, or why nobody can. */
+static const char *
+entry_judge(struct userfile_entry *e)
+{
+	static const struct msg_addr nowhere;
+	const char *what = password_parse(e);
+
+	if ((e->allow == NULL || networks_have(e->allow, &nowhere) != -1) &&
+	    (e->deny == NULL || networks_have(e->deny, &nowhere) != -1))
+		return what;
+	e->scheme = USERFILE_LOCKED;
+	return "nobody can log in: allow and deny are each networks such as "
+	       "192.0.2.0/24,2001:db8::/32";
 }
 
 static int
@@ -295,7 +398,7 @@ userfile_parse(struct userfile *u, char *text, size_t len, bool own, userfile_fa
 		else
 			what = line_parse(line, own, e);
 		if (what == NULL) {
-			what = password_parse(e);
+			what = entry_judge(e);
 			u->n++;
 		}
 		if (what != NULL && fault != NULL)
@@ -348,6 +451,7 @@ userfile_forget_passwords(struct userfile *u)
 		e->home = text_move(&at, e->home);
 		e->mailbox = e->mailbox[0] == '\0' ? text : text_move(&at, e->mailbox);
 		e->password = e->secret = text;
+		e->allow = e->deny = NULL;
 	}
 	explicit_bzero(u->text, u->len);
 	free(u->text);

@@ -1,7 +1,7 @@
 /*
  * The user file, back end "file:PATH".  One account a line:
  *
- *   name:password:uid:gid:home[:mailbox]
+ *   name:password:uid:gid:home[:mailbox][:allow=NETWORKS][:deny=NETWORKS]
  *
  * name      1 to 255 octets, no control characters, no colon; case counts.
  * password  a crypt(3) hash, also behind one of the marks that other servers
@@ -15,6 +15,10 @@
  * home      absolute path, %h of a storage template.
  * mailbox   absolute path of this account's mailbox, whatever the template
  *           says; may hold colons.  Empty or left out: by the template.
+ * allow     the only networks that the account may be used from, deny those that
+ *           it may not, over which it goes; as "192.0.2.0/24,2001:db8::/32".  The
+ *           first ":allow=" or ":deny=" behind the gid ends what is before it.
+ *           A line with a faulty one lets nobody in.
  *
  * Empty lines and lines that begin with # are passed over.  Lines end with LF
  * or CRLF; a byte order mark (UTF-8) before the first is passed over.  Of two
@@ -41,8 +45,9 @@ enum userfile_scheme {
 
 struct userfile_entry {
 	const char *name, *password, *home;
-	const char *mailbox; /* empty: by the server's template */
-	const char *secret;  /* the password without its mark */
+	const char *mailbox;	  /* empty: by the server's template */
+	const char *allow, *deny; /* networks; NULL: none */
+	const char *secret;	  /* the password without its mark */
 	enum userfile_scheme scheme;
 	uint32_t uid, gid;
 };
@@ -78,7 +83,14 @@ int userfile_parse(struct userfile *u, char *text, size_t len, bool own, userfil
 /* The account of that name, or NULL. */
 const struct userfile_entry *userfile_find(const struct userfile *u, const char *name);
 
-/* Wipe all of the text but names, homes and mailboxes; passwords are empty then.
+/* Where the first of ":allow=" and ":deny=" stands in a line of the file, its end if nowhere. */
+const char *userfile_networks(const char *line);
+
+/* NULL if the account may be used from the numeric address, else "allow" or "deny", whichever
+ * refuses.  What is no address is in no network. */
+const char *userfile_barred(const struct userfile_entry *e, const char *address);
+
+/* Wipe all of the text but names, homes and mailboxes; passwords and networks are empty then.
  * 0, or -1 with errno ENOMEM (everything is wiped and freed). */
 int userfile_forget_passwords(struct userfile *u);
 

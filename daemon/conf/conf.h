@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "common/msg.h"
+#include "common/network.h"
 #include "common/sandbox.h"
 #include "common/title.h"
 
@@ -40,10 +41,7 @@ struct conf_ports {
 
 struct conf_networks {
 	size_t n;
-	struct conf_network {
-		struct msg_addr address; /* family 0: none */
-		uint8_t bits;		 /* of the prefix */
-	} network[CONF_NETWORKS_MAX];
+	struct network network[CONF_NETWORKS_MAX]; /* the first of family 0: none */
 };
 
 /* Is there any? */

@@ -5,12 +5,13 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
 #include "common/count.h"
 #include "common/pop3.h"
-#include "common/source.h"
+#include "common/network.h"
 #include "daemon/conf/conf_priv.h"
 
 /* A part as "2h" at *text, of a unit further down than *suffix; moves both on.  0 or -1. */
@@ -205,74 +206,30 @@ address_store(const struct conf_setting *s, void *at, const char *value,
 	return -1;
 }
 
-/* How many bits of the address there are to be kept by "/24"; no more than there are.  0 or -1. */
-static int
-prefix_parse(const char *text, uint64_t most, uint8_t *bits)
-{
-	uint64_t n = most;
-
-	if (text != NULL && (pop3_number(text + 1, strlen(text + 1), &n) == -1 || n > most))
-		return -1;
-	*bits = (uint8_t)n;
-	return 0;
-}
-
-/* Are all bits behind the prefix 0? */
-static bool
-network_is_whole(const struct conf_network *n)
-{
-	struct conf_network cut = *n;
-
-	source_cut(cut.address.octets, n->bits);
-	return memcmp(&cut.address, &n->address, sizeof(cut.address)) == 0;
-}
-
-/* IPv4 clients of an IPv6 socket are plain IPv4, so a mapped address would never be met. */
-static int
-network_parse(const char *value, struct conf_network *n)
-{
-	char address[MSG_WORD_SIZE];
-	const char *slash = strchr(value, '/');
-	size_t len = slash != NULL ? (size_t)(slash - value) : strlen(value);
-	bool six = strchr(value, ':') != NULL;
-
-	if (len >= sizeof(address))
-		return -1;
-	memcpy(address, value, len);
-	address[len] = '\0';
-	n->address.family = six ? AF_INET6 : AF_INET;
-	if (inet_pton(n->address.family, address, n->address.octets) != 1 ||
-	    prefix_parse(slash, six ? 128 : 32, &n->bits) == -1)
-		return -1;
-	return six && IN6_IS_ADDR_V4MAPPED((struct in6_addr *)n->address.octets) ? -1 : 0;
-}
-
 static int
 network_store(const struct conf_setting *s, void *at, const char *value,
 	      char expected[CONF_EXPECTED_SIZE])
 {
-	struct conf_network n;
+	struct network n = {0};
 
 	(void)s;
-	memset(&n, 0, sizeof(n));
-	if (*value != '\0' && network_parse(value, &n) == -1) {
-		snprintf(expected, CONF_EXPECTED_SIZE,
-			 "a network such as \"192.0.2.0/24\" or \"2001:db8::/32\", or an address");
-		return -1;
+	if (*value == '\0' || network_parse(value, &n) == 0) {
+		memcpy(at, &n, sizeof(n));
+		return 0;
 	}
-	if (!network_is_whole(&n)) {
+	if (errno == ERANGE)
 		snprintf(expected, CONF_EXPECTED_SIZE,
 			 "a network whose address has no bits behind the first %u", n.bits);
-		return -1;
-	}
-	memcpy(at, &n, sizeof(n));
-	return 0;
+	else
+		snprintf(expected, CONF_EXPECTED_SIZE,
+			 "a network such as \"192.0.2.0/24\" or \"2001:db8::/32\", or an address");
+	return -1;
 }
 
 static void
 network_print(const struct conf_setting *s, const void *at, FILE *out)
 {
-	const struct conf_network *n = at;
+	const struct network *n = at;
 	char text[INET6_ADDRSTRLEN];
 
 	(void)s;

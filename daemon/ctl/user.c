@@ -100,6 +100,26 @@ text_with(const struct edit *e, const char *name, const char *line, size_t *len)
 	return text;
 }
 
+/* The line of a user, without its end, in a copy; NULL: none, or no memory. */
+static char *
+line_of(const struct edit *e, const char *name)
+{
+	const char *end = e->text + e->len;
+
+	for (const char *at = e->text; at < end; at += line_length(at, end))
+		if (line_is_of(at, line_length(at, end), name))
+			return strndup(at, strcspn(at, "\r\n"));
+	return NULL;
+}
+
+static void
+line_free(char *line)
+{
+	if (line != NULL)
+		explicit_bzero(line, strlen(line));
+	free(line);
+}
+
 static int
 file_change(const struct edit *e, const char *name, const char *line)
 {
@@ -158,6 +178,22 @@ text_parse(const char *text, size_t len, const char *path, struct userfile *u)
 	return f.n > INT_MAX ? INT_MAX : (int)f.n;
 }
 
+/* Put the line in; an account that is there already keeps the networks that it may be used from. */
+static int
+file_put(const struct edit *e, const char *name, const char *line)
+{
+	char *old = line_of(e, name), *new = NULL;
+	int done = -1;
+
+	if (asprintf(&new, "%s%s", line, old != NULL ? userfile_networks(old) : "") < 0)
+		new = NULL;
+	if (new != NULL)
+		done = file_change(e, name, new);
+	line_free(new);
+	line_free(old);
+	return done;
+}
+
 /* Does a line that we made say what was meant? */
 static bool
 line_is_right(const char *line, const char *const field[static 4])
@@ -210,25 +246,11 @@ verb_add(const struct call *c)
 		     c->words[2], c->words[3], box[0] != '\0' ? ":" : "", box) < 0)
 		line = NULL;
 	if (line != NULL && line_is_right(line, fields) && edit_open(&e, c->path, true) == 0)
-		done = file_change(&e, c->words[0], line);
+		done = file_put(&e, c->words[0], line);
 	edit_close(&e);
-	if (line != NULL)
-		explicit_bzero(line, strlen(line));
-	free(line);
+	line_free(line);
 	explicit_bzero(&secret, sizeof(secret));
 	return done == 0 ? CTL_DONE : CTL_FAILED;
-}
-
-/* The line of a user, without its end, in a copy; NULL: none, or no memory. */
-static char *
-line_of(const struct edit *e, const char *name)
-{
-	const char *end = e->text + e->len;
-
-	for (const char *at = e->text; at < end; at += line_length(at, end))
-		if (line_is_of(at, line_length(at, end), name))
-			return strndup(at, strcspn(at, "\r\n"));
-	return NULL;
 }
 
 static int
@@ -244,9 +266,7 @@ verb_remove(const struct call *c)
 			fail_user(c->words[0], "not known");
 		else if (file_change(&e, c->words[0], NULL) == 0)
 			status = CTL_DONE;
-		if (line != NULL)
-			explicit_bzero(line, strlen(line));
-		free(line);
+		line_free(line);
 	}
 	edit_close(&e);
 	return status;
@@ -268,17 +288,12 @@ line_renamed(const struct edit *e, const char *from, const char *to)
 	else if (text_parse(new, strlen(new), "this account", &u) < 0 || u.n != 1 ||
 		 strcmp(u.entries[0].name, to) != 0) {
 		fail_user(to, "cannot be a name");
-		explicit_bzero(new, strlen(new));
-		free(new);
+		line_free(new);
 		new = NULL;
 	}
 	userfile_free(&u);
-	if (line != NULL)
-		explicit_bzero(line, strlen(line));
-	if (other != NULL)
-		explicit_bzero(other, strlen(other));
-	free(line);
-	free(other);
+	line_free(line);
+	line_free(other);
 	return new;
 }
 
@@ -293,11 +308,9 @@ verb_rename(const struct call *c)
 	if (edit_open(&e, c->path, false) == 0) {
 		char *line = line_renamed(&e, c->words[0], c->words[1]);
 
-		if (line != NULL) {
+		if (line != NULL)
 			done = file_change(&e, c->words[0], line);
-			explicit_bzero(line, strlen(line));
-			free(line);
-		}
+		line_free(line);
 	}
 	edit_close(&e);
 	return done == 0 ? CTL_DONE : CTL_FAILED;
@@ -326,9 +339,11 @@ verb_lookup(const struct call *c)
 	if (found == NULL)
 		fail_user(c->words[0], "not known");
 	else if (asprintf(&text,
-			  "name\t%s\npassword\t%s\nuid\t%u\ngid\t%u\nhome\t%s\nmailbox\t%s\n",
+			  "name\t%s\npassword\t%s\nuid\t%u\ngid\t%u\nhome\t%s\nmailbox\t%s\n"
+			  "allow\t%s\ndeny\t%s\n",
 			  found->name, secret_kind(found), found->uid, found->gid, found->home,
-			  found->mailbox) >= 0) {
+			  found->mailbox, found->allow != NULL ? found->allow : "",
+			  found->deny != NULL ? found->deny : "") >= 0) {
 		answer_print(text, ANSWER_PAIRS, c->form);
 		free(text);
 	}

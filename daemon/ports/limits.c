@@ -36,16 +36,6 @@ static const struct {
 			   [LIMIT_NETWORK] = {NETWORK_BITS4, NETWORK_BITS6},
 			   [LIMIT_SITE] = {0, 48}};
 
-static bool
-network_has(const struct conf_network *n, const struct msg_addr *a)
-{
-	struct source network, source;
-
-	source_network(&network, &n->address, n->bits, n->bits);
-	source_network(&source, a, n->bits, n->bits);
-	return network.family != 0 && memcmp(&network, &source, sizeof(source)) == 0;
-}
-
 bool
 limits_within(const struct conf_networks *list, const struct msg_addr *a)
 {

@@ -35,6 +35,10 @@ check_entry(const struct userfile *u, const struct userfile_entry *e, bool own)
 		abort();
 	if (!own && (e->uid == 0 || e->gid == 0))
 		abort();
+	if (e->allow == NULL && e->deny == NULL && userfile_barred(e, "192.0.2.1") != NULL)
+		abort();
+	if (e->allow != NULL && userfile_barred(e, "") == NULL)
+		abort();
 	if (e->scheme == USERFILE_LOCKED && (userfile_plain(e) != NULL || userfile_apop(e) != NULL))
 		abort();
 }
@@ -50,7 +54,8 @@ check_forgotten(const struct userfile *all, const struct userfile *u)
 
 		if (strcmp(a->name, b->name) != 0 || strcmp(a->home, b->home) != 0 ||
 		    strcmp(a->mailbox, b->mailbox) != 0 || a->uid != b->uid || a->gid != b->gid ||
-		    b->password[0] != '\0' || b->secret[0] != '\0')
+		    b->password[0] != '\0' || b->secret[0] != '\0' || b->allow != NULL ||
+		    b->deny != NULL)
 			abort();
 	}
 }

@@ -131,13 +131,23 @@ class User(TestCase):
             self.assertIn(what, self.complaint)
         self.assertEqual(self.lines()[0], "c" + line[1:])
 
+    def test_networks_stay(self):
+        """A new password or name opens no account to more than before."""
+        self.add("joe")
+        with open(self.path, "a") as f:
+            f.write("bob:{plain}x:7:8:/h:/m:deny=192.0.2.0/24:allow=2001:db8::/32\n")
+        self.ctl("add", "--plain", "bob", "7", "8", "/h", data=b"new\n")
+        self.assertEqual(self.lines()[1], "bob:{plain}new:7:8:/h:deny=192.0.2.0/24:allow=2001:db8::/32")
+        self.ctl("rename", "bob", "ann")
+        self.assertEqual(self.ctl("lookup", "ann").splitlines()[5:], ["mailbox", "allow 2001:db8::/32", "deny 192.0.2.0/24"])
+
     def test_lookup_exists_who(self):
         self.add("joe", b"hidden-secret", "--plain")
         self.add("ann", b"hidden-secret")
         self.ctl("add", "bob", "7", "8", "/h", "/m", data=b"hidden-secret\n")
-        self.assertEqual(self.ctl("lookup", "joe"), "name joe\npassword plain\nuid 1000\ngid 1001\nhome /home/x\nmailbox\n")
+        self.assertEqual(self.ctl("lookup", "joe"), "name joe\npassword plain\nuid 1000\ngid 1001\nhome /home/x\nmailbox\nallow\ndeny\n")
         self.assertEqual(answer_of(self.ctl("lookup", "bob", "--json")),
-                         {"name": "bob", "password": "hash", "uid": 7, "gid": 8, "home": "/h", "mailbox": "/m"})
+                         {"name": "bob", "password": "hash", "uid": 7, "gid": 8, "home": "/h", "mailbox": "/m", "allow": "", "deny": ""})
         self.ctl("lookup", "nobody", status=FAILED)
         self.assertIn('user "nobody" not known', self.complaint)
         self.assertEqual(self.ctl("exists", "joe"), "1\n")

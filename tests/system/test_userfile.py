@@ -10,6 +10,7 @@ import unittest
 
 import harness
 import mailbox
+import test_proxy
 from client import TestCase
 from harness import PLAIN, STLS, TLS
 
@@ -127,6 +128,30 @@ class UserFile(TestCase):
         for name, password in names.items():
             for attempt in {password or "x", "x", "*", "*0", "{plain}"}:
                 self.refused(daemon, name.encode(), attempt.encode())
+
+    def test_networks(self):
+        """An account is used from where it may be, and refused elsewhere as with a wrong password."""
+        lists = {":allow=127.0.0.0/8": True, ":allow=192.0.2.0/24": False, ":allow=192.0.2.0/24,127.0.0.1": True, ":deny=127.0.0.1": False,
+                 ":deny=2001:db8::/32": True, ":allow=127.0.0.1:deny=127.0.0.0/8": False, ":allow=localhost": False}
+        users = {Virtual(self.owner): words for words in lists}
+        daemon, path = self.serve("".join(user.line().rstrip() + words + "\n" for user, words in users.items()))
+        for user, words in users.items():
+            if lists[words]:
+                self.served(daemon, user, ())
+                continue
+            self.refused(daemon, user)
+            daemon.log_fields("login-failed", user=user.name,
+                              reason='"locked in the user file"' if "localhost" in words else '"not from this network"')
+        self.assertIn("%s:7: nobody can log in: allow and deny" % path, daemon.log())
+
+    def test_networks_of_an_announced_client(self):
+        user = Virtual(self.owner)
+        daemon, _ = self.serve(user.line().rstrip() + ":allow=192.0.2.0/24\n", servers=test_proxy.servers(cleartext_login="always"))
+        for source, word in (("192.0.2.7", b"+OK"), ("198.51.100.9", b"-ERR [AUTH]")):
+            client = self.connect(PLAIN, daemon, header=test_proxy.v1(source))
+            answer = client.try_login(user)
+            self.assertTrue(answer.startswith(word), answer)
+            client.close()
 
     def test_changes_are_taken_up(self):
         first, second = Virtual(self.owner), Virtual(self.owner)

@@ -28,7 +28,7 @@ networks(const char *one, uint8_t bits)
 	struct conf_networks list = {.n = 1};
 
 	if (one[0] != '\0')
-		list.network[0] = (struct conf_network){addr(one), bits};
+		list.network[0] = (struct network){addr(one), bits};
 	return list;
 }
 
@@ -174,10 +174,10 @@ test_many_sources(void)
 	limits_free(limits);
 }
 
-static struct conf_network
+static struct network
 network(const char *text, uint8_t bits)
 {
-	return (struct conf_network){.address = addr(text), .bits = bits};
+	return (struct network){.address = addr(text), .bits = bits};
 }
 
 static void

@@ -212,6 +212,69 @@ static const struct {
     {"{plain", USERFILE_LOCKED, NULL},
 };
 
+static const struct {
+	const char *rest; /* of a line behind the home */
+	const char *from; /* NULL: a fault, and nobody can log in */
+	const char *barred;
+	const char *mailbox;
+} networks[] = {
+    {"", "192.0.2.1", NULL, ""},
+    {":/m", "192.0.2.1", NULL, "/m"},
+    {":allow=192.0.2.0/24", "192.0.2.1", NULL, ""},
+    {":allow=192.0.2.0/24", "192.0.3.1", "allow", ""},
+    {":allow=192.0.2.0/24", "", "allow", ""},
+    {":/m:n:allow=192.0.2.0/24,2001:db8::/32", "2001:db8::7", NULL, "/m:n"},
+    {":/m:allow=2001:db8::/32,192.0.2.7", "192.0.2.6", "allow", "/m"},
+    {"::allow=192.0.2.7", "192.0.2.7", NULL, ""},
+    {":deny=192.0.2.0/24", "192.0.2.1", "deny", ""},
+    {":deny=192.0.2.0/24", "192.0.3.1", NULL, ""},
+    {":deny=192.0.2.0/24", "", NULL, ""},
+    {":deny=2001:db8:1::/48:allow=2001:db8::/32", "2001:db8:1::9", "deny", ""},
+    {":allow=2001:db8::/32:deny=2001:db8:1::/48", "2001:db8:1::9", "deny", ""},
+    {":allow=2001:db8::/32:deny=2001:db8:1::/48", "2001:db8:2::9", NULL, ""},
+    {":allow=127.0.0.1", "::1", NULL, ""},
+    {":allow=", NULL, NULL, ""},
+    {":deny=", NULL, NULL, ""},
+    {":allow=192.0.2.1,", NULL, NULL, ""},
+    {":allow=192.0.2.1/24", NULL, NULL, ""},
+    {":deny=example.org", NULL, NULL, ""},
+    {":allow=192.0.2.1:allow=192.0.2.2", NULL, NULL, ""},
+    {":allow=192.0.2.1:/m", NULL, NULL, ""},
+};
+
+/* A faulty list lets nobody in: the account is open to nobody whom it was to keep out. */
+static void
+test_networks(void)
+{
+	for (size_t i = 0; i < sizeof(networks) / sizeof(networks[0]); i++) {
+		const char *from = networks[i].from, *barred;
+		const struct userfile_entry *e;
+		struct userfile u;
+		struct faults f;
+		char text[256];
+		int len = snprintf(text, sizeof(text), "x:{plain}y:1:1:/h%s\r\n", networks[i].rest);
+
+		CU_ASSERT_EQUAL(*userfile_networks("x:allow=:deny=:1:1:/h"), '\0');
+		parse(&u, text, (size_t)len, false, &f);
+		CU_ASSERT_EQUAL(f.n, from == NULL ? 1 : 0);
+		e = userfile_find(&u, "x");
+		CU_ASSERT_PTR_NOT_NULL_FATAL(e);
+		CU_ASSERT_EQUAL(e->scheme, from == NULL ? USERFILE_LOCKED : USERFILE_PLAIN);
+		CU_ASSERT_STRING_EQUAL(e->home, "/h");
+		CU_ASSERT_STRING_EQUAL(e->mailbox, networks[i].mailbox);
+		barred = userfile_barred(e, from != NULL ? from : "192.0.2.1");
+		if (from != NULL && networks[i].barred == NULL)
+			CU_ASSERT_PTR_NULL(barred);
+		if (networks[i].barred != NULL) {
+			CU_ASSERT_PTR_NOT_NULL_FATAL(barred);
+			CU_ASSERT_STRING_EQUAL(barred, networks[i].barred);
+		}
+		CU_ASSERT_EQUAL(userfile_forget_passwords(&u), 0);
+		CU_ASSERT_PTR_NULL(userfile_find(&u, "x")->allow);
+		userfile_free(&u);
+	}
+}
+
 /* A password that is of no use is told, and its line is an account all the same. */
 static void
 test_passwords(void)
@@ -359,6 +422,7 @@ static const struct unit_test tests[] = {
     {"USR-08 passwords are forgotten", test_forget},
     {"owner, mode and kind of the file", test_read},
     {"passwords, with and without marks", test_passwords},
+    {"networks that an account may be used from", test_networks},
     {"a byte order mark", test_byte_order_mark},
     {NULL, NULL},
 };
