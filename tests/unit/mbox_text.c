@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "tests/unit/unit.h"
-#include "worker/store/digest.h"
 #include "worker/store/mbox_text.h"
 
 static const struct mbox_style rd = {.quotes = SIZE_MAX};
@@ -266,30 +265,6 @@ test_internal(void)
 	CU_ASSERT_EQUAL(mbox_internal_signs("Subject: other\n", 15), 0);
 }
 
-static void
-test_digests(void)
-{
-	static const char hex[] =
-	    "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
-	uint8_t digests[4][STORE_DIGEST] = {{0}};
-	uint32_t numbers[4];
-	char out[STORE_UID_SIZE], other[STORE_UID_SIZE];
-
-	for (size_t i = 0; i < STORE_DIGEST; i++)
-		digests[0][i] = digests[2][i] = digests[3][i] = (uint8_t)i;
-	CU_ASSERT_EQUAL(digest_number((const uint8_t(*)[STORE_DIGEST])digests, 4, numbers), 0);
-	CU_ASSERT(numbers[0] == 1 && numbers[1] == 1 && numbers[2] == 2 && numbers[3] == 3);
-	digest_uid(digests[0], 1, out);
-	CU_ASSERT_STRING_EQUAL(out, hex);
-	digest_uid(digests[0], 99999, out);
-	CU_ASSERT_EQUAL(strlen(out), 70);
-	CU_ASSERT_STRING_EQUAL(out + 64, "-99999");
-	digest_uid(digests[0], 100000, out);
-	digest_uid(digests[0], 100001, other);
-	CU_ASSERT_EQUAL(strlen(out), 64);
-	CU_ASSERT_STRING_NOT_EQUAL(out, other);
-}
-
 static const struct unit_test tests[] = {
     {"MBX-05 From_ lines", test_from},
     {"MBX-05 From_ lines before a header", test_may_be_from},
@@ -302,7 +277,6 @@ static const struct unit_test tests[] = {
     {"MBX-06 Content-Length fields", test_length},
     {"MBX-05 lax From_ lines", test_lax},
     {"MBX-08 folder internal data", test_internal},
-    {"UID-01 UID-03 UID-06 digests with numbers", test_digests},
     {NULL, NULL},
 };
 

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <sha2.h>
 #include <stdio.h>
@@ -43,32 +44,87 @@ digest_uid(const uint8_t digest[STORE_DIGEST], uint32_t n, char out[STORE_UID_SI
 	}
 }
 
-static int
-index_compare(const void *a, const void *b, void *arg)
-{
-	const uint8_t(*digests)[STORE_DIGEST] = arg;
-	size_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
-	int order = memcmp(digests[i], digests[j], STORE_DIGEST);
+/* A message while it is sorted.  All members are of one type, since the numbers take their place.
+ */
+struct key {
+	uint32_t prefix[2]; /* of the digest; then the number is the first of them */
+	uint32_t index;
+};
 
-	return order != 0 ? order : (i > j) - (i < j);
+static int
+key_compare(const void *a, const void *b, void *arg)
+{
+	const struct key *x = a, *y = b;
+
+	(void)arg;
+	for (size_t i = 0; i < 2; i++)
+		if (x->prefix[i] != y->prefix[i])
+			return x->prefix[i] > y->prefix[i] ? 1 : -1;
+	return (x->index > y->index) - (x->index < y->index);
 }
 
-int
-digest_number(const uint8_t (*digests)[STORE_DIGEST], size_t count, uint32_t *numbers)
+/* 0 or -1 with errno. */
+static int
+keys_fill(struct key *keys, const struct digests *d)
 {
-	uint32_t *order = count < UINT32_MAX ? calloc(count + 1, sizeof(*order)) : NULL;
+	const uint8_t *digest;
 
-	if (order == NULL)
-		return -1;
-	for (size_t i = 0; i < count; i++)
-		order[i] = (uint32_t)i;
-	sort(order, count, sizeof(*order), index_compare, (void *)(uintptr_t)digests);
-	for (size_t k = 0; k < count; k++) {
-		bool same =
-		    k > 0 && memcmp(digests[order[k - 1]], digests[order[k]], STORE_DIGEST) == 0;
-
-		numbers[order[k]] = same ? numbers[order[k - 1]] + 1 : 1;
+	for (size_t i = 0; i < d->count; i++) {
+		if ((digest = d->get(d->arg, i)) == NULL)
+			return -1;
+		memcpy(keys[i].prefix, digest, sizeof(keys[i].prefix));
+		keys[i].index = (uint32_t)i;
 	}
-	free(order);
 	return 0;
+}
+
+/* Of sorted ones: write each one's number over its prefix. */
+static void
+keys_number(struct key *keys, size_t count)
+{
+	uint32_t before[2] = {0}, n = 0;
+
+	for (size_t k = 0; k < count; k++) {
+		n = memcmp(keys[k].prefix, before, sizeof(before)) == 0 ? n + 1 : 1;
+		memcpy(before, keys[k].prefix, sizeof(before));
+		keys[k].prefix[0] = n;
+	}
+}
+
+/* Bring them back into the order of the messages: each swap brings one home. */
+static void
+keys_restore(struct key *keys, size_t count)
+{
+	struct key kept;
+	uint32_t home;
+
+	for (size_t i = 0; i < count; i++)
+		while ((home = keys[i].index) != i) {
+			kept = keys[home];
+			keys[home] = keys[i];
+			keys[i] = kept;
+		}
+}
+
+uint32_t *
+digest_number(const struct digests *d)
+{
+	struct key *keys;
+	uint32_t *numbers, *shorter;
+
+	errno = ENOMEM;
+	if (d->count >= UINT32_MAX || (keys = calloc(d->count + 1, sizeof(*keys))) == NULL)
+		return NULL;
+	if (keys_fill(keys, d) == -1) {
+		free(keys);
+		return NULL;
+	}
+	sort(keys, d->count, sizeof(*keys), key_compare, NULL);
+	keys_number(keys, d->count);
+	keys_restore(keys, d->count);
+	numbers = (uint32_t *)keys;
+	for (size_t i = 0; i < d->count; i++)
+		numbers[i] = keys[i].prefix[0];
+	shorter = reallocarray(numbers, d->count + 1, sizeof(*numbers));
+	return shorter != NULL ? shorter : numbers;
 }

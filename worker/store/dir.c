@@ -202,26 +202,39 @@ dir_measure_one(struct store *s, size_t i)
 	return result;
 }
 
+static const uint8_t *
+dir_digest(void *arg, size_t i)
+{
+	const struct dir *d = arg;
+
+	return d->digests[i];
+}
+
+static struct digests
+dir_digests(struct dir *d)
+{
+	return (struct digests){.count = d->count, .get = dir_digest, .arg = d};
+}
+
 /* Read all messages, once. */
 static enum store_result
 dir_measure(struct store *s)
 {
 	struct dir *d = s->data;
 	enum store_result result;
+	struct digests all;
 
 	if (d->measured)
 		return STORE_OK;
 	if (d->digests == NULL)
 		d->digests = calloc(d->count, sizeof(d->digests[0]));
-	if (d->numbers == NULL)
-		d->numbers = calloc(d->count, sizeof(d->numbers[0]));
-	if (d->digests == NULL || d->numbers == NULL)
+	if (d->digests == NULL)
 		return fault_log(s, NULL, "digests");
 	for (size_t i = 0; i < d->count; i++)
 		if ((result = dir_measure_one(s, i)) != STORE_OK)
 			return result;
-	if (duplicates_number(d->fd, UIDS_FILE, (const uint8_t(*)[STORE_DIGEST])d->digests,
-			      d->count, d->numbers) == -1)
+	all = dir_digests(d);
+	if ((d->numbers = duplicates_number(d->fd, UIDS_FILE, &all)) == NULL)
 		return fault_log(s, NULL, "numbers of equal messages");
 	d->measured = true;
 	return STORE_OK;
@@ -294,13 +307,13 @@ static enum store_result
 dir_remove(struct store *s, uint64_t *marked, uint64_t *removed)
 {
 	struct dir *d = s->data;
+	struct digests all = dir_digests(d);
 	enum store_result result = STORE_OK, one;
 
 	*removed = 0;
 	/* in a session without LIST and UIDL nobody has seen the numbers, but an earlier one has */
 	if (dir_measure(s) != STORE_OK ||
-	    duplicates_keep(d->fd, UIDS_FILE, (const uint8_t(*)[STORE_DIGEST])d->digests,
-			    d->numbers, d->count, marked) == -1)
+	    duplicates_keep(d->fd, UIDS_FILE, &all, d->numbers, marked) == -1)
 		log_warn(s->id, "dir %s: equal messages may get other unique-ids", s->path);
 	for (size_t i = 0; i < s->count; i++) {
 		if (!store_is_marked(marked, i))

@@ -114,57 +114,98 @@ duplicates_find(const struct duplicates *t, const uint8_t digest[STORE_DIGEST], 
 	return e != NULL && strcmp(e->hex, wanted.hex) == 0 ? e->last + (place - e->place) : place;
 }
 
-int
-duplicates_number(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST],
-		  size_t count, uint32_t *numbers)
+/* 0 or -1 with errno. */
+static int
+duplicates_apply(const struct duplicates *t, const struct digests *d, uint32_t *numbers)
 {
+	const uint8_t *digest;
+
+	for (size_t i = 0; i < d->count && t->count > 0; i++) {
+		if ((digest = d->get(d->arg, i)) == NULL)
+			return -1;
+		numbers[i] = duplicates_find(t, digest, numbers[i]);
+	}
+	return 0;
+}
+
+uint32_t *
+duplicates_number(int dir_fd, const char *name, const struct digests *d)
+{
+	uint32_t *numbers = digest_number(d);
 	struct duplicates t = {0};
-	int result = digest_number(digests, count, numbers);
-
-	if (result == 0 && dir_fd != -1)
-		result = duplicates_read(&t, dir_fd, name);
-	duplicates_sort(&t);
-	for (size_t i = 0; i < count && result == 0 && t.count > 0; i++)
-		numbers[i] = duplicates_find(&t, digests[i], numbers[i]);
-	free(t.list);
-	return result;
-}
-
-/* Those of the messages that stay whose number is not their place. */
-static int
-duplicates_collect(struct duplicates *t, const uint8_t (*digests)[STORE_DIGEST],
-		   const uint32_t *numbers, size_t count, const uint64_t *marked)
-{
-	uint8_t(*kept)[STORE_DIGEST] = calloc(count + 1, sizeof(*kept));
-	uint32_t *was = calloc(count + 1, sizeof(*was)), *place = calloc(count + 1, sizeof(*place));
-	char hex[STORE_UID_SIZE];
 	int result = -1;
-	size_t n = 0;
 
-	if (kept == NULL || was == NULL || place == NULL)
-		goto out;
-	for (size_t i = 0; i < count; i++) {
-		if (store_is_marked(marked, i))
-			continue;
-		memcpy(kept[n], digests[i], STORE_DIGEST);
-		was[n++] = numbers[i];
+	if (numbers == NULL)
+		return NULL;
+	if (dir_fd == -1)
+		return numbers;
+	if (duplicates_read(&t, dir_fd, name) == 0) {
+		duplicates_sort(&t);
+		result = duplicates_apply(&t, d, numbers);
 	}
-	result = digest_number((const uint8_t(*)[STORE_DIGEST])kept, n, place);
-	for (size_t i = 0; i < n && result == 0; i++) {
-		if (was[i] == place[i])
+	free(t.list);
+	if (result == 0)
+		return numbers;
+	free(numbers);
+	return NULL;
+}
+
+/* The messages that stay. */
+struct stay {
+	const struct digests *all;
+	const uint64_t *marked;
+	size_t next; /* of all, where the next one is looked for */
+};
+
+/* The next one's place among all. */
+static size_t
+stay_next(struct stay *s)
+{
+	while (store_is_marked(s->marked, s->next))
+		s->next++;
+	return s->next++;
+}
+
+static const uint8_t *
+stay_digest(void *arg, size_t i)
+{
+	struct stay *s = arg;
+
+	if (i == 0)
+		s->next = 0;
+	return s->all->get(s->all->arg, stay_next(s));
+}
+
+/* Write a line for each of the first `count` that stay whose number is not its place, to f (NULL:
+ * nowhere).  How many there are, or -1 with errno. */
+static ssize_t
+duplicates_put(FILE *f, struct stay *s, size_t count, const uint32_t *numbers,
+	       const uint32_t *places)
+{
+	char hex[STORE_UID_SIZE];
+	const uint8_t *digest;
+	ssize_t lines = 0;
+
+	s->next = 0;
+	for (size_t k = 0; k < count; k++) {
+		size_t i = stay_next(s);
+
+		if (numbers[i] == places[k])
 			continue;
-		digest_hex(kept[i], hex);
-		result = duplicates_add(t, hex, place[i], was[i]);
+		lines++;
+		if (f == NULL)
+			continue;
+		if ((digest = s->all->get(s->all->arg, i)) == NULL)
+			return -1;
+		digest_hex(digest, hex);
+		fprintf(f, "%s %" PRIu32 " %" PRIu32 "\n", hex, places[k], numbers[i]);
 	}
-out:
-	free(kept);
-	free(was);
-	free(place);
-	return result;
+	return lines;
 }
 
 static int
-duplicates_write(const struct duplicates *t, int dir_fd, const char *name)
+duplicates_write(int dir_fd, const char *name, struct stay *s, size_t count,
+		 const uint32_t *numbers, const uint32_t *places)
 {
 	char fresh[FRESH_SIZE];
 	bool good;
@@ -179,10 +220,8 @@ duplicates_write(const struct duplicates *t, int dir_fd, const char *name)
 		close(fd);
 		return -1;
 	}
-	for (size_t i = 0; i < t->count; i++)
-		fprintf(f, "%s %" PRIu32 " %" PRIu32 "\n", t->list[i].hex, t->list[i].place,
-			t->list[i].number);
-	good = fflush(f) == 0 && fsync(fd) == 0;
+	good = duplicates_put(f, s, count, numbers, places) != -1;
+	good = fflush(f) == 0 && fsync(fd) == 0 && good;
 	good = fclose(f) == 0 && good;
 	if (good && renameat(dir_fd, fresh, dir_fd, name) == 0)
 		return 0;
@@ -191,19 +230,26 @@ duplicates_write(const struct duplicates *t, int dir_fd, const char *name)
 }
 
 int
-duplicates_keep(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST],
-		const uint32_t *numbers, size_t count, const uint64_t *marked)
+duplicates_keep(int dir_fd, const char *name, const struct digests *d, const uint32_t *numbers,
+		const uint64_t *marked)
 {
-	struct duplicates t = {0};
-	int result = duplicates_collect(&t, digests, numbers, count, marked);
+	struct stay s = {.all = d, .marked = marked};
+	struct digests left = {.get = stay_digest, .arg = &s};
+	uint32_t *places;
+	int result = 0;
 
-	if (result == 0 && dir_fd == -1) {
-		result = t.count > 0 ? -1 : 0;
+	for (size_t i = 0; i < d->count; i++)
+		left.count += !store_is_marked(marked, i);
+	if ((places = digest_number(&left)) == NULL)
+		return -1;
+	if (duplicates_put(NULL, &s, left.count, numbers, places) > 0) {
 		errno = ENOSPC;
-	} else if (result == 0 && t.count > 0)
-		result = duplicates_write(&t, dir_fd, name);
-	else if (result == 0 && unlinkat(dir_fd, name, 0) == -1 && errno != ENOENT)
+		result = dir_fd == -1
+			     ? -1
+			     : duplicates_write(dir_fd, name, &s, left.count, numbers, places);
+	} else if (dir_fd != -1 && unlinkat(dir_fd, name, 0) == -1 && errno != ENOENT) {
 		result = -1;
-	free(t.list);
+	}
+	free(places);
 	return result;
 }

@@ -8,16 +8,15 @@
 #ifndef POP3D_STORE_DUPLICATES_H
 #define POP3D_STORE_DUPLICATES_H
 
-#include "worker/store/store.h"
+#include "worker/store/digest.h"
 
-/* Number the messages that have equal digests; `name` in the directory dir_fd (-1: none) is the
- * file.  0 or -1 with errno. */
-int duplicates_number(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST],
-		      size_t count, uint32_t *numbers);
+/* Number the messages as digest_number() does; `name` in the directory dir_fd (-1: none) is the
+ * file.  The numbers, to be freed by free(3); NULL with errno. */
+uint32_t *duplicates_number(int dir_fd, const char *name, const struct digests *d);
 
 /* Write the file anew for the messages that are not marked, or remove it.  0 or -1 with errno,
  * ENOSPC where there is no directory (-1) for one that is needed. */
-int duplicates_keep(int dir_fd, const char *name, const uint8_t (*digests)[STORE_DIGEST],
-		    const uint32_t *numbers, size_t count, const uint64_t *marked);
+int duplicates_keep(int dir_fd, const char *name, const struct digests *d, const uint32_t *numbers,
+		    const uint64_t *marked);
 
 #endif

@@ -46,7 +46,7 @@ struct mbox {
 	struct stat seen;
 	struct mbox_guard guard;
 	struct mbox_table table;
-	uint32_t *numbers;  /* of each entry among those with equal digests */
+	uint32_t *numbers;  /* of each message among those with equal digests */
 	uint64_t shortened; /* what was marked from this offset on is gone, even if the rest is not;
 			     * UINT64_MAX: nothing */
 };
@@ -288,12 +288,34 @@ mbox_tell_alike(const struct store *s, const struct mbox *m)
 			 s->path, m->table.alike);
 }
 
+/* The entry of message i. */
+static size_t
+mbox_entry(const struct mbox *m, size_t i)
+{
+	return i + (m->table.internal ? 1 : 0);
+}
+
+static const uint8_t *
+message_digest(void *arg, size_t i)
+{
+	const struct mbox *m = arg;
+
+	return m->table.digests[mbox_entry(m, i)];
+}
+
+static struct digests
+mbox_digests(struct mbox *m)
+{
+	return (struct digests){
+	    .count = m->table.count - mbox_entry(m, 0), .get = message_digest, .arg = m};
+}
+
 static enum store_result
 mbox_list(struct store *s)
 {
 	struct mbox *m = s->data;
 	enum store_result result;
-	size_t first;
+	struct digests all;
 
 	s->count = 0;
 	s->octets = 0;
@@ -311,24 +333,14 @@ mbox_list(struct store *s)
 		return result;
 	mbox_reserve_make(m->state_fd);
 	mbox_tell_alike(s, m);
-	first = m->table.internal ? 1 : 0;
-	m->numbers = calloc(m->table.count + 1, sizeof(m->numbers[0]));
-	if (m->numbers == NULL ||
-	    duplicates_number(m->state_fd, mbox_state_name(m, "uids").text,
-			      (const uint8_t(*)[STORE_DIGEST])m->table.digests + first,
-			      m->table.count - first, m->numbers) == -1)
+	all = mbox_digests(m);
+	m->numbers = duplicates_number(m->state_fd, mbox_state_name(m, "uids").text, &all);
+	if (m->numbers == NULL)
 		return fault_log(s, NULL, "numbers of equal messages");
-	s->count = m->table.count - first;
-	for (size_t i = first; i < m->table.count; i++)
-		s->octets += m->table.entries[i].octets;
+	s->count = all.count;
+	for (size_t i = 0; i < s->count; i++)
+		s->octets += m->table.entries[mbox_entry(m, i)].octets;
 	return STORE_OK;
-}
-
-/* The entry of message i. */
-static size_t
-mbox_entry(const struct mbox *m, size_t i)
-{
-	return i + (m->table.internal ? 1 : 0);
 }
 
 const uint8_t *
@@ -568,6 +580,7 @@ static enum store_result
 mbox_remove_marked(struct store *s, const uint64_t *marked)
 {
 	struct mbox *m = s->data;
+	struct digests all = mbox_digests(m);
 	enum store_result result;
 
 	if (m->read_only) {
@@ -577,10 +590,8 @@ mbox_remove_marked(struct store *s, const uint64_t *marked)
 	if ((result = mbox_guard_take(&m->guard, UPDATE_WAIT_MS)) != STORE_OK)
 		return result;
 	result = mbox_update(s, marked);
-	if (result == STORE_OK &&
-	    duplicates_keep(m->state_fd, mbox_state_name(m, "uids").text,
-			    (const uint8_t(*)[STORE_DIGEST])m->table.digests + mbox_entry(m, 0),
-			    m->numbers, s->count, marked) == -1)
+	if (result == STORE_OK && duplicates_keep(m->state_fd, mbox_state_name(m, "uids").text,
+						  &all, m->numbers, marked) == -1)
 		log_warn(s->id, "mbox %s: equal messages may get other unique-ids: %s", s->path,
 			 strerror(errno));
 	mbox_guard_drop(&m->guard);
