@@ -14,11 +14,13 @@
 #include "worker/store/mbox_anew.h"
 #include "worker/store/mbox_lines.h"
 #include "worker/store/mbox_text.h"
+#include "worker/store/rows.h"
 
 /* ---- other file systems ---- */
 
 static int fallocate_error, pwrite_error; /* 0: the call is done */
 static bool fuse;			  /* files are on a shared file system */
+static bool no_memory;			  /* for arrays */
 static unsigned waits;			  /* for what this host remembers to grow old */
 
 int
@@ -37,6 +39,14 @@ pwrite(int fd, const void *octets, size_t len, off_t at)
 		return syscall(SYS_pwrite64, fd, octets, len, at);
 	errno = pwrite_error;
 	return -1;
+}
+
+void *
+reallocarray(void *array, size_t count, size_t size)
+{
+	errno = ENOMEM;
+	return no_memory || (size != 0 && count > SIZE_MAX / size) ? NULL
+								   : realloc(array, count * size);
 }
 
 int
@@ -634,6 +644,72 @@ test_over_quota(void)
 	box_remove();
 }
 
+/* No memory for the table that is made anew: nothing is removed. */
+static void
+test_no_memory(void)
+{
+	uint64_t removed;
+
+	box_make();
+	box_put("mbox", MAIL("1") MAIL("2") MAIL("3"));
+	start();
+	no_memory = true;
+	CU_ASSERT_NOT_EQUAL(remove_marked(2, &removed), STORE_OK);
+	CU_ASSERT_EQUAL(removed, 0);
+	no_memory = false;
+	CU_ASSERT_STRING_EQUAL(box_text("mbox"), MAIL("1") MAIL("2") MAIL("3"));
+	CU_ASSERT_EQUAL(remove_marked(2, &removed), STORE_OK);
+	CU_ASSERT_EQUAL(removed, 1);
+	CU_ASSERT_STRING_EQUAL(box_text("mbox"), MAIL("1") MAIL("3"));
+	store_end();
+	box_remove();
+}
+
+/* A table of several pages, in a file and without one: equal messages, the first ones, the last
+ * ones, and every other removed. */
+static void
+test_many(void)
+{
+	enum { MANY = 2 * ROWS_PAGE + 100, LEN = sizeof(FROM "\n\n") - 1 + 4 };
+	static uint64_t marked[(MANY + 63) / 64];
+	static char text[MANY * LEN + 1];
+	char uid[STORE_UID_SIZE], kept[STORE_UID_SIZE];
+	uint64_t removed, octets;
+	size_t len = 0;
+
+	for (size_t i = 0; i < MANY; i++)
+		len += (size_t)sprintf(text + len, FROM "%04zu\n\n", i % (MANY - 50));
+	for (int error = 0; error <= ENOSPC; error += ENOSPC) {
+		box_make();
+		box_put("mbox", text);
+		memset(marked, 0, sizeof(marked));
+		pwrite_error = error;
+		start();
+		CU_ASSERT_EQUAL_FATAL(store.count, MANY);
+		CU_ASSERT_EQUAL(store.octets, MANY * 6);
+		store.backend->uid(&store, MANY - 1, uid);
+		CU_ASSERT_STRING_EQUAL(uid + 64, "-2");
+		store.backend->uid(&store, 49, kept);
+		CU_ASSERT_EQUAL(memcmp(uid, kept, 64), 0);
+		CU_ASSERT_EQUAL(strlen(kept), 64);
+		CU_ASSERT_EQUAL(store.backend->size(&store, ROWS_PAGE, true, &octets), STORE_OK);
+		CU_ASSERT_EQUAL(octets, 6);
+		store.backend->uid(&store, 4099, kept);
+		pwrite_error = 0;
+		for (size_t i = 0; i < MANY; i += 2)
+			store_mark(marked, i);
+		CU_ASSERT_EQUAL(store.backend->remove(&store, marked, &removed), STORE_OK);
+		CU_ASSERT_EQUAL(removed, MANY / 2);
+		store_end();
+		start();
+		CU_ASSERT_EQUAL(store.count, MANY / 2);
+		store.backend->uid(&store, 4099 / 2, uid);
+		CU_ASSERT_STRING_EQUAL(uid, kept);
+		store_end();
+		box_remove();
+	}
+}
+
 /* Other hosts know a change by the mtime; mail readers know by the atime that there is no new mail.
  */
 static void
@@ -674,6 +750,8 @@ static const struct unit_test tests[] = {
     {"MBX-03 read anew without fallocate", test_read_anew_without_fallocate},
     {"MBX-09 garbled on a shared file system", test_garbled},
     {"MBX-04 UPD-08 removal over quota", test_over_quota},
+    {"RSP-08 UPD-08 no memory at a removal", test_no_memory},
+    {"MBX-04 UID-03 SIZ-01 a long table", test_many},
     {"MBX-04 time stamps", test_stamps},
     {"LCK-01 LCK-06 LCK-07 session lock", test_session_lock},
     {"MBX-01 dot-locks left behind", test_dot_lock},

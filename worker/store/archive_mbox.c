@@ -109,6 +109,7 @@ applied_list(struct store *s)
 	struct applied *v = s->data;
 	const struct archive *a = &v->archive;
 	enum store_result result = v->box.backend->list(&v->box);
+	const uint8_t *digest;
 	size_t next = 0, e;
 
 	if (result != STORE_OK)
@@ -116,7 +117,9 @@ applied_list(struct store *s)
 	if ((v->places = calloc(v->box.count + 1, sizeof(v->places[0]))) == NULL)
 		return STORE_TEMP;
 	for (size_t i = 0; i < v->box.count; i++) {
-		e = entry_find(a, next, mbox_digest(&v->box, i));
+		if ((digest = mbox_digest(&v->box, i)) == NULL)
+			return STORE_TEMP;
+		e = entry_find(a, next, digest);
 		if (e == a->head->count)
 			continue;
 		entries_gone(a, next, e);

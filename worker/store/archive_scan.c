@@ -123,7 +123,7 @@ count_mbox(const struct scan *s, int fd, uint64_t size)
 
 	if (pread(fd, start, sizeof(start), 0) == sizeof(start) &&
 	    mbox_is_alike(start, sizeof(start)) &&
-	    mbox_table_scan(&t, s->style, fd, size, NULL, NULL) == 0)
+	    mbox_table_scan(&t, s->style, fd, size, NULL, NULL, NULL) == 0)
 		count = t.count;
 	mbox_table_free(&t);
 	return count;
@@ -264,16 +264,19 @@ scan_directory(struct scan *s)
 /* Add a message of an mbox: its digest is that of what is stored, its size that of what is shown.
  */
 static int
-scan_mbox_message(struct scan *s, const struct mbox_table *t, size_t i)
+scan_mbox_message(struct scan *s, const struct mbox_entry *m)
 {
-	const struct mbox_entry *m = &t->entries[i];
-	struct archive_entry *e = entry_add(s, "", m->text, m->end);
-	struct store_reader r = {.fd = s->in, .pos = m->text, .end = m->end};
+	struct archive_entry *e = m != NULL ? entry_add(s, "", m->text, m->end) : NULL;
+	struct store_reader r = {.fd = s->in};
 
-	if (e == NULL || entry_measure(s, e, &r) == -1)
+	if (e == NULL)
+		return -1;
+	r.pos = m->text;
+	r.end = m->end;
+	if (entry_measure(s, e, &r) == -1)
 		return -1;
 	e->octets = m->octets;
-	memcpy(e->shown, t->digests[i], sizeof(e->shown));
+	memcpy(e->shown, m->digest, sizeof(e->shown));
 	entry_keep(s, e);
 	return 0;
 }
@@ -287,11 +290,11 @@ scan_mbox(struct scan *s)
 
 	if (fstat(s->in, &st) == -1)
 		return -1;
-	result = mbox_table_scan(&t, s->style, s->in, (uint64_t)st.st_size, NULL, NULL);
+	result = mbox_table_scan(&t, s->style, s->in, (uint64_t)st.st_size, NULL, NULL, NULL);
 	s->head.alike = t.alike;
 	s->head.expunged = t.expunged;
 	for (size_t i = t.internal ? 1 : 0; result == 0 && i < t.count; i++)
-		result = scan_mbox_message(s, &t, i);
+		result = scan_mbox_message(s, mbox_table_entry(&t, i));
 	mbox_table_free(&t);
 	return result;
 }

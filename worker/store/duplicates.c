@@ -229,6 +229,24 @@ duplicates_write(int dir_fd, const char *name, struct stay *s, size_t count,
 	return -1;
 }
 
+/* Does a message that stays have another number than 1?  Else each is the first one in its place,
+ * too. */
+static bool
+duplicates_stay(const uint32_t *numbers, size_t count, const uint64_t *marked)
+{
+	for (size_t i = 0; i < count; i++)
+		if (numbers[i] > 1 && !store_is_marked(marked, i))
+			return true;
+	return false;
+}
+
+/* 0 or -1 with errno. */
+static int
+duplicates_remove(int dir_fd, const char *name)
+{
+	return dir_fd == -1 || unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT ? 0 : -1;
+}
+
 int
 duplicates_keep(int dir_fd, const char *name, const struct digests *d, const uint32_t *numbers,
 		const uint64_t *marked)
@@ -236,19 +254,21 @@ duplicates_keep(int dir_fd, const char *name, const struct digests *d, const uin
 	struct stay s = {.all = d, .marked = marked};
 	struct digests left = {.get = stay_digest, .arg = &s};
 	uint32_t *places;
-	int result = 0;
+	int result;
 
+	if (!duplicates_stay(numbers, d->count, marked))
+		return duplicates_remove(dir_fd, name);
 	for (size_t i = 0; i < d->count; i++)
 		left.count += !store_is_marked(marked, i);
 	if ((places = digest_number(&left)) == NULL)
 		return -1;
-	if (duplicates_put(NULL, &s, left.count, numbers, places) > 0) {
+	if (duplicates_put(NULL, &s, left.count, numbers, places) == 0) {
+		result = duplicates_remove(dir_fd, name);
+	} else if (dir_fd == -1) {
 		errno = ENOSPC;
-		result = dir_fd == -1
-			     ? -1
-			     : duplicates_write(dir_fd, name, &s, left.count, numbers, places);
-	} else if (dir_fd != -1 && unlinkat(dir_fd, name, 0) == -1 && errno != ENOENT) {
 		result = -1;
+	} else {
+		result = duplicates_write(dir_fd, name, &s, left.count, numbers, places);
 	}
 	free(places);
 	return result;

@@ -266,11 +266,13 @@ static enum store_result
 mbox_scan(struct store *s, struct mbox_table *t)
 {
 	struct mbox *m = s->data;
+	struct rows_place place = {.dir_fd = m->state_fd};
 	bool garbled;
 
+	(void)snprintf(place.name, sizeof(place.name), "%s", mbox_state_name(m, "rows").text);
 	if (fstat(m->fd, &m->seen) == -1)
 		return fault_log(s, NULL, "stat");
-	if (mbox_table_scan(t, &m->style, m->fd, (uint64_t)m->seen.st_size, mbox_guard_tick,
+	if (mbox_table_scan(t, &m->style, m->fd, (uint64_t)m->seen.st_size, &place, mbox_guard_tick,
 			    &m->guard) == 0)
 		return STORE_OK;
 	garbled = m->shared && errno == EILSEQ;
@@ -295,12 +297,19 @@ mbox_entry(const struct mbox *m, size_t i)
 	return i + (m->table.internal ? 1 : 0);
 }
 
+/* Of message i; NULL with errno. */
+static const struct mbox_entry *
+mbox_message(struct mbox *m, size_t i)
+{
+	return mbox_table_entry(&m->table, mbox_entry(m, i));
+}
+
 static const uint8_t *
 message_digest(void *arg, size_t i)
 {
-	const struct mbox *m = arg;
+	const struct mbox_entry *e = mbox_message(arg, i);
 
-	return m->table.digests[mbox_entry(m, i)];
+	return e != NULL ? e->digest : NULL;
 }
 
 static struct digests
@@ -310,12 +319,31 @@ mbox_digests(struct mbox *m)
 	    .count = m->table.count - mbox_entry(m, 0), .get = message_digest, .arg = m};
 }
 
+/* Number the messages and add up their sizes.  0 or -1 with errno. */
+static int
+mbox_count(struct store *s)
+{
+	struct mbox *m = s->data;
+	struct digests all = mbox_digests(m);
+	const struct mbox_entry *e;
+
+	m->numbers = duplicates_number(m->state_fd, mbox_state_name(m, "uids").text, &all);
+	if (m->numbers == NULL)
+		return -1;
+	for (size_t i = 0; i < all.count; i++) {
+		if ((e = mbox_message(m, i)) == NULL)
+			return -1;
+		s->octets += e->octets;
+	}
+	s->count = all.count;
+	return 0;
+}
+
 static enum store_result
 mbox_list(struct store *s)
 {
 	struct mbox *m = s->data;
 	enum store_result result;
-	struct digests all;
 
 	s->count = 0;
 	s->octets = 0;
@@ -326,47 +354,57 @@ mbox_list(struct store *s)
 	result = mbox_renew(s, m);
 	if (result == STORE_OK)
 		result = mbox_recover(s);
-	if (result == STORE_OK)
+	if (result == STORE_OK) { /* before a long table takes the last room */
+		mbox_reserve_make(m->state_fd);
 		result = mbox_scan(s, &m->table);
+	}
 	mbox_guard_drop(&m->guard);
 	if (result != STORE_OK)
 		return result;
-	mbox_reserve_make(m->state_fd);
 	mbox_tell_alike(s, m);
-	all = mbox_digests(m);
-	m->numbers = duplicates_number(m->state_fd, mbox_state_name(m, "uids").text, &all);
-	if (m->numbers == NULL)
-		return fault_log(s, NULL, "numbers of equal messages");
-	s->count = all.count;
-	for (size_t i = 0; i < s->count; i++)
-		s->octets += m->table.entries[mbox_entry(m, i)].octets;
-	return STORE_OK;
+	return mbox_count(s) == 0 ? STORE_OK : fault_log(s, NULL, "table of messages");
+}
+
+/* The same when the client has the listing, which is lost with any part of it. */
+static const struct mbox_entry *
+mbox_listed(struct store *s, size_t i)
+{
+	const struct mbox_entry *e = s->lost ? NULL : mbox_message(s->data, i);
+
+	if (e == NULL && !s->lost) {
+		s->lost = true;
+		(void)fault_log(s, NULL, "table of messages");
+	}
+	return e;
 }
 
 const uint8_t *
-mbox_digest(const struct store *s, size_t i)
+mbox_digest(struct store *s, size_t i)
 {
-	const struct mbox *m = s->data;
+	const struct mbox_entry *e = mbox_listed(s, i);
 
-	return m->table.digests[mbox_entry(m, i)];
+	return e != NULL ? e->digest : NULL;
 }
 
 static void
 mbox_uid(struct store *s, size_t i, char out[STORE_UID_SIZE])
 {
-	struct mbox *m = s->data;
+	const struct mbox *m = s->data;
+	const struct mbox_entry *e = mbox_listed(s, i);
 
-	digest_uid(m->table.digests[mbox_entry(m, i)], m->numbers[i], out);
+	out[0] = '\0';
+	if (e != NULL)
+		digest_uid(e->digest, m->numbers[i], out);
 }
 
 static enum store_result
 mbox_size(struct store *s, size_t i, bool look, uint64_t *octets)
 {
-	struct mbox *m = s->data;
+	const struct mbox_entry *e = mbox_listed(s, i);
 
 	(void)look;
-	*octets = m->table.entries[mbox_entry(m, i)].octets;
-	return STORE_OK;
+	*octets = e != NULL ? e->octets : STORE_NO_SIZE;
+	return e != NULL ? STORE_OK : STORE_TEMP;
 }
 
 static bool
@@ -383,13 +421,15 @@ static enum store_result
 mbox_get(struct store *s, size_t i, struct store_reader *r)
 {
 	struct mbox *m = s->data;
-	size_t entry = mbox_entry(m, i);
+	const struct mbox_entry *e = mbox_listed(s, i);
 	uint64_t octets;
 	struct stat st;
 
+	if (e == NULL)
+		return STORE_TEMP;
 	if (fstat(m->fd, &st) == -1)
 		return store_judge(errno);
-	mbox_table_read(&m->table, entry, m->fd, r);
+	mbox_message_read(&m->style, m->fd, e->text, e->end, e->digest, r);
 	if (!m->shared && stamps_equal(&st, &m->seen))
 		return STORE_OK;
 	if (store_measure(r, &octets, NULL) == -1) {
@@ -397,7 +437,7 @@ mbox_get(struct store *s, size_t i, struct store_reader *r)
 			 i + 1);
 		return STORE_MISSING;
 	}
-	mbox_table_read(&m->table, entry, m->fd, r);
+	mbox_message_read(&m->style, m->fd, e->text, e->end, e->digest, r);
 	return STORE_OK;
 }
 
@@ -410,29 +450,42 @@ mbox_keep_size(struct store *s, size_t i, uint64_t octets)
 	(void)octets;
 }
 
-/* What is kept from the first removed message on, with mail that came since.  The number of ranges;
- * `kept` has room for one an entry. */
-static size_t
-mbox_kept(const struct mbox *m, const struct mbox_table *now, size_t messages,
-	  const uint64_t *marked, struct mbox_range *kept, uint64_t *cut)
+/* What is kept from the first removed message on, with mail that came since: into `kept`, which has
+ * room for so many ranges; NULL: they are only counted.  *cut is where the first removed one
+ * begins. The number of ranges, or -1 with errno. */
+static ssize_t
+mbox_kept(const struct mbox *m, struct mbox_table *now, size_t messages, const uint64_t *marked,
+	  struct mbox_range *kept, size_t room, uint64_t *cut)
 {
+	struct mbox_range all, last = {.to = UINT64_MAX};
 	size_t shift = mbox_entry(m, 0), n = 0;
 	bool begun = false;
 
 	for (size_t e = 0; e < now->count; e++) {
-		uint64_t from = now->entries[e].start, to = mbox_table_next(now, e);
-
+		if (mbox_table_range(now, e, &all) == -1)
+			return -1;
 		if (e >= shift && e - shift < messages && store_is_marked(marked, e - shift)) {
 			if (!begun)
-				*cut = from;
+				*cut = all.from;
 			begun = true;
-		} else if (begun && n > 0 && kept[n - 1].to == from) {
-			kept[n - 1].to = to;
-		} else if (begun) {
-			kept[n++] = (struct mbox_range){from, to};
+			continue;
 		}
+		if (!begun)
+			continue;
+		if (last.to == all.from) {
+			last.to = all.to;
+		} else {
+			last = all;
+			n++;
+		}
+		if (kept != NULL && n > room) { /* the table has been written to */
+			errno = EIO;
+			return -1;
+		}
+		if (kept != NULL)
+			kept[n - 1] = last;
 	}
-	return n;
+	return (ssize_t)n;
 }
 
 /* The file was read later than written to if it was before, since mail readers tell so whether
@@ -535,24 +588,43 @@ mbox_take_out(const struct store *s, uint64_t cut, uint64_t end, struct mbox_ran
 	return STORE_OK;
 }
 
-/* Under the locks. */
+/* Under the locks.  `now` is given up before the journal is made, which may need its room on the
+ * disk. */
 static enum store_result
-mbox_rewrite(struct store *s, const struct mbox_table *now, const uint64_t *marked)
+mbox_rewrite(struct store *s, struct mbox_table *now, const uint64_t *marked)
 {
 	struct mbox *m = s->data;
-	struct mbox_range *kept = calloc(now->count, sizeof(*kept));
+	struct mbox_range *kept = NULL;
 	enum store_result result;
-	uint64_t cut = 0;
-	size_t n;
+	uint64_t cut = 0, size = now->size;
+	ssize_t n = mbox_kept(m, now, s->count, marked, NULL, 0, &cut);
 
-	if (kept == NULL)
+	if (n != -1 && (kept = calloc((size_t)n + 1, sizeof(*kept))) != NULL)
+		n = mbox_kept(m, now, s->count, marked, kept, (size_t)n, &cut);
+	if (kept == NULL || n == -1) {
+		free(kept);
 		return mbox_remove_fault(s, "ranges");
-	n = mbox_kept(m, now, s->count, marked, kept, &cut);
-	result = mbox_take_out(s, cut, now->size, kept, n);
+	}
+	mbox_table_free(now);
+	result = mbox_take_out(s, cut, size, kept, (size_t)n);
 	if (result == STORE_OK)
 		mbox_keep_newness(m);
 	free(kept);
 	return result;
+}
+
+/* The file is still what was listed, and perhaps new mail. */
+static enum store_result
+mbox_check_same(const struct store *s, struct mbox_table *now)
+{
+	struct mbox *m = s->data;
+	int same = mbox_table_continues(&m->table, now);
+
+	if (same == 0)
+		log_error(s->id, "mbox %s: changed by another program: nothing removed", s->path);
+	if (same == -1)
+		return fault_log(s, NULL, "table of messages");
+	return same == 1 ? STORE_OK : STORE_TEMP;
 }
 
 /* Under the locks. */
@@ -565,10 +637,8 @@ mbox_update(struct store *s, const uint64_t *marked)
 
 	if (result == STORE_OK)
 		result = mbox_scan(s, &now);
-	if (result == STORE_OK && !mbox_table_continues(&m->table, &now)) {
-		log_error(s->id, "mbox %s: changed by another program: nothing removed", s->path);
-		result = STORE_TEMP;
-	}
+	if (result == STORE_OK)
+		result = mbox_check_same(s, &now);
 	if (result == STORE_OK)
 		result = mbox_rewrite(s, &now, marked);
 	mbox_table_free(&now);
@@ -602,12 +672,14 @@ mbox_remove_marked(struct store *s, const uint64_t *marked)
 static enum store_result
 mbox_remove(struct store *s, uint64_t *marked, uint64_t *removed)
 {
-	const struct mbox *m = s->data;
+	struct mbox *m = s->data;
 	enum store_result result = mbox_remove_marked(s, marked);
+	const struct mbox_entry *e;
 
 	*removed = 0;
 	for (size_t i = 0; i < s->count; i++) {
-		if (result != STORE_OK && m->table.entries[mbox_entry(m, i)].start < m->shortened)
+		e = result != STORE_OK ? mbox_message(m, i) : NULL;
+		if (result != STORE_OK && (e == NULL || e->start < m->shortened))
 			store_unmark(marked, i);
 		*removed += store_is_marked(marked, i);
 	}

@@ -6,7 +6,8 @@
 
 #include "worker/store/store.h"
 
-/* The SHA-256 of what is shown of message i; the store's, until close(). */
-const uint8_t *mbox_digest(const struct store *s, size_t i);
+/* The SHA-256 of what is shown of message i, good until the next call for the store; NULL: it
+ * cannot be told any more, and the listing is lost. */
+const uint8_t *mbox_digest(struct store *s, size_t i);
 
 #endif

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "worker/store/grow.h"
 #include "worker/store/wire.h"
 #include "worker/store/mbox_lines.h"
 #include "worker/store/mbox_table.h"
@@ -17,7 +16,8 @@ enum { TICK_OCTETS = 1 << 22 };
 struct scan {
 	struct mbox_table *table;
 	struct mbox_lines lines;
-	/* of the message under way */
+	bool begun; /* a message is under way; of it: */
+	struct mbox_entry entry;
 	struct mbox_filter filter;
 	struct wire wire;
 	SHA2_CTX sha;
@@ -35,23 +35,18 @@ struct source {
 	struct mbox_lines lines;
 	struct mbox_filter filter;
 	SHA2_CTX sha;
-	const uint8_t *digest; /* what it must come to */
-	const char *left;      /* what is to be given yet of the line under way */
+	uint8_t digest[STORE_DIGEST]; /* what it must come to */
+	const char *left;	      /* what is to be given yet of the line under way */
 	size_t left_len;
 	bool ended;
 };
 
-static int
+static void
 scan_begin(struct scan *s, uint64_t start)
 {
-	struct mbox_table *t = s->table;
-	size_t room = t->room; /* of both arrays */
-
-	if (grow(&t->entries, &room, t->count + 1, sizeof(t->entries[0])) == -1 ||
-	    grow(&t->digests, &t->room, t->count + 1, sizeof(t->digests[0])) == -1)
-		return -1;
-	t->entries[t->count++] = (struct mbox_entry){.start = start, .text = s->lines.pos};
-	s->filter = (struct mbox_filter){.style = &t->style};
+	s->begun = true;
+	s->entry = (struct mbox_entry){.start = start, .text = s->lines.pos};
+	s->filter = (struct mbox_filter){.style = &s->table->style};
 	s->has_length = false;
 	s->body_end = 0;
 	wire_begin(&s->wire);
@@ -59,24 +54,25 @@ scan_begin(struct scan *s, uint64_t start)
 	s->signs = 0;
 	s->expunged = false;
 	s->blank = NULL;
-	return 0;
 }
 
-static void
+/* 0 or -1 with errno. */
+static int
 scan_finish(struct scan *s, uint64_t end)
 {
 	struct mbox_table *t = s->table;
-	struct mbox_entry *e;
 
-	if (t->count == 0)
-		return;
-	e = &t->entries[t->count - 1];
-	e->end = s->blank != NULL ? s->blank_start : end;
-	e->octets = wire_count_total(&s->wire);
-	SHA256Final(t->digests[t->count - 1], &s->sha);
-	t->expunged += s->expunged;
-	if (t->count == 1)
+	if (!s->begun)
+		return 0;
+	s->entry.end = s->blank != NULL ? s->blank_start : end;
+	s->entry.octets = wire_count_total(&s->wire);
+	SHA256Final(s->entry.digest, &s->sha);
+	if (rows_append(&t->rows, &s->entry) == -1)
+		return -1;
+	if (t->count++ == 0)
 		t->internal = s->signs == MBOX_INTERNAL;
+	t->expunged += s->expunged;
+	return 0;
 }
 
 static void
@@ -84,7 +80,7 @@ scan_text(struct scan *s, const char *p, size_t len, bool starts)
 {
 	const struct mbox_table *t = s->table;
 
-	if (starts && t->count == 1 && !s->filter.body)
+	if (starts && t->count == 0 && !s->filter.body)
 		s->signs |= mbox_internal_signs(p, len);
 	if (starts && t->style.content_length && !s->filter.body && !s->has_length)
 		s->has_length = mbox_is_length(p, len, &s->length);
@@ -143,7 +139,7 @@ static bool
 scan_is_from(struct scan *s, uint64_t start, const char *p, size_t len)
 {
 	struct mbox_table *t = s->table;
-	bool may = t->count == 0 || s->blank != NULL || start == s->body_end || t->style.lax;
+	bool may = !s->begun || s->blank != NULL || start == s->body_end || t->style.lax;
 
 	if (!mbox_is_alike(p, len))
 		return false;
@@ -164,10 +160,12 @@ scan_line(struct scan *s, const char *p, size_t len, bool starts)
 		return 0;
 	}
 	if (starts && scan_is_from(s, start, p, len)) {
-		scan_finish(s, start);
-		return scan_begin(s, s->table->count == 0 ? 0 : start);
+		if (scan_finish(s, start) == -1)
+			return -1;
+		scan_begin(s, s->begun ? start : 0);
+		return 0;
 	}
-	if (s->table->count == 0) {
+	if (!s->begun) {
 		if (starts && mbox_is_blank(p, len))
 			return 0;
 		errno = EILSEQ;
@@ -187,7 +185,7 @@ scan_line(struct scan *s, const char *p, size_t len, bool starts)
 
 int
 mbox_table_scan(struct mbox_table *t, const struct mbox_style *style, int fd, uint64_t size,
-		void (*tick)(void *), void *arg)
+		const struct rows_place *place, void (*tick)(void *), void *arg)
 {
 	static struct scan s;
 	uint64_t ticked = 0;
@@ -196,7 +194,9 @@ mbox_table_scan(struct mbox_table *t, const struct mbox_style *style, int fd, ui
 	ssize_t n;
 
 	*t = (struct mbox_table){.style = *style, .size = size};
+	rows_init(&t->rows, sizeof(struct mbox_entry), place);
 	s.table = t;
+	s.begun = false;
 	s.blank = NULL;
 	s.body_end = 0;
 	mbox_lines_begin(&s.lines, fd, 0, size);
@@ -208,32 +208,54 @@ mbox_table_scan(struct mbox_table *t, const struct mbox_style *style, int fd, ui
 			tick(arg);
 		}
 	}
-	if (n == 0)
-		scan_finish(&s, size);
-	return (int)n;
+	return n == 0 ? scan_finish(&s, size) : -1;
 }
 
 void
 mbox_table_free(struct mbox_table *t)
 {
-	free(t->entries);
-	free(t->digests);
+	rows_free(&t->rows);
 	*t = (struct mbox_table){0};
 }
 
-bool
-mbox_table_continues(const struct mbox_table *old, const struct mbox_table *now)
+const struct mbox_entry *
+mbox_table_entry(struct mbox_table *t, size_t i)
+{
+	return rows_get(&t->rows, i);
+}
+
+int
+mbox_table_range(struct mbox_table *t, size_t i, struct mbox_range *range)
+{
+	const struct mbox_entry *e = mbox_table_entry(t, i);
+
+	if (e == NULL)
+		return -1;
+	*range = (struct mbox_range){e->start, t->size};
+	if (i + 1 == t->count)
+		return 0;
+	if ((e = mbox_table_entry(t, i + 1)) == NULL)
+		return -1;
+	range->to = e->start;
+	return 0;
+}
+
+int
+mbox_table_continues(struct mbox_table *old, struct mbox_table *now)
 {
 	if (now->count < old->count || now->internal != old->internal)
-		return false;
+		return 0;
 	for (size_t i = 0; i < old->count; i++) {
-		const struct mbox_entry *a = &old->entries[i], *b = &now->entries[i];
+		const struct mbox_entry *a = mbox_table_entry(old, i);
+		const struct mbox_entry *b = mbox_table_entry(now, i);
 
+		if (a == NULL || b == NULL)
+			return -1;
 		if (a->start != b->start || a->text != b->text || a->end != b->end ||
-		    memcmp(old->digests[i], now->digests[i], STORE_DIGEST) != 0)
-			return false;
+		    memcmp(a->digest, b->digest, STORE_DIGEST) != 0)
+			return 0;
 	}
-	return true;
+	return 1;
 }
 
 /* All has been read: is it what was listed? */
@@ -287,9 +309,20 @@ mbox_message_read(const struct mbox_style *style, int fd, uint64_t from, uint64_
 	mbox_lines_begin(&s.lines, fd, from, end);
 	s.filter = (struct mbox_filter){.style = style};
 	SHA256Init(&s.sha);
-	s.digest = digest;
+	memcpy(s.digest, digest, sizeof(s.digest));
 	s.left_len = 0;
 	s.ended = false;
 	*r = (struct store_reader){
 	    .fd = -1, .pos = from, .end = end, .read = source_read, .source = &s};
+}
+
+int
+mbox_table_read(struct mbox_table *t, size_t i, int fd, struct store_reader *r)
+{
+	const struct mbox_entry *e = mbox_table_entry(t, i);
+
+	if (e == NULL)
+		return -1;
+	mbox_message_read(&t->style, fd, e->text, e->end, e->digest, r);
+	return 0;
 }
