@@ -31,6 +31,8 @@ const struct ctl_words ctl_words[] = {
 	{"conn", "kill", "name connId", "end it; nothing is deleted", NULL},
 	{"who", NULL, "", "who is logged in, on which server, from where", NULL},
 	{"kick", NULL, "user", "end all sessions of a user; nothing is deleted; prints how many", NULL},
+	{"last", NULL, "?--since time? ?user?",
+	    "the last login of a user, or of each, and what the client did", NULL},
 	{"list", NULL, "", "all servers", NULL},
 	{"status", NULL, "", "the daemon and its processes", NULL},
 	{"log", "errors", "?count?", "the last errors and warnings of all processes, 20 by default",

@@ -77,3 +77,16 @@ role_program(enum role role)
 
 	return names[role];
 }
+
+bool
+time_is_begun(const char *text)
+{
+	static const char form[] = "0000-00-00T00:00:00Z";
+	size_t len = strlen(text);
+
+	for (size_t i = 0; i < len; i++)
+		if (i >= sizeof(form) - 1 ||
+		    (form[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != form[i]))
+			return false;
+	return len >= strlen("0000-00-00");
+}

@@ -20,6 +20,7 @@
 
 #include "daemon/conf/conf.h"
 #include "common/log.h"
+#include "daemon/last.h"
 #include "daemon/log/recent.h"
 #include "daemon/log/syslog.h"
 #include "common/privs.h"
@@ -172,10 +173,12 @@ main(int argc, char *argv[], char *envp[])
 		return 1;
 	runtime_state(conf, geteuid() != 0);
 	remember_open(conf->state_dir, geteuid() != 0);
+	last_open(conf->state_dir, conf->last_logins, geteuid() != 0);
 	title_detail(conf->ps_titles);
 	title_set("master", "%s", o.conf_path);
 	master.conf_path = o.conf_path;
 	status = master_run(&master, conf);
+	last_close();
 	runtime_release();
 	return status;
 }

@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include <time.h>
+
 #include "common/clock.h"
 #include "common/count.h"
 #include "common/log.h"
@@ -7,6 +9,7 @@
 #include "daemon/certificates.h"
 #include "daemon/change.h"
 #include "daemon/control/control.h"
+#include "daemon/last.h"
 #include "daemon/notify.h"
 #include "daemon/ports/listeners.h"
 #include "daemon/ports/servers.h"
@@ -131,6 +134,7 @@ steps_settle(void *arg)
 void
 steps_tick(struct master *m)
 {
+	last_tick(m->conf->last_logins, clock_ms(), time(NULL));
 	takeover_tick(m);
 	report_tick(m);
 	workers_tick(m);

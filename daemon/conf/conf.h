@@ -120,6 +120,7 @@ struct conf {
 	bool pam_session;
 	enum missing_maildir missing_maildir;
 	uint32_t takeover; /* seconds that a session is silent before a login may end it; 0: off */
+	uint32_t last_logins; /* seconds that each is kept; 0: off */
 	/* TLS */
 	char tls_ciphers[MSG_SPEC_SIZE];
 	enum conf_unknown_name tls_unknown_name;

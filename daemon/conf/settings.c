@@ -187,6 +187,8 @@ const struct conf_setting conf_global_settings[] = {
 	GLOBAL(pam_session, CONF_FLAG, "no"),
 	GLOBAL(missing_maildir, CONF_WORD, "empty", .words = missing_maildir_words),
 	GLOBAL(takeover, CONF_NUMBER, "off", RANGE(1, 86400, &conf_seconds), .words = off_words),
+	GLOBAL(last_logins, CONF_NUMBER, "365d", RANGE(1, 315360000, &conf_seconds),
+	    .words = off_words),
 	GLOBAL(tls_ciphers, CONF_TEXT, ""),
 	GLOBAL(tls_unknown_name, CONF_WORD, "refuse", .words = unknown_name_words),
 	GLOBAL(sandbox, CONF_WORD, "on", .words = sandbox_words),

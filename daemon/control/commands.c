@@ -170,6 +170,7 @@ static const struct command {
     {"kick", NULL, 2, 2, true, CONTROL_ALL, ANSWER_NUMBER, command_kick},
     {"list", NULL, 1, 1, false, CONTROL_ALL, ANSWER_TABLE, command_list},
     {"status", NULL, 1, 1, false, CONTROL_ALL, ANSWER_PAIRS, command_status},
+    {"last", NULL, 1, 4, false, CONTROL_ALL, ANSWER_TABLE, command_last},
     {"log", "errors", 2, 3, false, CONTROL_ALL, ANSWER_TABLE, command_log_errors},
     {"metrics", NULL, 1, 1, false, CONTROL_METRICS, ANSWER_METRICS, command_metrics},
     {"reload", NULL, 1, 1, true, CONTROL_ALL, ANSWER_NOTHING, command_reload},

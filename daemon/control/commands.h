@@ -19,6 +19,8 @@ enum {
 
 typedef void command_fn(struct master *m, struct ctl *c, size_t n, char *words[]);
 
+/* commands_last.c */
+command_fn command_last;
 /* commands_log.c */
 command_fn command_log_errors;
 /* configure.c */

@@ -86,6 +86,12 @@ offer_logged_in(struct line *l)
 }
 
 static void
+offer_remembered(struct line *l)
+{
+	offer_first_column(l, "last");
+}
+
+static void
 offer_connections(struct line *l)
 {
 	const char *const words[] = {"conn", "list", l->words[l->n - 1]};
@@ -157,6 +163,7 @@ static const struct argument {
     {"new", "name", "", NULL},
     {"user", "name", NULL, offer_accounts},
     {"kick", "user", NULL, offer_logged_in},
+    {"last", "user", NULL, offer_remembered},
     {NULL, "name", NULL, offer_servers},
     {NULL, "server", NULL, offer_servers},
     {NULL, "user", NULL, offer_users},

@@ -2,10 +2,12 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/names.h"
+#include "daemon/last.h"
 #include "daemon/roles/child.h"
 #include "daemon/table/report.h"
 #include "daemon/ports/servers.h"
@@ -106,6 +108,37 @@ report_disconnect(const struct conn *c, enum conn_end why, uint32_t failures)
 		 conn_end_name(why), failures, seconds_since(c->accepted));
 }
 
+/* For "pop3ctl last". */
+static void
+login_keep(const struct conn *c, const struct msg_session_open *open)
+{
+	const struct conn_login *login = c->login;
+	struct last l = {.conn = c->row.id, .login = time(NULL), .messages = open->messages};
+
+	snprintf(l.user, sizeof(l.user), "%s", login->user);
+	snprintf(l.server, sizeof(l.server), "%s", c->server->set.name);
+	snprintf(l.mech, sizeof(l.mech), "%s", login_mech_name(login->mech));
+	snprintf(l.tls, sizeof(l.tls), "%s",
+		 login->facts.version[0] != '\0' ? login->facts.version : "none");
+	log_host(l.peer, &c->row.peer);
+	last_login(&l);
+}
+
+/* Whose password was right, and whose client had gone, has not failed. */
+static void
+failure_keep(const struct msg_auth_failed *f)
+{
+	struct last_failed failed = {.time = time(NULL)};
+
+	if (f->result == LOGIN_OK)
+		return;
+	snprintf(failed.server, sizeof(failed.server), "%s", f->server);
+	snprintf(failed.reason, sizeof(failed.reason), "%s",
+		 login_result_name((enum login_result)f->result));
+	log_host(failed.peer, &f->peer);
+	last_failed(f->user, &failed);
+}
+
 void
 report_login(const struct conn *c, const struct msg_session_open *open)
 {
@@ -115,6 +148,7 @@ report_login(const struct conn *c, const struct msg_session_open *open)
 	if (open->octets != UINT64_MAX)
 		snprintf(octets, sizeof(octets), "%" PRIu64, open->octets);
 	totals_add(TOTAL_LOGINS, LOGIN_OK, c->login->mech, 1);
+	login_keep(c, open);
 	common_part(&p, c);
 	log_quote(sni, sizeof(sni), c->login->facts.sni, strlen(c->login->facts.sni));
 	log_quote(cipher, sizeof(cipher), c->login->facts.cipher, strlen(c->login->facts.cipher));
@@ -138,6 +172,7 @@ report_count_failed(const struct msg_auth_failed *f)
 	totals_add(TOTAL_LOGINS, f->result == LOGIN_OK ? TOTALS_LOGIN_GONE : f->result, f->mech, 1);
 	if (f->result == LOGIN_BAD && strcmp(f->why, "too-many-failures") == 0)
 		totals_add(TOTAL_THROTTLED, 0, 0, 1);
+	failure_keep(f);
 }
 
 void
@@ -259,6 +294,8 @@ report_session_end(const struct conn *c, const struct msg_session_end *end)
 		totals_add(TOTAL_RETRIEVED, 0, 0, end->retrieved);
 		totals_add(TOTAL_RETRIEVED_OCTETS, 0, 0, end->retrieved_octets);
 	}
+	if (c->login != NULL)
+		last_end(c->login->user, end, time(NULL));
 	common_part(&p, c);
 	log_info(
 	    0,

@@ -67,7 +67,7 @@ class Completes:
                 (("destroy", "x", "de"), ["defer"]), (("destroy", "x", ""), ["--wait", "defer", "kill"]),
                 (("destroy", "x", "defer", ""), ["--wait"]), (("conn", ""), ["kill", "list", "state"]),
                 (("conn", "list", "se"), ["secure"]), (("conn", "kill", "y", ""), sorted(self.ctl.lines("conn", "list", "y"))),
-                (("conn", "list", "y", ""), []), (("log", ""), ["errors"]), (("log", "errors", ""), []), (("top", ""), ["--once"]), (("reload", ""), []), (("new", ""), []),
+                (("conn", "list", "y", ""), []), (("log", ""), ["errors"]), (("last", "-"), ["--since"]), (("last", "--since", "2026", ""), []), (("log", "errors", ""), []), (("top", ""), ["--once"]), (("reload", ""), []), (("new", ""), []),
                 (("history", "x", "y", ""), ["--since"]), (("doctor", ""), ["--conf", "clear", "secure", "x", "y"]), (("user", "-f", "x", "ad"), ["add"]),
                 (("uidl", ""), ["import", "verify"]), (("uidl", "import", ""), ["--from"]), (("uidl", "import", "--from", "d"), ["dovecot"]),
                 (("uidl", "import", "--from", "courier", "cl"), ["clear"]),

@@ -43,6 +43,8 @@ WRONG = [
     ('max_sessions_per_user = 0', "max_sessions_per_user"),
     ('max_sessions_per_user = 100001', "max_sessions_per_user"),
     ('takeover = 0', "takeover"),
+    ('last_logins = 0', "last_logins"),
+    ('last_logins = "3651d"', "last_logins"),
     ('takeover = 86401', "takeover"),
     ('sandbox = "sometimes"', "sandbox"),
     ('log = "paper"', "log"),
@@ -233,7 +235,7 @@ class Checks(TestCase):
                      "max_connections_per_network = 500", "max_connections_per_site = 1000", 'trusted_networks = ""', "max_connections_before_login = 500",
                      "session_memory = 256", "login_timeout = 60", "password_timeout = 300", "handshake_timeout = 30", "idle_timeout = 600", "shutdown_timeout = 30", "max_auth_failures = 6", "auth_deadline = 30",
                      "auth_failure_delay = 1000", "auth_failure_window = 300", "auth_failures_per_user = 20", "auth_failures_per_source = 100", "auth_account_delay = 5000", "minimum_uid = 1000",
-                     'missing_maildir = "empty"', 'takeover = "off"', 'sandbox = "on"', 'ps_titles = "role"', 'log = "syslog"', 'log_level = "info"',
+                     'missing_maildir = "empty"', 'takeover = "off"', "last_logins = 31536000", 'sandbox = "on"', 'ps_titles = "role"', 'log = "syslog"', 'log_level = "info"',
                      'login_user = "_pop3d"', 'auth_user = "_pop3auth"', "port = 995", "port = 110", 'socket = "tls"', 'socket = "plain+stls"', 'cleartext_login = "loopback"',
                      'auth = "pam:pop3d"', 'username_fold = "no"', 'username_domain = "keep"', 'storage = "maildir:%h/Maildir"',
                      'max_sessions_per_user = 100', 'mbox_format = "mboxrd"', 'mbox_split = "strict"', 'mbox_journal = ""'):

@@ -84,7 +84,7 @@ ROWS = [
     (("conn", "state", "x", "1", "2"), USAGE, ARGS % "conn state name connId"),
     (("conn", "state", "x", "fff"), FAILED, 'no such connection "fff"', "8: worded"),
     (("conn", "other", "x"), USAGE, 'bad option "other": must be kill, list, or state', "8: one method more"),
-    (("other", "x"), USAGE, re.compile('bad option "other": must be adopt, autoconfig, box, cget, configure, conn, destroy, doctor, down, history, kick, list, log, metrics, new, reload, status, top, uidl, up, user, or who'),
+    (("other", "x"), USAGE, re.compile('bad option "other": must be adopt, autoconfig, box, cget, configure, conn, destroy, doctor, down, history, kick, last, list, log, metrics, new, reload, status, top, uidl, up, user, or who'),
      "8: more methods"),
     (("destroy", "x", "now"), USAGE, 'Illegal destruction mode "now": Expected "kill", or "defer"'),
     (("destroy", "x", "kill", "y"), USAGE, ARGS % "destroy name ?mode?"),

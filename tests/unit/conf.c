@@ -109,6 +109,7 @@ test_defaults(void)
 	CU_ASSERT_FALSE(conf.pam_session);
 	CU_ASSERT_EQUAL(conf.missing_maildir, MISSING_EMPTY);
 	CU_ASSERT_EQUAL(conf.takeover, 0);
+	CU_ASSERT_EQUAL(conf.last_logins, 31536000);
 	CU_ASSERT_EQUAL(conf.shared.max_sessions_per_user, 100);
 	CU_ASSERT_STRING_EQUAL(conf.tls_ciphers, "");
 	CU_ASSERT_EQUAL(conf.sandbox, SANDBOX_ON);

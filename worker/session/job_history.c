@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/names.h"
 #include "worker/session/job.h"
 #include "worker/store/history.h"
 
@@ -57,20 +58,6 @@ tell(const struct history_event *e, void *arg)
 	t->heard = job_say(t->ss, "%.*s", (int)n, line);
 }
 
-/* Is it the beginning of a time as the file has it, the day at least? */
-static bool
-is_time(const char *text)
-{
-	static const char form[] = "0000-00-00T00:00:00Z";
-	size_t len = strlen(text);
-
-	for (size_t i = 0; i < len; i++)
-		if (i >= sizeof(form) - 1 ||
-		    (form[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != form[i]))
-			return false;
-	return len >= strlen("0000-00-00");
-}
-
 static int
 tell_file(struct telling *t, const char *name)
 {
@@ -93,11 +80,8 @@ job_history(struct session *ss, size_t argc, char *const argv[])
 		job_fail(ss, "wrong # args: should be \"--since time\"");
 		return JOB_USAGE;
 	}
-	if (argc == 2 && !is_time(argv[1])) {
-		job_fail(ss,
-			 "\"%s\" is no time: write the day, YYYY-MM-DD, or the second, "
-			 "YYYY-MM-DDTHH:MM:SSZ, in UTC",
-			 argv[1]);
+	if (argc == 2 && !time_is_begun(argv[1])) {
+		job_fail(ss, TIME_IS_NONE, argv[1]);
 		return JOB_USAGE;
 	}
 	if (ss->store.history_fd == -1) {
