@@ -81,6 +81,7 @@ struct plan {
 	int32_t left;	    /* at the call that makes it 0 */
 	uint32_t happened;  /* it did */
 	uint32_t privilege; /* 1: of processes of root alone, 2: of others alone, 0: of all */
+	char caller[32];    /* file name of the program or library that called when it did */
 	uint32_t seen[CALL_COUNT]; /* calls of that program with that privilege */
 };
 
@@ -149,9 +150,23 @@ is_possible(int fd)
 	return REAL(fstat)(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* What happens to this call on a descriptor (-1: it has none): 0, or the plan's error. */
+static void
+note_caller(const void *from)
+{
+	Dl_info info;
+	const char *name;
+
+	if (dladdr(from, &info) == 0 || info.dli_fname == NULL)
+		return;
+	name = strrchr(info.dli_fname, '/');
+	(void)snprintf(plan->caller, sizeof(plan->caller), "%s",
+		       name != NULL ? name + 1 : info.dli_fname);
+}
+
+/* What happens to this call on a descriptor (-1: it has none): 0, or the plan's error.  `from` is
+ * where it returns to. */
 static uint32_t
-fault_on(enum call call, int fd)
+fault_at(enum call call, int fd, const void *from)
 {
 	if (plan == NULL || __atomic_load_n(&plan->program, __ATOMIC_ACQUIRE) != own ||
 	    (plan->privilege != 0 && (plan->privilege == 1) != (geteuid() == 0)))
@@ -160,14 +175,19 @@ fault_on(enum call call, int fd)
 	if (plan->call != call || !is_possible(fd) ||
 	    __atomic_sub_fetch(&plan->left, 1, __ATOMIC_RELAXED) != 0)
 		return 0;
+	note_caller(from);
 	__atomic_store_n(&plan->happened, 1, __ATOMIC_RELEASE);
 	return plan->error;
 }
 
+/* In the wrapper of a call. */
+#define fault_on(call, fd) fault_at(call, fd, __builtin_return_address(0))
+#define fails(call)	   fails_at(call, __builtin_return_address(0))
+
 static bool
-fails(enum call call)
+fails_at(enum call call, const void *from)
 {
-	uint32_t error = fault_on(call, -1);
+	uint32_t error = fault_at(call, -1, from);
 
 	if (error == 0 || error == SHORT)
 		return false;
