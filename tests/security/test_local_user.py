@@ -12,11 +12,11 @@ import unittest
 
 import harness
 import mailbox
+import mboxes
 from client import Eof, PLAIN, TestCase
 
 MESSAGES = mailbox.simple(2)
-SECRET = b"what only root may read"
-NAMES = ("pop3d-index", "pop3d-index.new", "pop3d-uids", "pop3d-lock", "pop3d-history", "new", "cur", "tmp")
+SECRET = b"From root Mon Jan  2 10:00:00 2023\nSubject: root's\n\nwhat is root's\n"  # would be a mailbox of each kind
 ROUNDS = 20  # logins during the race
 PTRACE_ATTACH = 16
 
@@ -102,47 +102,136 @@ class Quickstart(TestCase):
 
 
 @unittest.skipIf(os.geteuid() != 0, "needs root")
-class Mailbox(TestCase):
-    """Something odd stands wherever a session opens a file of its own."""
+class Mailboxes(TestCase):
+    """Something odd stands wherever a session opens a file of its own, or of the mailbox.  Of each store one."""
 
-    settings = {}
-    limit = 120
+    settings = None
+    storage = None  # None: the first one's, a Maildir
+    names = ()  # below folder()
+    mail = ()  # of these, which are mail: without an end they take their owner's time
+    slow = ()  # of these, which a session waits for
+    limit = 180
+
+    @classmethod
+    def setUpClass(cls):
+        if cls is Mailboxes:
+            raise unittest.SkipTest("what each store's class is made of")
+        cls.settings = {"storage": cls.storage} if cls.storage else {}
+        super().setUpClass()
 
     def setUp(self):
         super().setUp()
-        self.owner, self.other = self.user(MESSAGES), self.user(MESSAGES)
+        self.owner, self.other = self.user(), self.user()
+        self.addCleanup(self.remove, self.owner)
+        self.addCleanup(self.remove, self.other)
+        self.fill(self.owner)
+        self.fill(self.other)
         self.secret = harness.world().path("secret")
         with open(self.secret, "wb") as f:
             f.write(SECRET)
-        os.chmod(self.secret, 0o600)
+        os.chmod(self.secret, 0o644)  # what keeps him from it is that his link is not followed
+
+    def folder(self, user):
+        return os.path.join(user.home, "mail")
+
+    def fill(self, user):
+        """A mailbox as new, of MESSAGES."""
+        raise NotImplementedError
+
+    def remove(self, user):
+        shutil.rmtree(self.folder(user), ignore_errors=True)
+
+    def base(self):
+        """Where the names are."""
+        return self.folder(self.owner)
+
+    def at(self, name):
+        """The path of a name of the owner's; INODE is that of his mbox, UID his own."""
+        if "INODE" in name:
+            name = name.replace("INODE", "%x" % os.stat(os.path.join(self.folder(self.owner), "inbox")).st_ino)
+        return os.path.join(self.base(), name.replace("UID", str(self.owner.uid)))
 
     def link(self, path, _user):
         os.symlink(self.secret, path)
 
     def use(self):
         """Whatever he is answered, he is answered, and nothing of root's is read or written."""
-        client = self.connect(PLAIN)
+        client = self.connect(PLAIN, timeout=60)
         login = client.try_login(self.owner)
         if login.startswith(b"+OK"):
             client.send(b"LIST\r\nUIDL\r\nRETR 1\r\nDELE 1\r\nQUIT\r\n")
-            self.assertNotIn(SECRET, client.rest())
+            self.assertNotIn(b"root's", client.rest())
         client.close()
         with open(self.secret, "rb") as f:
             self.assertEqual(f.read(), SECRET)
         return login
 
+    def other_is_served(self):
+        client = self.session(self.other)
+        self.assertEqual(len(client.listing(b"LIST")), len(MESSAGES))
+        client.quit()
+
+    def put(self, thing, name):
+        """The thing at that name, the owner's; what stood there is beside it."""
+        path = self.at(name)
+        if not os.path.isdir(os.path.dirname(path)):
+            os.mkdir(os.path.dirname(path), 0o700)
+            os.chown(os.path.dirname(path), self.owner.uid, self.owner.gid)
+        if os.path.lexists(path):
+            os.rename(path, path + ".old")
+        thing(path, self.owner)
+        os.lchown(path, self.owner.uid, self.owner.gid)
+
     def test_odd_things_at_every_name(self):
-        for thing in (fifo, directory, device, self.link, loop, huge):
-            for name in NAMES:
+        for name in self.names:
+            things = (self.link,) if name in self.slow else (fifo, directory, device, self.link, loop, huge)
+            for thing in things:
+                if thing is huge and name in self.mail:
+                    continue
                 with self.subTest(thing=thing.__name__, name=name):
-                    self.owner.maildir.fill(MESSAGES)
-                    path = os.path.join(self.owner.maildir.path, name)
-                    if os.path.isdir(path):
-                        os.rename(path, path + ".old")
-                    thing(path, self.owner)
-                    os.lchown(path, self.owner.uid, self.owner.gid)
+                    self.fill(self.owner)
+                    self.put(thing, name)
                     self.use()
-                    self.session(self.other).quit()
+                    self.other_is_served()
+
+    def test_names_that_change_meanwhile(self):
+        names = [os.path.relpath(self.at(name), self.base()) for name in self.names if name not in self.slow]
+        flipper = os.fork()
+        if flipper == 0:
+            as_user(self.owner, lambda: self.flip(names, os.getppid()))
+            os._exit(0)
+        try:
+            for _ in range(ROUNDS):
+                self.use()
+                self.other_is_served()
+        finally:
+            os.kill(flipper, signal.SIGKILL)
+            os.waitpid(flipper, 0)
+
+    def flip(self, names, parent):
+        """Swap each name with a link to root's file, until the test ends its parent."""
+        os.chdir(self.base())
+        while os.getppid() == parent:
+            for name in names:
+                with contextlib.suppress(OSError):
+                    os.symlink(self.secret, name + ".link")
+                for a, b in ((name, name + ".old"), (name + ".link", name), (name, name + ".link"), (name + ".old", name)):
+                    with contextlib.suppress(OSError):
+                        os.rename(a, b)
+        return 0
+
+
+class Maildirs(Mailboxes):
+    names = ("pop3d-index", "pop3d-index.new", "pop3d-uids", "pop3d-lock", "pop3d-history", "new", "cur", "tmp")
+
+    def folder(self, user):
+        return user.maildir.path
+
+    def fill(self, user):
+        user.maildir.fill(MESSAGES)
+
+    def remove(self, user):
+        user.maildir.fill([])
 
     def test_a_lock_that_nobody_holds_any_more(self):
         path = os.path.join(self.owner.maildir.path, "pop3d-lock")
@@ -151,30 +240,56 @@ class Mailbox(TestCase):
         os.chown(path, self.owner.uid, self.owner.gid)
         self.session(self.owner).quit()
 
-    def test_names_that_change_meanwhile(self):
-        flipper = os.fork()
-        if flipper == 0:
-            as_user(self.owner, lambda: self.flip(os.getppid()))
-            os._exit(0)
-        try:
-            for _ in range(ROUNDS):
-                self.use()
-                self.session(self.other).quit()
-        finally:
-            os.kill(flipper, signal.SIGKILL)
-            os.waitpid(flipper, 0)
 
-    def flip(self, parent):
-        """Swap each name with a link to root's file, until the test ends its parent."""
-        os.chdir(self.owner.maildir.path)
-        while os.getppid() == parent:
-            for name in NAMES:
-                with contextlib.suppress(OSError):
-                    os.symlink(self.secret, name + ".link")
-                for a, b in ((name, name + ".old"), (name + ".link", name), (name, name + ".link"), (name + ".old", name)):
-                    with contextlib.suppress(OSError):
-                        os.rename(a, b)
-        return 0
+class Directories(Mailboxes):
+    storage = "dir:%h/mail"
+    names = (".pop3d-lock", ".pop3d-uids", ".pop3d-history", "1", "2")
+    mail = ("1", "2")
+
+    def fill(self, user):
+        folder = self.folder(user)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.mkdir(folder, 0o700)
+        for i, message in enumerate(MESSAGES, 1):
+            with open(os.path.join(folder, str(i)), "wb") as f:
+                f.write(message)
+            os.chown(f.name, user.uid, user.gid)
+        os.chown(folder, user.uid, user.gid)
+
+
+class Mboxes(Mailboxes):
+    storage = "mbox:%h/mail/inbox"
+    names = ("inbox", "inbox.lock", ".inbox.pop3d-lock", ".pop3d", ".pop3d/mbox-INODE.lock", ".pop3d/mbox-INODE.journal",
+             ".pop3d/mbox-INODE.journal.new", ".pop3d/mbox-INODE.uids", ".pop3d/mbox.reserve", ".pop3d/inbox.history")
+    mail = ("inbox",)
+    slow = ("inbox.lock",)
+
+    def fill(self, user):
+        shutil.rmtree(self.folder(user), ignore_errors=True)
+        mboxes.home_box(user).fill(MESSAGES)
+
+
+class Journals(Mailboxes):
+    """What mbox_journal names: a directory in which each user makes one of his own."""
+
+    names = ("UID", "UID/mbox-INODE.journal", "UID/mbox-INODE.journal.new")
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.settings = {"storage": "mbox:%h/mail/inbox", "mbox_journal": mboxes.journals()}
+        cls.daemon = harness.shared_daemon(**cls.settings)
+
+    def fill(self, user):
+        Mboxes.fill(self, user)
+        path = os.path.join(mboxes.journals(), str(user.uid))
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        elif os.path.lexists(path):
+            os.unlink(path)
+
+    def base(self):
+        return mboxes.journals()
 
 
 @unittest.skipIf(os.geteuid() != 0, "needs root")
