@@ -9,12 +9,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "worker/store/digest.h"
 #include "worker/store/grow.h"
 
-enum { HEX_LEN = 2 * STORE_DIGEST, LINE_SIZE = 128, DUPLICATES_MAX = 100000, FRESH_SIZE = 80 };
+enum {
+	HEX_LEN = 2 * STORE_DIGEST,
+	LINE_SIZE = 128,
+	DUPLICATES_MAX = 100000,
+	FILE_MAX = DUPLICATES_MAX * LINE_SIZE,
+	FRESH_SIZE = 80
+};
 
 /* The message that is the place-th with its digest. */
 struct duplicate {
@@ -39,6 +46,28 @@ duplicates_add(struct duplicates *t, const char *hex, uint32_t place, uint32_t n
 	return 0;
 }
 
+/* The owner may have put anything at the name.  A descriptor to read, or -1 with errno. */
+static int
+duplicates_open(int dir_fd, const char *name)
+{
+	int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), error = 0;
+	struct stat st;
+
+	if (fd == -1)
+		return -1;
+	if (fstat(fd, &st) == -1)
+		error = errno;
+	else if (!S_ISREG(st.st_mode))
+		error = EINVAL;
+	else if (st.st_size > FILE_MAX)
+		error = EFBIG;
+	if (error == 0)
+		return fd;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
 /* Read the file; lines that make no sense are passed over.  0 or -1 with errno. */
 static int
 duplicates_read(struct duplicates *t, int dir_fd, const char *name)
@@ -49,7 +78,7 @@ duplicates_read(struct duplicates *t, int dir_fd, const char *name)
 	FILE *f;
 	int fd;
 
-	fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd = duplicates_open(dir_fd, name);
 	if (fd == -1)
 		return errno == ENOENT ? 0 : -1;
 	if ((f = fdopen(fd, "r")) == NULL) {
