@@ -208,6 +208,31 @@ seccomp_find(void)
 	return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &kill) == 0 ? 0 : -errno;
 }
 
+enum {
+	ROOM_PIECE = 120 * 1024, /* not mapped by itself (mallopt(3)) */
+	ROOM_PIECES = 3
+};
+
+/* libseccomp passes over some allocations that fail: it makes a filter without some of the rules,
+ * ends with a signal, or never comes back.  So the heap has what it takes (90 KiB in use, more on
+ * the way) before it begins, below a piece that keeps the heap from shrinking until the caller
+ * frees it.  0 or -ENOMEM. */
+static int
+seccomp_have_memory(void **last)
+{
+	void *room[ROOM_PIECES];
+	bool had = true;
+
+	for (size_t i = 0; i < ROOM_PIECES; i++) {
+		room[i] = malloc(ROOM_PIECE);
+		had = had && room[i] != NULL;
+	}
+	*last = room[ROOM_PIECES - 1];
+	for (size_t i = 0; i < ROOM_PIECES - 1; i++)
+		free(room[i]);
+	return had ? 0 : -ENOMEM;
+}
+
 /* Make the role's filter and load it.  0 or a negative errno. */
 static int
 seccomp_attach(enum role role, enum sandbox_mode mode, int *listener)
@@ -250,6 +275,7 @@ is_missing(int error)
 int
 sandbox_seccomp(enum role role, enum sandbox_mode mode, int *listener)
 {
+	void *last = NULL;
 	int rc;
 
 	*listener = -1;
@@ -262,7 +288,10 @@ sandbox_seccomp(enum role role, enum sandbox_mode mode, int *listener)
 	/* first, since libseccomp does not say what it lacked */
 	rc = seccomp_find();
 	if (rc == 0)
+		rc = seccomp_have_memory(&last);
+	if (rc == 0)
 		rc = seccomp_attach(role, mode, listener);
+	free(last);
 	if (rc == 0)
 		return 1;
 	/* EBUSY: there is a listener around us already */

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -117,6 +118,7 @@ static void __attribute__((constructor)) begin(int argc, char *argv[])
 	void *shared;
 	int fd;
 
+	(void)backtrace(&shared, 1); /* loads what it needs, before the program is confined */
 	own = find_own(argc > 1 ? argv[1] : NULL);
 	if (own == PROGRAM_COUNT || path == NULL || (fd = open(path, O_RDWR | O_CLOEXEC)) == -1)
 		return;
@@ -150,23 +152,37 @@ is_possible(int fd)
 	return REAL(fstat)(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static void
-note_caller(const void *from)
+/* The file name of the object that an address is in. */
+static const char *
+object_of(const void *at)
 {
 	Dl_info info;
-	const char *name;
 
-	if (dladdr(from, &info) == 0 || info.dli_fname == NULL)
-		return;
-	name = strrchr(info.dli_fname, '/');
-	(void)snprintf(plan->caller, sizeof(plan->caller), "%s",
-		       name != NULL ? name + 1 : info.dli_fname);
+	if (dladdr(at, &info) == 0 || info.dli_fname == NULL)
+		return "";
+	return strrchr(info.dli_fname, '/') != NULL ? strrchr(info.dli_fname, '/') + 1
+						    : info.dli_fname;
 }
 
-/* What happens to this call on a descriptor (-1: it has none): 0, or the plan's error.  `from` is
- * where it returns to. */
+/* Whose call it is: of strdup(3) and the like, who called that. */
+static void
+note_caller(void)
+{
+	void *frames[16];
+	const char *name = "";
+	int n = backtrace(frames, 16);
+
+	for (int i = 0; i < n; i++) {
+		name = object_of(frames[i]);
+		if (strcmp(name, "inject.so") != 0 && strncmp(name, "libc.so", 7) != 0)
+			break;
+	}
+	(void)snprintf(plan->caller, sizeof(plan->caller), "%s", name);
+}
+
+/* What happens to this call on a descriptor (-1: it has none): 0, or the plan's error. */
 static uint32_t
-fault_at(enum call call, int fd, const void *from)
+fault_on(enum call call, int fd)
 {
 	if (plan == NULL || __atomic_load_n(&plan->program, __ATOMIC_ACQUIRE) != own ||
 	    (plan->privilege != 0 && (plan->privilege == 1) != (geteuid() == 0)))
@@ -175,19 +191,15 @@ fault_at(enum call call, int fd, const void *from)
 	if (plan->call != call || !is_possible(fd) ||
 	    __atomic_sub_fetch(&plan->left, 1, __ATOMIC_RELAXED) != 0)
 		return 0;
-	note_caller(from);
+	note_caller();
 	__atomic_store_n(&plan->happened, 1, __ATOMIC_RELEASE);
 	return plan->error;
 }
 
-/* In the wrapper of a call. */
-#define fault_on(call, fd) fault_at(call, fd, __builtin_return_address(0))
-#define fails(call)	   fails_at(call, __builtin_return_address(0))
-
 static bool
-fails_at(enum call call, const void *from)
+fails(enum call call)
 {
-	uint32_t error = fault_at(call, -1, from);
+	uint32_t error = fault_on(call, -1);
 
 	if (error == 0 || error == SHORT)
 		return false;

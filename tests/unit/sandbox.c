@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "common/channel.h"
+#include "common/count.h"
 #include "common/log.h"
 #include "common/privs.h"
 #include "common/sandbox.h"
@@ -39,6 +40,59 @@ confine(enum role role)
 
 	return socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && privs_harden(true) == 0 &&
 	       sandbox_seccomp(role, SANDBOX_REQUIRE, &listener) == 1 && listener == -1;
+}
+
+/* ---- memory that ends */
+
+enum { PIECE = 2048, PIECES = 300 };
+
+/* Leave the process so many pieces of memory. */
+static bool
+leave_pieces(int left)
+{
+	static void *taken[4 * PIECES];
+	struct rlimit none = {0, 0};
+	int n = 0;
+
+	if (setrlimit(RLIMIT_DATA, &none) == -1)
+		return false;
+	while (n < 4 * PIECES && (taken[n] = malloc(PIECE)) != NULL)
+		n++;
+	for (int i = 0; i < left && n > 0; i++)
+		free(taken[--n]);
+	return n < 4 * PIECES;
+}
+
+static int memory_left;
+static enum role memory_role;
+
+/* The filter is the whole one, or there is none. */
+static int
+child_little_memory(void)
+{
+	int listener, rc;
+
+	NEED(privs_harden(true) == 0);
+	NEED(leave_pieces(memory_left));
+	rc = sandbox_seccomp(memory_role, SANDBOX_REQUIRE, &listener);
+	if (rc != 1)
+		return rc == -1 && errno == ENOMEM ? 0 : 1;
+	return getpid() > 0 && clock() != (clock_t)-1 ? 0 : 1;
+}
+
+static void
+test_little_memory(void)
+{
+#ifdef SANITIZE /* its memory is of another kind */
+	return;
+#endif
+	static const enum role roles[] = {ROLE_KEY, ROLE_LOGIN, ROLE_SPAWNER};
+
+	for (size_t i = 0; i < COUNT_OF(roles); i++)
+		for (memory_left = 0; memory_left < PIECES; memory_left += 4) {
+			memory_role = roles[i];
+			CU_ASSERT_EQUAL(child_run(child_little_memory), 0);
+		}
 }
 
 /* ---- what must work */
@@ -364,6 +418,7 @@ static const struct unit_test tests[] = {
     {"SYS-04 a name in a message leads nowhere", test_names_another},
     {"SYS-04 off, wrong roles", test_modes},
     {"SYS-04 log names the call", test_log},
+    {"SYS-04 memory that ends", test_little_memory},
     {"SYS-04 what is no listener", test_no_listener},
     {NULL, NULL},
 };
