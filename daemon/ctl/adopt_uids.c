@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,6 +30,7 @@ enum {
 	WORKERS = 4,
 	WORKERS_MAX = 8, /* half of the jobs that the daemon does at once */
 	BAR_WIDTH = 40,
+	COLUMNS = 80, /* of a terminal that does not tell */
 	ACCOUNT_NOBODY = 65534
 };
 
@@ -235,13 +237,26 @@ workers_start(const struct order *o)
 	return ends[0];
 }
 
+/* How far it is, in a line that fits the terminal: the last column stays free, as a cursor behind
+ * it would be in the next line. */
 static void
 bar_show(size_t done, size_t all)
 {
-	int full = (int)(done * BAR_WIDTH / all);
+	struct winsize size = {.ws_col = 0};
+	char text[64];
+	int width, full;
 
-	fprintf(stderr, "\r[%.*s%*s] %zu of %zu users", full,
-		"########################################", BAR_WIDTH - full, "", done, all);
+	(void)snprintf(text, sizeof(text), "%zu of %zu users", done, all);
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == -1 || size.ws_col == 0)
+		size.ws_col = COLUMNS;
+	width = size.ws_col - 1 - (int)strlen(text) - (int)strlen("[] ");
+	width = width > BAR_WIDTH ? BAR_WIDTH : width;
+	full = width > 0 ? (int)(done * (size_t)width / all) : 0;
+	if (width > 0)
+		fprintf(stderr, "\r[%.*s%*s] %s", full, "########################################",
+			width - full, "", text);
+	else
+		fprintf(stderr, "\r%.*s", size.ws_col - 1, text);
 }
 
 /* A line of a user: all of them where nobody looks at a bar, else what is not well. */
@@ -287,6 +302,8 @@ take_all(const struct order *o)
 
 	if (from == -1)
 		return CTL_FAILED;
+	if (bar)
+		bar_show(done, o->n);
 	while (read(from, &r, sizeof(r)) == (ssize_t)sizeof(r)) {
 		count[r.outcome]++;
 		messages += r.messages;

@@ -3,8 +3,13 @@
 The configurations of Dovecot have the form in which doveconf -n of 2.3.19 and of 2.4.1 prints them.
 """
 
+import contextlib
+import fcntl
 import os
+import pty
+import struct
 import subprocess
+import termios
 
 import harness
 import mailbox
@@ -359,6 +364,33 @@ class Uids(TestCase):
         answer = self.ctl.run("adopt", "uids", "dovecot", *words, env={"PATH": self.folder + ":/usr/bin:/bin"})
         self.assertEqual((answer.status, answer.err), (status, ""), answer)
         return answer.out
+
+    def on_terminal(self, columns, *words):
+        """What stands on a terminal of that width at the end, and each state of its last line before."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        done = subprocess.Popen(self.ctl.argv("adopt", "uids", "dovecot", *words), stdin=theirs, stdout=theirs, stderr=theirs, env={"PATH": self.folder + ":/usr/bin:/bin"})
+        os.close(theirs)
+        out = b""
+        with contextlib.suppress(OSError):  # EIO is its end
+            while piece := os.read(ours, 65536):
+                out += piece
+        os.close(ours)
+        self.assertIn(done.wait(60), (DONE, FAILED))
+        return out.decode()
+
+    def test_the_bar_fits_the_terminal(self):
+        users = [self.box() for _ in range(3)]
+        users.append(self.box(["77.4", "77.5", "other"]))
+        for columns, bar in ((80, "[%s] 4 of 4 users" % (40 * "#")), (40, "[%s] 4 of 4 users" % (24 * "#")), (17, "[#] 4 of 4 users"), (14, "4 of 4 users"), (8, "4 of 4 ")):
+            out = self.on_terminal(columns, "--force", *self.names(*users))
+            states = [state for line in out.split("\r\n") for state in line.split("\r") if " of 4 " in state and "users:" not in state and "messages" not in state]
+            if columns > 30:
+                self.assertRegex(states[0], r"\A\[ +\] 0 of 4 users\Z")
+            self.assertEqual((len(states), states[-1]), (5, bar), out)
+            self.assertLess(max(map(len, states)), columns)
+            self.assertIn("\r\033[K%s: different, 3 messages" % users[3].name, out)
+            self.assertNotIn(users[0].name, out)
 
     def test_users_are_the_accounts_from_minimum_uid_on(self):
         if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0:
