@@ -21,7 +21,7 @@ from harness import PLAIN
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 USERS = int(os.environ.get("P3T_ADOPT_USERS", "6"))
-AT_ONCE = 4  # users whose programs run
+AT_ONCE = 8  # users whose programs run
 FETCHMAIL = "set invisible\nset no bouncemail\npoll 127.0.0.1 protocol POP3 port %d uidl\n user '%s' password '%s' is '%s' here\n sslproto ''\n keep\n mda '%s'\n"
 GETMAIL = """[retriever]
 type = SimplePOP3Retriever
@@ -152,7 +152,8 @@ class Adopt(TestCase):
         why = peers.missing("dovecot")
         if why:
             self.skipTest(why)
-        dovecot = peers.Dovecot(peers.FAST + peers.uidl_format("%v.%u", save=False))
+        # in a section, where doveconf -h of 2.4 does not look
+        dovecot = peers.Dovecot(peers.FAST + "protocol pop3 {\n" + peers.uidl_format("%v.%u", save=False) + "}\n")
         self.addCleanup(dovecot.stop)
         environment = "CONFIG_FILE=" + dovecot.conf
         before = self.fetched_before(dovecot.pop3_port, dovecot.password)
