@@ -242,6 +242,29 @@ class FullMbox(Case):
         self.assertEqual(box.stored(), b"".join(mboxes.block(m, i % 60) for i, m in enumerate(messages) if i % 2 == 1))
         self.assertEqual(box.leftovers(), [])
 
+    def test_a_long_table_leaves_room_for_the_reserve(self):
+        """What the table's file has no room for is in memory; 552 KiB are enough for it, or for a page of it and the reserve."""
+        messages = [b"N: %d\n\n" % n for n in range(9000)]
+        octets = sum(len(mboxes.block(m)) for m in messages)
+        for room in (552, 300):
+            with self.subTest(room=room):
+                user, daemon = self.small_home("%dk" % (octets // 4096 * 4 + 4 + room), storage=self.STORAGE)
+                box = mboxes.home_box(user).fill(messages)
+                for full in (False, True):
+                    if full:
+                        self.session(user, TLS, daemon).quit()
+                        self.fill_up(user, False)
+                    client = self.session(user, TLS, daemon)
+                    self.assertEqual(os.stat(os.path.join(box.state, "mbox.reserve")).st_size, 65536)
+                    uids = client.listing(b"UIDL")
+                    self.assertEqual(len(set(line.split()[1] for line in uids)), 9000 - full)
+                    self.assertEqual(client.multi(b"RETR %d" % len(uids)), mailbox.wire(messages[-1]))
+                    client.quit()
+                    self.assertRegex(self.delete(user, daemon, (2,)), rb"\A\+OK ")
+                left = [(m, i % 60) for i, m in enumerate(messages) if i not in (1, 2)]
+                self.assertEqual(box.stored(), b"".join(mboxes.block(*m) for m in left))
+                self.assertEqual(box.leftovers(), [])
+
     def test_journal_on_another_file_system(self):
         user, daemon, box = self.full(mbox_journal=mboxes.journals())
         self.assertRegex(self.delete(user, daemon, (2, 4)), rb"\A\+OK ")

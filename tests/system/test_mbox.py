@@ -395,8 +395,12 @@ class Spool(TestCase):
         look(uids, wire)[0].quit()
         os.chmod(box.path, 0o600)
         client, _ = look(uids, wire)
-        for n in range(1, len(wire) + 1, 2):
-            client.ok(b"DELE %d" % n)
+        numbers = range(1, len(wire) + 1, 2)
+        for first in range(0, len(numbers), 500):
+            some = numbers[first:first + 500]
+            client.send(b"".join(b"DELE %d\r\n" % n for n in some))
+            for _ in some:
+                self.assertRegex(client.response(), rb"\A\+OK ")
         client.quit()
         self.assertEqual(box.stored(), b"".join(mboxes.block(m, i % 60) for i, m in enumerate(messages) if i % 2))
         look(uids[1::2], wire[1::2])[0].quit()
