@@ -221,6 +221,21 @@ command_kick(struct master *m, struct ctl *c, size_t n, char *words[])
 	ctl_end(c, CONTROL_DONE);
 }
 
+/* The columns `idle` and `left`: seconds, and those until idle_timeout ends the session. */
+static void
+say_idle(struct ctl *c, const struct conn *k)
+{
+	uint64_t idle;
+
+	if (!is_logged_in(k)) {
+		ctl_say(c, "\t-\t-\n");
+		return;
+	}
+	idle = idle_seconds(k);
+	ctl_say(c, "\t%" PRIu64 "\t%" PRIu64 "\n", idle,
+		idle < k->idle_timeout ? k->idle_timeout - idle : 0);
+}
+
 /* The columns `of` and `rate`: octets of the mailbox, and those sent in a second so far. */
 static void
 say_share(struct ctl *c, const struct scoreboard_head *p, uint64_t age_ms)
@@ -232,7 +247,7 @@ say_share(struct ctl *c, const struct scoreboard_head *p, uint64_t age_ms)
 	ctl_say(c, "%.0f\t", (double)p->retrieved_octets * 1000 / (double)(age_ms + 1));
 }
 
-/* A row for each connection, for `top`. */
+/* A row for each connection. */
 void
 command_sessions(struct master *m, struct ctl *c, size_t n, char *words[])
 {
@@ -241,7 +256,7 @@ command_sessions(struct master *m, struct ctl *c, size_t n, char *words[])
 
 	(void)n, (void)words;
 	ctl_say(c, "id\tserver\tuser\tpeer\tstate\tmessages\tretrieved\toctets\tof\trate\t"
-		   "deleted\twaiting\tcommand\tseconds\n");
+		   "deleted\twaiting\tcommand\tseconds\tidle\tleft\n");
 	for (struct conn *k = conns_next(m, NULL); k != NULL; k = conns_next(m, k)) {
 		struct scoreboard_head p = {.wait = SCOREBOARD_WAIT_NOTHING};
 
@@ -256,9 +271,10 @@ command_sessions(struct master *m, struct ctl *c, size_t n, char *words[])
 		ctl_say(c, "%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t", p.messages, p.retrieved,
 			p.retrieved_octets);
 		say_share(c, &p, clock_ms() - k->accepted);
-		ctl_say(c, "%" PRIu64 "\t%s\t%s\t%.1f\n", p.marked, waits[p.wait],
+		ctl_say(c, "%" PRIu64 "\t%s\t%s\t%.1f", p.marked, waits[p.wait],
 			p.command[0] != '\0' ? p.command : "-",
 			(double)(clock_ms() - k->accepted) / 1000);
+		say_idle(c, k);
 	}
 	ctl_end(c, CONTROL_DONE);
 }

@@ -108,7 +108,7 @@ run(const char *socket_path, enum answer_form form, int argc, char *argv[])
 static int
 top(const char *socket_path, enum answer_form form, int argc, char *argv[])
 {
-	char *table[] = {(char *)"sessions"};
+	char *summary[] = {(char *)"summary"}, *table[] = {(char *)"sessions"};
 	char text[CTL_TEXT_SIZE];
 	bool once = argc == 2 && strcmp(argv[1], "--once") == 0;
 
@@ -117,8 +117,16 @@ top(const char *socket_path, enum answer_form form, int argc, char *argv[])
 			ctl_synopsis(text, "top", NULL));
 		return CTL_USAGE;
 	}
+	if (form == FORM_TEXT && !once)
+		return top_run(socket_path);
 	/* For a program it is the table alone. */
-	return form != FORM_TEXT ? run(socket_path, form, 1, table) : top_run(socket_path, once);
+	if (form == FORM_TEXT) {
+		int status = run(socket_path, form, 1, summary);
+
+		if (status != CTL_DONE)
+			return status;
+	}
+	return run(socket_path, form, 1, table);
 }
 
 int

@@ -6,6 +6,7 @@
 
 #include "common/count.h"
 #include "common/escape.h"
+#include "daemon/ctl/columns.h"
 #include "daemon/ctl/print.h"
 
 static bool
@@ -107,16 +108,6 @@ print_pairs(char *text, enum answer_form form)
 	}
 	if (form == FORM_TCL)
 		putchar('\n');
-}
-
-size_t
-columns_cut(char *line, char *column[COLUMNS_MAX])
-{
-	size_t n = 0;
-
-	while (line != NULL && n < COLUMNS_MAX)
-		column[n++] = strsep(&line, "\t");
-	return n;
 }
 
 /* How wide each column has to be. */

@@ -8,8 +8,6 @@
 
 #include "common/answer.h"
 
-enum { COLUMNS_MAX = 32 /* of a table */ };
-
 enum answer_form { FORM_TEXT, FORM_JSON, FORM_TCL };
 
 /* Print text for a person: lines and tabs as they are, each other octet that is not printable
@@ -19,9 +17,6 @@ void text_print(FILE *out, const char *text);
 /* Print it to standard output; ANSWER_NOTHING is nothing and
  * ANSWER_METRICS the text as it is, whatever the form.  Changes the text. */
 void answer_print(char *text, enum answer_kind kind, enum answer_form form);
-
-/* Cut a line of a table at its tabs, in place.  How many cells there are. */
-size_t columns_cut(char *line, char *column[COLUMNS_MAX]);
 
 /* Print it as JSON: the schema's number and the answer with its types (pop3ctl(8)).  Changes the
  * text. */

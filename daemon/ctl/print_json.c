@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/count.h"
+#include "daemon/ctl/columns.h"
 #include "daemon/ctl/print.h"
 
 enum { SCHEMA = 1 /* another one if a member is renamed, removed, or gets another type */ };

@@ -108,17 +108,26 @@ read_all(int fd, struct answer *a)
 	return -1;
 }
 
-int
-request_quietly(const char *socket_path, size_t n, char *const words[], struct answer *a)
+/* What errno of a request that was under way means. */
+static const char *
+why_no_answer(int error)
 {
-	int fd = ctl_connect(socket_path, 0), r = 0;
+	return error == EAGAIN || error == EWOULDBLOCK ? "the daemon does not answer in time"
+						       : strerror(error);
+}
+
+int
+request_within(const char *socket_path, unsigned seconds, size_t n, char *const words[],
+	       struct answer *a)
+{
+	int fd = ctl_connect(socket_path, seconds), r = 0;
 
 	memset(a, 0, sizeof(*a));
 	a->fd = -1;
 	if (fd == -1)
 		return unreachable(a, socket_path, why_no_connection(errno));
 	if (send_words(fd, n, words) == -1 || read_all(fd, a) == -1)
-		r = unreachable(a, socket_path, strerror(errno));
+		r = unreachable(a, socket_path, why_no_answer(errno));
 	else if (a->len < 2 || a->text[0] < '0' || a->text[0] > '9')
 		r = unreachable(a, socket_path, "the daemon closed the connection");
 	close(fd);
@@ -129,6 +138,12 @@ request_quietly(const char *socket_path, size_t n, char *const words[], struct a
 	a->len -= 2;
 	memmove(a->text, a->text + 2, a->len + 1);
 	return a->status;
+}
+
+int
+request_quietly(const char *socket_path, size_t n, char *const words[], struct answer *a)
+{
+	return request_within(socket_path, 0, n, words, a);
 }
 
 int

@@ -26,4 +26,9 @@ int request(const char *socket_path, size_t n, char *const words[], struct answe
 /* The same, but the reason is the answer's text (NULL: no memory) and nothing is printed. */
 int request_quietly(const char *socket_path, size_t n, char *const words[], struct answer *a);
 
+/* The same; CTL_UNREACHABLE too if a step of it takes longer than `seconds` (0: without a limit).
+ */
+int request_within(const char *socket_path, unsigned seconds, size_t n, char *const words[],
+		   struct answer *a);
+
 #endif

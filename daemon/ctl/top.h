@@ -4,9 +4,8 @@
 #ifndef POP3D_CTL_TOP_H
 #define POP3D_CTL_TOP_H
 
-#include <stdbool.h>
-
-/* Show it until `q`, or once.  Returns the exit status. */
-int top_run(const char *socket_path, bool once);
+/* Show it on the terminal until `q`.  Returns the exit status; CTL_FAILED, with the reason on
+ * standard error, if there is no terminal that can show it. */
+int top_run(const char *socket_path);
 
 #endif

@@ -14,7 +14,8 @@ test_choices(void)
 	CU_ASSERT_STRING_EQUAL(
 	    ctl_choices(choices, NULL),
 	    "adopt, autoconfig, box, cget, configure, conn, destroy, doctor, down, history, "
-	    "kick, last, list, log, metrics, new, reload, status, top, uidl, up, user, or who");
+	    "kick, last, list, log, metrics, new, reload, sessions, status, top, uidl, up, user, "
+	    "or who");
 	CU_ASSERT_STRING_EQUAL(ctl_choices(choices, "conn"), "kill, list, or state");
 	CU_ASSERT_STRING_EQUAL(ctl_choices(choices, "list"), "");
 	CU_ASSERT_STRING_EQUAL(ctl_choices(choices, "nonsense"), "");
