@@ -368,7 +368,7 @@ complete_run(const char *socket_path, int argc, char *argv[])
 	} else if (l.n > 0)
 		offer_in_command(&l);
 	else if (!l.file && l.current[0] == '-')
-		offer_words(&l, "-s --socket --json --tcl --help --version", " ");
+		offer_words(&l, "-s --socket --json --tcl --watch --help --version", " ");
 	else if (!l.file) {
 		offer_commands(&l, NULL);
 		offer_words(&l, "help", " ");

@@ -25,6 +25,7 @@
 #include "daemon/ctl/request.h"
 #include "daemon/ctl/top.h"
 #include "daemon/ctl/user.h"
+#include "daemon/ctl/watch.h"
 
 /* Arguments that may be left out as "[x]" instead of "?x?". */
 static void
@@ -62,7 +63,9 @@ commands_show(FILE *out, const char *word, const char *second)
 static int
 usage(FILE *out, int status)
 {
-	fputs("usage: pop3ctl [-V] [-s socket] [--json | --tcl] command [argument ...]\n", out);
+	fputs("usage: pop3ctl [-V] [-s socket] [--json | --tcl] [--watch[=seconds]] command "
+	      "[argument ...]\n",
+	      out);
 	commands_show(out, NULL, NULL);
 	fputs("user: \"user -f file\" edits another file.\n"
 	      "Of one command: \"help command\" or \"command --help\".\n"
@@ -129,15 +132,87 @@ top(const char *socket_path, enum answer_form form, int argc, char *argv[])
 	return run(socket_path, form, 1, table);
 }
 
+/* What stands before the command, or behind it. */
+struct options {
+	const char *socket_path;
+	enum answer_form form;
+	unsigned watch; /* seconds between two answers; 0: one answer */
+};
+
+/* --watch[=SECONDS]; 0, or -1: no number of seconds. */
+static int
+watch_set(struct options *o, const char *seconds)
+{
+	char *end;
+	unsigned long n = seconds != NULL ? strtoul(seconds, &end, 10) : WATCH_SECONDS;
+
+	if (n == 0 || n > WATCH_SECONDS_MAX || (seconds != NULL && *end != '\0')) {
+		fprintf(stderr, "pop3ctl: --watch=%s: not 1 to %d seconds\n", seconds,
+			WATCH_SECONDS_MAX);
+		return -1;
+	}
+	o->watch = (unsigned)n;
+	return 0;
+}
+
+/* Those that people put behind the command are taken from its end.  0, or -1: a bad one. */
+static int
+options_behind(struct options *o, int *argc, char *argv[])
+{
+	static const char watch[] = "--watch";
+
+	for (; *argc > 1; --*argc) {
+		const char *last = argv[*argc - 1];
+		size_t len = strlen(watch);
+
+		if (strcmp(last, "--json") == 0)
+			o->form = FORM_JSON;
+		else if (strcmp(last, "--tcl") == 0)
+			o->form = FORM_TCL;
+		else if (strncmp(last, watch, len) != 0 || (last[len] != '\0' && last[len] != '='))
+			return 0;
+		else if (watch_set(o, last[len] == '=' ? last + len + 1 : NULL) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* The command, whose words are argv. */
+static int
+command(const struct options *o, int argc, char *argv[])
+{
+	if (strcmp(argv[0], "help") == 0)
+		return help(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[argc - 1], "--help") == 0)
+		return help(argc - 1, argv);
+	if (o->watch > 0)
+		return watch_run(o->socket_path, o->form, o->watch, argc, argv, run);
+	if (strcmp(argv[0], "adopt") == 0)
+		return adopt_run(o->socket_path, argc, argv);
+	if (strcmp(argv[0], "autoconfig") == 0)
+		return autoconfig_run(o->socket_path, argc, argv);
+	if (strcmp(argv[0], "top") == 0)
+		return top(o->socket_path, o->form, argc, argv);
+	if (strcmp(argv[0], "user") == 0)
+		return user_run(o->form, argc, argv);
+	if (strcmp(argv[0], "doctor") == 0)
+		return doctor_run(o->socket_path, o->form, argc, argv);
+	if (job_is_one(argv[0]))
+		return job_command(o->socket_path, o->form, argc, argv);
+	return run(o->socket_path, o->form, argc, argv);
+}
+
 int
 main(int argc, char *argv[])
 {
-	static const struct option longs[] = {
-	    {"help", no_argument, NULL, 'h'},	      {"version", no_argument, NULL, 'V'},
-	    {"json", no_argument, NULL, 'j'},	      {"tcl", no_argument, NULL, 't'},
-	    {"socket", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
-	const char *socket_path = RUNSTATEDIR "/pop3d/control";
-	enum answer_form form = FORM_TEXT;
+	static const struct option longs[] = {{"help", no_argument, NULL, 'h'},
+					      {"version", no_argument, NULL, 'V'},
+					      {"json", no_argument, NULL, 'j'},
+					      {"tcl", no_argument, NULL, 't'},
+					      {"socket", required_argument, NULL, 's'},
+					      {"watch", optional_argument, NULL, 'w'},
+					      {NULL, 0, NULL, 0}};
+	struct options o = {RUNSTATEDIR "/pop3d/control", FORM_TEXT, 0};
 	int c;
 
 	privs_fill_standard_fds();
@@ -145,41 +220,20 @@ main(int argc, char *argv[])
 	while ((c = getopt_long(argc, argv, "+Vhs:", longs, NULL)) != -1) {
 		if (c == 'h')
 			return usage(stdout, CTL_DONE);
-		if (c == '?')
+		if (c == '?' || (c == 'w' && watch_set(&o, optarg) == -1))
 			return usage(stderr, CTL_USAGE);
 		if (c == 'V')
 			return puts("pop3ctl " PACKAGE_VERSION) >= 0 ? CTL_DONE : CTL_FAILED;
 		if (c == 's')
-			socket_path = optarg;
-		else
-			form = c == 'j' ? FORM_JSON : FORM_TCL;
+			o.socket_path = optarg;
+		else if (c != 'w')
+			o.form = c == 'j' ? FORM_JSON : FORM_TCL;
 	}
 	argc -= optind;
 	argv += optind;
 	if (argc > 0 && strcmp(argv[0], "complete") == 0)
-		return complete_run(socket_path, argc, argv);
-	/* Also where people put them: behind the command. */
-	if (argc > 0 && strcmp(argv[argc - 1], "--json") == 0)
-		form = FORM_JSON, argc--;
-	else if (argc > 0 && strcmp(argv[argc - 1], "--tcl") == 0)
-		form = FORM_TCL, argc--;
-	if (argc == 0)
-		return usage(stderr, CTL_USAGE);
-	if (strcmp(argv[0], "help") == 0)
-		return help(argc - 1, argv + 1);
-	if (argc > 1 && strcmp(argv[argc - 1], "--help") == 0)
-		return help(argc - 1, argv);
-	if (strcmp(argv[0], "adopt") == 0)
-		return adopt_run(socket_path, argc, argv);
-	if (strcmp(argv[0], "autoconfig") == 0)
-		return autoconfig_run(socket_path, argc, argv);
-	if (strcmp(argv[0], "top") == 0)
-		return top(socket_path, form, argc, argv);
-	if (strcmp(argv[0], "user") == 0)
-		return user_run(form, argc, argv);
-	if (strcmp(argv[0], "doctor") == 0)
-		return doctor_run(socket_path, form, argc, argv);
-	if (job_is_one(argv[0]))
-		return job_command(socket_path, form, argc, argv);
-	return run(socket_path, form, argc, argv);
+		return complete_run(o.socket_path, argc, argv);
+	if (argc > 0 && options_behind(&o, &argc, argv) == -1)
+		return CTL_USAGE;
+	return argc > 0 ? command(&o, argc, argv) : usage(stderr, CTL_USAGE);
 }

@@ -1,6 +1,7 @@
 """pop3ctl and the control socket: every method and option of tcllib's pop3d, and what the socket must bear."""
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -636,6 +637,26 @@ class Forms(Case):
             self.assertRegex(row["rate"], r"^[0-9]+$")
             self.assertEqual(int(row["idle"]) + int(row["left"]), self.daemon.settings["idle_timeout"])
         client.quit()
+
+    def test_watch(self):
+        for words in (("--watch=1", "list"), ("list", "--watch=1"), ("--json", "--watch=1", "list"), ("list", "--watch=1", "--json")):
+            process = self.ctl.start(*words)
+            try:
+                lines = iter(process.stdout.readline, b"")
+                first = list(itertools.takewhile(lambda line: line != b"\n", lines))
+                second = list(itertools.takewhile(lambda line: line != b"\n", lines))
+            finally:
+                process.kill()
+                process.communicate()
+            self.assertTrue(first)
+            self.assertEqual(first, second)
+            self.assertEqual(first[0].startswith(b"{"), "--json" in words)
+        for words in (("kick", "nobody", "--watch"), ("top", "--watch"), ("--watch", "conn", "kill", "x", "1"), ("list", "--watch=0"),
+                      ("list", "--watch=x"), ("list", "--watch="), ("list", "--watch=1s"), ("--watch=-1", "list")):
+            answer = self.ctl.run(*words)
+            self.assertEqual((answer.status, answer.out), (USAGE, ""), words)
+            self.assertIn("--watch", answer.err)
+        self.assertIn("no such server", self.ctl.refused(FAILED, "conn", "list", "nothing", "--watch"))
 
     def test_failed_logins_are_counted(self):
         def failed():
