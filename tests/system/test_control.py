@@ -551,7 +551,7 @@ class Forms(Case):
         helps = re.findall("^  (.*?) *$", self.ctl.done("--help"), re.M)
         self.assertGreater(len(helps), 20)
         for synopsis in (line.replace("[", "?").replace("]", "?") for line in helps):
-            count = 2 if synopsis.split()[0] in ("adopt", "box", "conn", "uidl", "user") else 1
+            count = 2 if synopsis.split()[0] in ("adopt", "box", "conn", "log", "uidl", "user") else 1
             words, arguments = synopsis.split()[:count], synopsis.split()[count:]
             wanted = re.sub(r"\?.*?\?", "", " ".join(arguments)).strip()
             status = 3 if words == ["doctor"] else USAGE  # a monitoring plugin's "unknown"
