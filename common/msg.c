@@ -165,6 +165,7 @@ static const struct msg_bound {
     {MSG_LOCK_ANSWER, offsetof(struct msg_lock_answer, holder), LOCK_HOLDER_COUNT},
     {MSG_SESSION_OPEN, offsetof(struct msg_session_open, result), LOGIN_IN_USE + 1},
     {MSG_SESSION_OPEN, offsetof(struct msg_session_open, exposed), EXPOSED_COUNT},
+    {MSG_SESSION_OPEN, offsetof(struct msg_session_open, index), INDEX_FOUND_COUNT},
     {MSG_SESSION_END, offsetof(struct msg_session_end, why), SESSION_END_COUNT},
 };
 

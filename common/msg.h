@@ -361,6 +361,7 @@ struct msg_checked {
 	uint32_t result;	   /* enum login_result */
 	uint32_t judged;	   /* 1: by a back end, so that LOGIN_BAD is a failure */
 	uint32_t granted;	   /* 1: master has a grant; 0 with LOGIN_OK: the client has gone */
+	uint32_t check_ms;	   /* of the check, by the gate */
 	char known[MSG_NAME_SIZE]; /* the account, if there is one and it was not granted */
 	char why[MSG_NAME_SIZE];   /* for the log */
 };
@@ -377,7 +378,7 @@ struct msg_auth_failed {
 	uint32_t result; /* enum login_result; LOGIN_OK: right, but its client had gone */
 	uint32_t mech;	 /* enum login_mech */
 	struct msg_addr peer;
-	uint32_t unused;
+	uint32_t check_ms; /* of the check that found it wrong, and one; 0: none did */
 	struct msg_tls_facts facts;
 	char server[MSG_SERVER_SIZE];
 	char user[MSG_NAME_SIZE];  /* an account's name; empty: not known to be one */
@@ -556,6 +557,9 @@ struct msg_lock_answer {
 /* What of the user's every user of the host can write into. */
 enum exposed { EXPOSED_NOTHING, EXPOSED_HOME, EXPOSED_MAILBOX, EXPOSED_COUNT };
 
+/* How the index of a Maildir was found, if the mailbox has one. */
+enum index_found { INDEX_FOUND_NONE, INDEX_FOUND_CURRENT, INDEX_FOUND_OTHER, INDEX_FOUND_COUNT };
+
 struct msg_session_open {
 	conn_id id;
 	uint32_t result; /* enum login_result */
@@ -565,7 +569,7 @@ struct msg_session_open {
 	uint64_t known,
 	    vanished;	  /* unique-ids at the end of the session before; of these, gone now */
 	uint32_t exposed; /* enum exposed */
-	uint32_t unused;
+	uint32_t index;	  /* enum index_found */
 };
 
 /* A message was deleted for good. */
@@ -597,7 +601,9 @@ struct msg_session_end {
 	uint32_t why;	    /* enum session_end */
 	uint32_t update_ms; /* of UPDATE, and one; 0: nothing was deleted */
 	uint64_t retrieved, retrieved_octets, topped, deleted, left;
-	uint64_t again; /* messages retrieved that an earlier session had retrieved */
+	uint64_t again;	 /* messages retrieved that an earlier session had retrieved */
+	uint64_t kept;	 /* that were to be deleted and could not be */
+	uint64_t undone; /* that were marked as deleted, and no QUIT came */
 };
 
 /* A message as received. */

@@ -97,6 +97,15 @@ version_value(unsigned place)
 }
 
 static const char *
+index_value(unsigned place)
+{
+	/* enum index_found, without the first */
+	static const char *const words[] = {"current", "rebuilt"};
+
+	return word_at(words, COUNT_OF(words), place);
+}
+
+static const char *
 log_value(unsigned place)
 {
 	static const char *const words[] = {
@@ -163,6 +172,18 @@ static const struct metric {
 		       COUNTER,
 		       "Messages that were deleted.",
 		       {{NULL, NULL}}},
+    [TOTAL_KEPT] = {"pop3d_deletions_failed_total",
+		    COUNTER,
+		    "Messages that QUIT was to delete and that could not be deleted.",
+		    {{NULL, NULL}}},
+    [TOTAL_UNDONE] = {"pop3d_deletions_undone_total",
+		      COUNTER,
+		      "Messages that were marked as deleted in sessions that ended without QUIT.",
+		      {{NULL, NULL}}},
+    [TOTAL_INDEX] = {"pop3d_index_opens_total",
+		     COUNTER,
+		     "Logins to a Maildir whose index was current, or was rebuilt.",
+		     {{"result", index_value}}},
     [TOTAL_FETCHED_AGAIN] =
 	{"pop3d_sessions_fetched_again_total",
 	 COUNTER,
@@ -188,6 +209,10 @@ static const struct metric {
     [TOTAL_CHECK_TIME] = {"pop3d_login_check_seconds",
 			  HISTOGRAM,
 			  "Time that PAM or another back end took for a right password.",
+			  {{NULL, NULL}}},
+    [TOTAL_WRONG_TIME] = {"pop3d_login_check_wrong_seconds",
+			  HISTOGRAM,
+			  "Time that PAM or another back end took to refuse a password.",
 			  {{NULL, NULL}}},
     [TOTAL_LOGIN_TIME] = {"pop3d_login_open_seconds",
 			  HISTOGRAM,

@@ -22,6 +22,9 @@ enum total {
 	TOTAL_RETRIEVED,
 	TOTAL_RETRIEVED_OCTETS,
 	TOTAL_DELETED,
+	TOTAL_KEPT,
+	TOTAL_UNDONE,
+	TOTAL_INDEX, /* by enum index_found, without the first */
 	TOTAL_FETCHED_AGAIN,
 	TOTAL_VANISHED,
 	TOTAL_CRASHES,
@@ -29,6 +32,7 @@ enum total {
 	TOTAL_LOG_LOST, /* by enum totals_log */
 	/* histograms of milliseconds */
 	TOTAL_CHECK_TIME,
+	TOTAL_WRONG_TIME,
 	TOTAL_LOGIN_TIME,
 	TOTAL_UPDATE_TIME,
 	/* gauges, set before they are printed */

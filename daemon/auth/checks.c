@@ -145,7 +145,10 @@ static void
 check_refuse(struct row *row, const struct check *c, enum login_result result, const char *why,
 	     const struct msg_child_answer *a)
 {
-	struct msg_checked m = {.id = c->conn.id, .result = result, .judged = a != NULL};
+	struct msg_checked m = {.id = c->conn.id,
+				.result = result,
+				.judged = a != NULL,
+				.check_ms = (uint32_t)(clock_ms() - c->asked)};
 
 	if (a != NULL && result == LOGIN_BAD) {
 		guesses_wrong(c->ask.user, &c->conn);

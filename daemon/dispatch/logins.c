@@ -58,13 +58,15 @@ refusal_delay(const struct request *r, enum login_result result)
 /* Tell master, which logs and counts it.  People type passwords where the name belongs: a name that
  * is no account's stays out of the line.  LOGIN_OK: the client has gone meanwhile. */
 static void
-failure_tell(const struct request *r, enum login_result result, const char *why, const char *known)
+failure_tell(const struct request *r, enum login_result result, const char *why, const char *known,
+	     uint32_t check_ms)
 {
 	struct msg_auth_failed m;
 
 	memset(&m, 0, sizeof(m));
 	m.id = r->conn.id;
 	m.result = result;
+	m.check_ms = check_ms;
 	m.mech = r->mech;
 	m.peer = r->conn.peer;
 	m.facts = r->facts;
@@ -117,7 +119,7 @@ request_end(struct request *r, enum login_result result)
 static void
 request_refuse(struct request *r, enum login_result result, const char *why, const char *known)
 {
-	failure_tell(r, result, why, known);
+	failure_tell(r, result, why, known, 0);
 	request_end(r, result);
 }
 
@@ -273,7 +275,7 @@ request_granted(struct request *r, const struct msg_checked *c)
 
 	failures_clear(all.failures, FAILURE_USER, &user);
 	if (c->granted == 0)
-		failure_tell(r, LOGIN_OK, c->why, c->known);
+		failure_tell(r, LOGIN_OK, c->why, c->known, 0);
 	request_free(r);
 	if (row != NULL)
 		refusal_reopen(row);
@@ -283,6 +285,7 @@ static void
 request_decided(struct request *r, const struct msg_checked *c)
 {
 	const char *known = c->known;
+	uint32_t check_ms = 0;
 
 	if (c->result == LOGIN_OK) {
 		request_granted(r, c);
@@ -290,9 +293,12 @@ request_decided(struct request *r, const struct msg_checked *c)
 	}
 	if (c->judged == 0 && user_is_known(r))
 		known = r->user;
-	if (c->judged != 0 && c->result == LOGIN_BAD)
+	if (c->judged != 0 && c->result == LOGIN_BAD) {
 		failure_add(r, known[0] != '\0');
-	request_refuse(r, (enum login_result)c->result, c->why, known);
+		check_ms = c->check_ms < UINT32_MAX ? c->check_ms + 1 : UINT32_MAX;
+	}
+	failure_tell(r, (enum login_result)c->result, c->why, known, check_ms);
+	request_end(r, (enum login_result)c->result);
 }
 
 static void

@@ -47,7 +47,9 @@ const struct msg_session_end session_end_unreported = {.why = SESSION_END_KILLED
 						       .topped = UINT64_MAX,
 						       .deleted = UINT64_MAX,
 						       .left = UINT64_MAX,
-						       .again = UINT64_MAX};
+						       .again = UINT64_MAX,
+						       .kept = UINT64_MAX,
+						       .undone = UINT64_MAX};
 
 static void session_end(struct evchannel *ec, int error, void *arg);
 static void spawner_end(struct evchannel *ec, int error, void *arg);

@@ -591,6 +591,8 @@ end_unreported(const struct session *s)
 	if (head.state != SCOREBOARD_UPDATE) {
 		end.deleted = 0;
 		end.left = s->messages;
+		end.kept = 0;
+		end.undone = head.marked;
 	}
 	return end;
 }

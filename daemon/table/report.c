@@ -149,6 +149,8 @@ report_login(const struct conn *c, const struct msg_session_open *open)
 		snprintf(octets, sizeof(octets), "%" PRIu64, open->octets);
 	totals_add(TOTAL_LOGINS, LOGIN_OK, c->login->mech, 1);
 	login_keep(c, open);
+	if (open->index != INDEX_FOUND_NONE)
+		totals_add(TOTAL_INDEX, open->index - 1, 0, 1);
 	common_part(&p, c);
 	log_quote(sni, sizeof(sni), c->login->facts.sni, strlen(c->login->facts.sni));
 	log_quote(cipher, sizeof(cipher), c->login->facts.cipher, strlen(c->login->facts.cipher));
@@ -172,6 +174,8 @@ report_count_failed(const struct msg_auth_failed *f)
 	totals_add(TOTAL_LOGINS, f->result == LOGIN_OK ? TOTALS_LOGIN_GONE : f->result, f->mech, 1);
 	if (f->result == LOGIN_BAD && strcmp(f->why, "too-many-failures") == 0)
 		totals_add(TOTAL_THROTTLED, 0, 0, 1);
+	if (f->check_ms > 0)
+		totals_time(TOTAL_WRONG_TIME, f->check_ms - 1);
 	failure_keep(f);
 }
 
@@ -290,6 +294,10 @@ report_session_end(const struct conn *c, const struct msg_session_end *end)
 	totals_add(TOTAL_SESSION_ENDS, end->why, 0, 1);
 	if (end->update_ms > 0)
 		totals_time(TOTAL_UPDATE_TIME, end->update_ms);
+	if (end->kept != UINT64_MAX)
+		totals_add(TOTAL_KEPT, 0, 0, end->kept);
+	if (end->undone != UINT64_MAX)
+		totals_add(TOTAL_UNDONE, 0, 0, end->undone);
 	if (end->retrieved != UINT64_MAX) {
 		totals_add(TOTAL_RETRIEVED, 0, 0, end->retrieved);
 		totals_add(TOTAL_RETRIEVED_OCTETS, 0, 0, end->retrieved_octets);

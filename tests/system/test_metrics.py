@@ -3,6 +3,7 @@
 import grp
 import os
 import re
+import signal
 import socket
 import subprocess
 
@@ -70,7 +71,7 @@ class Metrics(TestCase):
         self.assertTrue(harness.wait_for(ended))
         now, text = self.metrics(daemon)
         self.assertEqual(set(now), set(before))
-        self.assertEqual([now["pop3d_%s_seconds_count" % k] for k in ("login_check", "login_open", "update")], [1, 1, 1])
+        self.assertEqual([now["pop3d_%s_seconds_count" % k] for k in ("login_check", "login_check_wrong", "login_open", "update")], [1, 1, 1, 1])
         self.assertLess(now["pop3d_login_check_seconds_sum"] + now["pop3d_login_open_seconds_sum"] + now["pop3d_update_seconds_sum"], 120)
         grown = {k: now[k] - before[k] for k in now if k.split("{")[0].endswith("_total") and now[k] != before[k]}
         self.assertEqual(grown, {
@@ -83,11 +84,76 @@ class Metrics(TestCase):
             "pop3d_messages_retrieved_total": 2,
             "pop3d_messages_retrieved_bytes_total": sum(mailbox.size(m) for m in mailbox.simple(2)),
             "pop3d_messages_deleted_total": 1,
+            'pop3d_index_opens_total{result="rebuilt"}': 1,
         })
         self.assertGreater(now["pop3d_worker_resident_memory_bytes"], 100000)
         self.assertTrue([k for k in now if k.startswith("pop3d_certificate_not_after")])
         for private in (user.name, "127.0.0.1", "::1", "nobody-here"):
             self.assertNotIn(private, text)
+
+    def grown(self, daemon, before, ends):
+        """What `before` has become when so many sessions more have ended: values that are not the same."""
+        def ended():
+            now, _ = self.metrics(daemon)
+            return sum(now[k] - before[k] for k in now if k.startswith("pop3d_sessions_ended_total")) == ends
+        self.assertTrue(harness.wait_for(ended))
+        now, _ = self.metrics(daemon)
+        return {k: now[k] - before[k] for k in now if re.match("pop3d_(index|deletions|login_check_wrong_seconds_count|messages_deleted)", k) and now[k] != before[k]}
+
+    def test_how_the_index_was_found(self):
+        daemon = self.own_daemon()
+        user = self.user(mailbox.simple(3))
+        before, _ = self.metrics(daemon)
+        for _ in range(3):
+            self.session(user, TLS, daemon).quit()
+        self.assertEqual(self.grown(daemon, before, 3), {'pop3d_index_opens_total{result="rebuilt"}': 1, 'pop3d_index_opens_total{result="current"}': 2})
+        before, _ = self.metrics(daemon)
+        user.maildir.fill(mailbox.simple(1))
+        self.session(user, PLAIN, daemon).quit()
+        self.assertEqual(self.grown(daemon, before, 1), {'pop3d_index_opens_total{result="rebuilt"}': 1})
+
+    def test_deletions_that_do_not_happen(self):
+        daemon = self.own_daemon()
+        user = self.user(mailbox.simple(3))
+        self.session(user, PLAIN, daemon).quit()
+        self.assertTrue(harness.wait_for(lambda: Control(daemon).json("status")["sessions_ended"] == 1))
+        index = {'pop3d_index_opens_total{result="current"}': 1}
+        before, _ = self.metrics(daemon)
+        client = self.session(user, PLAIN, daemon)
+        for line in b"DELE 1", b"DELE 2", b"RSET", b"DELE 3", b"DELE 2":
+            client.ok(line)
+        client.close()
+        self.assertEqual(self.grown(daemon, before, 1), {**index, "pop3d_deletions_undone_total": 2})
+        # of a session that is killed its scoreboard tells
+        before, _ = self.metrics(daemon)
+        client = self.session(user, PLAIN, daemon)
+        client.ok(b"DELE 1")
+        os.kill(daemon.session_of(user)[0], signal.SIGKILL)
+        self.assertEqual(self.grown(daemon, before, 1), {**index, "pop3d_deletions_undone_total": 1})
+        # a mailbox that cannot be written
+        before, _ = self.metrics(daemon)
+        client = self.session(user, PLAIN, daemon)
+        for line in b"DELE 1", b"DELE 2":
+            client.ok(line)
+        for name in "cur", "new":
+            os.chmod(os.path.join(user.maildir.path, name), 0o500)
+        client.err(b"QUIT")
+        grown = self.grown(daemon, before, 1)
+        for name in "cur", "new":
+            os.chmod(os.path.join(user.maildir.path, name), 0o700)
+        self.assertEqual(grown, {**index, "pop3d_deletions_failed_total": 2})
+
+    def test_wrong_passwords_that_are_not_checked(self):
+        daemon = self.own_daemon(auth_failures_per_user=1, auth_failure_delay=0)
+        user = self.user(mailbox.simple(1))
+        before, _ = self.metrics(daemon)
+        for _ in range(2):
+            client = self.connect(PLAIN, daemon)
+            client.try_login(user, b"wrong")
+            client.quit()
+        now, _ = self.metrics(daemon)
+        self.assertEqual(now["pop3d_logins_throttled_total"], 1)
+        self.assertEqual(now["pop3d_login_check_wrong_seconds_count"], 1)
 
     def test_status_has_totals(self):
         daemon = self.own_daemon()

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "daemon/ports/servers.h"
 #include "daemon/table/report.h"
+#include "daemon/totals.h"
 #include "tests/unit/unit.h"
 
 static struct server server = {.set = {.name = "main"}};
@@ -116,6 +117,40 @@ test_disconnect(void)
 	}
 }
 
+static void
+test_deletions(void)
+{
+	struct msg_session_end end = {.why = SESSION_END_UPDATE, .kept = 3, .undone = 5};
+	uint64_t kept = totals_sum(TOTAL_KEPT), undone = totals_sum(TOTAL_UNDONE);
+
+	begin_login(true);
+	report_session_end(&conn, &end);
+	CU_ASSERT_EQUAL(totals_sum(TOTAL_KEPT), kept + 3);
+	CU_ASSERT_EQUAL(totals_sum(TOTAL_UNDONE), undone + 5);
+	end.kept = end.undone = UINT64_MAX; /* nobody knows */
+	report_session_end(&conn, &end);
+	CU_ASSERT_EQUAL(totals_sum(TOTAL_KEPT), kept + 3);
+	CU_ASSERT_EQUAL(totals_sum(TOTAL_UNDONE), undone + 5);
+}
+
+static void
+test_index(void)
+{
+	struct msg_session_open open = {.index = INDEX_FOUND_NONE};
+	uint64_t before = totals_sum(TOTAL_INDEX);
+
+	begin_login(true);
+	report_login(&conn, &open);
+	CU_ASSERT_EQUAL(totals_sum(TOTAL_INDEX), before);
+	open.index = INDEX_FOUND_CURRENT;
+	report_login(&conn, &open);
+	CU_ASSERT_EQUAL(totals_of(TOTAL_INDEX, 0), 1);
+	CU_ASSERT_EQUAL(totals_of(TOTAL_INDEX, 1), 0);
+	open.index = INDEX_FOUND_OTHER;
+	report_login(&conn, &open);
+	CU_ASSERT_EQUAL(totals_of(TOTAL_INDEX, 1), 1);
+}
+
 /* ---- login ---- */
 
 static void
@@ -169,6 +204,21 @@ test_auth_failed(void)
 	report_auth_failed(&f);
 	CU_ASSERT_PTR_NOT_NULL(strstr(line(), " result=gone "));
 	CU_ASSERT_PTR_NULL(strstr(line(), "secret"));
+}
+
+static void
+test_wrong_time(void)
+{
+	struct msg_auth_failed f = {.id = 7, .result = LOGIN_BAD, .mech = MECH_USER};
+	uint64_t before = totals_sum(TOTAL_WRONG_TIME);
+
+	report_count_failed(&f); /* was not checked */
+	CU_ASSERT_EQUAL(totals_sum(TOTAL_WRONG_TIME), before);
+	f.check_ms = 1; /* took no time */
+	report_count_failed(&f);
+	f.check_ms = UINT32_MAX;
+	report_count_failed(&f);
+	CU_ASSERT_EQUAL(totals_sum(TOTAL_WRONG_TIME), before + 2);
 }
 
 /* ---- sessions ---- */
@@ -352,7 +402,10 @@ main(void)
 	    {"login", test_login},
 	    {"login failed after the grant", test_login_failed},
 	    {"login refused by the helper", test_auth_failed},
+	    {"the time of a wrong password's check", test_wrong_time},
 	    {"the end of a session", test_session_end},
+	    {"deletions that failed or were undone", test_deletions},
+	    {"how the index was found", test_index},
 	    {"a deleted message", test_deleted},
 	    {"warnings", test_warnings},
 	    {"takeover", test_takeover},

@@ -275,10 +275,13 @@ session_update(struct session *ss)
 	session_title(ss, "update");
 	score_state(ss, SCOREBOARD_UPDATE);
 	if (ss->marked_count > 0) {
+		size_t asked = ss->marked_count;
+
 		begun = clock_ms();
 		receipts_begin(ss);
 		result = ss->store.backend->remove(&ss->store, ss->marked, &ss->end.deleted);
 		receipts_end(ss);
+		ss->end.kept = asked - ss->end.deleted;
 		ss->end.update_ms = (uint32_t)(clock_ms() - begun) + 1;
 	}
 	if (result != STORE_OK)
@@ -298,6 +301,7 @@ session_answer(struct session *ss, enum store_result opened, uint32_t abi)
 					  .known = ss->store.known,
 					  .vanished = ss->store.vanished,
 					  .exposed = ss->exposed,
+					  .index = ss->store.index_found,
 					  .octets = opened == STORE_OK ? ss->store.octets
 								       : STORE_NO_SIZE};
 
@@ -332,8 +336,10 @@ session_serve(struct session *ss, const struct msg_spawn_conf *conf, bool became
 	session_answer(ss, opened, abi);
 	if (opened == STORE_OK && session_transaction(ss))
 		session_update(ss);
-	else
+	else {
+		ss->end.undone = ss->marked_count;
 		session_close(ss);
+	}
 	if (opened == STORE_IN_USE)
 		lock_conflict_stay(ss);
 	ss->end.left = ss->store.count - ss->end.deleted;

@@ -87,10 +87,13 @@ maildir_list(struct store *s)
 		if (m->place.dirs[i] == -1 || path_check_owner(m->place.dirs[i]) == -1)
 			return fault_log(s, names[i], "open");
 	}
-	if ((index_open(&m->index, m->place.dir_fd) == -1 ||
-	     !build_is_current(&m->place, &m->index)) &&
-	    (result = maildir_rebuild(s)) != STORE_OK)
-		return result;
+	s->index_found = INDEX_FOUND_CURRENT;
+	if (index_open(&m->index, m->place.dir_fd) == -1 ||
+	    !build_is_current(&m->place, &m->index)) {
+		s->index_found = INDEX_FOUND_OTHER;
+		if ((result = maildir_rebuild(s)) != STORE_OK)
+			return result;
+	}
 	s->count = (size_t)m->index.head.count;
 	s->octets = m->index.head.octets;
 	s->known = m->index.former;

@@ -60,6 +60,7 @@ struct store {
 	struct sandbox_path confine[STORE_PATHS]; /* all that is opened, made or removed after
 						   * open(); the descriptors are the store's */
 	size_t confine_count;
+	uint32_t index_found; /* enum index_found; set by list() */
 	int history_fd; /* of the directory that the history is kept in; -1: none.  The back end's
 			 */
 	char history[256];	    /* its file there; see history.h */
