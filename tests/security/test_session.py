@@ -174,6 +174,7 @@ class HostileSession(TestCase):
 
     def test_crashes_learn_one_layout_and_wait(self):
         daemon, other = self.daemon_with(), self.user(mailbox.simple(1))
+        daemon.may_crash = True
         client, _ = self.hostile(daemon)
         client.send(b"die\r\n")
         client.eof()

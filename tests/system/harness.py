@@ -523,7 +523,7 @@ def conf_text(settings, servers):
 
 
 ROLE_PROGRAMS = {"pop3d", "pop3d-key", "pop3d-login", "pop3d-auth", "pop3d-dispatch", "pop3d-session"}
-CRASH = re.compile(rb"[^\n]*\bsignal (?:4|6|7|8|11|31)\b[^\n]*")  # ILL ABRT BUS FPE SEGV SYS
+CRASH = re.compile(rb"[^\n]*\bsignal[ =](?:4|6|7|8|11|31)\b[^\n]*")  # ILL ABRT BUS FPE SEGV SYS
 SANITIZER = re.compile(rb"AddressSanitizer|LeakSanitizer|runtime error:|UndefinedBehavior")
 
 

@@ -213,6 +213,7 @@ class Privileges(TestCase):
 
 
 class Resources(TestCase):
+    settings = {"last_logins": "off"}  # whose file is open for some seconds a minute
     limit = 120
 
     def snapshot(self):
