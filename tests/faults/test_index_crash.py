@@ -11,7 +11,7 @@ from client import Eof
 from test_update import MARKED, Case, Injected
 
 MESSAGES = mailbox.simple(5) + [mailbox.letter("large", b"line\n" * 40000)]
-SETTLED = 0.12
+SETTLED = mailbox.SETTLED
 
 
 @unittest.skipUnless(shutil.which("strace"), "no strace")

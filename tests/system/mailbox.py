@@ -9,6 +9,8 @@ import random
 import shutil
 import unittest
 
+SETTLED = 0.12  # seconds until an index believes a time stamp of the folder
+
 # What CONFORMANCE SIZ-09 says: stored octets, octets on the wire, LIST size.
 SIZ_09 = [
     (b"", b"", 0),

@@ -13,7 +13,7 @@ from client import Eof, TestCase
 from harness import PLAIN, TLS
 
 MESSAGES = mailbox.simple(6)
-SETTLED = 0.12  # seconds until a time stamp is believed
+SETTLED = mailbox.SETTLED
 
 
 class Case(TestCase):

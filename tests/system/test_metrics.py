@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 
 import harness
 import mailbox
@@ -103,6 +104,7 @@ class Metrics(TestCase):
     def test_how_the_index_was_found(self):
         daemon = self.own_daemon()
         user = self.user(mailbox.simple(3))
+        time.sleep(mailbox.SETTLED)
         before, _ = self.metrics(daemon)
         for _ in range(3):
             self.session(user, TLS, daemon).quit()
@@ -115,6 +117,7 @@ class Metrics(TestCase):
     def test_deletions_that_do_not_happen(self):
         daemon = self.own_daemon()
         user = self.user(mailbox.simple(3))
+        time.sleep(mailbox.SETTLED)
         self.session(user, PLAIN, daemon).quit()
         self.assertTrue(harness.wait_for(lambda: Control(daemon).json("status")["sessions_ended"] == 1))
         index = {'pop3d_index_opens_total{result="current"}': 1}
