@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,10 +15,11 @@
 #include <unistd.h>
 
 #include "daemon/ctl/doctor.h"
+#include "daemon/ctl/program.h"
 
 /* A line with its priority in front, as the journal takes it (sd-daemon(3)); else what is well. */
-static void
-line_find(struct doctor *d, const char *line)
+static int
+line_find(void *arg, char *line)
 {
 	enum doctor_level level = DOCTOR_OK;
 
@@ -29,55 +29,24 @@ line_find(struct doctor *d, const char *line)
 						       : DOCTOR_OK;
 		line += 3;
 	}
-	doctor_find(d, level, "", "%s", line);
+	doctor_find(arg, level, "", "%s", line);
+	return 0;
 }
 
-/* Run it with its output going to the pipe, which it is to take for the journal's stream.  0 or an
- * errno. */
+/* Start it with all its output going to the pipe, which it is to take for the journal's stream.  0
+ * or an errno. */
 static int
-program_start(char *const argv[], int pipe_end, pid_t *pid)
+journalled_start(char *const argv[], int pipe_end, pid_t *pid)
 {
-	posix_spawn_file_actions_t files;
 	char stream[64];
 	struct stat st;
-	int error;
 
 	if (fstat(pipe_end, &st) == -1)
 		return errno;
 	snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
 	if (setenv("JOURNAL_STREAM", stream, 1) == -1)
 		return errno;
-	if ((error = posix_spawn_file_actions_init(&files)) != 0)
-		return error;
-	error = posix_spawn_file_actions_adddup2(&files, pipe_end, STDOUT_FILENO);
-	if (error == 0)
-		error = posix_spawn_file_actions_adddup2(&files, pipe_end, STDERR_FILENO);
-	if (error == 0)
-		error = posix_spawn(pid, argv[0], &files, NULL, argv, environ);
-	(void)posix_spawn_file_actions_destroy(&files);
-	return error;
-}
-
-/* Read what it says, to the end. */
-static void
-program_read(struct doctor *d, int fd)
-{
-	FILE *in = fdopen(fd, "r");
-	char *line = NULL;
-	size_t room = 0;
-	ssize_t n;
-
-	if (in == NULL) {
-		close(fd);
-		return;
-	}
-	while ((n = getline(&line, &room, in)) > 0) {
-		if (line[n - 1] == '\n')
-			line[n - 1] = '\0';
-		line_find(d, line);
-	}
-	free(line);
-	fclose(in);
+	return program_start(argv, pipe_end, pipe_end, pid);
 }
 
 void
@@ -91,7 +60,7 @@ doctor_ask(struct doctor *d, char *const argv[])
 		doctor_find(d, DOCTOR_UNKNOWN, "", "pipe: %s", strerror(errno));
 		return;
 	}
-	error = program_start(argv, ends[1], &pid);
+	error = journalled_start(argv, ends[1], &pid);
 	close(ends[1]);
 	if (error != 0) {
 		doctor_find(d, DOCTOR_UNKNOWN, "install pop3d whole", "%s: %s", argv[0],
@@ -99,7 +68,7 @@ doctor_ask(struct doctor *d, char *const argv[])
 		close(ends[0]);
 		return;
 	}
-	program_read(d, ends[0]);
+	(void)program_listen(ends[0], line_find, d);
 	if (waitpid(pid, &status, 0) == -1 || (status != 0 && d->count == before))
 		doctor_find(d, DOCTOR_CRITICAL, "", "%s fails with status %d", argv[0], status);
 }

@@ -13,17 +13,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Start it with its standard output going to the pipe, and what it says of itself to `errors`.  0
- * or an errno. */
-static int
-program_start(char *const argv[], int pipe_end, int errors, pid_t *pid)
+int
+program_start(char *const argv[], int output, int errors, pid_t *pid)
 {
 	posix_spawn_file_actions_t files;
 	int error = posix_spawn_file_actions_init(&files);
 
 	if (error != 0)
 		return error;
-	error = posix_spawn_file_actions_adddup2(&files, pipe_end, STDOUT_FILENO);
+	error = posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
 	if (error == 0)
 		error = posix_spawn_file_actions_adddup2(&files, errors, STDERR_FILENO);
 	if (error == 0)
@@ -43,8 +41,8 @@ errors_show(int errors)
 		fwrite(block, 1, (size_t)n, stderr);
 }
 
-static int
-lines_take(int fd, int (*line)(void *arg, char *text), void *arg)
+int
+program_listen(int fd, int (*line)(void *arg, char *text), void *arg)
 {
 	FILE *in = fdopen(fd, "r");
 	char *text = NULL;
@@ -83,7 +81,7 @@ program_lines(char *const argv[], int (*line)(void *arg, char *text), void *arg)
 		close(errors);
 		return -1;
 	}
-	error = lines_take(ends[0], line, arg);
+	error = program_listen(ends[0], line, arg);
 	good = waitpid(pid, &status, 0) == pid && status == 0;
 	if (!good)
 		errors_show(errors);

@@ -1,10 +1,10 @@
 #include "config.h"
 
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "worker/store/mbox_lines.h"
+#include "worker/store/whole.h"
 
 void
 mbox_lines_begin(struct mbox_lines *l, int fd, uint64_t from, uint64_t end)
@@ -21,24 +21,18 @@ mbox_lines_begin(struct mbox_lines *l, int fd, uint64_t from, uint64_t end)
 static int
 lines_fill(struct mbox_lines *l)
 {
+	uint64_t next;
+	size_t n;
+
 	memmove(l->block, l->block + l->at, l->len);
 	l->at = 0;
-	while (l->len < sizeof(l->block)) {
-		uint64_t next = l->pos + l->len, left = l->end - next;
-		size_t room = sizeof(l->block) - l->len;
-		ssize_t n;
-
-		if (left == 0)
-			return 0;
-		n = pread(l->fd, l->block + l->len, left < room ? (size_t)left : room, (off_t)next);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == 0)
-			errno = EIO;
-		if (n <= 0)
-			return -1;
-		l->len += (size_t)n;
-	}
+	next = l->pos + l->len;
+	n = sizeof(l->block) - l->len;
+	if (n > l->end - next)
+		n = (size_t)(l->end - next);
+	if (read_whole(l->fd, l->block + l->len, n, next) == -1)
+		return -1;
+	l->len += n;
 	return 0;
 }
 
