@@ -25,9 +25,12 @@ class HostileWorker(TestCase):
     def hostile(self, daemon):
         return self.connect(PLAIN, daemon)
 
-    def quit(self, daemon, client, logins=1):
-        """QUIT to the session, when the worker has heard that a session has the client."""
+    def wait_taken(self, daemon, logins=1):
+        """Until the worker has heard that a session has the client: what comes before, it may read."""
         self.assertTrue(harness.wait_for(lambda: daemon.log().count(" login conn=") == logins))
+
+    def quit(self, daemon, client, logins=1):
+        self.wait_taken(daemon, logins)
         client.quit()
 
     def refused(self, client):
@@ -87,6 +90,7 @@ class HostileWorker(TestCase):
         self.assertIn(b"refused %d 0" % TEMP, lines)
         self.assertTrue(any(line.startswith(b"+OK ") for line in lines), lines)
         self.assertNotIn("broke a rule", daemon.log())
+        self.wait_taken(daemon)
         client.send(b"QUIT\r\n")
         daemon.log_fields("session-end")
 
