@@ -15,6 +15,7 @@
 
 #include "common/count.h"
 #include "common/log.h"
+#include "daemon/auth/pam_stack.h"
 
 enum { DEPTH_MAX = 16 /* of files that include each other */ };
 
@@ -32,8 +33,11 @@ struct look {
 	size_t nfolders;
 	char modules[MSG_PATH_SIZE]; /* the folder of the modules; empty: not known */
 	int depth;
+	unsigned level; /* of substacks */
 	bool has[PHASES];
+	bool quiet; /* faults are not logged */
 	int result;
+	struct pam_stack stack[PHASE_ACCOUNT + 1]; /* of the phases that a login has */
 };
 
 /* Where a look is in a file. */
@@ -54,7 +58,8 @@ fault(struct look *l, const struct spot *s, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
-	log_error(0, "%s:%u: %s", s->path, s->line, what);
+	if (!l->quiet)
+		log_error(0, "%s:%u: %s", s->path, s->line, what);
 	l->result = -1;
 }
 
@@ -107,8 +112,19 @@ module_look(struct look *l, const struct spot *s, const char *module, bool decid
 		return;
 	if (decides)
 		fault(l, s, "module %s: %s", path, strerror(errno));
-	else
+	else if (!l->quiet)
 		log_warn(0, "%s:%u: module %s: %s", s->path, s->line, path, strerror(errno));
+}
+
+/* For what all its lines come to. */
+static void
+stack_put(struct look *l, const struct spot *s, int phase, const char *control, const char *module)
+{
+	char where[2 * MSG_PATH_SIZE + 16];
+
+	(void)snprintf(where, sizeof(where), "%s:%u", s->path, s->line);
+	if (phase <= PHASE_ACCOUNT)
+		pam_stack_add(&l->stack[phase], where, control, module, l->level);
 }
 
 /* The next word, or all of "[...]"; *rest goes on behind it.  NULL: there is none. */
@@ -166,15 +182,23 @@ line_look(struct look *l, const struct spot *s, char *line, int only)
 		fault(l, s, "%s is none of auth, account, password, session", type);
 	else if (control == NULL)
 		fault(l, s, "no control is named");
-	else if (strcasecmp(control, "include") == 0 || strcasecmp(control, "substack") == 0)
+	else if (strcasecmp(control, "include") == 0)
 		include_look(l, s, word_cut(&line), phase);
-	else if (!is_control(control))
+	else if (strcasecmp(control, "substack") == 0) {
+		stack_put(l, s, phase, "", "");
+		l->level++;
+		include_look(l, s, word_cut(&line), phase);
+		l->level--;
+	} else if (!is_control(control))
 		fault(l, s,
 		      "%s is none of required, requisite, sufficient, optional, include, substack",
 		      control);
-	else if (!quiet)
-		module_look(l, s, word_cut(&line),
-			    phase <= PHASE_ACCOUNT && strcasecmp(control, "optional") != 0);
+	else {
+		stack_put(l, s, phase, control, line + strspn(line, " \t"));
+		if (!quiet)
+			module_look(l, s, word_cut(&line),
+				    phase <= PHASE_ACCOUNT && strcasecmp(control, "optional") != 0);
+	}
 	l->has[phase < PHASES ? phase : PHASE_SESSION] = true;
 }
 
@@ -235,6 +259,13 @@ file_look(struct look *l, const char *name, int only)
 	return 0;
 }
 
+static void
+look_end(struct look *l)
+{
+	for (int i = PHASE_AUTH; i <= PHASE_ACCOUNT; i++)
+		pam_stack_free(&l->stack[i]);
+}
+
 int
 pam_service_look(const char *const folders[], size_t n, const char *service)
 {
@@ -245,6 +276,9 @@ pam_service_look(const char *const folders[], size_t n, const char *service)
 		log_error(0, "PAM service %s: %s", service, strerror(errno));
 		return -1;
 	}
+	for (int i = PHASE_AUTH; i <= PHASE_ACCOUNT && l.result == 0; i++)
+		l.result = pam_stack_judge(&l.stack[i], service, phases[i], i == PHASE_AUTH);
+	look_end(&l);
 	for (int i = PHASE_AUTH; i <= PHASE_ACCOUNT; i++)
 		if (!l.has[i])
 			log_warn(0,

@@ -73,7 +73,7 @@ static void
 test_good(void)
 {
 	look("auth required pam_unix.so\naccount required pam_unix.so\n", 0, NULL);
-	look("# a comment\nauth [success=1 default=ignore] \\\n  pam_unix.so nullok\n"
+	look("# a comment\nauth [success=ok default=bad] \\\n  pam_unix.so nullok\n"
 	     "account required pam_unix.so # so\n-session optional pam_none_such.so\n",
 	     0, NULL);
 }
@@ -120,12 +120,26 @@ test_words(void)
 	look("auth required\naccount required pam_unix.so\n", -1, "no module is named");
 }
 
+/* What all lines together come to, those of files that are included among them. */
+static void
+test_stack(void)
+{
+	put(first, "common",
+	    "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\n");
+	look("@include common\nauth required pam_permit.so\naccount required pam_unix.so\n", 0,
+	     NULL);
+	look("@include common\naccount required pam_unix.so\n", -1, "lines for auth let nobody in");
+	look("auth substack common\naccount required pam_unix.so\n", -1, "they end without a yes");
+	look("auth required pam_unix.so\naccount required pam_deny.so\n", -1, "/service:2 refuses");
+}
+
 static const struct unit_test tests[] = {
     {"a good one", test_good},
     {"what it includes", test_include},
     {"what it includes for one type", test_included_type},
     {"modules that are not there", test_module_is_missing},
     {"words that are none", test_words},
+    {"what the lines come to", test_stack},
     {NULL, NULL},
 };
 
