@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/auth/account.h"
+#include "daemon/auth/userfile.h"
 
 enum {
 	ENTRY_FIRST = 2048,
@@ -133,6 +134,19 @@ account_fault(const char *name)
 	if (sp->sp_lstchg > 0 && sp->sp_max >= 0 && today > sp->sp_lstchg + sp->sp_max)
 		return "password expired";
 	return password_is_locked(sp) ? "account locked" : NULL;
+}
+
+const char *
+account_password_fault(const char *name)
+{
+	const struct spwd *sp = getspnam(name);
+
+	if (sp == NULL || sp->sp_pwdp[0] == '\0' || password_is_locked(sp))
+		return NULL;
+	if (sp->sp_pwdp[0] == '!' || sp->sp_pwdp[0] == '*')
+		return "no password is set";
+	return userfile_hash_is_known(sp->sp_pwdp) ? NULL
+						   : "the password is no hash that crypt(3) knows";
 }
 
 const char *

@@ -26,6 +26,10 @@ void account_known_name(const char *name, char dst[MSG_NAME_SIZE]);
  * this is not root. */
 const char *account_fault(const char *name);
 
+/* Why pam_unix(8) refuses any password of that account, by shadow(5): none is set, or it is no hash
+ * that crypt(3) knows.  NULL: it does not, or this is not root. */
+const char *account_password_fault(const char *name);
+
 /* Why the account phase refuses an account, for the log: that, or "account refused". */
 const char *account_refusal(const char *name);
 

@@ -244,10 +244,10 @@ path_is_good(const char *path)
 	return path[0] == '/' && strlen(path) < MSG_PATH_SIZE;
 }
 
-/* Does crypt(3) know a hash of this form?  Only the traditional ones have no "$" or "_" before
- * them: 2 characters of salt, 11 for each 8 of the password. */
-static bool
-hash_is_known(const char *hash)
+/* Only the traditional ones have no "$" or "_" before them: 2 characters of salt, 11 for each 8 of
+ * the password. */
+bool
+userfile_hash_is_known(const char *hash)
 {
 	size_t len = strlen(hash);
 	int verdict = crypt_checksalt(hash);
@@ -273,7 +273,7 @@ password_parse(struct userfile_entry *e)
 		e->secret = e->password + len;
 		e->scheme = marks[i].scheme;
 	}
-	if (e->scheme != USERFILE_HASH || hash_is_known(e->secret))
+	if (e->scheme != USERFILE_HASH || userfile_hash_is_known(e->secret))
 		return NULL;
 	e->scheme = USERFILE_LOCKED;
 	return e->secret[0] == '{' ? "nobody can log in: the password is of a scheme that is not "

@@ -94,6 +94,9 @@ const char *userfile_barred(const struct userfile_entry *e, const char *address)
  * 0, or -1 with errno ENOMEM (everything is wiped and freed). */
 int userfile_forget_passwords(struct userfile *u);
 
+/* Does crypt(3) know a hash of this form? */
+bool userfile_hash_is_known(const char *hash);
+
 /* Wipe and free everything.  Harmless on a zeroed struct. */
 void userfile_free(struct userfile *u);
 

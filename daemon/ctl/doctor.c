@@ -21,6 +21,7 @@ static const struct doctor_check {
      "mend it; pop3d -t tells whether it is good; then pop3ctl reload"},
     {"certificate", doctor_certificate, true, false, "renew it, or load it by pop3ctl reload"},
     {"sandbox", doctor_sandbox, true, false, "see SECURITY; a newer kernel confines more"},
+    {"server", doctor_server, false, true, "make it by pop3ctl new and up, or in pop3d.conf"},
     {"account", doctor_account, false, true, "see passwd(5) and shadow(5)"},
     {"mailbox", doctor_mailbox, false, true, "mend it, then ask the doctor again"},
 };

@@ -26,6 +26,7 @@ struct doctor {
 	char *server, *user;		     /* NULL: it is about the host */
 	const struct doctor_check *check;    /* the row that runs now */
 	char *status;			     /* the daemon's, pairs; NULL: none answers */
+	bool no_server;			     /* there is none of that name */
 	struct finding *findings;
 	size_t count;
 };
@@ -53,7 +54,9 @@ void doctor_sandbox(struct doctor *d);
 void doctor_configuration(struct doctor *d);
 void doctor_certificate(struct doctor *d);
 
-/* doctor_user.c: what the host has against the account; what the user's own session finds. */
+/* doctor_user.c: is there that server; what the host has against the account; what the user's own
+ * session finds. */
+void doctor_server(struct doctor *d);
 void doctor_account(struct doctor *d);
 void doctor_mailbox(struct doctor *d);
 

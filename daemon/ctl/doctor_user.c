@@ -36,6 +36,61 @@ account_find(struct doctor *d, const char *fault)
 	doctor_find(d, DOCTOR_CRITICAL, action, "%s: %s", d->user, fault);
 }
 
+/* What pam_unix cannot take another module of the service may. */
+static void
+password_find(struct doctor *d)
+{
+	const char *fault = account_password_fault(d->user);
+	char action[256];
+
+	(void)snprintf(action, sizeof(action), "passwd %s; none, if another PAM module knows it",
+		       d->user);
+	if (fault != NULL)
+		doctor_find(d, DOCTOR_WARNING, action, "%s: %s in shadow(5): pam_unix refuses all",
+			    d->user, fault);
+	else
+		doctor_find(d, DOCTOR_OK, "", "shadow(5) has nothing against %s", d->user);
+}
+
+/* The daemon's servers, a space before each, or "". */
+static void
+servers_name(const struct doctor *d, char *dst, size_t cap)
+{
+	static char word[] = "list";
+	char *words[] = {word}, *rest, *line;
+	struct answer a;
+	size_t n = 0;
+
+	dst[0] = '\0';
+	if (request_quietly(d->socket_path, 1, words, &a) == CTL_DONE) {
+		rest = a.text;
+		(void)strsep(&rest, "\n"); /* the heads of its columns */
+		while ((line = strsep(&rest, "\n")) != NULL && line[0] != '\0' && n < cap)
+			n += (size_t)snprintf(dst + n, cap - n, " %.*s", (int)strcspn(line, "\t"),
+					      line);
+	}
+	free(a.text);
+}
+
+void
+doctor_server(struct doctor *d)
+{
+	static char cget[] = "cget", option[] = "-state";
+	char *words[] = {cget, d->server, option}, action[1024], names[1000];
+	struct answer a;
+
+	if (d->status == NULL)
+		return;
+	d->no_server = request_quietly(d->socket_path, 3, words, &a) != CTL_DONE;
+	if (d->no_server) {
+		servers_name(d, names, sizeof(names));
+		(void)snprintf(action, sizeof(action), "name one of%s", names);
+		doctor_find(d, DOCTOR_CRITICAL, names[0] != '\0' ? action : "", "%.*s",
+			    a.text != NULL ? (int)strcspn(a.text, "\n") : 0, a.text);
+	}
+	free(a.text);
+}
+
 /* PAM itself is not asked: its account phase changes what modules count. */
 void
 doctor_account(struct doctor *d)
@@ -45,7 +100,7 @@ doctor_account(struct doctor *d)
 	const char *fault;
 	struct answer a;
 
-	if (d->status == NULL)
+	if (d->status == NULL || d->no_server)
 		return;
 	if (request_quietly(d->socket_path, 3, words, &a) == CTL_DONE &&
 	    strncmp(a.text, "pam:", 4) == 0) {
@@ -55,7 +110,7 @@ doctor_account(struct doctor *d)
 		else if ((fault = account_fault(d->user)) != NULL)
 			account_find(d, fault);
 		else
-			doctor_find(d, DOCTOR_OK, "", "shadow(5) has nothing against %s", d->user);
+			password_find(d);
 	}
 	free(a.text);
 }
@@ -78,7 +133,7 @@ doctor_mailbox(struct doctor *d)
 	size_t len = 0;
 	FILE *to;
 
-	if (d->status == NULL || (to = open_memstream(&text, &len)) == NULL)
+	if (d->status == NULL || d->no_server || (to = open_memstream(&text, &len)) == NULL)
 		return;
 	(void)job_gather(d->socket_path, 5, words, to, "critical\t");
 	fclose(to);

@@ -4,16 +4,19 @@ A case breaks one thing; the doctor has to name its cause in a line of the level
 """
 
 import contextlib
+import fcntl
 import os
 import re
 import resource
 import shutil
 import socket
 import subprocess
+import sys
 import time
 
 import harness
 import mailbox
+import mboxes
 from client import TestCase
 from control import Control, answer_of
 from harness import PLAIN
@@ -209,6 +212,41 @@ class Host(Doctor):
     def test_too_few_descriptors(self):
         self.host.write_conf(max_connections=500)
         self.names(WARNING, "max_connections.*descriptors", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128)))
+
+    def pam_stack(self, text):
+        self.service = harness.pam_service(text + "account required pam_unix.so\n")
+        self.host.write_conf(auth="pam:" + self.service)
+
+    @harness.needs_root
+    def test_pam_jump_lands_on_deny(self):
+        # a line was put in, and the number above it left as it was
+        self.pam_stack("auth [success=1 default=ignore] pam_unix.so\nauth optional pam_faildelay.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n")
+        self.names(CRITICAL, "%s: its lines for auth let nobody in: even if its modules agree, pam_deny.so of .*:3 refuses" % self.service)
+
+    @harness.needs_root
+    def test_pam_line_of_another_source_goes_wrong(self):
+        self.pam_stack("auth [success=1 default=ignore] pam_unix.so\nauth [success=1 default=ignore] pam_userdb.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n")
+        self.assertNotIn(self.service, self.doctor().out)
+        self.pam_stack("auth [success=1 default=ignore] pam_userdb.so\nauth requisite pam_deny.so\nauth [success=1 default=ignore] pam_unix.so\n"
+                       "auth requisite pam_deny.so\nauth required pam_permit.so\n")
+        self.names(WARNING, "%s:1: whom pam_userdb.so lets in for auth is refused by pam_deny.so of .*:4" % self.service)
+
+    @harness.needs_root
+    def test_pam_permit_is_missing(self):
+        self.pam_stack("auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\n")
+        self.names(CRITICAL, "%s: its lines for auth let nobody in" % self.service)
+
+    @harness.needs_root
+    def test_pam_lets_everybody_in(self):
+        self.pam_stack("auth sufficient pam_unix.so\nauth required pam_permit.so\n")
+        self.names(CRITICAL, "%s: its lines for auth let anybody in without a password" % self.service)
+
+    @harness.needs_root
+    def test_key_has_a_passphrase(self):
+        cert, key = harness.make_certificate(self.dir, "secret")
+        subprocess.run(["openssl", "pkey", "-in", key, "-aes128", "-passout", "pass:x1y2", "-out", key + ".enc"], check=True)
+        self.host.write_conf(certificate=cert, certificate_key=key + ".enc")
+        self.names(CRITICAL, "%s.enc: .*passphrase" % key)
 
 
 class Running(Doctor):
@@ -429,3 +467,103 @@ class Mailbox(Doctor):
         self.assertNotIn("\x1b", answer.out)
         for row in answer_of(self.ctl.run("doctor", "clear", self.patient.name, "--json").out):
             self.assertIn(row["level"], LEVELS)
+
+    # --- more of what befalls hosts
+
+    def test_no_such_server_tells_which_there_are(self):
+        self.found(self.ctl.run("doctor", "nowhere", self.patient.name), CRITICAL, "no such server.*to do: name one of clear secure$")
+
+    @harness.needs_root
+    def test_password_was_never_set(self):
+        for hash in ("!", "*"):
+            self.names(WARNING, "no password is set in shadow.*to do: passwd ", self.changed("usermod", "-p", hash))
+
+    @harness.needs_root
+    def test_password_hash_is_unknown(self):
+        self.names(WARNING, "the password is no hash", self.changed("usermod", "-p", "{SSHA}abcdefgh"))
+
+    @harness.needs_root
+    def test_minimum_uid(self):
+        self.ctl = Control(self.own_daemon(minimum_uid=60000))
+        self.names(CRITICAL, "minimum_uid")
+
+    @harness.needs_root
+    def test_read_only_mount(self):
+        with self.small_home("256k"):
+            subprocess.run(["mount", "-o", "remount,ro", self.patient.home], check=True)
+            self.names(CRITICAL, "%s: Read-only file system" % self.path())
+
+    @harness.needs_root
+    def test_no_inodes(self):
+        with self.small_home("256k,nr_inodes=12"):
+            with contextlib.suppress(OSError):
+                for i in range(20):
+                    open(os.path.join(self.patient.home, str(i)), "w").close()
+            self.names(CRITICAL, "%s: .*inodes" % self.path())
+
+    def test_new_is_a_file(self):
+        shutil.rmtree(self.path("new"))
+        open(self.path("new"), "w").close()
+        self.addCleanup(os.unlink, self.path("new"))
+        self.names(CRITICAL, "%s: .*Not a directory" % self.path("new"))
+
+    def test_new_is_a_link_to_nowhere(self):
+        shutil.rmtree(self.path("new"))
+        os.symlink("/nowhere/new", self.path("new"))
+        self.addCleanup(os.unlink, self.path("new"))
+        self.names(CRITICAL, "%s: .*: it is a link to /nowhere/new" % self.path("new"))
+
+    def test_empty_messages(self):
+        self.patient.maildir.deliver(b"")
+        self.names(WARNING, "1 of 4 messages are empty.*message 4")
+
+    def test_mail_lies_elsewhere(self):
+        mboxes.home_box(self.patient)
+        self.patient.maildir.fill(())
+        with open(os.path.join(self.patient.home, "mbox"), "wb") as f:
+            f.write(mboxes.block(MESSAGES[0]))
+        self.addCleanup(os.unlink, f.name)
+        os.chown(f.name, self.patient.uid, self.patient.gid)
+        self.names(WARNING, "%s: no mail is here, but there is some in %s" % (self.path(), f.name))
+
+    def test_unique_ids_were_not_taken_over(self):
+        with open(self.path("dovecot-uidlist"), "w") as f:
+            f.write("3 V1700000000 N4 G0123\n")
+        os.chown(f.name, self.patient.uid, self.patient.gid)
+        self.found(self.doctor(), OK, "dovecot-uidlist: .* not taken over.*pop3ctl uidl import --from dovecot")
+        os.rename(f.name, self.path("courierpop3dsizelist"))
+        self.names(WARNING, "courierpop3dsizelist: .*pop3ctl uidl import --from courier")
+
+    def mbox(self):
+        self.ctl = Control(self.own_daemon(storage="mbox:%h/mail/inbox"))
+        return mboxes.home_box(self.patient).fill(MESSAGES)
+
+    def test_stale_dot_lock(self):
+        box = self.mbox()
+        with open(box.path + ".lock", "w") as f:
+            f.write("1")
+        os.chown(f.name, self.patient.uid, self.patient.gid)
+        self.names(WARNING, "%s: locked by another program: by its file %s.lock, of uid %d, since 2" % (box.path, box.path, self.patient.uid))
+        os.unlink(f.name)
+        with open(box.path, "r+") as f:
+            fcntl.lockf(f, fcntl.LOCK_EX)
+            self.names(WARNING, "%s: locked by another program: by process %d" % (box.path, os.getpid()))
+
+    @harness.needs_root
+    def test_mbox_is_roots(self):
+        box = self.mbox()
+        os.chown(box.path, 0, 0)
+        self.names(CRITICAL, "%s has owner 0" % box.path)
+
+    @harness.needs_root
+    def test_mbox_folder_cannot_be_written(self):
+        box = self.mbox()
+        folder = os.path.dirname(box.path)
+        os.chmod(folder, 0o500)
+        self.addCleanup(os.chmod, folder, 0o700)
+        self.assertRegex(self.doctor().out, folder)
+
+    def test_mbox_begins_with_something_else(self):
+        box = self.mbox()
+        box.write(b"Subject: no mbox\n\n" + mboxes.block(MESSAGES[0]))
+        self.names(CRITICAL, "%s: .*From_ line" % box.path)

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -12,7 +13,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
+#include "common/count.h"
 #include "common/log.h"
 #include "worker/session/job.h"
 
@@ -26,6 +29,7 @@ enum {
 static struct session *asked; /* for the log */
 static size_t heard, told;    /* lines of the store; lines that were no "ok" */
 static bool opened;
+static char elsewhere[MSG_PATH_SIZE]; /* another place with mail of this user; empty: none */
 
 static void say(const char *level, const char *action, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -100,6 +104,24 @@ trial_write(int dir_fd)
 	return error == 0 ? 0 : -1;
 }
 
+/* A file system without free inodes says the same as a full one. */
+static void
+room_lacks(const struct store *s, int error)
+{
+	struct statvfs fs;
+
+	if (error == ENOSPC && fstatvfs(s->history_fd, &fs) == 0 && fs.f_files > 0 &&
+	    fs.f_favail == 0)
+		say("critical", "remove files there, or make the file system with more inodes",
+		    "%s: the file system has no inodes left for new files", s->path);
+	else
+		say("critical",
+		    store_is_full(error) ? "make room, or raise the quota"
+					 : "let the user write there",
+		    "%s: %s: a test of %d octets cannot be written", s->path, strerror(error),
+		    TRIAL);
+}
+
 static void
 look_at_room(const struct store *s)
 {
@@ -108,15 +130,95 @@ look_at_room(const struct store *s)
 	if (s->history_fd == -1)
 		return;
 	if (trial_write(s->history_fd) == -1)
-		say("critical",
-		    store_is_full(errno) ? "make room, or raise the quota"
-					 : "let the user write there",
-		    "%s: %s: a test of %d octets cannot be written", s->path, strerror(errno),
-		    TRIAL);
+		room_lacks(s, errno);
 	else if (fstatvfs(s->history_fd, &fs) == 0 &&
 		 fs.f_bavail / FREE_PERCENT < fs.f_blocks / 100)
 		say("warning", "make room", "%s: less than %d %% of the file system are free",
 		    s->path, FREE_PERCENT);
+}
+
+/* ---- mail elsewhere */
+
+/* Where programs deliver unless they are told otherwise: in the spool, by the user's name, or in
+ * his home. */
+static const struct usual {
+	bool spool;
+	const char *path;
+} usuals[] = {
+    {true, "/var/mail"}, {true, "/var/spool/mail"}, {false, "Maildir"}, {false, "mbox"},
+    {false, "Mailbox"},	 {false, "mail/inbox"},	    {false, "Mail"},
+};
+
+/* Does an entry that is no hidden one lie in the directory of that name? */
+static bool
+has_entry(int dir_fd, const char *name)
+{
+	int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd != -1 ? fdopendir(fd) : NULL;
+	const struct dirent *e = NULL;
+
+	if (d == NULL) {
+		if (fd != -1)
+			close(fd);
+		return false;
+	}
+	while ((e = readdir(d)) != NULL && e->d_name[0] == '.')
+		continue;
+	closedir(d);
+	return e != NULL;
+}
+
+/* An mbox or a Maildir with something in it. */
+static bool
+has_mail(const char *path)
+{
+	struct stat st;
+	bool found;
+	int fd;
+
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+		return st.st_size > 0;
+	if ((fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+		return false;
+	found = has_entry(fd, "new") || has_entry(fd, "cur");
+	close(fd);
+	return found;
+}
+
+static bool
+is_the_mailbox(const struct store *s, const char *path)
+{
+	struct stat own, other;
+
+	return strcmp(path, s->path) == 0 ||
+	       (stat(s->path, &own) == 0 && stat(path, &other) == 0 && own.st_ino == other.st_ino &&
+		own.st_dev == other.st_dev);
+}
+
+/* Before the session is confined to the mailbox, which may turn out to be empty. */
+static void
+find_elsewhere(const struct session *ss)
+{
+	char path[MSG_PATH_SIZE];
+
+	for (size_t i = 0; i < COUNT_OF(usuals) && elsewhere[0] == '\0'; i++) {
+		int n = snprintf(path, sizeof(path), "%s/%s",
+				 usuals[i].spool ? usuals[i].path : ss->store.home,
+				 usuals[i].spool ? ss->grant.account.user : usuals[i].path);
+
+		if (n < (int)sizeof(path) && !is_the_mailbox(&ss->store, path) && has_mail(path))
+			memcpy(elsewhere, path, (size_t)n + 1);
+	}
+}
+
+static void
+look_elsewhere(const struct store *s)
+{
+	if (s->backend != &store_none && s->count == 0 && elsewhere[0] != '\0')
+		say("warning",
+		    "see where mail is delivered: let that program deliver here, or set storage to "
+		    "that place",
+		    "%s: no mail is here, but there is some in %s", s->path, elsewhere);
 }
 
 int
@@ -137,6 +239,7 @@ job_doctor_prepare(struct session *ss, size_t argc, char *const argv[])
 		    "%s: %s: it counts as empty until the first delivery", s->path,
 		    errno == ENOENT ? "does not exist" : strerror(errno));
 	look_at_room(s);
+	find_elsewhere(ss);
 	return JOB_DONE;
 }
 
@@ -150,7 +253,7 @@ struct kind {
 };
 
 struct scan {
-	struct kind unread, nul, lines;
+	struct kind unread, empty, nul, lines;
 };
 
 static void
@@ -170,9 +273,14 @@ tell(const struct kind *k, size_t of)
 		    of, k->what, k->first + 1, k->why);
 }
 
-/* What its octets have.  0 or -1 with errno: it cannot be read to its end. */
+/* What its octets have. */
+struct octets {
+	bool any, nul, lines;
+};
+
+/* 0 or -1 with errno: it cannot be read to its end. */
 static int
-octets_look(struct store_reader *r, bool *nul, bool *lines)
+octets_look(struct store_reader *r, struct octets *o)
 {
 	size_t column = 0;
 	char block[16384];
@@ -181,8 +289,9 @@ octets_look(struct store_reader *r, bool *nul, bool *lines)
 	while ((n = store_read(r, block, sizeof(block))) > 0)
 		for (ssize_t i = 0; i < n; i++) {
 			column = block[i] == '\n' ? 0 : column + (block[i] != '\r');
-			*nul |= block[i] == '\0';
-			*lines |= column > LINE_MAX_OCTETS;
+			o->any = true;
+			o->nul |= block[i] == '\0';
+			o->lines |= column > LINE_MAX_OCTETS;
 		}
 	return n == 0 ? 0 : -1;
 }
@@ -192,19 +301,21 @@ message_look(struct store *s, size_t i, struct scan *scan)
 {
 	enum store_result result;
 	struct store_reader r;
-	bool nul = false, lines = false;
+	struct octets o = {false, false, false};
 
 	if ((result = s->backend->get(s, i, &r)) != STORE_OK) {
 		if (result != STORE_MISSING)
 			note(&scan->unread, i, strerror(errno));
 		return;
 	}
-	if (octets_look(&r, &nul, &lines) == -1)
+	if (octets_look(&r, &o) == -1)
 		note(&scan->unread, i, store_reader_why(&r));
+	else if (!o.any)
+		note(&scan->empty, i, "");
 	store_reader_end(&r);
-	if (nul)
+	if (o.nul)
 		note(&scan->nul, i, "");
-	if (lines)
+	if (o.lines)
 		note(&scan->lines, i, "");
 }
 
@@ -215,6 +326,9 @@ look_at_messages(struct store *s)
 	    .unread = {.what = "cannot be read",
 		       .action = "give them to the user, or move them "
 				 "out of the mailbox"},
+	    .empty = {.what = "are empty",
+		      .action = "their content is lost, as by a full disk or a crash while they "
+				"were delivered: remove their files"},
 	    .nul = {.what = "hold NUL octets",
 		    .action = "none on this host: they are sent as they "
 			      "are, and some mail programs cut there"},
@@ -226,6 +340,7 @@ look_at_messages(struct store *s)
 	for (size_t i = 0; i < s->count && !s->lost; i++)
 		message_look(s, i, &scan);
 	tell(&scan.unread, s->count);
+	tell(&scan.empty, s->count);
 	tell(&scan.nul, s->count);
 	tell(&scan.lines, s->count);
 	if (s->backend->examine != NULL)
@@ -249,6 +364,7 @@ job_doctor(struct session *ss, size_t argc, char *const argv[])
 	else if (step(result, before, "cannot be locked") &&
 		 step(s->backend->list(s), before, "cannot be listed")) {
 		look_at_messages(s);
+		look_elsewhere(s);
 		say("ok", "", "%s: %zu messages", s->path, s->count);
 	}
 	if (heard > HEARD_MAX)

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -56,6 +57,18 @@ explain(char *dst, size_t cap, const char *path)
 			       st.st_gid, st.st_mode & 07777U, geteuid());
 }
 
+/* ": it is a link to /elsewhere", or nothing. */
+static void
+explain_link(char *dst, size_t cap, const char *path)
+{
+	char target[MSG_PATH_SIZE];
+	ssize_t n = readlinkat(AT_FDCWD, path, target, sizeof(target) - 1);
+
+	dst[0] = '\0';
+	if (n > 0)
+		(void)snprintf(dst, cap, ": it is a link to %.*s", (int)n, target);
+}
+
 enum store_result
 fault_log(const struct store *s, const char *name, const char *what)
 {
@@ -66,6 +79,8 @@ fault_log(const struct store *s, const char *name, const char *what)
 		       name != NULL ? name : "");
 	if (error == EACCES)
 		explain(why, sizeof(why), path);
+	else if (error == ENOTDIR || error == ELOOP)
+		explain_link(why, sizeof(why), path);
 	log_error(s->id, "%s %s: %s: %s%s", s->backend->name, path, what,
 		  error == EILSEQ   ? "does not begin with a From_ line"
 		  : error == ENOMEM ? "no memory (session_memory)"

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/count.h"
 #include "common/log.h"
 #include "worker/store/fault.h"
 #include "worker/store/maildir_name.h"
@@ -77,6 +78,30 @@ look_at_folders(const struct store *s)
 			(void)fault_log(s, names[i], "messages cannot be deleted");
 }
 
+/* Only POP3 writes Courier's; Dovecot writes its own for IMAP, too. */
+static const struct foreign {
+	const char *file, *server, *source;
+	int prio;
+} foreign[] = {
+    {"courierpop3dsizelist", "Courier", "courier", LOG_WARNING},
+    {"dovecot-uidlist", "Dovecot", "dovecot", LOG_NOTICE},
+};
+
+/* Clients that keep mail on the server know it by these. */
+static void
+look_at_foreign_uids(const struct store *s, int dir_fd)
+{
+	if (faccessat(dir_fd, UIDS_FILE, F_OK, 0) == 0)
+		return;
+	for (size_t i = 0; i < COUNT_OF(foreign); i++)
+		if (faccessat(dir_fd, foreign[i].file, F_OK, 0) == 0)
+			log_line(foreign[i].prio, s->id,
+				 "maildir %s: %s: unique-ids of %s, which were not taken over: "
+				 "clients that know messages by them fetch all again (pop3ctl uidl "
+				 "import --from %s)",
+				 s->path, foreign[i].file, foreign[i].server, foreign[i].source);
+}
+
 void
 maildir_examine(struct store *s)
 {
@@ -88,6 +113,7 @@ maildir_examine(struct store *s)
 	look_at_folders(s);
 	look_at_names(s);
 	uids_examine(m->place.dir_fd, s);
+	look_at_foreign_uids(s, m->place.dir_fd);
 	if (maildir_quota_read(m->place.dir_fd, &q) == 0 &&
 	    ((q.octets_max > 0 && q.octets >= q.octets_max) ||
 	     (q.count_max > 0 && q.count >= q.count_max)))

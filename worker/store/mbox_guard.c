@@ -10,19 +10,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "worker/store/lock.h"
 
 enum { PAUSE_MS = 50 /* between two attempts */ };
-
-static int64_t
-clock_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 void
 mbox_guard_init(struct mbox_guard *g, const struct store *s, const struct mbox_place *p, int fd,
@@ -111,7 +103,7 @@ dot_take(struct mbox_guard *g)
 		return dot_refused(g);
 	g->has_dot = linkat(g->dir_fd, g->temp, g->dir_fd, g->dot, 0) == 0;
 	if (g->has_dot) {
-		g->touched = clock_ms();
+		g->touched = (int64_t)clock_ms();
 		return STORE_OK;
 	}
 	if (errno == EEXIST) {
@@ -136,20 +128,42 @@ guard_try(struct mbox_guard *g)
 	return result;
 }
 
+/* Which lock of another program stands in the way: its dot-lock, or a lock of a process here. */
+static void
+guard_tell(const struct mbox_guard *g)
+{
+	struct flock range = {.l_type = g->read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
+	const struct store *s = g->store;
+	char since[CLOCK_UTC_SIZE];
+	struct stat st;
+
+	if (!g->read_only && fstatat(g->dir_fd, g->dot, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		log_warn(s->id,
+			 "mbox %s: locked by another program: by its file %s.lock, of uid %u, "
+			 "since %s",
+			 s->path, s->path, st.st_uid, clock_utc(since, st.st_mtime));
+	else if (fcntl(g->fd, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK &&
+		 range.l_pid > 0)
+		log_warn(s->id, "mbox %s: locked by another program: by process %ld", s->path,
+			 (long)range.l_pid);
+	else
+		log_warn(s->id, "mbox %s: locked by another program", s->path);
+}
+
 enum store_result
 mbox_guard_take(struct mbox_guard *g, int64_t wait_ms)
 {
 	static const struct timespec pause = {0, PAUSE_MS * 1000000L};
-	int64_t until = clock_ms() + wait_ms;
+	int64_t until = (int64_t)clock_ms() + wait_ms;
 	enum store_result result;
 
-	while ((result = guard_try(g)) == STORE_IN_USE && clock_ms() < until) {
+	while ((result = guard_try(g)) == STORE_IN_USE && (int64_t)clock_ms() < until) {
 		store_show(g->store, SCOREBOARD_WAIT_LOCK);
 		(void)nanosleep(&pause, NULL);
 	}
 	store_show(g->store, SCOREBOARD_WAIT_DISK);
 	if (result == STORE_IN_USE)
-		log_warn(g->store->id, "mbox %s: locked by another program", g->store->path);
+		guard_tell(g);
 	return result;
 }
 
@@ -159,7 +173,7 @@ mbox_guard_tick(void *arg)
 	struct mbox_guard *g = arg;
 	int64_t now;
 
-	if (!g->has_dot || (now = clock_ms()) - g->touched < MBOX_LOCK_TOUCH * 1000)
+	if (!g->has_dot || (now = (int64_t)clock_ms()) - g->touched < MBOX_LOCK_TOUCH * 1000)
 		return;
 	(void)utimensat(g->dir_fd, g->dot, NULL, AT_SYMLINK_NOFOLLOW);
 	g->touched = now;
