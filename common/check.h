@@ -17,6 +17,10 @@
  */
 #define CHECK_SERVED_WORD "check-served"
 
+/* It asks pop3d-auth about a user: "PROGRAM check-user AUTH USER": what keeps him out, as far as it
+ * can be known without a password? */
+#define CHECK_USER_WORD "check-user"
+
 /*
  * pop3ctl(8) autoconfig asks it for the DNS names of certificates: "PROGRAM names CERTIFICATE ...",
  * each name a line; those only that are printable ASCII without blanks.

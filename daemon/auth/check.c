@@ -39,3 +39,20 @@ check_main(char *const specs[])
 			status = EXIT_FAILURE;
 	return status;
 }
+
+int
+check_user_main(char *const words[])
+{
+	const char *arg;
+	const struct auth_backend *be;
+
+	log_to_terminal();
+	if (words[0] == NULL || words[1] == NULL) {
+		log_error(0, "nothing to check");
+		return EXIT_FAILURE;
+	}
+	be = backend_find(words[0], &arg);
+	if (be == NULL || be->inspect_user == NULL)
+		return EXIT_SUCCESS;
+	return be->inspect_user(arg, words[1]) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -12,4 +12,10 @@
  */
 int check_main(char *const specs[]);
 
+/*
+ * "pop3d-auth check-user SPEC USER": say on standard error what keeps that user out, as far as it
+ * can be known without a password.  An exit status: 0 if nothing does, 1 if something does.
+ */
+int check_user_main(char *const words[]);
+
 #endif

@@ -47,6 +47,8 @@ main(int argc, char *argv[], char *envp[])
 		_exit(checked_main());
 	if (argc > 1 && strcmp(argv[1], CHECK_WORD) == 0)
 		return check_main(argv + 2);
+	if (argc > 1 && strcmp(argv[1], CHECK_USER_WORD) == 0)
+		return check_user_main(argv + 2);
 	title_init(argc, argv, envp);
 	privs_role_start(CHANNEL_FD + 1);
 	if (!channel_is_there()) {

@@ -371,6 +371,15 @@ pam_inspect(const char *arg)
 		   : pam_service_look(folders, OF_LIBRARY, arg);
 }
 
+static int
+pam_inspect_user(const char *arg, const char *user)
+{
+	bool own = service_folder(arg) == own_folder;
+
+	return own ? pam_service_ask(&folders[OF_LIBRARY], 1, arg, user)
+		   : pam_service_ask(folders, OF_LIBRARY, arg, user);
+}
+
 /* The service's file, and the folder: files that it includes are replaced there. */
 static uint64_t
 pam_stamp(const char *arg)
@@ -389,6 +398,7 @@ const struct auth_backend backend_pam = {
     .name = "pam",
     .check = pam_check,
     .inspect = pam_inspect,
+    .inspect_user = pam_inspect_user,
     .stamp = pam_stamp,
     .open = pam_open,
     .login = pam_login,

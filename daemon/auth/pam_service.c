@@ -15,6 +15,7 @@
 
 #include "common/count.h"
 #include "common/log.h"
+#include "daemon/auth/pam_probe.h"
 #include "daemon/auth/pam_stack.h"
 
 enum { DEPTH_MAX = 16 /* of files that include each other */ };
@@ -286,4 +287,18 @@ pam_service_look(const char *const folders[], size_t n, const char *service)
 				 "\"other\"",
 				 service, phases[i]);
 	return l.result;
+}
+
+int
+pam_service_ask(const char *const folders[], size_t n, const char *service, const char *user)
+{
+	struct look l = {.folders = folders, .nfolders = n, .quiet = true};
+	int result = 0;
+
+	if (file_look(&l, service, PHASES) == 0)
+		for (int i = PHASE_AUTH; i <= PHASE_ACCOUNT; i++)
+			if (pam_probe(&l.stack[i], service, phases[i], user) == -1)
+				result = -1;
+	look_end(&l);
+	return result;
 }

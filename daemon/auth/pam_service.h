@@ -14,4 +14,8 @@
  */
 int pam_service_look(const char *const folders[], size_t n, const char *service);
 
+/* Have its modules look at the user, as far as that changes nothing, and log which refuse him; see
+ * pam_probe.h.  0; -1: one keeps him out.  Faults of the file are passed over. */
+int pam_service_ask(const char *const folders[], size_t n, const char *service, const char *user);
+
 #endif

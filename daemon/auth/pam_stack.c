@@ -264,6 +264,12 @@ suppose(struct pam_stack *s, enum pam_says judges, enum pam_says asking)
 	}
 }
 
+void
+pam_stack_suppose(struct pam_stack *s)
+{
+	suppose(s, PAM_SAYS_EITHER, PAM_SAYS_EITHER);
+}
+
 static int
 nobody(const struct pam_stack *s, const char *service, const char *phase, size_t refused)
 {

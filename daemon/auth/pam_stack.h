@@ -35,6 +35,9 @@ void pam_stack_free(struct pam_stack *s);
 /* The name of the line's module, without its folder and arguments, in dst (cap octets). */
 const char *pam_stack_module(const struct pam_stack_line *l, char *dst, size_t cap);
 
+/* Let `says` of each line be what its module says to everybody; else either. */
+void pam_stack_suppose(struct pam_stack *s);
+
 /* Can it come to a yes, as far as `says` of its lines leaves that open?  True if it is not known.
  */
 bool pam_stack_may_pass(const struct pam_stack *s);

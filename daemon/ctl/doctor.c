@@ -22,7 +22,8 @@ static const struct doctor_check {
     {"certificate", doctor_certificate, true, false, "renew it, or load it by pop3ctl reload"},
     {"sandbox", doctor_sandbox, true, false, "see SECURITY; a newer kernel confines more"},
     {"server", doctor_server, false, true, "make it by pop3ctl new and up, or in pop3d.conf"},
-    {"account", doctor_account, false, true, "see passwd(5) and shadow(5)"},
+    {"account", doctor_account, false, true,
+     "see passwd(5), shadow(5), and the manual page of the PAM module that is named"},
     {"mailbox", doctor_mailbox, false, true, "mend it, then ask the doctor again"},
 };
 

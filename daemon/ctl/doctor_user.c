@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/check.h"
 #include "common/count.h"
 #include "daemon/auth/account.h"
 #include "daemon/ctl/doctor.h"
@@ -91,26 +92,46 @@ doctor_server(struct doctor *d)
 	free(a.text);
 }
 
-/* PAM itself is not asked: its account phase changes what modules count. */
+/* What modules of PAM say that look at the user alone. */
+static void
+modules_find(struct doctor *d, char *auth)
+{
+	static char program[] = PKGLIBEXECDIR "/pop3d-auth", word[] = CHECK_USER_WORD;
+	char *argv[] = {program, word, auth, d->user, NULL};
+
+	auth[strcspn(auth, "\n")] = '\0';
+	doctor_ask(d, argv);
+}
+
+/* PAM itself is not asked for the account: that changes what some modules count. */
+static void
+pam_find(struct doctor *d, char *auth)
+{
+	const char *fault = account_fault(d->user);
+
+	if (fault != NULL)
+		account_find(d, fault);
+	else
+		password_find(d);
+	modules_find(d, auth);
+}
+
 void
 doctor_account(struct doctor *d)
 {
 	static char cget[] = "cget", option[] = "-auth";
 	char *words[] = {cget, d->server, option};
-	const char *fault;
 	struct answer a;
 
 	if (d->status == NULL || d->no_server)
 		return;
 	if (request_quietly(d->socket_path, 3, words, &a) == CTL_DONE &&
 	    strncmp(a.text, "pam:", 4) == 0) {
-		if (geteuid() != 0)
+		if (geteuid() == 0)
+			pam_find(d, a.text);
+		else
 			doctor_find(d, DOCTOR_UNKNOWN, "ask as root",
 				    "shadow(5) can be read by root only");
-		else if ((fault = account_fault(d->user)) != NULL)
-			account_find(d, fault);
-		else
-			password_find(d);
 	}
 	free(a.text);
 }

@@ -473,6 +473,33 @@ class Mailbox(Doctor):
     def test_no_such_server_tells_which_there_are(self):
         self.found(self.ctl.run("doctor", "nowhere", self.patient.name), CRITICAL, "no such server.*to do: name one of clear secure$")
 
+    def pam_daemon(self, text):
+        self.service = harness.pam_service("auth required pam_unix.so\n" + text + "account required pam_unix.so\n")
+        self.ctl = Control(self.own_daemon(auth="pam:" + self.service))
+
+    @harness.needs_root
+    def test_nologin(self):
+        path = harness.world().path("nologin")
+        self.pam_daemon("account requisite pam_nologin.so file=%s\n" % path)
+        self.assertEqual(self.doctor().status, OK)
+        with open(path, "w") as f:
+            f.write("closed\n")
+        self.names(CRITICAL, "/etc/pam.d/%s:2: pam_nologin.so refuses %s" % (self.service, self.patient.name))
+
+    @harness.needs_root
+    def test_shell_is_none(self):
+        self.pam_daemon("auth required pam_shells.so\n")
+        user = self.changed("usermod", "-s", "/no/shell")
+        self.names(CRITICAL, "/etc/pam.d/%s:2: pam_shells.so refuses %s" % (self.service, user.name), user)
+
+    @harness.needs_root
+    def test_access_is_refused(self):
+        path = harness.world().path("access.conf")
+        with open(path, "w") as f:
+            f.write("-:%s:ALL\n" % self.patient.name)
+        self.pam_daemon("account required pam_access.so accessfile=%s\n" % path)
+        self.names(CRITICAL, "/etc/pam.d/%s:2: pam_access.so refuses %s" % (self.service, self.patient.name))
+
     @harness.needs_root
     def test_password_was_never_set(self):
         for hash in ("!", "*"):
