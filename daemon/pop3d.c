@@ -20,6 +20,7 @@
 
 #include "daemon/conf/conf.h"
 #include "common/log.h"
+#include "common/output.h"
 #include "daemon/last.h"
 #include "daemon/log/recent.h"
 #include "daemon/log/syslog.h"
@@ -134,6 +135,7 @@ main(int argc, char *argv[], char *envp[])
 	int status;
 
 	privs_fill_standard_fds();
+	output_watch("pop3d");
 	if (serve_is_asked(argc, argv)) {
 		status = master_run(&master, serve_prepare(argc, argv, envp));
 		serve_report_end();

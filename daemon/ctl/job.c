@@ -177,8 +177,6 @@ talk_run(struct talk *t, const struct ctl_job *j, enum answer_form form)
 			answer_print(text, j->answer, form);
 		free(text);
 	}
-	if (r == 1 && fflush(stdout) != 0)
-		return CTL_FAILED;
 	return r == 1 ? t->reader.status : CTL_FAILED;
 }
 

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "common/ctl_words.h"
+#include "common/output.h"
 #include "common/privs.h"
 #include "daemon/ctl/adopt.h"
 #include "daemon/ctl/autoconfig.h"
@@ -216,6 +217,7 @@ main(int argc, char *argv[])
 	int c;
 
 	privs_fill_standard_fds();
+	output_watch("pop3ctl");
 	/* "+": options of commands are theirs */
 	while ((c = getopt_long(argc, argv, "+Vhs:", longs, NULL)) != -1) {
 		if (c == 'h')
@@ -223,7 +225,7 @@ main(int argc, char *argv[])
 		if (c == '?' || (c == 'w' && watch_set(&o, optarg) == -1))
 			return usage(stderr, CTL_USAGE);
 		if (c == 'V')
-			return puts("pop3ctl " PACKAGE_VERSION) >= 0 ? CTL_DONE : CTL_FAILED;
+			return puts("pop3ctl " PACKAGE_VERSION), CTL_DONE;
 		if (c == 's')
 			o.socket_path = optarg;
 		else if (c != 'w')

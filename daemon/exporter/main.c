@@ -21,6 +21,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/output.h"
 #include "common/privs.h"
 #include "common/sandbox.h"
 #include "daemon/exporter/history.h"
@@ -175,11 +176,11 @@ main(int argc, char *argv[])
 	int c, fd;
 
 	privs_fill_standard_fds();
+	output_watch("pop3d-exporter");
 	signal(SIGPIPE, SIG_IGN);
 	while ((c = getopt(argc, argv, "VhH:l:s:")) != -1) {
 		if (c == 'V')
-			return puts("pop3d-exporter " PACKAGE_VERSION) >= 0 ? EXIT_SUCCESS
-									    : EXIT_FAILURE;
+			return puts("pop3d-exporter " PACKAGE_VERSION), EXIT_SUCCESS;
 		if (c == 'h' || c == '?' || (c == 'H' && hosts == HTTP_HOSTS_MAX))
 			usage(c == 'h' ? stdout : stderr, c == 'h' ? EXIT_SUCCESS : 2);
 		if (c == 'H')

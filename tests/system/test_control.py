@@ -423,6 +423,32 @@ class Options(Case):
 
 # --- forms and statuses --------------------------------------------------------------------
 
+class Lost(Case):
+    """Standard output takes nothing more, as on a full disk: the exit status tells."""
+
+    READING = ("status", "list", "who", "last", "sessions", "log errors", "log errors --json", "metrics",
+               "top --once", "top --once --json", "help", "help last", "--version", "cget %(server)s -port",
+               "configure %(server)s", "history %(server)s %(user)s", "status --tcl", "status --watch=1", "doctor --json")
+
+    def lost(self, *argv):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=full, stderr=subprocess.PIPE, timeout=60)
+        self.assertGreater(done.returncode, 0, argv)
+        self.assertRegex(done.stderr.decode(), r"(?m)^[a-z3-]+: not all was printed: (No space left on device|a write has failed)$", argv)
+
+    def test_answers_of_the_daemon(self):
+        names = {"server": next(iter(self.daemon.servers)), "user": self.user(MESSAGES).name}
+        for words in self.READING:
+            with self.subTest(words):
+                self.lost(*self.ctl.argv(*(words % names).split()))
+
+    def test_what_pop3d_prints(self):
+        for words in (["-V"], ["-h"], ["-T", "-c", self.daemon.conf_path], ["-n", "-c", self.daemon.conf_path]):
+            with self.subTest(words):
+                self.lost(harness.program("pop3d"), *words)
+        self.lost(harness.program("pop3d-exporter"), "-V")
+
+
 class Forms(Case):
     def test_json_of_every_reading_command(self):
         user = self.user(MESSAGES)
