@@ -154,12 +154,17 @@ program_listing(const struct program *p, int to, char *why, size_t cap)
 
 /* ---- Dovecot */
 
+static char dovecot_pop3[PATH_MAX]; /* of 2.3, its pop3; "": doveadm is to start it */
+
 /* doveadm-exec(1): its pop3 with -u has the user looked up by the running Dovecot. */
 static bool
 dovecot_listing(const char *user, int fd, char *why, size_t cap)
 {
-	const char *const argv[] = {"doveadm", "exec", "pop3", "-u", user, NULL};
-	const struct program p = {"doveadm", (char *const *)argv, NULL, NULL};
+	const char *const by_doveadm[] = {"doveadm", "exec", "pop3", "-u", user, NULL};
+	const char *const itself[] = {dovecot_pop3, "-u", user, NULL}; /* its whole path */
+	bool direct = dovecot_pop3[0] != '\0';
+	const struct program p = {direct ? dovecot_pop3 : "doveadm",
+				  (char *const *)(direct ? itself : by_doveadm), NULL, NULL};
 
 	return program_listing(&p, fd, why, cap);
 }
@@ -189,22 +194,51 @@ adopt_ask(char *const argv[], char *out, size_t cap)
 	return got && status == 0;
 }
 
+/* A setting, with what stands in "protocol pop3 {", in out (ADOPT_VALUE_SIZE / 2).  False: doveconf
+ * does not say it. */
+static bool
+doveconf_ask(const char *name, char *out)
+{
+	const char *const argv[] = {"doveconf", "-f", "protocol=pop3", name, NULL};
+	size_t len = strlen(name);
+
+	if (!adopt_ask((char *const *)argv, out, ADOPT_VALUE_SIZE / 2) ||
+	    strncmp(out, name, len) != 0 || strncmp(out + len, " = ", 3) != 0 ||
+	    out[len + 3] == '\0')
+		return false;
+	memmove(out, out + len + 3, strlen(out + len + 3) + 1);
+	return true;
+}
+
+/* doveadm of 2.3 hands its own settings on to what it executes, and they lack those that stand in
+ * "protocol pop3 {".  Its pop3 reads them itself if another starts it. */
+static void
+dovecot_find_pop3(void)
+{
+	static const char *const argv[] = {"dovecot", "--version", NULL};
+	char version[ADOPT_VALUE_SIZE / 2], folder[ADOPT_VALUE_SIZE / 2];
+
+	if (adopt_ask((char *const *)argv, version, sizeof(version)) &&
+	    strncmp(version, "2.3.", 4) == 0 && doveconf_ask("libexec_dir", folder))
+		(void)snprintf(dovecot_pop3, sizeof(dovecot_pop3), "%s/pop3", folder);
+	if (access(dovecot_pop3, X_OK) == -1)
+		dovecot_pop3[0] = '\0';
+}
+
 /* The format of unique-ids is asked for with its name: 2.4 refuses doveconf -h where a section of
  * the configuration may have another. */
 static bool
 dovecot_begin(const char *config, char *source)
 {
-	static const char name[] = "pop3_uidl_format = ";
-	const char *const argv[] = {"doveconf", "-f", "protocol=pop3", "pop3_uidl_format", NULL};
 	char said[ADOPT_VALUE_SIZE / 2];
 
 	(void)config; /* CONFIG_FILE names another to its own programs */
-	if (!adopt_ask((char *const *)argv, said, sizeof(said)) ||
-	    strncmp(said, name, strlen(name)) != 0 || said[strlen(name)] == '\0') {
+	if (!doveconf_ask("pop3_uidl_format", said)) {
 		fprintf(stderr, "pop3ctl: doveconf does not say what pop3_uidl_format is\n");
 		return false;
 	}
-	(void)snprintf(source, ADOPT_VALUE_SIZE, "dovecot:%s", said + strlen(name));
+	(void)snprintf(source, ADOPT_VALUE_SIZE, "dovecot:%s", said);
+	dovecot_find_pop3();
 	return true;
 }
 

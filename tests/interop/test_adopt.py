@@ -152,9 +152,8 @@ class Adopt(TestCase):
         why = peers.missing("dovecot")
         if why:
             self.skipTest(why)
-        # in a section, where doveconf -h of 2.4 does not look; nor does doveadm exec of 2.3, which adopt asks to compare
-        uidl = peers.uidl_format("%v.%u", save=False)
-        dovecot = peers.Dovecot(peers.FAST + ("protocol pop3 {\n" + uidl + "}\n" if peers.is_2_4() else uidl))
+        # in a section, where doveconf -h of 2.4 does not look, nor a pop3 that doveadm exec of 2.3 has started
+        dovecot = peers.Dovecot(peers.FAST + "protocol pop3 {\n" + peers.uidl_format("%v.%u", save=False) + "}\n")
         self.addCleanup(dovecot.stop)
         environment = "CONFIG_FILE=" + dovecot.conf
         before = self.fetched_before(dovecot.pop3_port, dovecot.password)
