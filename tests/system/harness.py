@@ -220,8 +220,8 @@ def world():
     return _world
 
 
-def make_certificate(directory, name, subject="/CN=localhost", key="rsa:2048", names="DNS:localhost,IP:127.0.0.1", issuer=None):
-    """Files of a certificate and its key.  It signs itself, or issuer does, which is such a pair.
+def make_certificate(directory, name, subject="/CN=localhost", key="rsa:2048", names="DNS:localhost,IP:127.0.0.1", issuer=None, ca=False):
+    """Files of a certificate and its key.  It signs itself, or issuer does, which is such a pair; with `ca` it may sign others.
 
     Keys are rsa:BITS, ec, ec:CURVE, ed25519.
     """
@@ -230,7 +230,7 @@ def make_certificate(directory, name, subject="/CN=localhost", key="rsa:2048", n
     arguments = ["openssl", "req", "-x509", "-newkey", key, "-nodes", "-days", "30", "-subj", subject,
                  "-addext", "subjectAltName=" + names, "-keyout", keyfile, "-out", cert]
     if issuer:
-        arguments += ["-CA", issuer[0], "-CAkey", issuer[1], "-addext", "basicConstraints=CA:FALSE"]
+        arguments += ["-CA", issuer[0], "-CAkey", issuer[1], "-addext", "basicConstraints=CA:" + ("TRUE" if ca else "FALSE")]
     if curve:
         arguments[5:5] = ["-pkeyopt", "ec_paramgen_curve:" + curve]
     subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

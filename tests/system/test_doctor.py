@@ -242,11 +242,39 @@ class Host(Doctor):
         self.names(CRITICAL, "%s: its lines for auth let anybody in without a password" % self.service)
 
     @harness.needs_root
+    def test_intermediate_is_missing(self):
+        root = harness.make_certificate(self.dir, "root", "/CN=Root of tests")
+        between = harness.make_certificate(self.dir, "between", "/CN=Between", issuer=root, ca=True)
+        cert, key = harness.make_certificate(self.dir, "leaf", issuer=between)
+        self.host.write_conf(certificate=cert, certificate_key=key)
+        self.names(WARNING, "certificate %s: an issuer is missing, CN=Between: .*fullchain" % cert)
+        with open(cert, "a") as f, open(between[0]) as g, open(root[0]) as h:
+            f.write(g.read() + h.read())
+        self.assertNotIn("issuer", self.doctor().out)
+
+    @harness.needs_root
+    def test_certificates_in_the_wrong_order(self):
+        root = harness.make_certificate(self.dir, "root", "/CN=Root of tests")
+        cert, key = harness.make_certificate(self.dir, "leaf", issuer=root)
+        both = os.path.join(self.dir, "both.pem")
+        with open(both, "w") as f:
+            f.write(open(root[0]).read() + open(cert).read())
+        self.host.write_conf(certificate=both, certificate_key=key)
+        self.names(CRITICAL, "%s does not belong to the first certificate of %s but to certificate 2 there" % (key, both))
+
+    @harness.needs_root
     def test_key_has_a_passphrase(self):
         cert, key = harness.make_certificate(self.dir, "secret")
         subprocess.run(["openssl", "pkey", "-in", key, "-aes128", "-passout", "pass:x1y2", "-out", key + ".enc"], check=True)
         self.host.write_conf(certificate=cert, certificate_key=key + ".enc")
         self.names(CRITICAL, "%s.enc: .*passphrase" % key)
+
+    @harness.needs_root
+    def test_certificate_is_der(self):
+        cert, key = harness.make_certificate(self.dir, "binary")
+        subprocess.run(["openssl", "x509", "-in", cert, "-outform", "DER", "-out", cert + ".der"], check=True)
+        self.host.write_conf(certificate=cert + ".der", certificate_key=key)
+        self.names(CRITICAL, "%s.der: .*must be PEM" % cert)
 
 
 class Running(Doctor):

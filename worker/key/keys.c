@@ -44,6 +44,27 @@ warn_of_mode(const char *path)
 		log_warn(0, "certificate_key %s: every user of this host can read it", path);
 }
 
+/* Say that they do not fit; files often have the server's certificate behind its issuer's. */
+static void
+tell_mismatch(const EVP_PKEY *key, const char *path, const char *certificate, char *why, size_t cap)
+{
+	STACK_OF(X509) *all = pem_certificates(certificate);
+	int n = sk_X509_num(all), i = 1;
+
+	while (i < n && X509_check_private_key(sk_X509_value(all, i), key) != 1)
+		i++;
+	if (i < n)
+		snprintf(why, cap,
+			 "certificate_key %s does not belong to the first certificate of %s but to "
+			 "certificate %d there, which must stand first",
+			 path, certificate, i + 1);
+	else
+		snprintf(why, cap, "certificate_key %s does not belong to certificate %s", path,
+			 certificate);
+	ERR_clear_error();
+	sk_X509_pop_free(all, X509_free);
+}
+
 /* Fill in a key that was read.  0, or -1 and why. */
 static int
 take(struct key *k, const X509 *certificate, const char *path, const struct msg_key_pair *pair,
@@ -52,8 +73,7 @@ take(struct key *k, const X509 *certificate, const char *path, const struct msg_
 	if ((k->private = pem_private_key(path, why, cap)) == NULL)
 		return -1;
 	if (X509_check_private_key(certificate, k->private) != 1)
-		snprintf(why, cap, "certificate_key %s does not belong to certificate %s", path,
-			 pair->certificate);
+		tell_mismatch(k->private, path, pair->certificate, why, cap);
 	else if ((k->kind = pem_key_kind(k->private)) == KEY_KIND_COUNT ||
 		 EVP_PKEY_get_size(k->private) > MSG_SIGNATURE_MAX)
 		snprintf(why, cap, "certificate_key %s: not RSA of up to 8192 bits, EC or Ed25519",

@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "worker/login/chain.h"
 #include "worker/login/tls.h"
 #include "worker/tls/pem.h"
 
@@ -30,6 +31,7 @@ check_certificate(const struct msg_login_server *server)
 	}
 	left = tls_context_expires(ctx) - (int64_t)time(NULL);
 	SSL_CTX_free(ctx);
+	chain_look(server->certificate);
 	if (left >= 0 && left < SOON_DAYS * SECONDS_A_DAY)
 		log_warn(0, "certificate %s: it expires in %" PRId64 " days", server->certificate,
 			 left / SECONDS_A_DAY);

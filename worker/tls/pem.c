@@ -96,6 +96,24 @@ pem_certificate(const char *path, char *why, size_t cap)
 	return certificate;
 }
 
+STACK_OF(X509) * pem_certificates(const char *path)
+{
+	char why[256];
+	BIO *file = open_file("certificate", path, why, sizeof(why));
+	STACK_OF(X509) *all = file != NULL ? sk_X509_new_null() : NULL;
+	X509 *next;
+
+	while (all != NULL &&
+	       (next = PEM_read_bio_X509_AUX(file, NULL, pem_no_passphrase, NULL)) != NULL)
+		if (sk_X509_push(all, next) == 0) {
+			X509_free(next);
+			break;
+		}
+	ERR_clear_error();
+	BIO_free(file);
+	return all;
+}
+
 EVP_PKEY *
 pem_private_key(const char *path, char *why, size_t cap)
 {

@@ -29,6 +29,10 @@ void pem_explain(char *why, size_t cap, const char *what, const char *path);
 /* The first certificate of the file (X509_free), or NULL and why. */
 X509 *pem_certificate(const char *path, char *why, size_t cap);
 
+/* All certificates of the file, in its order, down to one that cannot be read (sk_X509_pop_free);
+ * NULL: it cannot be read at all. */
+STACK_OF(X509) * pem_certificates(const char *path);
+
 /* The private key of the file (EVP_PKEY_free), or NULL and why; one with a passphrase is not
  * usable. */
 EVP_PKEY *pem_private_key(const char *path, char *why, size_t cap);
