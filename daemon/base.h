@@ -56,6 +56,7 @@ struct master {
 	unsigned ticks;			  /* seconds since the start */
 	uint64_t started;		  /* clock_ms() */
 	const char *conf_path;
+	int64_t conf_read; /* the time of time(2) before it was read last without a fault */
 	struct conf *conf; /* in force */
 	bool rootless;	   /* effective uid not 0 */
 	const struct role_calls *calls;

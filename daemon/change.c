@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -181,9 +182,12 @@ conf_read(struct master *m)
 {
 	const struct conf_hearer hearer = {conf_hear, m};
 	struct conf *c = calloc(1, sizeof(*c));
+	int64_t now = (int64_t)time(NULL);
 
-	if (c != NULL && conf_load(m->conf_path, c, &hearer) == 0)
+	if (c != NULL && conf_load(m->conf_path, c, &hearer) == 0) {
+		m->conf_read = now;
 		return c;
+	}
 	free(c);
 	return NULL;
 }

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "daemon/log/syslog.h"
 #include "daemon/inspect.h"
+#include "daemon/ports/holder.h"
 #include "daemon/ports/sockets.h"
 #include "daemon/runtime.h"
 #include "daemon/users.h"
@@ -128,7 +129,7 @@ static int
 inspect_port(const struct conf_server *s, const struct sockaddr_storage *ss, bool optional,
 	     bool running)
 {
-	char text[LOG_ADDR_SIZE];
+	char text[LOG_ADDR_SIZE], holder[64];
 	struct msg_addr a;
 	int error = socket_try(ss) == 0 ? 0 : errno;
 
@@ -136,10 +137,15 @@ inspect_port(const struct conf_server *s, const struct sockaddr_storage *ss, boo
 	    (optional && (error == EAFNOSUPPORT || error == EADDRNOTAVAIL)))
 		return 0;
 	socket_addr(&a, ss);
-	log_line(error == EADDRINUSE ? LOG_WARNING : LOG_ERR, 0, "%sserver %s: %s: %s",
-		 error == EADDRINUSE ? "warning: " : "", s->name, log_addr(text, &a),
-		 strerror(error));
-	return error == EADDRINUSE ? 0 : -1;
+	log_addr(text, &a);
+	if (error != EADDRINUSE) {
+		log_error(0, "server %s: %s: %s", s->name, text, strerror(error));
+		return -1;
+	}
+	holder_of_port(a.port, holder, sizeof(holder));
+	log_line(LOG_WARNING, 0, "warning: server %s: %s: %s%s%s", s->name, text, strerror(error),
+		 holder[0] != '\0' ? " by " : "", holder);
+	return 0;
 }
 
 static int

@@ -223,6 +223,7 @@ master_run(const struct master_options *options, struct conf *conf)
 	bool failed = true;
 
 	m = (struct master){.conf_path = options->conf_path,
+			    .conf_read = options->conf_read,
 			    .conf = conf,
 			    .started = clock_ms(),
 			    .rootless = geteuid() != 0,

@@ -8,6 +8,7 @@
 
 struct master_options {
 	const char *conf_path; /* NULL: there is no file, and no reload */
+	int64_t conf_read;     /* the time of time(2) before it was read */
 };
 
 /* Run until stopped.  `conf` is taken over.  Returns the exit status. */

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/conf/conf.h"
@@ -145,6 +146,7 @@ main(int argc, char *argv[], char *envp[])
 	notify_init();
 	options_read(argc, argv, &o);
 	log_to_terminal();
+	master.conf_read = (int64_t)time(NULL);
 	if ((conf = calloc(1, sizeof(*conf))) == NULL ||
 	    conf_load(o.conf_path, conf, &hearer) == -1)
 		return 1;

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -110,16 +111,21 @@ command_status(struct master *m, struct ctl *c, size_t n, char *words[])
 {
 	static const char *const states[] = {"starting", "serving", "stopping"};
 	const struct receipts_status *r = receipts_status(m);
+	char read_at[CLOCK_UTC_SIZE];
 	struct sessions_status s;
+	struct rlimit files;
 
 	(void)n, (void)words;
 	ctl_say(c, "version\t%s\npid\t%ld\nstate\t%s\n", PACKAGE_VERSION, (long)getpid(),
 		states[m->state]);
-	ctl_say(c, "configuration\t%s\nuptime\t%" PRIu64 "\n", m->conf_path,
-		(clock_ms() - m->started) / 1000);
+	ctl_say(c, "configuration\t%s\nconfiguration_read\t%s\nuptime\t%" PRIu64 "\n", m->conf_path,
+		clock_utc(read_at, m->conf_read), (clock_ms() - m->started) / 1000);
 	sessions_status(m, &s);
 	ctl_say(c, "connections\t%zu\nundecided\t%zu\nsessions\t%zu\n", conns_count(m),
 		conns_undecided(m), s.sessions);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+		ctl_say(c, "connections_max\t%u\ndescriptors_max\t%ju\n", m->conf->max_connections,
+			(uintmax_t)files.rlim_cur);
 	ctl_say(c,
 		"messages_deleted\t%" PRIu64 "\nuids_vanished\t%" PRIu64 "\nfetched_again\t%" PRIu64
 		"\n",

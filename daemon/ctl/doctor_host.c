@@ -11,9 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/check.h"
+#include "common/clock.h"
 #include "daemon/ctl/doctor.h"
 #include "daemon/ctl/host_name.h"
 #include "daemon/ctl/request.h"
@@ -64,6 +66,43 @@ no_answer(struct doctor *d, const char *why)
 		close(fd);
 }
 
+/* It keeps a descriptor for each connection, and some for itself. */
+static void
+descriptors_find(struct doctor *d)
+{
+	enum { OWN = 128 };
+	char *connections = status_value(d, "connections_max"),
+	     *descriptors = status_value(d, "descriptors_max");
+
+	if (connections != NULL && descriptors != NULL &&
+	    strtoull(descriptors, NULL, 10) < strtoull(connections, NULL, 10) + OWN)
+		doctor_find(d, DOCTOR_WARNING,
+			    "raise LimitNOFILE in its unit, or lower max_connections, then restart "
+			    "it",
+			    "max_connections is %s, but the daemon that runs may have %s "
+			    "descriptors only",
+			    connections, descriptors);
+	free(connections);
+	free(descriptors);
+}
+
+/* Was the file changed, or another put into its place, since it was read? */
+static void
+file_find(struct doctor *d)
+{
+	char *path = status_value(d, "configuration"),
+	     *told = status_value(d, "configuration_read"), at[CLOCK_UTC_SIZE];
+	struct stat st;
+
+	/* times in this form are in the order of their text */
+	if (path != NULL && told != NULL && stat(path, &st) == 0 &&
+	    strcmp(clock_utc(at, st.st_mtime > st.st_ctime ? st.st_mtime : st.st_ctime), told) > 0)
+		doctor_find(d, DOCTOR_WARNING, "pop3ctl reload, or pop3d -t first",
+			    "%s was changed at %s, after pop3d had read it at %s", path, at, told);
+	free(path);
+	free(told);
+}
+
 void
 doctor_daemon(struct doctor *d)
 {
@@ -83,6 +122,10 @@ doctor_daemon(struct doctor *d)
 	else
 		doctor_find(d, DOCTOR_WARNING, "", "pop3d is %s", state != NULL ? state : "silent");
 	free(state);
+	if (d->user == NULL) {
+		descriptors_find(d);
+		file_find(d);
+	}
 }
 
 /* What the kernel, or a container, does not let it have. */

@@ -276,6 +276,16 @@ class Host(Doctor):
         self.host.write_conf(certificate=cert + ".der", certificate_key=key)
         self.names(CRITICAL, "%s.der: .*must be PEM" % cert)
 
+    @harness.needs_root
+    def test_port_is_anothers(self):
+        with subprocess.Popen([sys.executable, "-c", "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            port = int(other.stdout.readline())
+            self.host.servers["clear"]["port"] = port
+            self.host.write_conf()
+            self.names(WARNING, r"server clear: 127.0.0.1:%d: Address already in use by python3.*, pid %d" % (port, other.pid))
+            other.stdin.close()
+
 
 class Running(Doctor):
     """What the daemon tells of itself."""
@@ -323,6 +333,18 @@ class Running(Doctor):
         ctl = Control(daemon := self.own_daemon())
         os.unlink(ctl.path)
         self.found(ctl.run("doctor"), CRITICAL, "pop3d runs with pid %d.*%s" % (daemon.pid, ctl.path))
+
+    @harness.needs_root
+    def test_daemon_may_have_too_few_descriptors(self):
+        daemon = self.own_daemon(preexec=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (400, 400)))
+        self.found(Control(daemon).run("doctor"), WARNING, "max_connections is 500, but the daemon that runs may have 400 descriptors")
+
+    def test_configuration_was_changed_and_not_loaded(self):
+        daemon = self.own_daemon()
+        ctl = Control(daemon)
+        self.assertNotIn("was changed at", ctl.run("doctor").out)
+        os.utime(daemon.conf_path, (time.time() + 60, time.time() + 60))  # by the second
+        self.found(ctl.run("doctor"), WARNING, "%s was changed at 2.*, after pop3d had read it at 2.*to do: pop3ctl reload" % daemon.conf_path)
 
 
 class Mailbox(Doctor):
