@@ -149,6 +149,14 @@ account_password_fault(const char *name)
 						   : "the password is no hash that crypt(3) knows";
 }
 
+bool
+account_has_password(const char *name)
+{
+	const struct spwd *sp = getspnam(name);
+
+	return sp != NULL && userfile_hash_is_known(sp->sp_pwdp);
+}
+
 const char *
 account_refusal(const char *name)
 {

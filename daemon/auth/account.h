@@ -30,6 +30,9 @@ const char *account_fault(const char *name);
  * that crypt(3) knows.  NULL: it does not, or this is not root. */
 const char *account_password_fault(const char *name);
 
+/* Does shadow(5) hold a password of the account that could be the right one? */
+bool account_has_password(const char *name);
+
 /* Why the account phase refuses an account, for the log: that, or "account refused". */
 const char *account_refusal(const char *name);
 

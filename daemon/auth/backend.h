@@ -24,7 +24,7 @@ struct auth_backend {
 	/* The same in depth, for pop3d -t; it may wait, and logs what it finds.  0; -1: people are
 	 * kept out.  NULL: nothing more is known. */
 	int (*inspect)(const char *arg);
-	/* The same about a user, for pop3ctl doctor, as root.  0; -1: he is kept out.  NULL:
+	/* The same about a user, for pop3ctl doctor, as its caller.  0; -1: he is kept out.  NULL:
 	 * nothing is known. */
 	int (*inspect_user)(const char *arg, const char *user);
 	/* A digest of the state of the files it depends on: children are

@@ -226,8 +226,49 @@ file_accounts(struct userfile *u, const char *arg, bool rootless)
 	return 0;
 }
 
+/* What the user's line has against any password, or some clients. */
+static int
+entry_look(const char *path, const struct userfile_entry *e)
+{
+	if (e->scheme == USERFILE_LOCKED) {
+		log_error(0, "%s: %s is locked, or the password there is of no known form", path,
+			  e->name);
+		return -1;
+	}
+	if (e->scheme == USERFILE_APOP)
+		log_line(LOG_NOTICE, 0, "%s: %s has a secret for APOP, and no password", path,
+			 e->name);
+	if (e->allow != NULL || e->deny != NULL)
+		log_line(LOG_NOTICE, 0,
+			 "%s: %s may log in from some networks only: allow=%s deny=%s", path,
+			 e->name, e->allow != NULL ? e->allow : "all",
+			 e->deny != NULL ? e->deny : "none");
+	return 0;
+}
+
+static int
+file_inspect_user(const char *arg, const char *user)
+{
+	const struct userfile_entry *e;
+	char why[MSG_TEXT_MAX], *text;
+	struct userfile u = {0};
+	int result = 0;
+	size_t len;
+
+	if (userfile_read(arg, &text, &len, why, sizeof(why)) < 0) {
+		log_error(0, "user file: %s", why);
+		return -1;
+	}
+	if (userfile_parse(&u, text, len, geteuid() != 0, NULL, NULL) == 0 &&
+	    (e = userfile_find(&u, user)) != NULL)
+		result = entry_look(arg, e);
+	userfile_free(&u);
+	return result;
+}
+
 const struct auth_backend backend_file = {
     .name = "file",
+    .inspect_user = file_inspect_user,
     .stamp = file_stamp,
     .accounts = file_accounts,
     .open = file_open,

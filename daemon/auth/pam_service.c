@@ -15,6 +15,7 @@
 
 #include "common/count.h"
 #include "common/log.h"
+#include "daemon/auth/account.h"
 #include "daemon/auth/pam_probe.h"
 #include "daemon/auth/pam_stack.h"
 
@@ -289,16 +290,32 @@ pam_service_look(const char *const folders[], size_t n, const char *service)
 	return l.result;
 }
 
+/* An account of this host's own whose password no module of the service looks at. */
+static void
+shadow_look(const struct pam_stack *s, const char *service, const char *user)
+{
+	char judges[512];
+
+	pam_stack_judges(s, judges, sizeof(judges));
+	if (!s->unknown && account_has_password(user) && strstr(judges, " pam_unix.so") == NULL)
+		log_warn(0,
+			 "PAM service %s: shadow(5) has the password of %s, and pam_unix.so, which "
+			 "looks there, is not among its lines for auth; they ask%s",
+			 service, user, judges[0] != '\0' ? judges : " nothing that looks at one");
+}
+
 int
 pam_service_ask(const char *const folders[], size_t n, const char *service, const char *user)
 {
 	struct look l = {.folders = folders, .nfolders = n, .quiet = true};
 	int result = 0;
 
-	if (file_look(&l, service, PHASES) == 0)
+	if (file_look(&l, service, PHASES) == 0) {
+		shadow_look(&l.stack[PHASE_AUTH], service, user);
 		for (int i = PHASE_AUTH; i <= PHASE_ACCOUNT; i++)
 			if (pam_probe(&l.stack[i], service, phases[i], user) == -1)
 				result = -1;
+	}
 	look_end(&l);
 	return result;
 }

@@ -93,6 +93,20 @@ kind_of(const struct pam_stack_line *l)
 	return KIND_JUDGE;
 }
 
+const char *
+pam_stack_judges(const struct pam_stack *s, char *dst, size_t cap)
+{
+	char name[64];
+	size_t n = 0;
+
+	dst[0] = '\0';
+	for (size_t i = 0; i < s->n && n < cap; i++)
+		if (s->line[i].control[0] != '\0' && kind_of(&s->line[i]) == KIND_JUDGE)
+			n += (size_t)snprintf(dst + n, cap - n, " %s",
+					      pam_stack_module(&s->line[i], name, sizeof(name)));
+	return dst;
+}
+
 /* ---- what a line does with what its module says */
 
 enum { ACTION_IGNORE = -6, ACTION_BAD, ACTION_DIE, ACTION_OK, ACTION_DONE, ACTION_RESET };

@@ -35,6 +35,9 @@ void pam_stack_free(struct pam_stack *s);
 /* The name of the line's module, without its folder and arguments, in dst (cap octets). */
 const char *pam_stack_module(const struct pam_stack_line *l, char *dst, size_t cap);
 
+/* The modules that look at a password, each with a space before it, in dst (cap octets). */
+const char *pam_stack_judges(const struct pam_stack *s, char *dst, size_t cap);
+
 /* Let `says` of each line be what its module says to everybody; else either. */
 void pam_stack_suppose(struct pam_stack *s);
 

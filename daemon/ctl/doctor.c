@@ -23,7 +23,8 @@ static const struct doctor_check {
     {"sandbox", doctor_sandbox, true, false, "see SECURITY; a newer kernel confines more"},
     {"server", doctor_server, false, true, "make it by pop3ctl new and up, or in pop3d.conf"},
     {"account", doctor_account, false, true,
-     "see passwd(5), shadow(5), and the manual page of the PAM module that is named"},
+     "see passwd(5), shadow(5), the user file, or the manual page of the PAM module that is "
+     "named"},
     {"mailbox", doctor_mailbox, false, true, "mend it, then ask the doctor again"},
 };
 

@@ -92,9 +92,10 @@ doctor_server(struct doctor *d)
 	free(a.text);
 }
 
-/* What modules of PAM say that look at the user alone. */
+/* What the back end knows of the user without a password: of PAM, modules that look at him alone.
+ */
 static void
-modules_find(struct doctor *d, char *auth)
+backend_find_user(struct doctor *d, char *auth)
 {
 	static char program[] = PKGLIBEXECDIR "/pop3d-auth", word[] = CHECK_USER_WORD;
 	char *argv[] = {program, word, auth, d->user, NULL};
@@ -105,15 +106,16 @@ modules_find(struct doctor *d, char *auth)
 
 /* PAM itself is not asked for the account: that changes what some modules count. */
 static void
-pam_find(struct doctor *d, char *auth)
+shadow_find(struct doctor *d)
 {
-	const char *fault = account_fault(d->user);
+	const char *fault;
 
-	if (fault != NULL)
+	if (geteuid() != 0)
+		doctor_find(d, DOCTOR_UNKNOWN, "ask as root", "shadow(5) can be read by root only");
+	else if ((fault = account_fault(d->user)) != NULL)
 		account_find(d, fault);
 	else
 		password_find(d);
-	modules_find(d, auth);
 }
 
 void
@@ -125,13 +127,13 @@ doctor_account(struct doctor *d)
 
 	if (d->status == NULL || d->no_server)
 		return;
-	if (request_quietly(d->socket_path, 3, words, &a) == CTL_DONE &&
-	    strncmp(a.text, "pam:", 4) == 0) {
-		if (geteuid() == 0)
-			pam_find(d, a.text);
-		else
-			doctor_find(d, DOCTOR_UNKNOWN, "ask as root",
-				    "shadow(5) can be read by root only");
+	if (request_quietly(d->socket_path, 3, words, &a) == CTL_DONE) {
+		bool pam = strncmp(a.text, "pam:", 4) == 0;
+
+		if (pam)
+			shadow_find(d);
+		if (!pam || geteuid() == 0)
+			backend_find_user(d, a.text);
 	}
 	free(a.text);
 }

@@ -551,6 +551,26 @@ class Mailbox(Doctor):
         self.names(CRITICAL, "/etc/pam.d/%s:2: pam_access.so refuses %s" % (self.service, self.patient.name))
 
     @harness.needs_root
+    def test_password_is_where_no_module_looks(self):
+        self.pam_daemon("")
+        self.assertEqual(self.doctor().status, OK)
+        service = harness.pam_service("auth sufficient pam_userdb.so db=/none\nauth required pam_deny.so\naccount required pam_unix.so\n")
+        self.ctl = Control(self.own_daemon(auth="pam:" + service))
+        self.names(WARNING, r"PAM service %s: shadow\(5\) has the password of %s, and pam_unix.so.* is not among.*they ask pam_userdb.so" % (service, self.patient.name))
+
+    @harness.needs_root
+    def test_entry_of_the_user_file(self):
+        path = harness.world().path("entries")
+        for password, rest, level, cause in (("!$6$a$b", "", CRITICAL, "%s is locked"), ("{SSHA}abc", "", CRITICAL, "%s is locked, or the password there is of no known form"),
+                                             ("{apop}x", "", OK, "%s has a secret for APOP, and no password"),
+                                             ("{plain}x", ":allow=192.0.2.0/24", OK, "%s may log in from some networks only: allow=192.0.2.0/24")):
+            with open(path, "w") as f:
+                f.write("%s:%s:%d:%d:%s%s\n" % (self.patient.name, password, self.patient.uid, self.patient.gid, self.patient.home, rest))
+            os.chmod(path, 0o600)
+            self.ctl = Control(self.own_daemon(auth="file:" + path))
+            self.names(level, "%s: %s" % (path, cause % self.patient.name))
+
+    @harness.needs_root
     def test_password_was_never_set(self):
         for hash in ("!", "*"):
             self.names(WARNING, "no password is set in shadow.*to do: passwd ", self.changed("usermod", "-p", hash))
