@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,7 +22,12 @@
 #include "common/count.h"
 #include "daemon/ctl/adopt.h"
 
-enum { PEER_MS = 120000 /* that it may take for one mailbox */, FAILED_TO_RUN = 127 };
+enum {
+	PEER_MS = 120000,	/* that it may take for one mailbox */
+	END_MS = 10000,		/* that it may take to end when it has said all */
+	LISTING_MAX = 64 << 20, /* octets: those of a million messages */
+	FAILED_TO_RUN = 127
+};
 
 /* A program of theirs. */
 struct program {
@@ -40,10 +46,12 @@ become(const struct passwd *as)
 		   : 0;
 }
 
-/* In the child; what it says of itself goes to `errors`. */
+/* In the child; what it says of itself goes to `errors`.  The user may trace what runs as he: it
+ * has no terminal, into which he could type for its caller (TIOCSTI, ioctl_tty(2)). */
 static void
 program_exec(const struct program *p, int in, int out, int errors)
 {
+	(void)setsid();
 	if (dup2(in, STDIN_FILENO) == -1 || dup2(out, STDOUT_FILENO) == -1 ||
 	    dup2(errors, STDERR_FILENO) == -1 || (p->as != NULL && become(p->as) == -1))
 		_exit(FAILED_TO_RUN);
@@ -54,12 +62,14 @@ program_exec(const struct program *p, int in, int out, int errors)
 	_exit(FAILED_TO_RUN);
 }
 
-/* Copy what comes to `to` until its end.  NULL, or what went wrong. */
+/* Copy what comes to `to` until its end.  NULL, or what went wrong.  Whoever traces the program can
+ * have it say anything, without an end. */
 static const char *
 copy_all(int from, int to)
 {
 	uint64_t deadline = clock_ms() + PEER_MS, now;
 	char block[8192];
+	size_t all = 0;
 	ssize_t n;
 
 	while ((now = clock_ms()) < deadline) {
@@ -71,11 +81,25 @@ copy_all(int from, int to)
 			return NULL;
 		if (n == -1 && errno != EINTR)
 			return strerror(errno);
+		all += n > 0 ? (size_t)n : 0;
+		if (all > LISTING_MAX)
+			return "says too much for a listing";
 		for (ssize_t at = 0, w; at < n; at += w)
 			if ((w = write(to, block + at, (size_t)(n - at))) == -1)
 				return strerror(errno);
 	}
 	return "does not answer";
+}
+
+/* Has the child ended, or does it within END_MS? */
+static bool
+ends_soon(pid_t pid)
+{
+	struct pollfd p = {pidfd_open(pid, 0), POLLIN, 0};
+	bool ended = p.fd != -1 && poll(&p, 1, END_MS) == 1;
+
+	close(p.fd);
+	return ended;
 }
 
 /* Append what it answers, until it has ended.  NULL, or what went wrong. */
@@ -85,6 +109,8 @@ answer_take(pid_t pid, int from, int to)
 	const char *wrong = copy_all(from, to);
 	int status = 0;
 
+	if (wrong == NULL && !ends_soon(pid))
+		wrong = "does not end";
 	if (wrong != NULL)
 		kill(pid, SIGKILL);
 	(void)waitpid(pid, &status, 0);

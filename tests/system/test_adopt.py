@@ -365,11 +365,11 @@ class Uids(TestCase):
         self.assertEqual((answer.status, answer.err), (status, ""), answer)
         return answer.out
 
-    def on_terminal(self, columns, *words):
+    def on_terminal(self, columns, *words, wrap=()):
         """What stands on a terminal of that width at the end, and each state of its last line before."""
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        done = subprocess.Popen(self.ctl.argv("adopt", "uids", "dovecot", *words), stdin=theirs, stdout=theirs, stderr=theirs, env={"PATH": self.folder + ":/usr/bin:/bin"})
+        done = subprocess.Popen([*wrap, *self.ctl.argv("adopt", "uids", "dovecot", *words)], stdin=theirs, stdout=theirs, stderr=theirs, env={"PATH": self.folder + ":/usr/bin:/bin"})
         os.close(theirs)
         out = b""
         with contextlib.suppress(OSError):  # EIO is its end
@@ -444,6 +444,29 @@ class Uids(TestCase):
         os.unlink(os.path.join(self.folder, "doveconf"))
         answer = self.ctl.run("adopt", "uids", "dovecot", *self.names(user), env={"PATH": self.folder})
         self.assertEqual((answer.status, answer.out, answer.err), (FAILED, "", "pop3ctl: doveconf does not say what pop3_uidl_format is\n"))
+
+    def says(self, script):
+        """What doveadm does in the place of its own."""
+        with open(os.path.join(self.folder, "doveadm"), "w") as f:
+            f.write("#!/bin/sh\n" + script + "\n")
+
+    def test_what_is_asked_has_no_terminal_to_type_into(self):
+        user = self.box()
+        self.says('if (exec </dev/tty) 2>/dev/null; then echo terminal; else echo none; fi >"%s/found"; exec cat "%s/$4"' % (self.folder, self.folder))
+        out = self.on_terminal(80, "--force", *self.names(user), wrap=("setsid", "--ctty", "--wait"))
+        self.assertIn("1 of 1 users: taken over and the same", out)
+        with open(os.path.join(self.folder, "found")) as f:
+            self.assertEqual(f.read(), "none\n")
+
+    def test_a_listing_without_end_is_given_up(self):
+        user = self.box()
+        self.says("exec yes '1 77.4'")
+        self.assertRegex(self.adopt(FAILED, *self.names(user)), r"%s: taken over and not compared, 3 messages: doveadm says too much for a listing\n" % user.name)
+
+    def test_who_says_all_and_does_not_end_is_ended(self):
+        user = self.box()
+        self.says('cat "%s/$4"; exec sleep infinity >&-' % self.folder)
+        self.assertRegex(self.adopt(FAILED, *self.names(user)), r"%s: taken over and not compared, 3 messages: doveadm does not end\n" % user.name)
 
     def test_what_fails_is_told(self):
         user = self.box()
