@@ -141,8 +141,10 @@ account_password_fault(const char *name)
 {
 	const struct spwd *sp = getspnam(name);
 
-	if (sp == NULL || sp->sp_pwdp[0] == '\0' || password_is_locked(sp))
+	if (sp == NULL || password_is_locked(sp))
 		return NULL;
+	if (sp->sp_pwdp[0] == '\0')
+		return "the password is empty";
 	if (sp->sp_pwdp[0] == '!' || sp->sp_pwdp[0] == '*')
 		return "no password is set";
 	return userfile_hash_is_known(sp->sp_pwdp) ? NULL

@@ -26,8 +26,8 @@ void account_known_name(const char *name, char dst[MSG_NAME_SIZE]);
  * this is not root. */
 const char *account_fault(const char *name);
 
-/* Why pam_unix(8) refuses any password of that account, by shadow(5): none is set, or it is no hash
- * that crypt(3) knows.  NULL: it does not, or this is not root. */
+/* Why pam_unix(8) refuses any password of that account, by shadow(5): none is set, or it is empty,
+ * or no hash that crypt(3) knows.  NULL: it does not, or this is not root. */
 const char *account_password_fault(const char *name);
 
 /* Does shadow(5) hold a password of the account that could be the right one? */

@@ -576,6 +576,10 @@ class Mailbox(Doctor):
             self.names(WARNING, "no password is set in shadow.*to do: passwd ", self.changed("usermod", "-p", hash))
 
     @harness.needs_root
+    def test_password_is_empty(self):
+        self.names(WARNING, "the password is empty in shadow", self.changed("usermod", "-p", ""))
+
+    @harness.needs_root
     def test_password_hash_is_unknown(self):
         self.names(WARNING, "the password is no hash", self.changed("usermod", "-p", "{SSHA}abcdefgh"))
 
@@ -622,6 +626,12 @@ class Mailbox(Doctor):
         self.addCleanup(os.unlink, f.name)
         os.chown(f.name, self.patient.uid, self.patient.gid)
         self.names(WARNING, "%s: no mail is here, but there is some in %s" % (self.path(), f.name))
+        os.truncate(f.name, 0)
+        self.assertNotIn("no mail is here", self.doctor().out)
+        other = mailbox.Maildir(os.path.join(self.patient.home, ".maildir"), self.patient.uid, self.patient.gid)
+        other.fill(MESSAGES)
+        self.addCleanup(shutil.rmtree, other.path)
+        self.names(WARNING, "%s: no mail is here, but there is some in %s" % (self.path(), other.path))
 
     def test_unique_ids_were_not_taken_over(self):
         with open(self.path("dovecot-uidlist"), "w") as f:

@@ -5,7 +5,6 @@
  */
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -15,8 +14,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "common/count.h"
 #include "common/log.h"
+#include "worker/session/elsewhere.h"
 #include "worker/session/job.h"
 
 enum {
@@ -137,80 +136,6 @@ look_at_room(const struct store *s)
 		    s->path, FREE_PERCENT);
 }
 
-/* ---- mail elsewhere */
-
-/* Where programs deliver unless they are told otherwise: in the spool, by the user's name, or in
- * his home. */
-static const struct usual {
-	bool spool;
-	const char *path;
-} usuals[] = {
-    {true, "/var/mail"}, {true, "/var/spool/mail"}, {false, "Maildir"}, {false, "mbox"},
-    {false, "Mailbox"},	 {false, "mail/inbox"},	    {false, "Mail"},
-};
-
-/* Does an entry that is no hidden one lie in the directory of that name? */
-static bool
-has_entry(int dir_fd, const char *name)
-{
-	int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd != -1 ? fdopendir(fd) : NULL;
-	const struct dirent *e = NULL;
-
-	if (d == NULL) {
-		if (fd != -1)
-			close(fd);
-		return false;
-	}
-	while ((e = readdir(d)) != NULL && e->d_name[0] == '.')
-		continue;
-	closedir(d);
-	return e != NULL;
-}
-
-/* An mbox or a Maildir with something in it. */
-static bool
-has_mail(const char *path)
-{
-	struct stat st;
-	bool found;
-	int fd;
-
-	if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
-		return st.st_size > 0;
-	if ((fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
-		return false;
-	found = has_entry(fd, "new") || has_entry(fd, "cur");
-	close(fd);
-	return found;
-}
-
-static bool
-is_the_mailbox(const struct store *s, const char *path)
-{
-	struct stat own, other;
-
-	return strcmp(path, s->path) == 0 ||
-	       (stat(s->path, &own) == 0 && stat(path, &other) == 0 && own.st_ino == other.st_ino &&
-		own.st_dev == other.st_dev);
-}
-
-/* Before the session is confined to the mailbox, which may turn out to be empty. */
-static void
-find_elsewhere(const struct session *ss)
-{
-	char path[MSG_PATH_SIZE];
-
-	for (size_t i = 0; i < COUNT_OF(usuals) && elsewhere[0] == '\0'; i++) {
-		int n = snprintf(path, sizeof(path), "%s/%s",
-				 usuals[i].spool ? usuals[i].path : ss->store.home,
-				 usuals[i].spool ? ss->grant.account.user : usuals[i].path);
-
-		if (n < (int)sizeof(path) && !is_the_mailbox(&ss->store, path) && has_mail(path))
-			memcpy(elsewhere, path, (size_t)n + 1);
-	}
-}
-
 static void
 look_elsewhere(const struct store *s)
 {
@@ -239,7 +164,7 @@ job_doctor_prepare(struct session *ss, size_t argc, char *const argv[])
 		    "%s: %s: it counts as empty until the first delivery", s->path,
 		    errno == ENOENT ? "does not exist" : strerror(errno));
 	look_at_room(s);
-	find_elsewhere(ss);
+	elsewhere_find(&ss->store, ss->grant.account.user, elsewhere);
 	return JOB_DONE;
 }
 
