@@ -198,10 +198,13 @@ command_is(const struct command *k, size_t n, char *words[])
 static void
 command_complain(struct ctl *c, const struct command *known, size_t n, char *words[])
 {
-	char text[CTL_TEXT_SIZE];
-	bool wants_second = known == NULL && n > 0 && ctl_choices(text, words[0])[0] != '\0';
+	char text[CTL_TEXT_SIZE], choices[CTL_TEXT_SIZE];
+	bool wants_second = known == NULL && n > 0 && ctl_choices(choices, words[0])[0] != '\0';
 
-	if (known != NULL)
+	if (wants_second && n == 1 && strchr(choices, ',') == NULL)
+		ctl_fail(c, CONTROL_USAGE, "wrong # args: should be \"pop3ctl %s\"",
+			 ctl_synopsis(text, words[0], choices));
+	else if (known != NULL)
 		ctl_fail(c, CONTROL_USAGE, "wrong # args: should be \"pop3ctl %s\"",
 			 ctl_synopsis(text, known->word, known->second));
 	else if (wants_second && n == 1)

@@ -125,11 +125,15 @@ top_renew_details(struct top *t)
 static const char *
 why_no_screen(void)
 {
+	const char *term = getenv("TERM");
 	int error = 0;
 
 	if (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))
 		return "this is no terminal; \"pop3ctl sessions\" prints the table once, \"pop3ctl "
 		       "metrics\" counts and rates";
+	if (term == NULL || term[0] == '\0')
+		return "TERM is not set; set it to the kind of this terminal (as TERM=xterm), or "
+		       "use \"pop3ctl sessions\"";
 	if (setupterm(NULL, STDOUT_FILENO, &error) == ERR)
 		return error == -1 ? "there is no database of terminals (Debian: ncurses-base)"
 				   : "unknown kind of terminal; set TERM to one that infocmp(1) "

@@ -564,7 +564,7 @@ class Forms(Case):
             self.assertTrue(answer.err)
         for words, usage in ((("list", "x"), "list"), (("status", "x"), "status"), (("reload", "x"), "reload"),
                              (("conn", "kill", "x"), "conn kill name connId"), (("up",), "up name"), (("down",), "down name"),
-                             (("conn", "list"), "conn list name")):
+                             (("conn", "list"), "conn list name"), (("log",), "log errors ?count?")):
             self.assertEqual(self.ctl.refused(USAGE, *words), ARGS % usage)
         self.assertIn("wrong # args", self.ctl.refused(USAGE, "conn"))
         self.assertIn("wrong # args", self.ctl.refused(USAGE, "destroy"))

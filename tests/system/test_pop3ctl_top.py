@@ -338,7 +338,7 @@ class Without(Case):
         self.assertEqual((done.returncode, done.stdout), (FAILED, b""))
 
     def test_unknown_terminals(self):
-        for term, why in (("no-such-terminal", "unknown kind of terminal"), ("dumb", "cannot move its cursor")):
+        for term, why in (("no-such-terminal", "unknown kind of terminal"), ("dumb", "cannot move its cursor"), ("", "TERM is not set")):
             t = self.top(term=term)
             self.assertEqual(t.ended(), FAILED)
             self.assertIn(why, t.text().replace("\n", ""))
