@@ -17,6 +17,7 @@
 #include "common/ctl_words.h"
 #include "daemon/auth/userfile.h"
 #include "daemon/ctl/request.h"
+#include "daemon/ctl/watch.h"
 
 /* A command line as far as it has been typed. */
 struct line {
@@ -185,11 +186,15 @@ argument_here(const char *synopsis, const char **name)
 	return strcspn(*name, "? ");
 }
 
-/* Is it written as it stands there, as "--wait" and "kill|defer" are? */
+/* Is it written as it stands there, as "--wait", "-o" and "kill|defer" are? */
 static bool
 argument_is_literal(const char *name, size_t len)
 {
-	return strncmp(name, "--", 2) == 0 || memchr(name, '|', len) != NULL;
+	static const char any[] = "-option";
+
+	if (len == strlen(any) && strncmp(name, any, len) == 0)
+		return false;
+	return name[0] == '-' || memchr(name, '|', len) != NULL;
 }
 
 static bool
@@ -218,30 +223,88 @@ argument_next(const char *synopsis, bool group)
 	return end + (*end == ' ');
 }
 
+/* Does an option begin here that may be left out, as "?--force?" and "?--conf file?" may? */
+static bool
+option_is_here(const char *synopsis)
+{
+	const char *name;
+	size_t len = argument_here(synopsis, &name);
+
+	return synopsis[0] == '?' && name[0] == '-' && argument_is_literal(name, len);
+}
+
+/* Options beside each other stand in any order: what is behind that word in the one from here on
+ * that has it; NULL: none has. */
+static const char *
+option_find(const char *synopsis, const char *word)
+{
+	const char *name;
+
+	for (; option_is_here(synopsis); synopsis = argument_next(synopsis, true)) {
+		size_t len = argument_here(synopsis, &name);
+
+		if (literal_has(name, len, word))
+			return name + len;
+	}
+	return NULL;
+}
+
+/* Behind the argument that `word` is, and those before it that are left out. */
+static const char *
+argument_pass(const char *synopsis, const char *at, const char *word)
+{
+	const char *name;
+	size_t len = argument_here(at, &name);
+
+	while (*at == '?' && argument_is_literal(name, len) && !literal_has(name, len, word)) {
+		at = argument_next(at, true);
+		len = argument_here(at, &name);
+	}
+	at = argument_next(at, false);
+	return strncmp(at, "...", 3) == 0 ? strchr(synopsis, '-') : at; /* "-option value" again */
+}
+
 /* Where in the synopsis the argument under the cursor is. */
 static const char *
 argument_reached(const char *synopsis, const struct line *l, size_t from)
 {
-	const char *at = synopsis, *name;
+	const char *at = synopsis;
 
 	for (; from < l->n && *at != '\0'; from++) {
-		size_t len = argument_here(at, &name);
+		const char *behind = option_find(at, l->words[from]);
 
-		while (*at == '?' && argument_is_literal(name, len) &&
-		       !literal_has(name, len, l->words[from])) {
-			at = argument_next(at, true);
-			len = argument_here(at, &name);
-		}
-		at = argument_next(at, false);
-		if (strncmp(at, "...", 3) == 0)
-			at = strchr(synopsis, '-'); /* "-option value" again */
+		if (behind == NULL)
+			at = argument_pass(synopsis, at, l->words[from]);
+		else if (*behind == ' ' && ++from == l->n)
+			return behind + 1;
 	}
 	return at;
+}
+
+/* May the command end here? */
+static bool
+rest_is_optional(const char *synopsis)
+{
+	while (*synopsis == '?')
+		synopsis = argument_next(synopsis, true);
+	return *synopsis == '\0';
+}
+
+/* Is that option, or one that it excludes, on the line? */
+static bool
+option_is_given(const struct line *l, const char *name, size_t len)
+{
+	for (size_t i = 1; i < l->n && name[0] == '-'; i++)
+		if (literal_has(name, len, l->words[i]))
+			return true;
+	return false;
 }
 
 static void
 offer_argument(struct line *l, const char *name, size_t len)
 {
+	if (option_is_given(l, name, len))
+		return;
 	if (argument_is_literal(name, len)) {
 		char words[CTL_TEXT_SIZE];
 
@@ -263,12 +326,30 @@ offer_argument(struct line *l, const char *name, size_t len)
 	}
 }
 
+/* pop3ctl's own options, which may stand behind a whole command; --help behind part of one. */
+static void
+offer_options_behind(struct line *l, bool whole)
+{
+	bool has_forms =
+	    strcmp(l->words[0], "adopt") != 0 && strcmp(l->words[0], "autoconfig") != 0;
+
+	if (l->current[0] != '-' || l->file)
+		return;
+	offer_words(l, "--help", " ");
+	if (!whole)
+		return;
+	if (has_forms && !option_is_given(l, "--json|--tcl", strlen("--json|--tcl")))
+		offer_words(l, "--json --tcl", " ");
+	if (watch_is_for((int)l->n, l->words) && !option_is_given(l, "--watch", strlen("--watch")))
+		offer_words(l, "--watch", " ");
+}
+
 /* What may be left out is offered with what comes behind it. */
 static void
 offer_arguments(struct line *l, const struct ctl_words *w)
 {
 	const char *at = argument_reached(w->arguments, l, w->second != NULL ? 2 : 1), *name;
-	bool more;
+	bool more, whole = rest_is_optional(at);
 
 	do {
 		size_t len = argument_here(at, &name);
@@ -278,6 +359,7 @@ offer_arguments(struct line *l, const struct ctl_words *w)
 		if (more)
 			at = argument_next(at, true);
 	} while (more);
+	offer_options_behind(l, whole);
 }
 
 /* ---- commands ---- */
@@ -333,6 +415,24 @@ offer_in_command(struct line *l)
 		offer_commands(l, l->words[0]);
 }
 
+static const char socket_is[] = "--socket=";
+
+/* The socket that the option in front names; `*n`, 1, becomes the number of its words. */
+static void
+socket_take(struct line *l, size_t *n)
+{
+	const char *word = l->words[0];
+
+	if (strcmp(word, "-s") == 0 || strcmp(word, "--socket") == 0) {
+		l->file = l->n == 1;
+		*n += l->n > 1;
+		l->socket_path = l->words[*n - 1];
+	} else if (strncmp(word, socket_is, strlen(socket_is)) == 0)
+		l->socket_path = word + strlen(socket_is);
+	else if (strncmp(word, "-s", 2) == 0)
+		l->socket_path = word + 2;
+}
+
 /* Take pop3ctl's own options from the front of the line. */
 static void
 options_take(struct line *l)
@@ -340,14 +440,12 @@ options_take(struct line *l)
 	while (l->n > 0 && l->words[0][0] == '-') {
 		size_t n = 1;
 
-		if (strcmp(l->words[0], "-s") == 0 || strcmp(l->words[0], "--socket") == 0) {
-			l->file = l->n == 1;
-			n += l->n > 1;
-			l->socket_path = l->words[n - 1];
-		}
+		socket_take(l, &n);
 		l->words += n;
 		l->n -= n;
 	}
+	if (l->n == 0 && strncmp(l->current, socket_is, strlen(socket_is)) == 0)
+		l->file = true;
 }
 
 int

@@ -9,9 +9,8 @@
 #include "daemon/ctl/request.h"
 #include "daemon/ctl/watch.h"
 
-/* Commands whose answer changes by itself. */
-static bool
-can_be_watched(int argc, char *argv[])
+bool
+watch_is_for(int argc, char *argv[])
 {
 	static const struct {
 		const char *word, *second;
@@ -32,7 +31,7 @@ watch_run(const char *socket_path, enum answer_form form, unsigned seconds, int 
 {
 	bool terminal = isatty(STDOUT_FILENO);
 
-	if (!can_be_watched(argc, argv)) {
+	if (!watch_is_for(argc, argv)) {
 		fputs(
 		    "pop3ctl: --watch is for list, metrics, sessions, status, who, conn list, and "
 		    "conn state\n",

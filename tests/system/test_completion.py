@@ -53,11 +53,10 @@ class Completes:
         return [harness.program("pop3ctl"), "-s", self.ctl.path, *words]
 
     def test_words(self):
-        port = self.ctl.server("y")
+        self.ctl.done("new", "y")
         self.addCleanup(self.ctl.run, "destroy", "y")
         self.ctl.done("new", "x")
         self.addCleanup(self.ctl.run, "destroy", "x")
-        clients = [self.connect(PLAIN, address=("127.0.0.1", port)) for _ in range(2)]
         for words, offered in (
                 (("co",), ["configure", "conn"]), (("box", "mo"), ["move"]), (("box", "add", "cl"), ["clear"]),
                 (("box", "remove", "x", "y", ""), ["--force"]), (("help", "box", "li"), ["list"]),
@@ -66,13 +65,29 @@ class Completes:
                 (("configure", "x", "-port", "0", "-a"), ["-auth"]), (("configure", "x", "-port", "0", "-socket", "t"), ["tls"]),
                 (("destroy", "x", "de"), ["defer"]), (("destroy", "x", ""), ["--wait", "defer", "kill"]),
                 (("destroy", "x", "defer", ""), ["--wait"]), (("conn", ""), ["kill", "list", "state"]),
-                (("conn", "list", "se"), ["secure"]), (("conn", "kill", "y", ""), sorted(self.ctl.lines("conn", "list", "y"))),
-                (("conn", "list", "y", ""), []), (("log", ""), ["errors"]), (("last", "-"), ["--since"]), (("last", "--since", "2026", ""), []), (("log", "errors", ""), []), (("top", ""), ["--once"]), (("reload", ""), []), (("new", ""), []),
+                (("conn", "list", "se"), ["secure"]), (("conn", "list", "y", ""), []), (("log", ""), ["errors"]), (("last", "-"), ["--help", "--json", "--since", "--tcl"]), (("last", "--since", "2026", ""), []), (("log", "errors", ""), []), (("top", ""), ["--once"]), (("reload", ""), []), (("new", ""), []),
                 (("history", "x", "y", ""), ["--since"]), (("doctor", ""), ["--conf", "clear", "secure", "x", "y"]), (("user", "-f", "x", "ad"), ["add"]),
                 (("uidl", ""), ["import", "verify"]), (("uidl", "import", ""), ["--from"]), (("uidl", "import", "--from", "d"), ["dovecot"]),
                 (("uidl", "import", "--from", "courier", "cl"), ["clear"]),
-                (("uidl", "import", "--from", "courier", "--force", "cl"), ["clear"]), (("uidl", "verify", "cl"), ["clear"])):
+                (("uidl", "import", "--from", "courier", "--force", "cl"), ["clear"]), (("uidl", "verify", "cl"), ["clear"]),
+                (("--watch=2", "sess"), ["sessions"]), (("--json", "--watch", "log", ""), ["errors"]), (("last", "--since", "10:00", "--j"), ["--json"]),
+                (("sessions", "-"), ["--help", "--json", "--tcl", "--watch"]), (("sessions", "--json", "--"), ["--help", "--watch"]),
+                (("conn", "list", "y", "--w"), ["--watch"]), (("conn", "list", "--w"), []), (("kick", "x", "--w"), []),
+                (("log", "errors", "--"), ["--help", "--json", "--tcl"]), (("cget", "--"), ["--help"]), (("up", "--"), ["--help"]),
+                (("autoconfig", ""), ["--conf", "--dns", "--domain", "--xml", "clear", "secure", "x", "y"]),
+                (("autoconfig", "--domain", "example.org", "--xml", ""), ["--conf", "clear", "secure", "x", "y"]), (("autoconfig", "--domain", ""), []),
+                (("adopt", ""), ["courier", "dovecot", "uids"]), (("adopt", "dovecot", ""), ["--config", "--force", "-o"]),
+                (("adopt", "dovecot", "--force", "-"), ["--config", "--help", "-o"]),
+                (("adopt", "uids", "dovecot", "--force", "--j"), ["--jobs"]), (("adopt", "uids", "dovecot", "--jobs", "2", "cl"), ["clear"])):
             self.assertEqual(self.complete(*words), offered, words)
+
+    def test_ids_of_connections(self):
+        port = self.ctl.server("z")
+        self.addCleanup(self.ctl.run, "destroy", "z")
+        clients = [self.connect(PLAIN, address=("127.0.0.1", port)) for _ in range(2)]
+        ids = sorted(self.ctl.lines("conn", "list", "z"))
+        self.assertEqual(len(ids), 2)
+        self.assertEqual(self.complete("conn", "kill", "z", ""), ids)
         for client in clients:
             client.quit()
 
@@ -91,7 +106,8 @@ class Completes:
             self.assertEqual(self.complete(*words), offered, words)
 
     def test_names_of_files(self):
-        for words in ("user", "-f", "/etc/hostn"), ("user", "save", "/etc/hostn"), ("uidl", "verify", "x", "y", "/etc/hostn"):
+        for words in ("user", "-f", "/etc/hostn"), ("user", "save", "/etc/hostn"), ("uidl", "verify", "x", "y", "/etc/hostn"), (
+                "autoconfig", "--conf", "/etc/hostn"), ("adopt", "courier", "--force", "-o", "/etc/hostn"):
             self.assertIn("hostname", [os.path.basename(found) for found in self.complete(*words)], words)
 
     def test_every_command_is_offered(self):
@@ -103,16 +119,44 @@ class Bash(Completes, TestCase):
     SHELL, PATH = "bash", os.path.join(SHARE, "bash-completion/completions/pop3ctl")
 
     def complete(self, *words):
-        done = subprocess.run(["bash", "-c", 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _pop3ctl; '
+        done = subprocess.run(["bash", "-c", 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; _pop3ctl; '
                                'printf "%s\\n" "${COMPREPLY[@]}"', "-", self.PATH, *self.line(words)],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60)
         self.assertEqual((done.returncode, done.stderr), (0, b""), words)
         return sorted(done.stdout.decode().split())
 
     def test_options(self):
-        for words, offered in ((("--j",), ["--json"]), (("user", "add", "--"), ["--apop", "--plain"]),
+        for words, offered in ((("--j",), ["--json"]), (("user", "add", "--"), ["--apop", "--help", "--plain"]),
                                (("uidl", "import", "--from", "courier", "--f"), ["--force"])):
             self.assertEqual(self.complete(*words), offered, words)
+
+    def test_words_that_bash_parts(self):
+        """Typed into an interactive bash, which completes them."""
+        users = os.path.join(self.folder(), "users")
+        self.write(users, "joe@example.org:*:2001:2001:/nonexistent\nmary:*:2002:2002:/nonexistent\n")
+        out = os.path.join(self.folder(), "out")
+        self.write(out, "")
+        rc = os.path.join(self.folder(), "rc")
+        self.write(rc, "unset HISTFILE\nsource %s\nbind -x '\"\\C-t\": printf \"%%s\\n\" \"$READLINE_LINE\" >>%s'\necho >>%s\n" % (self.PATH, out, out))
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.environ.update(TERM="dumb", LC_ALL="C.UTF-8")
+            os.execvp("bash", ["bash", "--noprofile", "--rcfile", rc, "-i"])
+        self.addCleanup(os.waitpid, pid, 0)
+        self.addCleanup(os.close, terminal)
+        lines = harness.wait_for(lambda: self.lines_of(out, 1), 60)
+        before = shlex.join(self.line([])) + " "
+        for words, completed in (("--watch=2 sess", "ions "), ("-s x --socket=%s li" % self.ctl.path, "st "), ("user -f %s remove jo" % users, "e@example.org "),
+                                 ("user -f %s remove joe@e" % users, "xample.org "), ("user -f %s remove joe@" % users, "example.org "),
+                                 ("last --since 10:00 --j", "son "), ("--socket=/etc/hostn", "ame ")):
+            os.write(terminal, (before + words + "\t\x14\x15").encode())
+            lines = harness.wait_for(lambda: self.lines_of(out, len(lines) + 1), 60)
+            self.assertEqual(lines[-1], before + words + completed)
+
+    def lines_of(self, path, n):
+        with open(path) as f:
+            lines = f.read().split("\n")[:-1]
+        return lines if len(lines) >= n else None
 
 
 class Fish(Completes, TestCase):
