@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "common/names.h"
+#include "daemon/aside.h"
 #include "daemon/last_file.h"
 
 enum { PATH_SIZE = MSG_PATH_SIZE + 24 };
@@ -26,15 +27,14 @@ static struct {
 	bool kept;		  /* last_open() was called, and last_tick() did not end it */
 	char path[PATH_SIZE];	  /* of the file; empty: there is none */
 	char path_new[PATH_SIZE]; /* of the next one */
-	int fd;			  /* of that, while the kernel writes it; -1 */
-	bool changed;		  /* since it was written */
-	bool complained;	  /* that it cannot be */
-	uint64_t written;	  /* clock_ms() when that began */
+	struct aside writer;
+	bool changed;	  /* since the writing of the file began */
+	bool complained;  /* that it cannot be */
+	uint64_t written; /* clock_ms() when that began */
 	struct last_tree names;
 	TAILQ_HEAD(lasts, last) all; /* the newest first */
 	size_t n;
-} table = {
-    .fd = -1, .names = RB_INITIALIZER(table.names), .all = TAILQ_HEAD_INITIALIZER(table.all)};
+} table = {.names = RB_INITIALIZER(table.names), .all = TAILQ_HEAD_INITIALIZER(table.all)};
 
 /* ---- the table ---- */
 
@@ -159,46 +159,55 @@ last_failed(const char *user, const struct last_failed *f)
 
 /* Once, until it can be written again. */
 static void
-complain(void)
+complain(const char *why)
 {
 	if (!table.complained)
 		log_warn(0, "%s: %s: last logins are forgotten at the next stop", table.path_new,
-			 strerror(errno));
+			 why);
 	table.complained = true;
 }
 
-static void
-write_begin(uint64_t ms)
+static int
+file_write(void)
 {
-	table.written = ms;
-	table.changed = false;
-	if ((table.fd = last_file_write(table.path_new, table.n)) != -1)
-		return;
-	table.changed = true;
-	complain();
+	return last_file_write(table.path_new, table.path, table.n);
 }
 
 static void
-write_finish(void)
+files_remove(void)
 {
-	int fd = table.fd;
+	(void)unlink(table.path_new);
+	(void)unlink(table.path);
+}
 
-	table.fd = -1;
-	if (last_file_finish(fd, table.path_new, table.path) == 0) {
+static void
+file_written(int error)
+{
+	if (!table.kept) {
+		files_remove(); /* it was to go meanwhile */
+		return;
+	}
+	if (error == 0) {
 		table.complained = false;
 		return;
 	}
 	table.changed = true;
-	complain();
+	complain(strerror(error));
 }
 
 static void
 file_tick(uint64_t ms)
 {
-	if (table.fd != -1 && ms - table.written >= LAST_SYNC_MS)
-		write_finish();
-	else if (table.fd == -1 && table.changed && ms - table.written >= LAST_WRITE_MS)
-		write_begin(ms);
+	if (!table.changed || ms - table.written < LAST_WRITE_MS)
+		return;
+	if (table.writer.pid != 0) {
+		complain("not on the disk after a minute");
+		return;
+	}
+	table.written = ms;
+	table.changed = false;
+	if (aside_start(&table.writer, file_write, file_written) == -1)
+		file_written(errno);
 }
 
 /* So that what is written next does not take its place. */
@@ -218,14 +227,10 @@ static void
 forget(void)
 {
 	rows_drop();
-	if (table.fd != -1)
-		close(table.fd);
-	table.fd = -1;
+	aside_kill(&table.writer);
 	table.changed = false;
-	if (table.path[0] != '\0') {
-		(void)unlink(table.path_new);
-		(void)unlink(table.path);
-	}
+	if (table.path[0] != '\0')
+		files_remove();
 	table.kept = false;
 }
 
@@ -276,12 +281,9 @@ last_tick(uint32_t keep, uint64_t ms, int64_t now)
 void
 last_close(void)
 {
-	if (table.fd != -1)
-		write_finish();
+	aside_wait(&table.writer);
 	if (table.changed)
-		write_begin(0);
-	if (table.fd != -1)
-		write_finish();
+		file_written(file_write());
 	rows_drop();
 	table.changed = table.complained = table.kept = false;
 	table.path[0] = '\0';

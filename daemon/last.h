@@ -4,7 +4,8 @@
  * for a user who has logged in before: who guesses names cannot push out others.
  *
  * Kept over restarts in the file last-logins of the state directory (last_file.h), which is
- * written at intervals and at the end: a daemon that is killed forgets a minute or two.
+ * written at intervals, by a process of its own (aside.h), and at the end: a daemon that is killed
+ * forgets a minute or two.
  */
 #ifndef POP3D_LAST_H
 #define POP3D_LAST_H
@@ -19,8 +20,7 @@
 
 enum {
 	LAST_USERS_MAX = 10000, /* whoever has logged in longest ago goes */
-	LAST_WRITE_MS = 60000,	/* from one writing of the file to the next */
-	LAST_SYNC_MS = 5000	/* for the kernel to write it, before it is waited for */
+	LAST_WRITE_MS = 60000	/* from one writing of the file to the next */
 };
 
 #define LAST_UNKNOWN UINT64_MAX /* a number that nobody has told */
@@ -81,7 +81,7 @@ bool last_is_kept(void);
  */
 void last_tick(uint32_t keep, uint64_t ms, int64_t now);
 
-/* Write what is not written, and forget all. */
+/* Write what is not written, which waits for the disk, and forget all. */
 void last_close(void);
 
 #endif

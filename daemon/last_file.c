@@ -80,51 +80,41 @@ line_write(FILE *out, const struct last *l)
 	}
 }
 
-/* Of a file that is not whole nothing stays. */
-static int
-write_failed(const char *path, int fd, int error)
+static FILE *
+new_file(const char *path)
 {
-	if (fd != -1)
-		close(fd);
-	(void)unlink(path);
-	errno = error;
-	return -1;
-}
-
-int
-last_file_write(const char *path, size_t n)
-{
-	int fd, copy;
 	FILE *out;
+	int fd;
 
 	(void)unlink(path);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	copy = fd != -1 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
-	out = copy != -1 ? fdopen(copy, "w") : NULL;
-	if (out == NULL) {
-		int error = errno;
+	out = fd != -1 ? fdopen(fd, "w") : NULL;
+	if (out == NULL && fd != -1)
+		close(fd);
+	return out;
+}
 
-		if (copy != -1)
-			close(copy);
-		return write_failed(path, fd, error);
-	}
+int
+last_file_write(const char *path_new, const char *path, size_t n)
+{
+	FILE *out = new_file(path_new);
+	int error = 0;
+
+	if (out == NULL)
+		return errno;
 	fputs(HEAD, out);
 	for (const struct last *l = last_next(NULL); l != NULL; l = last_next(l))
 		line_write(out, l);
 	fprintf(out, TAIL "%zu\n", n);
-	if (fclose(out) != 0)
-		return write_failed(path, fd, errno);
-	(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-	return fd;
-}
-
-int
-last_file_finish(int fd, const char *path_new, const char *path)
-{
-	if (fsync(fd) == -1 || rename(path_new, path) == -1)
-		return write_failed(path_new, fd, errno);
-	close(fd);
-	return 0;
+	if (fflush(out) != 0 || fsync(fileno(out)) == -1)
+		error = errno;
+	if (fclose(out) != 0 && error == 0)
+		error = errno;
+	if (error == 0 && rename(path_new, path) == -1)
+		error = errno;
+	if (error != 0)
+		(void)unlink(path_new); /* of a file that is not whole nothing stays */
+	return error;
 }
 
 /* ---- reading ---- */

@@ -23,12 +23,9 @@ enum last_read {
 enum last_read last_file_read(const char *path, void (*take)(const struct last *l), char *why,
 			      size_t cap);
 
-/* Write all users (last_next()) into a new file of mode 0600 at `path`, and have the kernel begin
- * to put it on the disk.  Its descriptor, or -1 with errno; then there is none. */
-int last_file_write(const char *path, size_t n);
-
-/* It is whole on the disk, and takes the place of the file `path`.  Closes fd.  0, or -1 with
- * errno. */
-int last_file_finish(int fd, const char *path_new, const char *path);
+/* Write all users (last_next()) and their number `n` into a new file of mode 0600 at `path_new`,
+ * wait for the disk, and let it take the place of the file `path`.  0 or an errno: then there is no
+ * new one. */
+int last_file_write(const char *path_new, const char *path, size_t n);
 
 #endif

@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "daemon/log/foreign.h"
 #include "common/privs.h"
+#include "daemon/aside.h"
 #include "daemon/change.h"
 #include "daemon/table/conns.h"
 #include "daemon/control/control.h"
@@ -34,6 +35,13 @@
 
 enum { REAP_PATIENCE = 2000 }; /* milliseconds for children to end by themselves */
 
+/* A process that was started here, and not by the spawner, has ended: who waits for it is told. */
+static bool
+was_ours(pid_t pid, int status)
+{
+	return child_reaped(pid, status) || aside_reaped(pid, status);
+}
+
 /* ---- the end ---- */
 
 /* Everybody was told; reap, and make sure of it. */
@@ -47,7 +55,7 @@ reap_all(void)
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) != -1 || errno == EINTR) {
 		if (pid > 0) {
-			child_reaped(pid, status);
+			(void)was_ours(pid, status);
 			continue;
 		}
 		/* Orphans of the killed become ours in turn. */
@@ -89,7 +97,7 @@ on_child(evutil_socket_t sig, short what, void *arg)
 
 	(void)sig, (void)what;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (!child_reaped(pid, status))
+		if (!was_ours(pid, status))
 			sessions_exited(arg, pid, status);
 }
 

@@ -15,7 +15,7 @@ import sys
 MASTER = [
     ["totals"],
     ["log"],
-    ["settle", "waiters", "notify", "users", "background", "remember", "last", "last_file"],
+    ["settle", "waiters", "notify", "users", "background", "aside", "remember", "last", "last_file"],
     ["conf"],
     ["base", "runtime"],
     ["ports"],

@@ -10,6 +10,7 @@ import mboxes
 from client import TestCase
 from control import Control
 from harness import ALL_KINDS, TLS
+from test_update import Injected
 
 MESSAGES = mailbox.simple(4)
 
@@ -296,3 +297,24 @@ class FullMbox(Case):
         client = self.session(user, TLS, daemon)
         self.assertEqual(ctl.done("box", "locked", "secure", user.name), "1")
         client.quit()
+
+
+@unittest.skipUnless(harness.have("strace"), "no strace")
+class StateDirectory(TestCase):
+    """A disk that answers after minutes, below state_dir."""
+
+    settings = None
+
+    def test_nobody_waits_for_the_last_logins(self):
+        users = [self.user(MESSAGES) for _ in range(5)]
+        daemon = self.own_daemon()
+        path = os.path.join(daemon.settings["state_dir"], "last-logins")
+        with Injected([daemon.pid], "fsync,fdatasync:delay_enter=600000000", "fsync,fdatasync"):
+            self.session(users[0], TLS, daemon).quit()
+            self.assertTrue(harness.wait_for(lambda: os.path.exists(path + ".new") and os.path.getsize(path + ".new") > 0, 60))
+            for user in users:
+                client = self.session(user, TLS, daemon)
+                self.assertEqual(client.multi(b"RETR 1"), mailbox.wire(MESSAGES[0]))
+                client.quit()
+            self.assertEqual(len(Control(daemon).json("last")), len(users))
+            self.assertFalse(os.path.exists(path))

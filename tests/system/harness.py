@@ -707,11 +707,11 @@ class Daemon:
     # --- what it consists of ---
 
     def processes(self):
-        """(pid, start time) of master and all below it."""
+        """(pid, start time) of master and all below it, without what writes a file aside and is there for moments."""
         out = []
         for pid in [self.pid, *descendants(self.pid)]:
             started = start_time(pid)
-            if started is not None:
+            if started is not None and not command_line(pid).startswith("pop3d-writer"):
                 out.append((pid, started))
         return out
 

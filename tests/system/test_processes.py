@@ -213,7 +213,6 @@ class Privileges(TestCase):
 
 
 class Resources(TestCase):
-    settings = {"last_logins": "off"}  # whose file is open for some seconds a minute
     limit = 120
 
     def snapshot(self):

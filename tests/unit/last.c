@@ -1,15 +1,21 @@
 /* daemon/last.c, daemon/last_file.c */
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/count.h"
 #include "common/log.h"
+#include "common/title.h"
+#include "daemon/aside.h"
 #include "daemon/last_file.h"
 #include "tests/unit/unit.h"
 
@@ -25,6 +31,20 @@ hear(int prio, conn_id id, const char *text)
 	(void)id;
 	CU_ASSERT_EQUAL(prio, LOG_WARNING);
 	(void)snprintf(warned, sizeof(warned), "%s", text);
+}
+
+/* A disk that answers when `disk` is there, for all processes. */
+static sem_t *disk;
+
+int
+fsync(int fd)
+{
+	int r;
+
+	(void)fd;
+	while ((r = sem_wait(disk)) == -1 && errno == EINTR)
+		;
+	return r == 0 ? sem_post(disk) : -1;
 }
 
 static bool
@@ -251,7 +271,17 @@ test_full(void)
 	CU_ASSERT_PTR_NOT_NULL(last_find("more"));
 }
 
-/* It is written a while after the first change, and is there when the kernel has had time. */
+/* The writer has ended, and master hears of it. */
+static void
+reap(void)
+{
+	int status;
+	pid_t pid = waitpid(-1, &status, 0);
+
+	CU_ASSERT_TRUE(pid > 0 && aside_reaped(pid, status));
+}
+
+/* It is written at the first change, and at others when some time has passed. */
 static void
 test_intervals(void)
 {
@@ -259,24 +289,72 @@ test_intervals(void)
 
 	begin();
 	last_tick(DAY, ms, NOW);
-	CU_ASSERT_NOT_EQUAL(access(path_new, F_OK), 0);
+	CU_ASSERT_EQUAL(waitpid(-1, NULL, 0), -1); /* nothing has changed */
 	login("ann", 1, NOW);
 	last_tick(DAY, ms, NOW);
-	CU_ASSERT_EQUAL(access(path_new, F_OK), 0);
-	CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0);
-	login("bob", 2, NOW);
-	last_tick(DAY, ms + LAST_SYNC_MS, NOW);
+	reap();
 	CU_ASSERT_NOT_EQUAL(access(path_new, F_OK), 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(file_text(), "ann"));
-	CU_ASSERT_PTR_NULL(strstr(file_text(), "bob"));
+	login("bob", 2, NOW);
 	last_tick(DAY, ms + LAST_WRITE_MS - 1, NOW);
-	CU_ASSERT_NOT_EQUAL(access(path_new, F_OK), 0);
+	CU_ASSERT_EQUAL(waitpid(-1, NULL, 0), -1);
 	last_tick(DAY, ms + LAST_WRITE_MS, NOW);
-	CU_ASSERT_EQUAL(access(path_new, F_OK), 0);
 	login("cyd", 3, NOW);
-	again(); /* what was being written, and what came since */
+	reap();
+	CU_ASSERT_PTR_NOT_NULL(strstr(file_text(), "bob"));
+	CU_ASSERT_PTR_NULL(strstr(file_text(), "cyd"));
+	again(); /* what came since */
 	CU_ASSERT_PTR_NOT_NULL(last_find("bob"));
 	CU_ASSERT_PTR_NOT_NULL(last_find("cyd"));
+	CU_ASSERT_STRING_EQUAL(warned, "");
+}
+
+/* While a disk does not answer, nobody here waits for it. */
+static void
+test_slow_disk(void)
+{
+	uint64_t ms = 10 * LAST_WRITE_MS;
+
+	begin();
+	login("ann", 1, NOW);
+	CU_ASSERT_EQUAL(sem_wait(disk), 0);
+	last_tick(DAY, ms, NOW);
+	CU_ASSERT_EQUAL(waitpid(-1, NULL, WNOHANG), 0);
+	last_tick(DAY, ms + 2 * LAST_WRITE_MS,
+		  NOW); /* nothing new is to be written: no complaint */
+	CU_ASSERT_STRING_EQUAL(warned, "");
+	login("bob", 2, NOW);
+	last_tick(DAY, ms + 2 * LAST_WRITE_MS, NOW);
+	CU_ASSERT_PTR_NOT_NULL(strstr(warned, "not on the disk after a minute"));
+	CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0);
+	sem_post(disk);
+	reap();
+	CU_ASSERT_PTR_NOT_NULL(strstr(file_text(), "ann"));
+	CU_ASSERT_PTR_NULL(strstr(file_text(), "bob"));
+	last_tick(DAY, ms + 2 * LAST_WRITE_MS, NOW);
+	reap();
+	CU_ASSERT_PTR_NOT_NULL(strstr(file_text(), "bob"));
+	/* at the end it is waited for */
+	login("cyd", 3, NOW);
+	last_tick(DAY, ms + 3 * LAST_WRITE_MS, NOW);
+	again();
+	CU_ASSERT_PTR_NOT_NULL(last_find("cyd"));
+}
+
+/* None are to be kept any more while they are written: nothing stays. */
+static void
+test_off_meanwhile(void)
+{
+	begin();
+	login("ann", 1, NOW);
+	CU_ASSERT_EQUAL(sem_wait(disk), 0);
+	last_tick(DAY, 10 * LAST_WRITE_MS, NOW);
+	last_tick(0, 11 * LAST_WRITE_MS, NOW);
+	sem_post(disk);
+	reap();
+	CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0);
+	CU_ASSERT_NOT_EQUAL(access(path_new, F_OK), 0);
+	CU_ASSERT_STRING_EQUAL(warned, "");
 }
 
 static void
@@ -494,13 +572,15 @@ test_cannot_write(void)
 	CU_ASSERT_EQUAL(mkdir(path_new, 0700), 0);
 	login("ann", 1, NOW);
 	last_tick(DAY, ms, NOW);
-	CU_ASSERT_PTR_NOT_NULL(strstr(warned, "last logins are forgotten at the next stop"));
+	reap();
+	CU_ASSERT_PTR_NOT_NULL(strstr(warned, "File exists: last logins are forgotten at the"));
 	warned[0] = '\0';
 	last_tick(DAY, ms + LAST_WRITE_MS, NOW);
+	reap();
 	CU_ASSERT_STRING_EQUAL(warned, "");
 	CU_ASSERT_EQUAL(rmdir(path_new), 0);
 	last_tick(DAY, ms + 2 * LAST_WRITE_MS, NOW);
-	last_tick(DAY, ms + 2 * LAST_WRITE_MS + LAST_SYNC_MS, NOW);
+	reap();
 	CU_ASSERT_PTR_NOT_NULL(strstr(file_text(), "ann"));
 	last_close();
 }
@@ -511,6 +591,8 @@ static const struct unit_test tests[] = {
     {"over a restart", test_restart},
     {"the oldest of many go", test_full},
     {"written at intervals", test_intervals},
+    {"a disk that is slow", test_slow_disk},
+    {"off, while it is written", test_off_meanwhile},
     {"what is too old goes", test_age},
     {"off, and on again", test_off},
     {"a file that is cut off", test_truncated},
@@ -523,11 +605,13 @@ static const struct unit_test tests[] = {
 };
 
 int
-main(void)
+main(int argc, char *argv[], char *envp[])
 {
 	int status;
 
-	if (mkdtemp(dir) == NULL)
+	title_init(argc, argv, envp);
+	disk = mmap(NULL, sizeof(*disk), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (mkdtemp(dir) == NULL || disk == MAP_FAILED || sem_init(disk, 1, 1) == -1)
 		abort();
 	(void)snprintf(path, sizeof(path), "%s/last-logins", dir);
 	(void)snprintf(path_new, sizeof(path_new), "%s.new", path);
@@ -538,5 +622,6 @@ main(void)
 	(void)unlink(path);
 	(void)unlink(refused);
 	(void)rmdir(dir);
+	(void)munmap(disk, sizeof(*disk));
 	return status;
 }
