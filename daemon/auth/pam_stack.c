@@ -12,30 +12,34 @@
 
 /* ---- the lines */
 
+static void
+line_free(struct pam_stack_line *l)
+{
+	free(l->where);
+	free(l->control);
+	free(l->module);
+}
+
 void
 pam_stack_add(struct pam_stack *s, const char *where, const char *control, const char *module,
 	      unsigned level)
 {
-	struct pam_stack_line *l = &s->line[s->n];
+	struct pam_stack_line l = {strdup(where), strdup(control), strdup(module), level,
+				   PAM_SAYS_EITHER};
 
-	if (s->n == PAM_STACK_MAX) {
-		s->unknown = true;
+	if (s->n < PAM_STACK_MAX && l.where != NULL && l.control != NULL && l.module != NULL) {
+		s->line[s->n++] = l;
 		return;
 	}
-	s->n++;
-	*l = (struct pam_stack_line){strdup(where), strdup(control), strdup(module), level,
-				     PAM_SAYS_EITHER};
-	s->unknown |= l->where == NULL || l->control == NULL || l->module == NULL;
+	line_free(&l);
+	s->unknown = true;
 }
 
 void
 pam_stack_free(struct pam_stack *s)
 {
-	for (size_t i = 0; i < s->n; i++) {
-		free(s->line[i].where);
-		free(s->line[i].control);
-		free(s->line[i].module);
-	}
+	for (size_t i = 0; i < s->n; i++)
+		line_free(&s->line[i]);
 	*s = (struct pam_stack){.n = 0};
 }
 

@@ -129,6 +129,23 @@ test_everybody(void)
 	      "4 PAM service x: its lines for auth let some people in without a password");
 }
 
+/* One that is too long is not judged, and frees what it has. */
+static void
+test_long(void)
+{
+	struct pam_stack s = {.n = 0};
+
+	for (int i = 0; i < PAM_STACK_MAX; i++)
+		pam_stack_add(&s, "x:1", "required", "pam_deny.so", 0);
+	pam_stack_suppose(&s);
+	CU_ASSERT_FALSE(pam_stack_may_pass(&s));
+	pam_stack_add(&s, "x:1", "required", "pam_deny.so", 0);
+	CU_ASSERT_EQUAL(s.n, PAM_STACK_MAX);
+	CU_ASSERT_TRUE(pam_stack_may_pass(&s));
+	CU_ASSERT_EQUAL(pam_stack_judge(&s, "x", "auth", true), 0);
+	pam_stack_free(&s);
+}
+
 /* ---- the library's word */
 
 static unsigned
@@ -250,6 +267,7 @@ static const struct unit_test tests[] = {
     {"they let nobody in", test_nobody},
     {"they refuse whom a module lets in", test_some_not},
     {"they let everybody in", test_everybody},
+    {"a stack that is too long", test_long},
     {"as the library itself", test_library},
     {NULL, NULL},
 };
