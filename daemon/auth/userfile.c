@@ -130,27 +130,13 @@ static const char allow_mark[] = ":allow=", deny_mark[] = ":deny=";
 
 /* Behind "name:password:uid:gid:"; NULL: there is no such place. */
 static char *
-line_home(const char *line)
+line_home(char *line)
 {
 	for (size_t i = 0; i < FIELDS_MIN - 1 && line != NULL; i++) {
 		line = strchr(line, ':');
 		line += line != NULL;
 	}
-	return (char *)(uintptr_t)line;
-}
-
-const char *
-userfile_networks(const char *line)
-{
-	const char *home = line_home(line), *allow, *deny, *end = line + strlen(line);
-
-	if (home == NULL)
-		return end;
-	allow = strstr(home, allow_mark);
-	deny = strstr(home, deny_mark);
-	if (allow != NULL && deny != NULL)
-		return allow < deny ? allow : deny;
-	return allow != NULL ? allow : deny != NULL ? deny : end;
+	return line;
 }
 
 /* Cut the networks off, which may stand in any order.  A mark that stands there twice stays in a

@@ -83,9 +83,6 @@ int userfile_parse(struct userfile *u, char *text, size_t len, bool own, userfil
 /* The account of that name, or NULL. */
 const struct userfile_entry *userfile_find(const struct userfile *u, const char *name);
 
-/* Where the first of ":allow=" and ":deny=" stands in a line of the file, its end if nowhere. */
-const char *userfile_networks(const char *line);
-
 /* NULL if the account may be used from the numeric address, else "allow" or "deny", whichever
  * refuses.  What is no address is in no network. */
 const char *userfile_barred(const struct userfile_entry *e, const char *address);

@@ -178,19 +178,48 @@ text_parse(const char *text, size_t len, const char *path, struct userfile *u)
 	return f.n > INT_MAX ? INT_MAX : (int)f.n;
 }
 
+/* ":allow=...:deny=..." of the account that is in force, not of a faulty line before it; malloc'ed,
+ * empty if it has none.  NULL: no memory. */
+static char *
+networks_of(const struct edit *e, const char *name)
+{
+	char *text = malloc(e->len + 1), *networks = NULL;
+	const struct userfile_entry *found;
+	struct userfile u = {0};
+
+	if (text == NULL)
+		return NULL;
+	memcpy(text, e->text, e->len);
+	text[e->len] = '\0';
+	if (userfile_parse(&u, text, e->len, geteuid() != 0, NULL, NULL) == 0) {
+		const char *allow = NULL, *deny = NULL;
+
+		if ((found = userfile_find(&u, name)) != NULL)
+			allow = found->allow, deny = found->deny;
+		if (asprintf(&networks, "%s%s%s%s", allow != NULL ? ":allow=" : "",
+			     allow != NULL ? allow : "", deny != NULL ? ":deny=" : "",
+			     deny != NULL ? deny : "") < 0)
+			networks = NULL;
+	}
+	userfile_free(&u);
+	return networks;
+}
+
 /* Put the line in; an account that is there already keeps the networks that it may be used from. */
 static int
 file_put(const struct edit *e, const char *name, const char *line)
 {
-	char *old = line_of(e, name), *new = NULL;
+	char *networks = networks_of(e, name), *new = NULL;
 	int done = -1;
 
-	if (asprintf(&new, "%s%s", line, old != NULL ? userfile_networks(old) : "") < 0)
+	if (networks == NULL || asprintf(&new, "%s%s", line, networks) < 0)
 		new = NULL;
 	if (new != NULL)
 		done = file_change(e, name, new);
+	else
+		(void)edit_complain(name);
 	line_free(new);
-	line_free(old);
+	free(networks);
 	return done;
 }
 

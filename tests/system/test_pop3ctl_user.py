@@ -135,9 +135,9 @@ class User(TestCase):
         """A new password or name opens no account to more than before."""
         self.add("joe")
         with open(self.path, "a") as f:
-            f.write("bob:{plain}x:7:8:/h:/m:deny=192.0.2.0/24:allow=2001:db8::/32\n")
+            f.write("bob:{plain}faulty:x:8:/h\nbob:{plain}x:7:8:/h:/m:deny=192.0.2.0/24:allow=2001:db8::/32\n")
         self.ctl("add", "--plain", "bob", "7", "8", "/h", data=b"new\n")
-        self.assertEqual(self.lines()[1], "bob:{plain}new:7:8:/h:deny=192.0.2.0/24:allow=2001:db8::/32")
+        self.assertEqual(self.lines()[1], "bob:{plain}new:7:8:/h:allow=2001:db8::/32:deny=192.0.2.0/24")
         self.ctl("rename", "bob", "ann")
         self.assertEqual(self.ctl("lookup", "ann").splitlines()[5:], ["mailbox", "allow 2001:db8::/32", "deny 192.0.2.0/24"])
 
