@@ -158,6 +158,24 @@ class Metrics(TestCase):
         self.assertEqual(now["pop3d_logins_throttled_total"], 1)
         self.assertEqual(now["pop3d_login_check_wrong_seconds_count"], 1)
 
+    def test_rules_and_dashboard_ask_for_what_is_printed(self):
+        """A metric that is none makes a rule that never fires, and an empty panel."""
+        now, _ = self.metrics(self.own_daemon())
+        names = {k.split("{")[0] for k in now}
+        for name in "pop3d.rules.yml", "grafana.json":
+            with open(os.path.join(os.path.dirname(__file__), "../../etc/prometheus", name)) as f:
+                asked = re.findall(r"\bpop3d_[a-z_]+", f.read())
+            self.assertGreater(len(asked), 10)
+            self.assertEqual(set(asked) - names, set(), name)
+
+    def test_each_alert_has_a_case_in_which_it_fires(self):
+        with open(os.path.join(os.path.dirname(__file__), "../../etc/prometheus/pop3d.rules.yml")) as f:
+            alerts = re.findall(r"- alert: (\w+)", f.read())
+        with open(os.path.join(os.path.dirname(__file__), "../../etc/prometheus/pop3d.rules.test.yml")) as f:
+            fire = re.findall(r"alertname: (\w+)\n +exp_alerts:\n", f.read())
+        self.assertGreater(len(alerts), 5)
+        self.assertEqual(set(alerts) - set(fire), set())
+
     def test_status_has_totals(self):
         daemon = self.own_daemon()
         ctl = Control(daemon)
