@@ -47,7 +47,6 @@ static const struct msg_rule {
 
 /* What OpenSSL's names of versions and ciphers are made of.  A worker tells them, and they are
  * shown to people. */
-#define TLS_NAME "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_"
 
 /* Every string of a message of fixed layout; must hold a NUL. */
 static const struct msg_string {
@@ -61,7 +60,7 @@ static const struct msg_string {
 #define WORD(type, s, field, only) \
 	{type, offsetof(struct s, field), sizeof(((struct s *)0)->field), only}
 #define FACTS(type, s, field) \
-	WORD(type, s, field.version, TLS_NAME), WORD(type, s, field.cipher, TLS_NAME), \
+	WORD(type, s, field.version, MSG_TLS_NAME), WORD(type, s, field.cipher, MSG_TLS_NAME), \
 	STRING(type, s, field.sni)
 #define ACCOUNT(type, s) STRING(type, s, account.user), STRING(type, s, account.home)
 #define GRANTED(type) \
@@ -89,6 +88,9 @@ static const struct msg_string {
     STRING(MSG_AUTH_CONF, msg_auth_conf, password.octets),
     STRING(MSG_CHILD_CONF, msg_child_conf, user),
     STRING(MSG_CHILD_CONF, msg_child_conf, password.octets),
+    WORD(MSG_PROXIED, msg_proxied, facts.version, MSG_TLS_NAME),
+    WORD(MSG_PROXIED, msg_proxied, facts.cipher, MSG_TLS_NAME),
+    STRING(MSG_PROXIED, msg_proxied, facts.client),
     STRING(MSG_CONN_STATE, msg_conn_state, name),
     FACTS(MSG_CONN_STATE, msg_conn_state, tls),
     STRING(MSG_LOGIN_ASK, msg_login_ask, authzid),

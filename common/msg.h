@@ -78,6 +78,16 @@ struct msg_tls_facts {
 	char sni[MSG_NAME_SIZE];
 };
 
+/* The characters of version and cipher. */
+#define MSG_TLS_NAME "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_"
+
+/* What a load balancer says of TLS that ends there; serves the log and pop3ctl only. */
+struct msg_balancer_tls {
+	char version[16]; /* as in msg_tls_facts */
+	char cipher[MSG_WORD_SIZE];
+	char client[MSG_NAME_SIZE]; /* the name in the client's certificate, which was verified */
+};
+
 struct msg_ping {
 	uint32_t seq;
 };
@@ -156,6 +166,8 @@ struct msg_proxied {
 	uint32_t announced; /* 0: the balancer speaks for itself, and there is no address */
 	uint32_t tls;	    /* 1: the client reached it over TLS */
 	struct msg_addr peer;
+	uint32_t unused;
+	struct msg_balancer_tls facts; /* each may be empty */
 };
 
 struct msg_login_conf {

@@ -65,7 +65,21 @@ say_quoted(struct ctl *c, const char *key, const char *value)
 		value[0] == '\0' ? "" : log_quote(text, sizeof(text), value, strlen(value)));
 }
 
-/* What a session shows of itself, and the version of TLS (empty: none), as the last keys. */
+/* A load balancer that announced the client, and what it said of TLS that ends there. */
+static void
+say_balancer(struct ctl *c, const struct conn *k)
+{
+	static const struct msg_balancer_tls none;
+	const struct msg_balancer_tls *b = k->balancer_tls != NULL ? k->balancer_tls : &none;
+	char text[LOG_ADDR_SIZE];
+
+	say_quoted(c, "balancer", k->balancer.family != 0 ? log_addr(text, &k->balancer) : "");
+	say_quoted(c, "balancer_tls", b->version);
+	say_quoted(c, "balancer_cipher", b->cipher);
+	say_quoted(c, "client_name", b->client);
+}
+
+/* What a session shows of itself, and the version of TLS. */
 static void
 say_scoreboard(struct ctl *c, const struct conn *k, const char *tls)
 {
@@ -83,7 +97,7 @@ say_scoreboard(struct ctl *c, const struct conn *k, const char *tls)
 	for (uint32_t i = 0; i < p.ndeleted; i++)
 		ctl_say(c, i == 0 ? "%u" : " %u", deleted[i]);
 	free(deleted);
-	ctl_say(c, "\ntls\t%s\n", tls[0] != '\0' ? tls : "none");
+	ctl_say(c, "\ntls\t%s\n", tls);
 	ctl_say(c, "bytes\t%" PRIu64 "\nsince\t%.3f\nlastcmd\t%s\n", p.retrieved_octets,
 		(double)(clock_ms() - k->accepted) / 1000, p.command);
 }
@@ -109,6 +123,7 @@ state_then(struct master *m, struct ctl *c, uint64_t id, bool in_time, const voi
 	static const char *const logons[LOGON_COUNT] = {"", "user", "apop"};
 	const struct msg_conn_state *login = result;
 	const struct conn *k = conns_find(m, id);
+	const struct msg_tls_facts *tls, none = {.version = ""};
 	char text[LOG_ADDR_SIZE];
 
 	(void)in_time; /* a session that is busy shows what it showed last */
@@ -116,6 +131,7 @@ state_then(struct master *m, struct ctl *c, uint64_t id, bool in_time, const voi
 		ctl_fail(c, CONTROL_FAILED, "no such connection \"%s\"", log_conn(text, id));
 		return;
 	}
+	tls = k->login != NULL ? &k->login->facts : login != NULL ? &login->tls : &none;
 	ctl_say(c, "server\t%s\n", k->server->set.name);
 	ctl_say(c, "remotehost\t%s\n", log_host(text, &k->row.peer));
 	ctl_say(c, "remoteport\t%u\n", k->row.peer.port);
@@ -124,10 +140,9 @@ state_then(struct master *m, struct ctl *c, uint64_t id, bool in_time, const voi
 	ctl_say(c, "logon\t%s\n", login != NULL ? logons[login->logon] : "");
 	say_quoted(c, "name", k->login != NULL ? k->login->user : login != NULL ? login->name : "");
 	say_quoted(c, "storage", k->login != NULL ? k->login->mailbox : "");
-	say_scoreboard(c, k,
-		       k->login != NULL ? k->login->facts.version
-		       : login != NULL	? login->tls.version
-					: "");
+	say_scoreboard(c, k, tls->version[0] != '\0' ? tls->version : "none");
+	say_quoted(c, "cipher", tls->cipher);
+	say_balancer(c, k);
 	ctl_end(c, CONTROL_DONE);
 }
 

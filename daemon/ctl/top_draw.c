@@ -10,7 +10,7 @@
 #include "daemon/ctl/top_screen.h"
 
 enum {
-	KEY_WIDTH = 14, /* of the names among the details */
+	KEY_WIDTH = 16, /* of the names among the details */
 	LINES_MAX = 4	/* of the head, and of warnings */
 };
 

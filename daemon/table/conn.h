@@ -45,8 +45,9 @@ struct conn {
 	TAILQ_ENTRY(conn) in_worker;
 	enum conn_state state;
 	struct msg_conn row;
-	struct msg_addr balancer; /* that announced the peer; family 0: none */
-	bool uncounted;		  /* by the limits of networks */
+	struct msg_addr balancer;	       /* that announced the peer; family 0: none */
+	struct msg_balancer_tls *balancer_tls; /* what it said of TLS; NULL: nothing */
+	bool uncounted;			       /* by the limits of networks */
 	struct server *server;
 	uint64_t since;	       /* clock_ms() when it came into its state */
 	uint64_t deadline;     /* clock_ms() when that is over (deadlines.c); 0: never */

@@ -180,6 +180,7 @@ conns_free(struct master *m, struct conn *c)
 	conns_close_fd(&c->stream);
 	conns_close_fd(&c->relay);
 	conns_close_fd(&c->acked);
+	free(c->balancer_tls);
 	free(c->grant);
 	free(c->login);
 	waiters_wake(m->waiters, WAIT_CONN, c->row.id, NULL);
@@ -431,6 +432,17 @@ conns_stls_asked(struct master *m, struct worker *w, conn_id id)
 	return true;
 }
 
+/* What the balancer has said of TLS, if anything: it is for people, and missing without memory. */
+static void
+keep_balancer_tls(struct conn *c, const struct msg_balancer_tls *said)
+{
+	if (said->version[0] == '\0' && said->cipher[0] == '\0' && said->client[0] == '\0')
+		return;
+	c->balancer_tls = malloc(sizeof(*said));
+	if (c->balancer_tls != NULL)
+		*c->balancer_tls = *said;
+}
+
 /*
  * Make the row that of the client that the balancer has announced, or of the balancer itself.
  * Neither is of trusted_networks: what a balancer says gives nobody a right.
@@ -449,8 +461,10 @@ renew(struct master *m, struct conn *c, const struct msg_proxied *said)
 		return result;
 	c->uncounted = false;
 	c->row.peer = peer;
-	if (said->announced != 0)
+	if (said->announced != 0) {
 		c->balancer = balancer;
+		keep_balancer_tls(c, &said->facts);
+	}
 	c->row.clear_ok = login_in_clear_allowed(s, &c->row) || (s->proxy_tls && said->tls != 0);
 	set_stamp(&c->row, s);
 	return CONN_PROXY_TOLD;

@@ -13,11 +13,20 @@
 #include "daemon/ports/servers.h"
 #include "daemon/totals.h"
 
+enum { BALANCER_SIZE = LOG_QUOTED_SIZE + MSG_WORD_SIZE + 120 };
+
 /* Who ended it. */
 static const char *
 session_ended_by(enum session_end why)
 {
 	return why <= SESSION_END_CLIENT ? "client" : "server";
+}
+
+/* A value of a line; empty: `none`. */
+static const char *
+value(char *dst, size_t cap, const char *text, const char *none)
+{
+	return text[0] != '\0' ? log_quote(dst, cap, text, strlen(text)) : none;
 }
 
 /* The part that every line begins with. */
@@ -42,6 +51,23 @@ common_part(struct common *out, const struct conn *c)
 	if (l != NULL && l->facts.version[0] != '\0')
 		log_quote(out->tls, sizeof(out->tls), l->facts.version, strlen(l->facts.version));
 	return out;
+}
+
+/* What a load balancer said of the client's TLS: fields behind all others, if it said anything. */
+static const char *
+balancer_part(char dst[BALANCER_SIZE], const struct conn *c)
+{
+	char client[LOG_QUOTED_SIZE], version[32], cipher[MSG_WORD_SIZE + 8];
+	const struct msg_balancer_tls *b = c->balancer_tls;
+
+	dst[0] = '\0';
+	if (b != NULL)
+		(void)snprintf(dst, BALANCER_SIZE,
+			       " balancer_tls=%s balancer_cipher=%s client_name=%s",
+			       value(version, sizeof(version), b->version, "none"),
+			       value(cipher, sizeof(cipher), b->cipher, "none"),
+			       value(client, sizeof(client), b->client, "none"));
+	return dst;
 }
 
 static double
@@ -101,11 +127,13 @@ report_connect(const struct conn *c)
 void
 report_disconnect(const struct conn *c, enum conn_end why, uint32_t failures)
 {
+	char balancer[BALANCER_SIZE];
 	struct common p;
 
 	totals_add(TOTAL_UNDECIDED_ENDS, why, 0, 1);
-	log_info(0, "disconnect %s reason=%s failures=%u duration=%.3f", common_part(&p, c)->text,
-		 conn_end_name(why), failures, seconds_since(c->accepted));
+	log_info(0, "disconnect %s reason=%s failures=%u duration=%.3f%s", common_part(&p, c)->text,
+		 conn_end_name(why), failures, seconds_since(c->accepted),
+		 balancer_part(balancer, c));
 }
 
 /* For "pop3ctl last". */
@@ -143,6 +171,7 @@ void
 report_login(const struct conn *c, const struct msg_session_open *open)
 {
 	char cipher[MSG_WORD_SIZE + 8], sni[LOG_QUOTED_SIZE], octets[24] = "unknown";
+	char balancer[BALANCER_SIZE];
 	struct common p;
 
 	if (open->octets != UINT64_MAX)
@@ -152,20 +181,11 @@ report_login(const struct conn *c, const struct msg_session_open *open)
 	if (open->index != INDEX_FOUND_NONE)
 		totals_add(TOTAL_INDEX, open->index - 1, 0, 1);
 	common_part(&p, c);
-	log_quote(sni, sizeof(sni), c->login->facts.sni, strlen(c->login->facts.sni));
-	log_quote(cipher, sizeof(cipher), c->login->facts.cipher, strlen(c->login->facts.cipher));
-	log_info(0,
-		 "login %s uid=%u mech=%s tls=%s cipher=%s messages=%" PRIu64 " octets=%s sni=%s",
-		 p.text, c->login->uid, login_mech_name(c->login->mech), p.tls,
-		 c->login->facts.cipher[0] != '\0' ? cipher : "none", open->messages, octets,
-		 c->login->facts.sni[0] != '\0' ? sni : "none");
-}
-
-/* A value of a line; empty: `none`. */
-static const char *
-value(char *dst, size_t cap, const char *text, const char *none)
-{
-	return text[0] != '\0' ? log_quote(dst, cap, text, strlen(text)) : none;
+	log_info(
+	    0, "login %s uid=%u mech=%s tls=%s cipher=%s messages=%" PRIu64 " octets=%s sni=%s%s",
+	    p.text, c->login->uid, login_mech_name(c->login->mech), p.tls,
+	    value(cipher, sizeof(cipher), c->login->facts.cipher, "none"), open->messages, octets,
+	    value(sni, sizeof(sni), c->login->facts.sni, "none"), balancer_part(balancer, c));
 }
 
 void

@@ -30,6 +30,22 @@ take(const uint8_t *octets, size_t n, size_t share, size_t *end, struct proxy_fa
 	return result;
 }
 
+/* What master takes of it: another message would end the worker. */
+static void
+facts_check(const struct proxy_facts *f)
+{
+	const struct msg_balancer_tls *t = &f->facts;
+
+	if (memchr(t->version, '\0', sizeof(t->version)) == NULL ||
+	    memchr(t->cipher, '\0', sizeof(t->cipher)) == NULL ||
+	    memchr(t->client, '\0', sizeof(t->client)) == NULL ||
+	    t->version[strspn(t->version, MSG_TLS_NAME)] != '\0' ||
+	    t->cipher[strspn(t->cipher, MSG_TLS_NAME)] != '\0')
+		abort();
+	if (!f->tls && (t->version[0] != '\0' || t->cipher[0] != '\0' || t->client[0] != '\0'))
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int
@@ -47,5 +63,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (result == PROXY_WHOLE &&
 	    (whole_end != parts_end || memcmp(&whole, &parts, sizeof(whole)) != 0))
 		abort();
+	if (result == PROXY_WHOLE)
+		facts_check(&whole);
 	return 0;
 }

@@ -7,7 +7,8 @@ import subprocess
 import harness
 import mailbox
 import peers
-from client import Client, TestCase
+from client import Client, TestCase, tls_context
+from control import Control
 from harness import PLAIN, TLS
 
 GUESSER, OWNER = "192.0.2.7", "192.0.2.8"  # clients, as HAProxy is made to see them
@@ -127,6 +128,44 @@ class Balanced(TestCase):
         _, front = self.fronts(daemons, PLAIN, "send-proxy-v2-ssl-cn", " ssl crt " + self.certificate())
         for _ in range(2):
             self.session_by(front, user, TLS)
+
+    def client_certificate(self, name):
+        return harness.make_certificate(harness.world().dir, "haproxy-" + secrets.token_hex(4), subject="/CN=" + name)
+
+    def facts_of(self, front, daemons, certificate):
+        """What a daemon shows of a connection through the listener, and logs at its login."""
+        client = self.connect(TLS, front, context=tls_context(certificate=certificate))
+        keys = "balancer_tls", "balancer_cipher", "client_name"
+        for daemon in daemons:
+            numbers = Control(daemon).lines("conn", "list", "clear")
+            if numbers:
+                break
+        state = Control(daemon).json("conn", "state", "clear", numbers[-1])
+        self.assertRegex(state["balancer"], r"127\.0\.0\.1:\d+")
+        self.assertEqual(state["tls"], "none")
+        client.login(self.user(mailbox.simple(1)))
+        fields = daemon.log_fields("login", timeout=20, conn=state["id"])
+        client.quit()
+        daemon.log_fields("session-end", timeout=20, conn=state["id"])
+        self.assertEqual([fields[k] for k in keys], [state[k] or "none" for k in keys])
+        return tuple(state[k] for k in keys)
+
+    def test_PXY_14_tls_and_client_certificate_are_shown(self):
+        daemons = self.daemons(cleartext_login="never", proxy_tls=True)
+        for name, shown in (("ann", "ann"), ("ann\x1b[2J\x7f\n", r'"ann\x1b[2J\x7f\x0a"')):
+            with self.subTest(name=name):
+                pair = self.client_certificate(name)
+                ssl = " ssl crt %s ca-file %s verify optional" % (self.certificate(), pair[0])
+                _, front = self.fronts(daemons, PLAIN, "send-proxy-v2-ssl-cn proxy-v2-options ssl-cipher", ssl)
+                version, cipher, client = self.facts_of(front, daemons, pair)
+                self.assertEqual((version, client), ("TLSv1.3", shown))
+                self.assertRegex(cipher, "^TLS_[A-Z0-9_]+$")
+                self.assertEqual(self.facts_of(front, daemons, None)[2], "")
+        # one that HAProxy could not verify, and let in all the same
+        stranger = self.client_certificate("root")
+        ssl = " ssl crt %s ca-file %s verify optional crt-ignore-err all ca-ignore-err all" % (self.certificate(), pair[0])
+        _, front = self.fronts(daemons, PLAIN, "send-proxy-v2-ssl-cn", ssl)
+        self.assertEqual(self.facts_of(front, daemons, stranger), ("TLSv1.3", "", ""))
 
     def guess(self, daemons, form):
         """Wrong passwords of one client until both daemons refuse it; then the owner's own login by another one."""

@@ -9,6 +9,7 @@ import time
 import harness
 import mailbox
 from client import TestCase
+from control import Control
 from harness import PLAIN, TLS
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -26,6 +27,17 @@ def v2(source=CLIENT, tlv=b"", command=0x21):
 
 UNKNOWN = b"PROXY UNKNOWN\r\n"
 LOCAL = SIGNATURE + b"\x20\x00\x00\x00"
+
+
+def tlv(kind, value):
+    return struct.pack("!BH", kind, len(value)) + value
+
+
+def tls_tlv(flags, names, verify=0):
+    """The client reached the balancer over TLS (1), with a certificate (2)."""
+    return tlv(0x20, struct.pack("!BL", flags, verify) + names)
+
+
 CLIENT_TLS = b"\x20\x00\x05\x01\x00\x00\x00\x00"
 
 
@@ -205,6 +217,46 @@ class Proxied(TestCase):
                     client.login(user)
                 else:
                     client.err(b"USER " + user.name_octets)
+
+    def facts_shown(self, client, **want):
+        """What conn state and top's details show of a balancer, and the log on login."""
+        ctl = Control(self.daemon)
+        number = ctl.done("conn", "list", "clear").split()[-1]
+        state = ctl.json("conn", "state", "clear", number)
+        self.assertEqual({k: state[k] for k in want}, want)
+        text = ctl.done("conn", "state", "clear", number)
+        self.assertTrue(text.isascii() and text.replace("\n", "").isprintable(), text)
+        mark = len(self.daemon.log())
+        client.login(self.user(mailbox.simple(1)))
+        fields = self.daemon.log_fields("login", since=mark, timeout=20)
+        client.quit()
+        return {k: fields.get(k) for k in want}
+
+    def test_PXY_14_tls_of_the_balancer_is_shown(self):
+        names = tlv(0x21, b"TLSv1.3") + tlv(0x23, b"TLS_AES_128_GCM_SHA256")
+        client = self.connect_by(v2(tlv=tls_tlv(3, names + tlv(0x22, b"ann"))))
+        want = {"balancer_tls": "TLSv1.3", "balancer_cipher": "TLS_AES_128_GCM_SHA256", "client_name": "ann"}
+        self.assertEqual(self.facts_shown(client, **want), want)
+        client = self.connect_by(v2(tlv=tls_tlv(1, names)))
+        want["client_name"] = ""
+        self.assertEqual(self.facts_shown(client, **want), {**want, "client_name": "none"})
+        client = self.connect_by(v2())
+        self.assertEqual(self.facts_shown(client, **dict.fromkeys(want, "")), dict.fromkeys(want))
+        # before login
+        mark = len(self.daemon.log())
+        self.connect_by(v2(tlv=tls_tlv(3, tlv(0x22, b"eve")))).quit()
+        self.assertEqual(self.daemon.log_fields("disconnect", since=mark, timeout=20)["client_name"], "eve")
+
+    def test_PXY_14_a_hostile_client_name(self):
+        for name, shown in ((b"ann\nlogin conn=1 user=root", r'"ann\x0alogin conn=1 user=root"'), (b"\x1b[2J\tann", r'"\x1b[2J\x09ann"'),
+                            (b"\xff\xc2\x9b", r'"\xff\xc2\x9b"'), ("ä".encode(), r'"\xc3\xa4"'), (b'"ann"\\', r'"\"ann\"\\"'),
+                            (b"x" * 255, "x" * 255), (b"x" * 256, ""), (b"ann\0root", ""), (b"x" * 65000, "")):
+            with self.subTest(name=name[:30]):
+                client = self.connect_by(v2(tlv=tls_tlv(3, tlv(0x22, name))))
+                mark = len(self.daemon.log())
+                logged = self.facts_shown(client, client_name=shown)["client_name"]
+                self.assertEqual(logged, shown or None)
+                self.assertNotRegex(self.daemon.log()[mark:], "[^\\n -~]")
 
     def test_loopback_balancers_need_a_setting(self):
         daemon = self.own_daemon(start=False, servers=servers(proxy_loopback=False))

@@ -420,6 +420,27 @@ announce(conn_id id, const char octets[4])
 	fake_say(fake_worker_of(id), MSG_PROXIED, &m, sizeof(m));
 }
 
+/* What a balancer says of TLS is kept with the client that it announces, and with no other. */
+static void
+test_proxied_tls(void)
+{
+	struct msg_proxied m = {.peer = {.family = AF_INET, .octets = {192, 0, 2, 7}},
+				.facts = {.client = "ann"}};
+
+	for (uint32_t announced = 0; announced < 2; announced++) {
+		fake_begin_serving(proxied);
+		m.id = come();
+		m.announced = announced;
+		fake_say(fake_worker_of(m.id), MSG_PROXIED, &m, sizeof(m));
+		fake_loop();
+		CU_ASSERT_EQUAL(row(m.id)->row.proxy, CONN_PROXY_TOLD);
+		CU_ASSERT_EQUAL(row(m.id)->balancer_tls != NULL, announced != 0);
+		if (row(m.id)->balancer_tls != NULL)
+			CU_ASSERT_STRING_EQUAL(row(m.id)->balancer_tls->client, "ann");
+		finish();
+	}
+}
+
 /* The helper knows the row when its client is known, and only then. */
 static void
 test_proxied(void)
@@ -973,6 +994,7 @@ main(void)
 	    {"STLS waits for the helper", test_stls_waits_for_helper},
 	    {"STLS waits for the dispatcher", test_stls_waits_for_dispatcher},
 	    {"a PROXY header makes the row known", test_proxied},
+	    {"what a PROXY header says of TLS", test_proxied_tls},
 	    {"who is not announced", test_not_announced},
 	    {"who is announced from IPv4 within IPv6", test_proxied_mapped},
 	    {"who is announced from loopback", test_proxied_loopback},

@@ -116,6 +116,25 @@ test_strings_end(void)
 	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_MASTER), 0);
 }
 
+static void
+test_names_of_balancer(void)
+{
+	struct msg_balancer_tls *facts = &m.u.proxied.facts;
+
+	fresh(MSG_PROXIED, sizeof(struct msg_proxied));
+	snprintf(facts->version, sizeof(facts->version), "TLSv1.3");
+	snprintf(facts->client, sizeof(facts->client), "a\n\x1b[2J");
+	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_MASTER), 0);
+	facts->version[2] = '\n';
+	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_MASTER), -1);
+	facts->version[2] = 'S';
+	facts->cipher[0] = ' ';
+	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_MASTER), -1);
+	facts->cipher[0] = '\0';
+	memset(facts->client, 'x', sizeof(facts->client));
+	CU_ASSERT_EQUAL(check(ROLE_LOGIN, ROLE_MASTER), -1);
+}
+
 /* What a worker says of TLS is shown on terminals. */
 static void
 test_names_of_tls(void)
@@ -263,6 +282,7 @@ main(void)
 	    {"descriptors as the rule says", test_descriptors},
 	    {"every string ends", test_strings_end},
 	    {"names of TLS versions and ciphers", test_names_of_tls},
+	    {"names that a balancer tells", test_names_of_balancer},
 	    {"every index is within its table", test_numbers_in_bounds},
 	    {"the list of groups is as long as the message", test_groups_match_length},
 	    {"only master asks for a look-up", test_lookups},

@@ -200,6 +200,113 @@ test_v2_bad(void)
 	}
 }
 
+/* A type-length-value about TLS with one name in it.  Its octets. */
+static size_t
+tls_tlv(char *dst, uint8_t flags, uint8_t verify, uint8_t type, const char *name, size_t len)
+{
+	size_t n = 5 + 3 + len;
+
+	dst[0] = 0x20;
+	dst[1] = (char)(n >> 8);
+	dst[2] = (char)n;
+	memcpy(dst + 3, (const char[]){(char)flags, 0, 0, 0, (char)verify}, 5);
+	dst[8] = (char)type;
+	dst[9] = (char)(len >> 8);
+	dst[10] = (char)len;
+	memcpy(dst + 11, name, len);
+	return 3 + n;
+}
+
+/* The facts of a header with one name about TLS, of `len` octets.  Is TLS said? */
+static bool
+take_name(struct msg_balancer_tls *out, uint8_t flags, uint8_t verify, uint8_t type,
+	  const char *name, size_t len)
+{
+	static char body[UINT16_MAX], text[PROXY_FIXED + UINT16_MAX];
+	struct proxy_facts facts;
+	size_t left, n;
+
+	memcpy(body, V2_IPV4, 12);
+	n = 12 + tls_tlv(body + 12, flags, verify, type, name, len);
+	n = v2(text, 0x21, 0x11, (uint16_t)n, body, n);
+	CU_ASSERT_EQUAL(take(text, n, 4096, &facts, &left), PROXY_WHOLE);
+	CU_ASSERT_EQUAL(left, 0);
+	*out = facts.facts;
+	return facts.tls;
+}
+
+static void
+test_v2_names(void)
+{
+	struct msg_balancer_tls f;
+
+	CU_ASSERT_TRUE(take_name(&f, 1, 0, 0x21, "TLSv1.3", 7));
+	CU_ASSERT_STRING_EQUAL(f.version, "TLSv1.3");
+	CU_ASSERT_STRING_EQUAL(f.cipher, "");
+	CU_ASSERT_TRUE(take_name(&f, 1, 0, 0x23, "TLS_AES_128_GCM_SHA256", 22));
+	CU_ASSERT_STRING_EQUAL(f.cipher, "TLS_AES_128_GCM_SHA256");
+	CU_ASSERT_TRUE(take_name(&f, 3, 0, 0x22, "ann\n\x1b\xff", 6));
+	CU_ASSERT_STRING_EQUAL(f.client, "ann\n\x1b\xff");
+	CU_ASSERT_TRUE(take_name(&f, 5, 0, 0x22, "ann", 3));
+	CU_ASSERT_STRING_EQUAL(f.client, "ann");
+	/* another type of name */
+	CU_ASSERT_TRUE(take_name(&f, 7, 0, 0x25, "RSA2048", 7));
+	CU_ASSERT_STRING_EQUAL(f.version, "");
+}
+
+/* Names that are not verified, are not those of TLS, or do not fit. */
+static void
+test_v2_no_names(void)
+{
+	static char longest[60000];
+	struct msg_balancer_tls f;
+
+	CU_ASSERT_TRUE(take_name(&f, 3, 1, 0x22, "ann", 3));
+	CU_ASSERT_STRING_EQUAL(f.client, "");
+	CU_ASSERT_TRUE(take_name(&f, 1, 0, 0x22, "ann", 3));
+	CU_ASSERT_STRING_EQUAL(f.client, "");
+	CU_ASSERT_FALSE(take_name(&f, 2, 0, 0x21, "TLSv1.3", 7));
+	CU_ASSERT_STRING_EQUAL(f.version, "");
+	CU_ASSERT_TRUE(take_name(&f, 3, 0, 0x22, "ann\0root", 8));
+	CU_ASSERT_STRING_EQUAL(f.client, "");
+	CU_ASSERT_TRUE(take_name(&f, 1, 0, 0x21, "TLSv1.3\n", 8));
+	CU_ASSERT_STRING_EQUAL(f.version, "");
+	CU_ASSERT_TRUE(take_name(&f, 1, 0, 0x23, "\x1b[2J", 4));
+	CU_ASSERT_STRING_EQUAL(f.cipher, "");
+	memset(longest, 'x', sizeof(longest));
+	for (size_t len = MSG_NAME_SIZE - 1; len < sizeof(longest); len = 2 * len + 2) {
+		CU_ASSERT_TRUE(take_name(&f, 3, 0, 0x22, longest, len));
+		CU_ASSERT_EQUAL(strlen(f.client), len < MSG_NAME_SIZE ? len : 0);
+	}
+	CU_ASSERT_TRUE(take_name(&f, 1, 0, 0x21, longest, 15));
+	CU_ASSERT_EQUAL(strlen(f.version), 15);
+	CU_ASSERT_TRUE(take_name(&f, 1, 0, 0x21, longest, 16));
+	CU_ASSERT_EQUAL(strlen(f.version), 0);
+	CU_ASSERT_TRUE(take_name(&f, 1, 0, 0x23, longest, MSG_WORD_SIZE));
+	CU_ASSERT_EQUAL(strlen(f.cipher), 0);
+}
+
+/* A list that goes beyond the header, or a name that goes beyond its list, says nothing. */
+static void
+test_v2_names_beyond(void)
+{
+	char body[100] = V2_IPV4, text[200];
+	size_t n = 12 + tls_tlv(body + 12, 3, 0, 0x21, "TLSv1.3", 7), left;
+	struct proxy_facts facts;
+
+	body[14]++; /* one octet more than there is */
+	CU_ASSERT_EQUAL(take(text, v2(text, 0x21, 0x11, (uint16_t)n, body, n), 9, &facts, &left),
+			PROXY_WHOLE);
+	CU_ASSERT_FALSE(facts.tls);
+	CU_ASSERT_STRING_EQUAL(facts.facts.version, "");
+	body[14]--;
+	body[22]++;
+	CU_ASSERT_EQUAL(take(text, v2(text, 0x21, 0x11, (uint16_t)n, body, n), 9, &facts, &left),
+			PROXY_WHOLE);
+	CU_ASSERT_TRUE(facts.tls);
+	CU_ASSERT_STRING_EQUAL(facts.facts.version, "");
+}
+
 /* What is behind the octets that are kept is skipped, not taken for the client's. */
 static void
 test_v2_long(void)
@@ -221,6 +328,9 @@ static const struct unit_test tests[] = {
     {"version 2", test_v2},
     {"version 2 without addresses", test_v2_not_announced},
     {"version 2, faults", test_v2_bad},
+    {"version 2, names of TLS", test_v2_names},
+    {"version 2, names that are not taken", test_v2_no_names},
+    {"version 2, names beyond their list", test_v2_names_beyond},
     {"version 2, as long as can be", test_v2_long},
     {NULL, NULL},
 };

@@ -24,8 +24,11 @@ header_begin(struct conn *c)
 static void
 header_done(struct conn *c, const struct proxy_facts *facts)
 {
-	const struct msg_proxied said = {
-	    .id = c->row.id, .announced = facts->announced, .tls = facts->tls, .peer = facts->peer};
+	const struct msg_proxied said = {.id = c->row.id,
+					 .announced = facts->announced,
+					 .tls = facts->tls,
+					 .peer = facts->peer,
+					 .facts = facts->facts};
 
 	free(c->proxy);
 	c->proxy = NULL;

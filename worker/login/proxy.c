@@ -81,7 +81,14 @@ v1_take(struct proxy *p, const uint8_t *octets, size_t n, size_t *used, struct p
 
 /* ---- version 2 ---- */
 
-enum { V2_LOCAL = 0x20, V2_PROXY = 0x21, V2_TLV_SSL = 0x20, V2_CLIENT_SSL = 0x01 };
+enum {
+	V2_LOCAL = 0x20,
+	V2_PROXY = 0x21,
+	V2_TLV_SSL = 0x20,
+	V2_SSL_FIXED = 5, /* octets of its value before the list in it */
+	V2_CLIENT_SSL = 0x01,
+	V2_CLIENT_CERTIFICATE = 0x06 /* on this connection, or in the session that it resumes */
+};
 
 /* Families and what they need; those without an `af` tell nothing that is of use here. */
 static const struct {
@@ -99,20 +106,87 @@ big_endian(const uint8_t *octets)
 	return (uint16_t)(octets[0] << 8 | octets[1]);
 }
 
-/* Is there a type-length-value that says that the client uses TLS? */
-static bool
-v2_says_tls(const uint8_t *at, const uint8_t *end)
-{
-	while (end - at >= 3) {
-		size_t len = big_endian(at + 1);
+/* A type-length-value. */
+struct tlv {
+	uint8_t type;
+	size_t len;
+	const uint8_t *value;
+};
 
-		if ((size_t)(end - at) - 3 < len)
-			return false;
-		if (at[0] == V2_TLV_SSL && len >= 5)
-			return (at[3] & V2_CLIENT_SSL) != 0;
-		at += 3 + len;
+/* The next one of a list from *at to `end`, behind which are `more` octets that were not kept: of
+ * the last one the length is what was.  False: there is none, or it goes beyond the list. */
+static bool
+tlv_next(const uint8_t **at, const uint8_t *end, size_t more, struct tlv *t)
+{
+	size_t room;
+
+	if (end - *at < 3)
+		return false;
+	*t = (struct tlv){(*at)[0], big_endian(*at + 1), *at + 3};
+	room = (size_t)(end - t->value);
+	if (t->len > room + more)
+		return false;
+	if (t->len > room)
+		t->len = room;
+	*at = t->value + t->len;
+	return true;
+}
+
+/* Names of TLS within V2_TLV_SSL, where they go, and the characters that they may have (NULL: all
+ * but NUL). */
+static const struct {
+	uint8_t type;
+	size_t at, size;
+	const char *only;
+} names[] = {
+    {0x21, offsetof(struct msg_balancer_tls, version), 16, MSG_TLS_NAME},
+    {0x22, offsetof(struct msg_balancer_tls, client), MSG_NAME_SIZE, NULL},
+    {0x23, offsetof(struct msg_balancer_tls, cipher), MSG_WORD_SIZE, MSG_TLS_NAME},
+};
+
+/* A name that is cut could be taken for another's: it is whole, or empty. */
+static void
+v2_take_name(const struct tlv *t, struct msg_balancer_tls *facts)
+{
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char *dst = (char *)facts + names[i].at;
+
+		if (names[i].type != t->type || t->len >= names[i].size)
+			continue;
+		memcpy(dst, t->value, t->len);
+		dst[t->len] = '\0';
+		if (strlen(dst) != t->len ||
+		    (names[i].only != NULL && strspn(dst, names[i].only) != t->len))
+			memset(dst, 0, names[i].size);
 	}
-	return false;
+}
+
+/* What V2_TLV_SSL says (section 2.2.6).  Whose certificate was not verified has no name. */
+static void
+v2_take_tls(const struct tlv *ssl, struct proxy_facts *facts)
+{
+	static const uint8_t good[4];
+	const uint8_t *at = ssl->value + V2_SSL_FIXED;
+	struct tlv t;
+
+	facts->tls = (ssl->value[0] & V2_CLIENT_SSL) != 0;
+	while (facts->tls && tlv_next(&at, ssl->value + ssl->len, 0, &t))
+		v2_take_name(&t, &facts->facts);
+	if ((ssl->value[0] & V2_CLIENT_CERTIFICATE) == 0 || memcmp(ssl->value + 1, good, 4) != 0)
+		memset(facts->facts.client, 0, sizeof(facts->facts.client));
+}
+
+/* The first type-length-value about TLS, if any. */
+static void
+v2_find_tls(const uint8_t *at, const uint8_t *end, size_t more, struct proxy_facts *facts)
+{
+	struct tlv t;
+
+	while (tlv_next(&at, end, more, &t))
+		if (t.type == V2_TLV_SSL && t.len >= V2_SSL_FIXED) {
+			v2_take_tls(&t, facts);
+			return;
+		}
 }
 
 /* Are both halves defined, and one of them "unspecified"? */
@@ -147,7 +221,7 @@ v2_parse(const struct proxy *p, struct proxy_facts *facts)
 	facts->peer.family = families[i].af;
 	memcpy(facts->peer.octets, at, len);
 	facts->peer.port = big_endian(at + 2 * len);
-	facts->tls = v2_says_tls(at + families[i].need, p->octets + kept);
+	v2_find_tls(at + families[i].need, p->octets + kept, p->whole - kept, facts);
 	return PROXY_WHOLE;
 }
 

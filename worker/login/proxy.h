@@ -35,6 +35,8 @@ struct proxy_facts {
 	bool announced; /* false: the balancer's own (LOCAL, UNKNOWN), and no address is told */
 	bool tls;	/* the client reached the balancer over TLS (PP2_TYPE_SSL) */
 	struct msg_addr peer;
+	struct msg_balancer_tls
+	    facts; /* of that; what is too long, or has a wrong octet, is empty */
 };
 
 /*
