@@ -4,7 +4,8 @@
 Numbers of items ("LIN-03", or in the name of a test "test_LIN_03_...") have to
 stand in tests/CONFORMANCE; sections ("DESIGN 3.2", "HACKING section 4") in that
 document; files that the documents name have to be in the tree; DESIGN lists the
-messages of common/msg.def and the steps of daemon/steps.c, and no others.  Prints
+messages of common/msg.def and the steps of daemon/steps.c, and no others; HACKING
+lists the files of daemon/ctl.  Prints
 what is not so, and the items that no test names.
 """
 
@@ -102,12 +103,21 @@ def step_faults(top):
     return [] if taken and taken == listed else ["DESIGN 5.2: daemon/steps.c has the steps %s" % " ".join(taken)]
 
 
+def ctl_faults(top):
+    """The files of pop3ctl are listed by subject, and no others."""
+    part = re.search(r"^The files of daemon/ctl/ by subject:\n(.*?)\n\n\w", text_of(top, "HACKING"), re.S | re.M)
+    listed = re.findall(r"(\w+\.c)\b", part.group(1)) if part else []
+    there = sorted(name for name in os.listdir(os.path.join(top, "daemon/ctl")) if name.endswith(".c") and name != "pop3ctl.c")
+    return ["HACKING 4.8: lists of daemon/ctl not once what is there: %s" % name
+            for name in sorted({*listed, *there}) if listed.count(name) != 1 or name not in there]
+
+
 def main():
     top = sys.argv[1]
     known = items(top)
     groups = groups_of(known)
     headings = {d: sections(top, p) for d, p in DOCUMENTS.items() if os.path.exists(os.path.join(top, p))}
-    bad, tested = message_faults(top) + step_faults(top), set()
+    bad, tested = message_faults(top) + step_faults(top) + ctl_faults(top), set()
     for path in files(top):
         text = text_of(top, path)
         for line, number in named_items(text, groups) if path != ITEMS else ():

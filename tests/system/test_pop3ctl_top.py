@@ -1,4 +1,4 @@
-"""pop3ctl top on a terminal."""
+"""pop3ctl top, and an answer again and again, on a terminal."""
 
 import contextlib
 import os
@@ -39,6 +39,86 @@ class Case(TestCase):
         lines = ("".join(c.data if c.reverse else "\0" for c in (t.screen.buffer[y][x] for x in range(t.screen.columns)))
                  for y in range(t.screen.lines))
         return [part.strip() for line in lines for part in line.split("\0") if part.strip()]
+
+
+class Watch(Case):
+    """pop3ctl --watch."""
+
+    def watch(self, columns, lines, *words):
+        t = terminal.Terminal(self.ctl.argv("--watch=1", *words), columns, lines)
+        self.addCleanup(t.close)
+        return t
+
+    def fits(self, t, *words):
+        """The screen is the answer cut to it, on one line of which the rest is counted."""
+        whole = self.ctl.lines(*words)
+        columns, lines = t.screen.columns, t.screen.lines
+        cut = [line[:columns].rstrip() for line in whole]
+        if len(cut) > lines:
+            cut = cut[:lines - 1] + [("%d more lines" % (len(cut) - lines + 1))[:columns].rstrip()]
+        return t.lines() == cut + [""] * (lines - len(cut))
+
+    def test_it_is_cut_to_the_terminal(self):
+        clients = [self.connect(PLAIN) for _ in range(30)]
+        numbers = self.ctl.lines("conn", "list", "clear")
+        self.assertEqual(len(numbers), 30)
+        for columns, lines in (*SIZES, (80, 30), (80, 31), (5, 3), (1, 1)):
+            with self.subTest(columns=columns, lines=lines):
+                t = self.watch(columns, lines, "conn", "list", "clear")
+                t.wait(lambda t: self.fits(t, "conn", "list", "clear"))
+        # what has ended leaves nothing on the screen
+        t = self.watch(80, 24, "conn", "list", "clear")
+        t.shows(numbers[0], "7 more lines")
+        for client in clients[2:]:
+            client.quit()
+        t.wait(lambda t: t.lines() == numbers[:2] + [""] * 22)
+        for client in clients[:2]:
+            client.quit()
+
+    def test_wide_lines(self):
+        t = self.watch(40, 12, "metrics")
+        self.assertGreater(max(map(len, self.ctl.lines("metrics"))), 80)
+        t.wait(lambda t: t.lines()[0] == self.ctl.lines("metrics")[0][:40].rstrip() and t.lines()[-1].endswith(" more lines"))
+
+    def test_text_in_utf_8(self):
+        self.ctl.done("new", "x")
+        self.ctl.done("configure", "x", "-port", "0", "-storage", "maildir:/ä中" + "中" * 40)
+        t = self.watch(60, 5, "--json", "list")
+        t.wait(lambda t: "ports" in t.text() or '"schema":1' in t.text())
+        self.assertEqual(t.lines()[1:], [""] * 4)
+        self.ctl.done("destroy", "x")
+
+    def test_resize(self):
+        t = self.watch(132, 50, "status")
+        t.shows("uptime ")
+        for columns, lines in ((40, 6), (80, 24), (250, 60), (20, 2)):
+            t.resize(columns, lines)
+            t.wait(lambda t: t.lines()[0] == self.ctl.lines("status")[0][:t.screen.columns].rstrip())
+            if lines < 12:
+                t.wait(lambda t: t.lines()[-1].endswith(" more lines"))
+
+    def test_its_end(self):
+        client = self.connect(PLAIN)
+        number = self.ctl.lines("conn", "list", "clear")[0]
+        t = self.watch(80, 24, "conn", "state", "clear", number)
+        t.shows("remotehost 127.0.0.1")
+        client.quit()
+        self.assertEqual(t.ended(), FAILED)
+        self.assertIn('no such connection "%s"' % number, t.text())
+        t = self.watch(80, 24, "conn", "state", "clear", number)
+        self.assertEqual(t.ended(), FAILED)
+        self.assertEqual(t.text().strip(), 'pop3ctl: no such connection "%s"' % number)
+
+    def test_a_daemon_that_comes_back(self):
+        daemon = self.own_daemon()
+        ctl = Control(daemon)
+        t = terminal.Terminal(ctl.argv("--watch=1", "status"), 80, 24)
+        self.addCleanup(t.close)
+        t.shows("uptime ")
+        daemon.stop()
+        t.wait(lambda t: t.lines()[0].startswith("pop3ctl: ") and "uptime" not in t.text())
+        daemon.start()
+        t.shows("uptime ")
 
 
 class Screen(Case):
