@@ -192,6 +192,17 @@ compare_numbers(double a, double b, bool falling)
 	return falling ? (a < b) - (a > b) : (a > b) - (a < b);
 }
 
+/* As with numbers, what is not known is last. */
+static int
+compare_texts(const char *a, const char *b, bool falling)
+{
+	bool unknown_a = strcmp(a, "-") == 0, unknown_b = strcmp(b, "-") == 0;
+
+	if (unknown_a || unknown_b)
+		return (int)unknown_a - (int)unknown_b;
+	return falling ? strcasecmp(b, a) : strcasecmp(a, b);
+}
+
 static int
 row_compare(const void *va, const void *vb, void *arg)
 {
@@ -201,10 +212,9 @@ row_compare(const void *va, const void *vb, void *arg)
 	int r = compare_numbers(a->number[o->by], b->number[o->by], o->falling);
 
 	if (r == 0 && o->by != TOP_RATE)
-		r = o->falling ? strcasecmp(b->text[o->by], a->text[o->by])
-			       : strcasecmp(a->text[o->by], b->text[o->by]);
+		r = compare_texts(a->text[o->by], b->text[o->by], o->falling);
 	if (r == 0)
-		r = strcasecmp(a->text[TOP_USER], b->text[TOP_USER]);
+		r = compare_texts(a->text[TOP_USER], b->text[TOP_USER], false);
 	return r != 0 ? r : strcmp(a->text[TOP_ID], b->text[TOP_ID]);
 }
 

@@ -51,15 +51,15 @@ test_order(void)
 	struct top_table t = table_of(table_text, 1000, NULL);
 
 	CU_ASSERT_EQUAL(t.n, 4);
-	CU_ASSERT_STRING_EQUAL(shown(&t, "", TOP_USER, false), "a1b2");
-	CU_ASSERT_STRING_EQUAL(shown(&t, "", TOP_USER, true), "21ba");
-	CU_ASSERT_STRING_EQUAL(shown(&t, "", TOP_SENT, true), "1ba2");
-	CU_ASSERT_STRING_EQUAL(shown(&t, "", TOP_SENT, false), "a2b1");
+	CU_ASSERT_STRING_EQUAL(shown(&t, "", TOP_USER, false), "1b2a"); /* before login is last */
+	CU_ASSERT_STRING_EQUAL(shown(&t, "", TOP_USER, true), "21ba");	/* either way */
+	CU_ASSERT_STRING_EQUAL(shown(&t, "", TOP_SENT, true), "1b2a");	/* and among equals */
+	CU_ASSERT_STRING_EQUAL(shown(&t, "", TOP_SENT, false), "2ab1");
 	CU_ASSERT_STRING_EQUAL(shown(&t, "", TOP_IDLE, true), "b12a");	/* unknown is last */
 	CU_ASSERT_STRING_EQUAL(shown(&t, "", TOP_IDLE, false), "21ba"); /* either way */
 	CU_ASSERT_STRING_EQUAL(shown(&t, "", TOP_AGE, true), "b12a");
 	CU_ASSERT_STRING_EQUAL(shown(&t, "", TOP_MAILBOX, true), "1ba2");
-	CU_ASSERT_STRING_EQUAL(shown(&t, "", TOP_RATE, true), "a1b2"); /* none is known */
+	CU_ASSERT_STRING_EQUAL(shown(&t, "", TOP_RATE, true), "1b2a"); /* none is known */
 	top_table_free(&t);
 }
 
