@@ -234,9 +234,9 @@ class Screen(Case):
         said = self.ctl.pairs("conn", "state", "secure", self.ctl.lines("conn", "list", "secure")[0])
         self.assertEqual([(k, state[k]) for k in ("remotehost", "state", "name", "storage", "msg", "deleted", "tls", "lastcmd")],
                          [(k, said[k]) for k in ("remotehost", "state", "name", "storage", "msg", "deleted", "tls", "lastcmd")])
-        t.shows("waiting for   client", "time left", "octets/s")
+        t.shows("waiting for     client", "time left", "octets/s")
         client.ok(b"DELE 1")  # it is renewed
-        t.shows("deleted       2 1")
+        t.shows("deleted         2 1")
         client.quit()
         t.shows("it has ended")
         t.press("q", "?")
