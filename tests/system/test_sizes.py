@@ -67,7 +67,7 @@ class Sizes(TestCase):
         size = (1 << 32) + 12345
         path = user.maildir.deliver(b"A: b\n\n")
         os.truncate(path, size)  # a line of NULs, no last line end
-        client = self.session(user, timeout=60)
+        client = self.session(user, timeout=600)
         want = size + 2 + 2  # two LFs gain a CR each, the last line a CRLF
         self.assertEqual(client.ok(b"LIST 2"), b"+OK 2 %d" % want)
         self.assertEqual(client.ok(b"STAT"), b"+OK 2 %d" % (want + 7))
