@@ -11,31 +11,10 @@
 
 #include "common/count.h"
 #include "common/log.h"
+#include "tests/unit/heard.h"
 #include "tests/unit/unit.h"
 
 static char top[] = "/tmp/pop3d-pam-XXXXXX", first[64], second[64];
-static char said[4096];
-
-static void
-hear(int prio, conn_id id, const char *text)
-{
-	size_t n = strlen(said);
-
-	(void)id;
-	snprintf(said + n, sizeof(said) - n, "%d %s\n", prio, text);
-}
-
-static bool
-is_ready(void)
-{
-	return true;
-}
-
-static int
-wait_fd(void)
-{
-	return -1;
-}
 
 static void
 put(const char *folder, const char *name, const char *text)
@@ -50,23 +29,21 @@ put(const char *folder, const char *name, const char *text)
 	fclose(out);
 }
 
-/* The service `text`, which is in the second folder; `hint` is in what is said, NULL: nothing is.
+/* The service `text`, which is in the second folder; `hint` is in what is heard, NULL: nothing is.
  */
 static void
 look(const char *text, int result, const char *hint)
 {
-	static const struct log_sink sink = {hear, is_ready, wait_fd, is_ready};
 	const char *const folders[] = {first, second};
 
 	put(second, "service", text);
-	said[0] = '\0';
-	log_to(&sink);
+	heard_begin();
 	CU_ASSERT_EQUAL(pam_service_look(folders, COUNT_OF(folders), "service"), result);
 	log_to_stderr();
 	if (hint == NULL)
-		CU_ASSERT_STRING_EQUAL(said, "");
+		CU_ASSERT_STRING_EQUAL(heard, "");
 	if (hint != NULL)
-		CU_ASSERT_PTR_NOT_NULL(strstr(said, hint));
+		CU_ASSERT_PTR_NOT_NULL(strstr(heard, hint));
 }
 
 static void

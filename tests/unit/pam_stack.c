@@ -12,37 +12,14 @@
 
 #include "common/count.h"
 #include "common/log.h"
+#include "tests/unit/heard.h"
 #include "tests/unit/unit.h"
 
-static char said[4096];
-
-static void
-hear(int prio, conn_id id, const char *text)
-{
-	size_t n = strlen(said);
-
-	(void)id;
-	snprintf(said + n, sizeof(said) - n, "%d %s\n", prio, text);
-}
-
-static bool
-is_ready(void)
-{
-	return true;
-}
-
-static int
-wait_fd(void)
-{
-	return -1;
-}
-
-/* Lines "CONTROL MODULE", each with ";" behind it, come to `result`; `hint` is in what is said,
+/* Lines "CONTROL MODULE", each with ";" behind it, come to `result`; `hint` is in what is heard,
  * NULL: nothing is. */
 static void
 judge(const char *lines, const char *phase, int result, const char *hint)
 {
-	static const struct log_sink sink = {hear, is_ready, wait_fd, is_ready};
 	struct pam_stack s = {.n = 0};
 	char text[1024], where[16], *rest = text, *line, *module;
 
@@ -54,17 +31,16 @@ judge(const char *lines, const char *phase, int result, const char *hint)
 		snprintf(where, sizeof(where), "file:%zu", s.n + 1);
 		pam_stack_add(&s, where, line, module, 0);
 	}
-	said[0] = '\0';
-	log_to(&sink);
+	heard_begin();
 	CU_ASSERT_EQUAL(pam_stack_judge(&s, "x", phase, strcmp(phase, "auth") == 0), result);
 	log_to_stderr();
 	pam_stack_free(&s);
 	if (hint == NULL)
-		CU_ASSERT_STRING_EQUAL(said, "");
-	if (hint != NULL && strstr(said, hint) == NULL)
-		printf("\n%s: %s", lines, said);
+		CU_ASSERT_STRING_EQUAL(heard, "");
+	if (hint != NULL && strstr(heard, hint) == NULL)
+		printf("\n%s: %s", lines, heard);
 	if (hint != NULL)
-		CU_ASSERT_PTR_NOT_NULL(strstr(said, hint));
+		CU_ASSERT_PTR_NOT_NULL(strstr(heard, hint));
 }
 
 static void
