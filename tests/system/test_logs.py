@@ -213,9 +213,9 @@ class Lines(TestCase):
         for line in log.splitlines():
             self.assertRegex(line, r"\A[\x20-\x7e]*\Z")
 
-    def left_by_logcheck(self, lines):
+    def left_by_logcheck(self, lines, program="pop3d[1]"):
         """Of the daemon's lines, as the log daemon writes them."""
-        lines = "\n".join("Nov 28 10:00:00 mail pop3d[1]: " + line for line in lines)
+        lines = "\n".join("Nov 28 10:00:00 mail %s: %s" % (program, line) for line in lines)
         done = subprocess.run(["grep", "-Evf", os.path.join(TOP, "etc/logcheck/pop3d")], input=lines.encode(), stdout=subprocess.PIPE)
         return done.stdout.decode().splitlines()
 
@@ -241,6 +241,14 @@ class Lines(TestCase):
         self.assertEqual(self.left_by_logcheck(re.sub(r"^\S+ pop3d\[\d+\]: ", "", line) for line in daemon.log().splitlines()), [])
         odd = "session-crash conn=1 user=ann uid=1000 pid=7 signal=11 doing=RETR"
         self.assertEqual(len(self.left_by_logcheck([odd])), 1)
+
+    def test_logcheck_rules_pass_over_wrong_passwords(self):
+        """What PAM says of them; unix_chkpwd does since Debian 13."""
+        for program, line in (("pop3d-auth[7]", "pam_unix(pop3d:auth): check pass; user unknown"),
+                              ("pop3d-auth", "pam_unix(pop3d:auth): authentication failure; logname= uid=0 euid=0 tty=pop3d ruser=anna rhost=::1  user=anna"),
+                              ("unix_chkpwd[746]", "password check failed for user (anna)")):
+            self.assertEqual(self.left_by_logcheck([line], program), [])
+        self.assertEqual(len(self.left_by_logcheck(["bad user id"], "unix_chkpwd[7]")), 1)
 
     def lines_of_level_info(self):
         """Made of the formats in the sources: what a normal day may log."""
