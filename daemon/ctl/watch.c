@@ -116,6 +116,16 @@ goes_on(int status, bool first)
 	return status == CTL_DONE || (!first && status == CTL_UNREACHABLE);
 }
 
+/* Does standard output understand sequences? */
+static bool
+is_terminal(void)
+{
+	const char *kind = getenv("TERM");
+
+	return isatty(STDOUT_FILENO) && kind != NULL && kind[0] != '\0' &&
+	       strcmp(kind, "dumb") != 0;
+}
+
 /* One answer, cut to the terminal.  An error that ends it stands below what was there before. */
 static int
 show(const struct watch *w, bool first)
@@ -170,7 +180,7 @@ watch_run(const char *socket_path, enum answer_form form, unsigned seconds, int 
 	  int (*run)(const char *socket_path, enum answer_form form, int argc, char *argv[]))
 {
 	const struct watch w = {socket_path, form, argc, argv, run};
-	bool terminal = isatty(STDOUT_FILENO);
+	bool terminal = is_terminal();
 
 	if (!watch_is_for(argc, argv)) {
 		fputs(

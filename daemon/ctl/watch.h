@@ -18,9 +18,9 @@ bool watch_is_for(int argc, char *argv[]);
 
 /*
  * Run the command of argc words by `run` each `seconds`, and when the terminal has another size: on
- * a terminal cut to its size, elsewhere whole, with an empty line before each but the first.  Only
- * what watch_is_for() names can be watched.  Returns the exit status once the command fails, or
- * standard output does; a daemon that went away is waited for.
+ * a terminal cut to its size, elsewhere, and if TERM is "dumb" or not set, whole, with an empty
+ * line before each but the first.  Only what watch_is_for() names can be watched.  Returns the exit
+ * status once the command fails, or standard output does; a daemon that went away is waited for.
  */
 int watch_run(const char *socket_path, enum answer_form form, unsigned seconds, int argc,
 	      char *argv[],

@@ -109,6 +109,13 @@ class Watch(Case):
         self.assertEqual(t.ended(), FAILED)
         self.assertEqual(t.text().strip(), 'pop3ctl: no such connection "%s"' % number)
 
+    def test_terminals_that_know_no_sequences(self):
+        for kind in ("dumb", ""):
+            t = terminal.Terminal(self.ctl.argv("--watch=1", "list"), 80, 24, term=kind)
+            self.addCleanup(t.close)
+            t.wait(lambda t: t.octets.count(b"\r\n\r\n") == 2)
+            self.assertNotIn(b"\033", t.octets)
+
     def test_a_daemon_that_comes_back(self):
         daemon = self.own_daemon()
         ctl = Control(daemon)
