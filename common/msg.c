@@ -45,9 +45,6 @@ static const struct msg_rule {
     /* clang-format on */
 };
 
-/* What OpenSSL's names of versions and ciphers are made of.  A worker tells them, and they are
- * shown to people. */
-
 /* Every string of a message of fixed layout; must hold a NUL. */
 static const struct msg_string {
 	enum msg_type type;

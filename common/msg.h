@@ -32,20 +32,21 @@ enum role {
 };
 
 enum {
-	MSG_NAME_SIZE = 256,   /* user name, SASL part: up to 255 octets and NUL */
-	MSG_SPEC_SIZE = 512,   /* "pam:SERVICE", "maildir:TEMPLATE" and NUL */
-	MSG_PATH_SIZE = 1024,  /* a path and NUL */
-	MSG_UID_SIZE = 72,     /* a unique-id (RFC 1939 section 7) and NUL */
-	MSG_WORD_SIZE = 64,    /* cipher, mechanism, address and NUL */
-	MSG_SERVER_SIZE = 72,  /* server name, up to 64 octets, NUL; 8 more: no padding */
-	MSG_GROUPS_MAX = 1024, /* supplementary groups of one account */
-	MSG_TEXT_MAX = 4096,   /* a log line or a traced line */
-	MSG_JOB_SIZE = 2048,   /* the words of a mailbox job, each with its NUL */
-	MSG_FDS_MAX = 5,       /* descriptors in one message */
-	MSG_BODY_MAX = 12288,  /* octets behind the head */
-	MSG_DIGEST_SIZE = 32,  /* SHA-256, and its key */
-	MSG_KEY_ID_SIZE = 32,  /* SHA-256 of a public key */
-	MSG_RANDOM_SIZE = 32,  /* ClientHello.random, ServerHello.random */
+	MSG_NAME_SIZE = 256,	   /* user name, SASL part: up to 255 octets and NUL */
+	MSG_SPEC_SIZE = 512,	   /* "pam:SERVICE", "maildir:TEMPLATE" and NUL */
+	MSG_PATH_SIZE = 1024,	   /* a path and NUL */
+	MSG_UID_SIZE = 72,	   /* a unique-id (RFC 1939 section 7) and NUL */
+	MSG_TLS_VERSION_SIZE = 16, /* "TLSv1.3" and NUL */
+	MSG_WORD_SIZE = 64,	   /* cipher, mechanism, address and NUL */
+	MSG_SERVER_SIZE = 72,	   /* server name, up to 64 octets, NUL; 8 more: no padding */
+	MSG_GROUPS_MAX = 1024,	   /* supplementary groups of one account */
+	MSG_TEXT_MAX = 4096,	   /* a log line or a traced line */
+	MSG_JOB_SIZE = 2048,	   /* the words of a mailbox job, each with its NUL */
+	MSG_FDS_MAX = 5,	   /* descriptors in one message */
+	MSG_BODY_MAX = 12288,	   /* octets behind the head */
+	MSG_DIGEST_SIZE = 32,	   /* SHA-256, and its key */
+	MSG_KEY_ID_SIZE = 32,	   /* SHA-256 of a public key */
+	MSG_RANDOM_SIZE = 32,	   /* ClientHello.random, ServerHello.random */
 	MSG_SHARE_MAX = 72, /* a transcript hash (48), a point of P-256 (65); 7 more: no padding */
 	MSG_SIGNATURE_MAX = 1024, /* RSA of 8192 bits */
 	MSG_STAMP_SIZE = 168	  /* a timestamp (RFC 1939 section 7) and NUL */
@@ -73,17 +74,19 @@ struct msg_addr {
 
 /* What the worker knows of a TLS connection; serves the log and pop3ctl only. */
 struct msg_tls_facts {
-	char version[16]; /* "TLSv1.3"; empty without TLS; letters, digits, ".", "-", "_" */
-	char cipher[MSG_WORD_SIZE]; /* of the same characters */
+	char version[MSG_TLS_VERSION_SIZE]; /* "TLSv1.3"; empty without TLS; letters, digits, ".",
+					       "-", "_" */
+	char cipher[MSG_WORD_SIZE];	    /* of the same characters */
 	char sni[MSG_NAME_SIZE];
 };
 
-/* The characters of version and cipher. */
+/* What OpenSSL's names of versions and ciphers are made of.  A worker tells them, and they are
+ * shown to people. */
 #define MSG_TLS_NAME "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_"
 
 /* What a load balancer says of TLS that ends there; serves the log and pop3ctl only. */
 struct msg_balancer_tls {
-	char version[16]; /* as in msg_tls_facts */
+	char version[MSG_TLS_VERSION_SIZE]; /* as in msg_tls_facts */
 	char cipher[MSG_WORD_SIZE];
 	char client[MSG_NAME_SIZE]; /* the name in the client's certificate, which was verified */
 };

@@ -224,8 +224,10 @@ main(int argc, char *argv[])
 			return usage(stdout, CTL_DONE);
 		if (c == '?' || (c == 'w' && watch_set(&o, optarg) == -1))
 			return usage(stderr, CTL_USAGE);
-		if (c == 'V')
-			return puts("pop3ctl " PACKAGE_VERSION), CTL_DONE;
+		if (c == 'V') {
+			puts("pop3ctl " PACKAGE_VERSION);
+			return CTL_DONE;
+		}
 		if (c == 's')
 			o.socket_path = optarg;
 		else if (c != 'w')

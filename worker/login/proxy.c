@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/count.h"
+
 static const uint8_t signature[] = "\r\n\r\n\0\r\nQUIT\n"; /* section 2.2 */
 
 enum {
@@ -139,7 +141,7 @@ static const struct {
 	size_t at, size;
 	const char *only;
 } names[] = {
-    {0x21, offsetof(struct msg_balancer_tls, version), 16, MSG_TLS_NAME},
+    {0x21, offsetof(struct msg_balancer_tls, version), MSG_TLS_VERSION_SIZE, MSG_TLS_NAME},
     {0x22, offsetof(struct msg_balancer_tls, client), MSG_NAME_SIZE, NULL},
     {0x23, offsetof(struct msg_balancer_tls, cipher), MSG_WORD_SIZE, MSG_TLS_NAME},
 };
@@ -148,7 +150,7 @@ static const struct {
 static void
 v2_take_name(const struct tlv *t, struct msg_balancer_tls *facts)
 {
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
 		char *dst = (char *)facts + names[i].at;
 
 		if (names[i].type != t->type || t->len >= names[i].size)
