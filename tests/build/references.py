@@ -5,8 +5,8 @@ Numbers of items ("LIN-03", or in the name of a test "test_LIN_03_...") have to
 stand in tests/CONFORMANCE; sections ("DESIGN 3.2", "HACKING section 4") in that
 document; files that the documents name have to be in the tree; DESIGN lists the
 messages of common/msg.def and the steps of daemon/steps.c, and no others; HACKING
-lists the files of daemon/ctl.  Prints
-what is not so, and the items that no test names.
+lists the files of daemon/ctl; the AppArmor profile the files of /proc that the
+daemon opens.  Prints what is not so, and the items that no test names.
 """
 
 import os
@@ -112,12 +112,31 @@ def ctl_faults(top):
             for name in sorted({*listed, *there}) if listed.count(name) != 1 or name not in there]
 
 
+APPARMOR = "etc/apparmor/usr.sbin.pop3d"
+OPENED_BY_PROGRAM = "exe"  # of the process itself; each program may read itself
+
+
+def proc_faults(top):
+    """Files of a process that the daemon's own sources name and its profile does not."""
+    rules = re.findall(r"@\{PROC\}/@\{pid\}/(?:\{([^}]*)\}|(\S+)) r,", text_of(top, APPARMOR))
+    known = {name.strip("/") for several, one in rules for name in (several.split(",") if several else [one])}
+    bad = []
+    for path in files(top):
+        if not path.endswith(".c") or not path.startswith(("common/", "daemon/", "worker/")) or path.startswith("daemon/ctl/"):
+            continue
+        for name in re.findall(r'"/proc/(?:%l?[dsu]/|self/|(?=net/))([^"]+)"', text_of(top, path)):
+            name = re.sub(r"^task/%l?d", "task/@{tid}", re.sub(r"^fd/%d$", "fd", name))
+            if name not in known and name != OPENED_BY_PROGRAM:
+                bad.append("%s: /proc/PID/%s stands not in %s" % (path, name, APPARMOR))
+    return bad
+
+
 def main():
     top = sys.argv[1]
     known = items(top)
     groups = groups_of(known)
     headings = {d: sections(top, p) for d, p in DOCUMENTS.items() if os.path.exists(os.path.join(top, p))}
-    bad, tested = message_faults(top) + step_faults(top) + ctl_faults(top), set()
+    bad, tested = message_faults(top) + step_faults(top) + ctl_faults(top) + proc_faults(top), set()
     for path in files(top):
         text = text_of(top, path)
         for line, number in named_items(text, groups) if path != ITEMS else ():
